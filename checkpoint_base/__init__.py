@@ -1,0 +1,16 @@
+"""The core of langgraph-checkpoint-suite: savers for LangGraph, one contract on every database."""
+
+from checkpoint_base.memory import MemorySaver
+from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.urls import aopen_saver, open_saver
+
+__all__ = [
+    "MemorySaver",
+    "Stats",
+    "TTLPolicy",
+    "ThreadInfo",
+    "ThreadPage",
+    "aopen_saver",
+    "open_saver",
+]

@@ -1,0 +1,241 @@
+"""Optional capabilities of a saver, one mixin each. A backend that lacks one leaves its mixin out:
+LangGraph, the Agent Server and the conformance suite see what a class overrides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import DeltaChannelHistory
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.codec import Codec, require_strategy
+from checkpoint_base.plan import Plan
+from checkpoint_base.planner import (
+    CopyingPlanner,
+    DeltaPlanner,
+    FullPlanner,
+    PruningPlanner,
+    ThreadPlanner,
+    ThreadQuery,
+)
+from checkpoint_base.records import Stats, ThreadPage
+from checkpoint_base.saver import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
+from checkpoint_base.sweeper import Sweeper
+from checkpoint_base.ttl import TTLPolicy
+
+T = TypeVar("T")
+
+
+class _Driven:
+    """What the mixins use of a `Saver`."""
+
+    if TYPE_CHECKING:
+        _planner: Any
+
+        @property
+        def _codec(self) -> Codec: ...
+        def _drive(self, plan: Plan[T]) -> T: ...
+        async def _adrive(self, plan: Plan[T]) -> T: ...
+
+
+class Prunes(_Driven):
+    """`delete_for_runs` and `prune`."""
+
+    @property
+    def _pruning(self) -> PruningPlanner:
+        planner: PruningPlanner = self._planner
+        return planner
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of these runs, with their writes; implements
+        `BaseCheckpointSaver.delete_for_runs`. Unknown runs are passed over.
+        """
+        self._drive(self._pruning.delete_for_runs(run_ids))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """`delete_for_runs`, without blocking."""
+        await self._adrive(self._pruning.delete_for_runs(run_ids))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Thin out threads, each atomically; implements `BaseCheckpointSaver.prune`.
+
+        Args:
+            thread_ids: unknown ones are passed over.
+            strategy: `"keep_latest"` keeps the newest checkpoint of each namespace, and the
+                ancestors from which its DeltaChannels are rebuilt; `"delete"` keeps nothing.
+
+        Raises:
+            InvalidArgumentError: no such strategy.
+        """
+        require_strategy(strategy)
+        self._drive(self._pruning.prune(self._codec, thread_ids, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`prune`, without blocking."""
+        require_strategy(strategy)
+        await self._adrive(self._pruning.prune(self._codec, thread_ids, strategy))
+
+
+class Copies(_Driven):
+    """`copy_thread`."""
+
+    @property
+    def _copying(self) -> CopyingPlanner:
+        planner: CopyingPlanner = self._planner
+        return planner
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all of a thread, atomically; implements `BaseCheckpointSaver.copy_thread`.
+
+        Copying again brings the copy up to date. An unknown source is a no-op.
+
+        Raises:
+            InvalidArgumentError: the target has checkpoints that the source has not.
+        """
+        self._drive(self._copying.copy_thread(source_thread_id, target_thread_id))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """`copy_thread`, without blocking."""
+        await self._adrive(self._copying.copy_thread(source_thread_id, target_thread_id))
+
+
+class RebuildsDeltas(_Driven):
+    """`get_delta_channel_history`, in a bounded number of round trips."""
+
+    @property
+    def _rebuilding(self) -> DeltaPlanner:
+        planner: DeltaPlanner = self._planner
+        return planner
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """The writes from which DeltaChannels are rebuilt, and the value to begin with; implements
+        `BaseCheckpointSaver.get_delta_channel_history`.
+        """
+        return self._drive(self._rebuilding.delta_history(self._codec, config, channels))
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """`get_delta_channel_history`, without blocking."""
+        return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
+
+
+class KeepsThreads(_Driven):
+    """The list of threads, their expiry and their size."""
+
+    @property
+    def _keeping(self) -> ThreadPlanner:
+        planner: ThreadPlanner = self._planner
+        return planner
+
+    _sweeper: Sweeper
+
+    def list_threads(
+        self,
+        *,
+        prefix: str = "",
+        updated_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> ThreadPage:
+        """A page of the threads that have not expired, last updated first.
+
+        Args:
+            prefix: only thread ids that begin with it.
+            updated_before: only threads last written to before this moment.
+            updated_after: only threads last written to after this moment.
+            limit: how many at most.
+            cursor: the `cursor` of the page before.
+
+        Raises:
+            InvalidArgumentError: the cursor is none that this method gave.
+        """
+        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
+        return self._drive(self._keeping.list_threads(query))
+
+    async def alist_threads(
+        self,
+        *,
+        prefix: str = "",
+        updated_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> ThreadPage:
+        """`list_threads`, without blocking."""
+        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
+        return await self._adrive(self._keeping.list_threads(query))
+
+    def stats(self, thread_id: str | None = None) -> Stats:
+        """Count what is stored, for one thread or for all."""
+        return self._drive(self._keeping.stats(thread_id))
+
+    async def astats(self, thread_id: str | None = None) -> Stats:
+        """`stats`, without blocking."""
+        return await self._adrive(self._keeping.stats(thread_id))
+
+    def sweep_ttl(self) -> int:
+        """Apply the TTL policy to the threads that have expired; returns how many those were."""
+        return self._drive(self._keeping.sweep(self._codec))
+
+    async def asweep_ttl(self) -> int:
+        """`sweep_ttl`, without blocking."""
+        return await self._adrive(self._keeping.sweep(self._codec))
+
+    def start_ttl_sweeper(self) -> None:
+        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped."""
+        self._sweeper.start(self.sweep_ttl)
+
+    def stop_ttl_sweeper(self) -> None:
+        """Stop sweeping; waits for a sweep under way."""
+        self._sweeper.stop()
+
+    async def astart_ttl_sweeper(self) -> None:
+        """`start_ttl_sweeper`."""
+        self.start_ttl_sweeper()
+
+    async def astop_ttl_sweeper(self) -> None:
+        """`stop_ttl_sweeper`, without blocking the event loop that a sweep may need."""
+        await asyncio.to_thread(self.stop_ttl_sweeper)
+
+
+class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
+    """A saver with every capability: what `open_saver` and `aopen_saver` give."""
+
+
+class FullSyncSaver(FullSaver, SyncSaver):
+    """A saver with every capability, on a blocking driver."""
+
+    def __init__(
+        self,
+        planner: FullPlanner,
+        driver: SyncDriver,
+        policy: TTLPolicy,
+        *,
+        serde: SerializerProtocol | None = None,
+    ) -> None:
+        super().__init__(planner, driver, serde=serde)
+        self._sweeper = Sweeper(policy.sweep_interval_minutes)
+
+
+class FullAsyncSaver(FullSaver, AsyncSaver):
+    """A saver with every capability, on an event loop."""
+
+    def __init__(
+        self,
+        planner: FullPlanner,
+        driver: AsyncDriver,
+        policy: TTLPolicy,
+        *,
+        serde: SerializerProtocol | None = None,
+    ) -> None:
+        super().__init__(planner, driver, serde=serde)
+        self._sweeper = Sweeper(policy.sweep_interval_minutes)

@@ -1,0 +1,241 @@
+"""Checkpoints to records and back: serializer bytes, versions, metadata. No storage in here."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    WRITES_IDX_MAP,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    PendingWrite,
+    get_checkpoint_metadata,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.types import TASKS
+
+from checkpoint_base.config import address, channel_name, config_of, text
+from checkpoint_base.errors import InvalidArgumentError, UnencryptedValueError
+from checkpoint_base.records import (
+    CheckpointRecord,
+    PutRecord,
+    Typed,
+    ValueKey,
+    ValueRecord,
+    WriteRecord,
+)
+
+BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
+"""Metadata that stays readable in the database even with encryption on."""
+
+_COUNT_WIDTH: Final = 32  # LangGraph's versions are f"{n:032}.{random:016}"
+_OWN_KEYS: Final = frozenset({"id", "channel_values", "channel_versions"})
+_to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+@lru_cache(8192, typed=True)
+def version_key(version: str | int | float) -> str:
+    """A version as text that keeps its type; LangGraph's own format without its leading zeros."""
+    if isinstance(version, str):
+        if version[_COUNT_WIDTH : _COUNT_WIDTH + 1] == "." and version[:_COUNT_WIDTH].isdecimal():
+            return "v" + version[:_COUNT_WIDTH].lstrip("0") + version[_COUNT_WIDTH:]
+        return "s" + text("channel version", version)
+    return f"i{version}" if isinstance(version, int) else f"f{version!r}"
+
+
+@lru_cache(8192)
+def version_of(key: str) -> str | int | float:
+    """The version that `version_key` made `key` of, of the same type."""
+    kind, rest = key[0], key[1:]
+    if kind == "v":
+        count, dot, random = rest.partition(".")
+        return count.zfill(_COUNT_WIDTH) + dot + random
+    if kind == "s":
+        return rest
+    return int(rest) if kind == "i" else float(rest)
+
+
+def is_plain(value: Any) -> bool:
+    """Whether JSON gives `value` back as it was (a tuple comes back as a list)."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return True
+    if kind is dict:
+        return all(type(key) is str and is_plain(entry) for key, entry in value.items())
+    if kind is list or kind is tuple:
+        return all(map(is_plain, value))
+    return kind is float and math.isfinite(value)
+
+
+def versions_json(versions: Mapping[str, str]) -> str:
+    """Channel -> version key, as text."""
+    return _to_json(versions)
+
+
+class Codec:
+    """Encodes and decodes with one serializer. Cheap to make; holds no state of its own."""
+
+    __slots__ = ("_encrypted", "serde")
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self.serde = serde
+        self._encrypted = isinstance(serde, EncryptedSerializer)
+
+    def dump(self, value: Any) -> Typed:
+        """Serialize one value."""
+        kind, data = self.serde.dumps_typed(value)
+        return kind, bytes(data)
+
+    def load(self, value: Typed) -> Any:
+        """Deserialize one value.
+
+        Raises:
+            UnencryptedValueError: encryption is on and the value is not encrypted.
+        """
+        if self._encrypted and "+" not in value[0]:
+            raise UnencryptedValueError(
+                f"a stored value of type {value[0]!r} is not encrypted, but this saver's "
+                "serializer encrypts: it was written by another serializer"
+            )
+        return self.serde.loads_typed(value)
+
+    # ------------------------------------------------------------------ put
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> PutRecord:
+        """All records of one `put`."""
+        to = address(config)
+        versions = checkpoint.get("channel_versions") or {}
+        values = checkpoint.get("channel_values") or {}
+        plain, sealed = self._metadata(config, metadata)
+        run_id = plain.get("run_id")
+        record = CheckpointRecord(
+            to.thread_id,
+            to.namespace,
+            text("checkpoint['id']", checkpoint["id"]),
+            to.checkpoint_id,
+            checkpoint.get("v", 1),
+            {channel_name(name): version_key(version) for name, version in versions.items()},
+            self.dump({k: v for k, v in checkpoint.items() if k not in _OWN_KEYS}),
+            _to_json(plain),
+            self.dump(sealed) if sealed else None,
+        )
+        stored = [
+            ValueRecord(channel_name(name), version_key(version), self.dump(values[name]))
+            for name, version in new_versions.items()
+            if name in values
+        ]
+        return PutRecord(record, stored, None if run_id is None else str(run_id), to.ttl)
+
+    def _metadata(
+        self, config: RunnableConfig, metadata: CheckpointMetadata
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(entries for the database to read, entries for the serializer)."""
+        if "ttl" in (configurable := config.get("configurable") or {}):
+            rest = {key: value for key, value in configurable.items() if key != "ttl"}
+            config = {**config, "configurable": rest}
+        merged = cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
+        plain: dict[str, Any] = {}
+        sealed: dict[str, Any] = {}
+        for key, value in merged.items():
+            hidden = self._encrypted and key not in BASE_METADATA
+            (sealed if hidden or not is_plain(value) else plain)[key] = value
+        return plain, sealed
+
+    def writes(
+        self, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+    ) -> list[WriteRecord]:
+        """The records of one `put_writes`. Where an index recurs, the rule of that index holds:
+        the last special write stays, and the first regular one.
+        """
+        task_id, task_path = text("task_id", task_id), text("task_path", task_path)
+        return [
+            WriteRecord(
+                task_id,
+                task_path,
+                WRITES_IDX_MAP.get(name, position),
+                channel_name(name),
+                self.dump(value),
+            )
+            for position, (name, value) in enumerate(writes)
+        ]
+
+    # ------------------------------------------------------------------ read
+
+    def metadata(self, plain: str, sealed: Typed | None) -> dict[str, Any]:
+        """The whole metadata of a checkpoint, of its two parts."""
+        entries: dict[str, Any] = json.loads(plain)
+        return {**entries, **self.load(sealed)} if sealed else entries
+
+    def checkpoint_tuple(
+        self,
+        record: CheckpointRecord,
+        metadata: dict[str, Any],
+        values: Mapping[ValueKey, Typed],
+        writes: Iterable[WriteRecord],
+        sends: Iterable[WriteRecord] = (),
+    ) -> CheckpointTuple:
+        """Put a checkpoint together. `sends` are its parent's writes to TASKS, for v < 4."""
+        body = self.load(record.body)
+        versions = {name: version_of(key) for name, key in record.versions.items()}
+        loaded = {
+            entry[0]: self.load(values[entry])
+            for entry in record.versions.items()
+            if entry in values
+        }
+        if record.v < 4 and (tasks := [self.load(write.value) for write in in_order(sends)]):
+            loaded[TASKS] = tasks
+            versions[TASKS] = max(versions.values()) if versions else 1
+        checkpoint = {
+            "v": record.v,
+            "id": record.checkpoint_id,
+            **body,
+            "channel_values": loaded,
+            "channel_versions": versions,
+        }
+        where = record.thread_id, record.ns
+        return CheckpointTuple(
+            config_of(*where, record.checkpoint_id),
+            cast("Checkpoint", checkpoint),
+            cast("CheckpointMetadata", metadata),
+            config_of(*where, record.parent_id) if record.parent_id else None,
+            self.pending_writes(writes),
+        )
+
+    def pending_writes(self, writes: Iterable[WriteRecord]) -> list[PendingWrite]:
+        """Writes as `get_tuple` gives them."""
+        return [(w.task_id, w.channel, self.load(w.value)) for w in in_order(writes)]
+
+
+def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
+    """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
+    return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
+
+
+def delta_channels(metadata: Mapping[str, Any]) -> list[str]:
+    """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes."""
+    counters = metadata.get("counters_since_delta_snapshot")
+    return sorted(counters) if isinstance(counters, Mapping) else []
+
+
+def require_strategy(strategy: str) -> None:
+    """Check `prune`'s argument.
+
+    Raises:
+        InvalidArgumentError: no such strategy.
+    """
+    if strategy not in ("keep_latest", "delete"):
+        raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")

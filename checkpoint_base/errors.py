@@ -1,0 +1,40 @@
+"""The exceptions of every backend. Messages name the argument, what was given, what is wanted."""
+
+from __future__ import annotations
+
+
+class CheckpointError(Exception):
+    """Root of all errors that this library raises itself."""
+
+
+class InvalidArgumentError(CheckpointError, ValueError):
+    """An argument or a setting cannot be used. Nothing was read or written."""
+
+
+class MissingDriverError(CheckpointError, ImportError):
+    """The backend's driver is not installed; the message has the command that installs it."""
+
+    @classmethod
+    def of(cls, needed_by: str, extra: str) -> MissingDriverError:
+        """The error for `needed_by`, whose driver comes with the extra named `extra`."""
+        return cls(f"{needed_by} needs: pip install 'langgraph-checkpoint-suite[{extra}]'")
+
+
+class SchemaVersionError(CheckpointError):
+    """The database was set up by a newer version of this library."""
+
+
+class CorruptValueError(CheckpointError):
+    """Stored bytes are missing or damaged. Never raised for something that was not stored."""
+
+
+class UnencryptedValueError(CheckpointError):
+    """A value that should be encrypted is not: somebody else wrote it."""
+
+
+class BackendUnavailableError(CheckpointError):
+    """The database could not be reached or did not answer; the driver's error is the cause."""
+
+
+class EventLoopError(CheckpointError, RuntimeError):
+    """A blocking call was made on the very thread that runs the saver's event loop."""

@@ -1,0 +1,36 @@
+"""Metadata filters. One meaning on all backends: what they select in SQL is checked here again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
+    """Whether `metadata` equals `wanted` under each of its keys; a missing key counts as None."""
+    if not wanted:
+        return True
+    return all(json_equal(metadata.get(key), value) for key, value in wanted.items())
+
+
+def json_equal(a: Any, b: Any) -> bool:
+    """Equality of JSON values: 1 equals 1.0 but not True, a tuple equals a list."""
+    if isinstance(a, bool) or isinstance(b, bool):
+        return isinstance(a, bool) and isinstance(b, bool) and a == b
+    if isinstance(a, Mapping):
+        return (
+            isinstance(b, Mapping)
+            and a.keys() == b.keys()
+            and all(json_equal(value, b[key]) for key, value in a.items())
+        )
+    if _is_array(a):
+        return (
+            _is_array(b)
+            and len(a) == len(b)
+            and all(json_equal(x, y) for x, y in zip(a, b, strict=True))
+        )
+    return bool(a == b)
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, (str, bytes, bytearray))

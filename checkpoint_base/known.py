@@ -1,0 +1,110 @@
+"""What this process knows of threads' logs: which chunks they have, and where.
+
+Knowing less only costs storage or a second look at the database; knowing something untrue would
+cost data. So what is known is tied to a thread's epoch, which the database checks at each put.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+
+from checkpoint_base.chunks import DIGEST_SIZE
+from checkpoint_base.errors import CorruptValueError
+
+CACHED_CHUNKS: Final = 200_000
+"""How many chunks are remembered over all threads: about 50 MB at most."""
+
+_LENGTH: Final = struct.Struct("<I")
+_ENTRY: Final = _LENGTH.size + DIGEST_SIZE
+
+
+def digest_table(chunks: Iterable[tuple[bytes, Sized]]) -> bytes:
+    """Length and digest of each of a segment's chunks, given as (digest, chunk)."""
+    return b"".join(_LENGTH.pack(len(chunk)) + name for name, chunk in chunks)
+
+
+def read_table(table: bytes) -> Iterator[tuple[bytes, int]]:
+    """(digest, offset in the segment) of each of its chunks."""
+    if len(table) % _ENTRY:
+        raise CorruptValueError(f"a segment's digests have {len(table)} bytes, not n x {_ENTRY}")
+    offset = 0
+    for at in range(0, len(table), _ENTRY):
+        yield table[at + _LENGTH.size : at + _ENTRY], offset
+        offset += _LENGTH.unpack_from(table, at)[0]
+
+
+@dataclass
+class KnownLog:
+    """A thread's log as far as it is known.
+
+    Attributes:
+        epoch: the thread's epoch; another one in the database makes all of this void.
+        end: where the log ends.
+    """
+
+    epoch: int
+    end: int
+    _places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    _tables: dict[int, bytes | None] = field(default_factory=dict)
+
+    def learn(self, start: int, table: bytes) -> None:
+        """Note the segment that begins at `start`. Its table is read when a put needs it."""
+        if start not in self._tables:
+            self._tables[start] = table
+
+    def settle(self) -> dict[bytes, tuple[int, int]]:
+        """All chunks known: digest -> (start of the segment, offset in it); the newest copy."""
+        for start, table in list(self._tables.items()):
+            if table is not None:
+                for name, offset in read_table(table):
+                    self._places[name] = (start, offset)
+                self._tables[start] = None
+        return self._places
+
+    @property
+    def weight(self) -> int:
+        """About how many chunks are known."""
+        unread = sum(len(table) for table in self._tables.values() if table)
+        return 1 + len(self._places) + unread // _ENTRY
+
+
+class LogCache:
+    """The known logs of the threads used last, shared by all threads of the process."""
+
+    def __init__(self, capacity: int = CACHED_CHUNKS) -> None:
+        self._capacity = capacity
+        self._logs: OrderedDict[str, tuple[KnownLog, int]] = OrderedDict()
+        self._total = 0
+        self._lock = Lock()
+
+    def get(self, thread_id: str, epoch: int | None = None) -> KnownLog | None:
+        """What is known of a thread; with `epoch`, only if it is about that one."""
+        with self._lock:
+            entry = self._logs.get(thread_id)
+            if entry is None or (epoch is not None and entry[0].epoch != epoch):
+                return None
+            self._logs.move_to_end(thread_id)
+            return entry[0]
+
+    def put(
+        self, thread_id: str, epoch: int, end: int, segments: Iterable[tuple[int, bytes]]
+    ) -> KnownLog:
+        """Note what was seen in the database, or committed to it: (start, digests) of segments."""
+        with self._lock:
+            log, weight = self._logs.pop(thread_id, (None, 0))
+            if log is None or log.epoch != epoch:
+                log = KnownLog(epoch, end)
+            log.end = max(log.end, end)
+            for start, table in segments:
+                log.learn(start, table)
+            self._logs[thread_id] = (log, log.weight)
+            self._total += log.weight - weight
+            while self._total > self._capacity and len(self._logs) > 1:
+                _, (_, dropped) = self._logs.popitem(last=False)
+                self._total -= dropped
+            return log

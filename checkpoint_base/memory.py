@@ -1,0 +1,361 @@
+"""The reference backend, in dicts: the model that tests compare the others with.
+
+It keeps every value whole and takes the shortest way to each answer. What it has dies with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, NamedTuple, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.capabilities import FullSyncSaver
+from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.config import address, config_of, text
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.filters import matches
+from checkpoint_base.memory_thread import Key, MemoryThread, history, newest
+from checkpoint_base.plan import Offload, Plan
+from checkpoint_base.planner import Listing, Page, ThreadQuery
+from checkpoint_base.records import (
+    PutRecord,
+    Stats,
+    ThreadPage,
+)
+from checkpoint_base.ttl import TTLPolicy
+
+T = TypeVar("T")
+
+
+class Locked(NamedTuple):
+    """Request: call `work` while nobody else does anything."""
+
+    work: Callable[[], Any]
+
+
+def locked(work: Callable[[], T]) -> Plan[T]:
+    """Do all of `work` at once."""
+    result: T = yield Locked(work)
+    return result
+
+
+class MemoryPlanner:
+    """Each operation is one function, called at once."""
+
+    def __init__(self, policy: TTLPolicy, clock: Callable[[], float]) -> None:
+        self._policy = policy
+        self._clock = clock
+        self.threads: dict[str, MemoryThread] = {}
+
+    def setup(self) -> Plan[None]:
+        """Nothing to do."""
+        yield from ()
+
+    def _find(self, thread_id: str) -> MemoryThread | None:
+        thread = self.threads.get(thread_id)
+        if thread is None or thread.expires is None or not self._policy.expires_whole:
+            return thread
+        return thread if thread.expires > self._clock() else None
+
+    def _open(self, thread_id: str, ttl: float | None) -> MemoryThread:
+        now = self._clock()
+        thread = self._find(thread_id) or MemoryThread(created=now)
+        self.threads[thread_id] = thread
+        thread.ttl = thread.ttl if ttl is None else ttl
+        thread.updated, thread.expires = now, self._policy.expiry(now, thread.ttl)
+        return thread
+
+    def _read(self, thread_id: str) -> MemoryThread | None:
+        thread = self._find(thread_id)
+        if thread and thread.expires is not None and self._policy.refresh_on_read:
+            thread.expires = self._policy.expiry(self._clock(), thread.ttl)
+        return thread
+
+    # ------------------------------------------------------------------ writing
+
+    def put(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        """Store a checkpoint."""
+        put = codec.put(config, checkpoint, metadata, new_versions)
+        yield from locked(lambda: self._put(put))
+        return config_of(*put.checkpoint[:3])
+
+    def _put(self, put: PutRecord) -> None:
+        to = put.checkpoint
+        thread = self._open(to.thread_id, put.ttl)
+        thread.checkpoints[to.ns, to.checkpoint_id] = to, put.run_id
+        for value in put.values:
+            thread.values[to.ns, value.channel, value.version] = value.value
+        thread.drop([])
+
+    def put_writes(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]:
+        """Store a task's writes."""
+        at = address(config, checkpoint=True)
+        records = codec.writes(writes, task_id, task_path)
+
+        def work() -> None:
+            thread = self._open(at.thread_id, at.ttl)
+            there = thread.writes.setdefault((at.namespace, at.checkpoint_id or ""), {})
+            for write in records:
+                if write.idx < 0 or (write.task_id, write.idx) not in there:
+                    there[write.task_id, write.idx] = write
+
+        if records:
+            yield from locked(work)
+
+    # ------------------------------------------------------------------ reading
+
+    def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """One checkpoint."""
+        at = address(config)
+
+        def work() -> CheckpointTuple | None:
+            thread = self._read(at.thread_id)
+            record = newest(thread, at.namespace, at.checkpoint_id) if thread else None
+            if thread is None or record is None:
+                return None
+            return thread.tuple_of(codec, (record.ns, record.checkpoint_id))
+
+        return (yield from locked(work))
+
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        """Some checkpoints."""
+        return (yield from locked(lambda: self._page(codec, listing)))
+
+    def _page(self, codec: Codec, listing: Listing) -> Page:
+        wanted = [listing.thread_id] if listing.thread_id is not None else list(self.threads)
+        threads = {name: thread for name in wanted if (thread := self._find(name))}
+        if listing.thread_id is not None:
+            self._read(listing.thread_id)
+        found = [
+            ((record.checkpoint_id, name, record.ns), thread)
+            for name, thread in threads.items()
+            for record, _ in thread.checkpoints.values()
+            if listing.ns in (None, record.ns)
+            and listing.checkpoint_id in (None, record.checkpoint_id)
+            and (listing.before is None or record.checkpoint_id < listing.before)
+            and matches(codec.metadata(record.metadata, record.sealed), listing.filter)
+        ]
+        found.sort(key=lambda one: one[0], reverse=True)
+        after = [one for one in found if listing.position is None or one[0] < listing.position]
+        page = after[: listing.page_size]
+        tuples = [thread.tuple_of(codec, (ns, name)) for (name, _, ns), thread in page]
+        rest = listing.after(len(page), page[-1][0]) if len(after) > len(page) else None
+        return Page(tuples, rest)
+
+    def delta_history(
+        self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        """What DeltaChannels are rebuilt from."""
+        at = address(config)
+
+        def work() -> dict[str, DeltaChannelHistory]:
+            thread = self._read(at.thread_id)
+            target = newest(thread, at.namespace, at.checkpoint_id) if thread else None
+            if thread is None or target is None:
+                return {channel: {"writes": []} for channel in channels}
+            return {channel: history(codec, thread, target, channel) for channel in channels}
+
+        return (yield from locked(work))
+
+    # ------------------------------------------------------------------ removing
+
+    def delete_thread(self, thread_id: str) -> Plan[None]:
+        """Delete all of a thread."""
+        name = text("thread_id", thread_id)
+        yield from locked(lambda: self.threads.pop(name, None))
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
+        """Delete the checkpoints of some runs."""
+        wanted = {text("run_id", run_id) for run_id in run_ids}
+
+        def work() -> None:
+            for name, thread in list(self.threads.items()):
+                gone = [key for key, (_, run) in thread.checkpoints.items() if run in wanted]
+                if gone:
+                    thread.drop(gone)
+                self._forget_empty(name)
+
+        yield from locked(work)
+
+    def _forget_empty(self, name: str) -> None:
+        thread = self.threads[name]
+        if not thread.checkpoints and not thread.writes:
+            del self.threads[name]
+
+    def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
+        """Thin out threads."""
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                yield from self.delete_thread(thread_id)
+            else:
+                name = text("thread_id", thread_id)
+                yield from locked(partial(self._keep_latest, codec, name))
+
+    def _keep_latest(self, codec: Codec, name: str) -> None:
+        thread = self._find(name)
+        if thread is None:
+            return
+        latest = {ns: newest(thread, ns, None) for ns in {ns for ns, _ in thread.checkpoints}}
+        kept: set[Key] = set()
+        for record in filter(None, latest.values()):
+            kept.add((record.ns, record.checkpoint_id))
+            for channel in delta_channels(codec.metadata(record.metadata, record.sealed)):
+                kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
+        early = {
+            key
+            for key in thread.writes
+            if key not in thread.checkpoints
+            and (last := latest.get(key[0])) is not None
+            and key[1] < last.checkpoint_id
+        }
+        thread.drop([key for key in {*thread.checkpoints, *early} if key not in kept])
+
+    def copy_thread(self, source: str, target: str) -> Plan[None]:
+        """Copy a thread."""
+        source, target = text("source_thread_id", source), text("target_thread_id", target)
+        yield from locked(lambda: self._copy(source, target))
+
+    def _copy(self, source: str, target: str) -> None:
+        original, there = self._find(source), self._find(target)
+        if original is None or source == target:
+            return
+        if there is not None and (own := there.checkpoints.keys() - original.checkpoints.keys()):
+            raise InvalidArgumentError(
+                f"target_thread_id: wanted a thread with nothing of its own, but {target!r} has "
+                f"checkpoint {min(own)[1]!r}, which {source!r} has not"
+            )
+        self.threads.pop(target, None)
+        copy = self._open(target, original.ttl)
+        copy.checkpoints = {
+            key: (record._replace(thread_id=target), run)
+            for key, (record, run) in original.checkpoints.items()
+        }
+        copy.values = dict(original.values)
+        copy.writes = {key: dict(writes) for key, writes in original.writes.items()}
+
+    # ------------------------------------------------------------------ threads
+
+    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
+        """A page of threads."""
+
+        def work() -> ThreadPage:
+            found = [
+                (name, thread.created, thread.updated, thread.expires)
+                for name, thread in self.threads.items()
+                if self._find(name) is not None
+                and name.startswith(query.prefix)
+                and (query.updated_before is None or thread.updated < query.updated_before)
+                and (query.updated_after is None or thread.updated > query.updated_after)
+                and (query.position is None or (thread.updated, name) < query.position)
+            ]
+            found.sort(key=lambda one: (one[2], one[0]), reverse=True)
+            return query.page(found)
+
+        return (yield from locked(work))
+
+    def sweep(self, codec: Codec) -> Plan[int]:
+        """Apply the policy to the threads that expired."""
+        return (yield from locked(lambda: self._sweep(codec)))
+
+    def _sweep(self, codec: Codec) -> int:
+        now = self._clock()
+        expired = [
+            name
+            for name, thread in self.threads.items()
+            if thread.expires is not None and thread.expires <= now
+        ]
+        for name in expired:
+            if self._policy.expires_whole:
+                del self.threads[name]
+            else:
+                self._keep_latest(codec, name)
+                self.threads[name].expires = None
+        return len(expired)
+
+    def stats(self, thread_id: str | None) -> Plan[Stats]:
+        """Count what is stored."""
+
+        def work() -> Stats:
+            one = None if thread_id is None else self._find(thread_id)
+            some = list(self.threads.values()) if thread_id is None else [one] if one else []
+            values = [value for thread in some for value in thread.values.values()]
+            writes = [w for t in some for there in t.writes.values() for w in there.values()]
+            return Stats(
+                backend="memory",
+                server="in this process",
+                threads=len(some),
+                checkpoints=sum(len(thread.checkpoints) for thread in some),
+                values=len(values),
+                segments=0,
+                writes=len(writes),
+                bytes=sum(len(data) for _, data in values)
+                + sum(len(write.value[1]) for write in writes),
+            )
+
+        return (yield from locked(work))
+
+
+class _Driver:
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def perform(self, request: Any) -> Any:
+        if isinstance(request, (Locked, Offload)):
+            with self._lock:
+                return request.work()
+        raise TypeError(f"cannot perform {request!r}")
+
+
+class MemorySaver(FullSyncSaver):
+    """Checkpoints in memory, for tests and trials: all capabilities, nothing kept.
+
+    Args:
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+    """
+
+    def __init__(
+        self,
+        *,
+        serde: SerializerProtocol | None = None,
+        ttl: Mapping[str, Any] | TTLPolicy | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        policy = TTLPolicy.of(ttl)
+        self._memory = MemoryPlanner(policy, clock)
+        super().__init__(self._memory, _Driver(), policy, serde=serde)
+
+    @property
+    def threads(self) -> Mapping[str, MemoryThread]:
+        """All that is stored, by thread id; for tests that look behind the saver."""
+        return self._memory.threads
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return self._drive(plan)  # nothing here waits for anything

@@ -1,0 +1,60 @@
+"""Numbered migrations: immutable files beside the backend that they belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+
+from checkpoint_base.errors import SchemaVersionError
+
+_FILE = re.compile(r"(\d{4})_\w+\.sql")
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step of a schema."""
+
+    number: int
+    sql: str
+
+    @property
+    def statements(self) -> list[str]:
+        """The step's statements, one by one (no statement contains a semicolon of its own)."""
+        code = "\n".join(line.split("--")[0] for line in self.sql.splitlines())
+        return [statement.strip() for statement in code.split(";") if statement.strip()]
+
+
+def load_migrations(package: str) -> tuple[Migration, ...]:
+    """The migrations in `package`'s folder `sql/migrations`, in order."""
+    folder = resources.files(package) / "sql" / "migrations"
+    found = {
+        int(match[1]): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if (match := _FILE.fullmatch(entry.name))
+    }
+    return tuple(Migration(number, found[number]) for number in sorted(found))
+
+
+def load_queries(package: str, name: str = "queries.sql") -> Mapping[str, str]:
+    """The named statements of a file: each begins with a line `-- name: the_name`."""
+    text = (resources.files(package) / "sql" / name).read_text(encoding="utf-8")
+    blocks = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
+    return {name: sql.strip() for name, sql in zip(blocks[::2], blocks[1::2], strict=True)}
+
+
+def pending(known: Iterable[Migration], applied: set[int], database: str) -> list[Migration]:
+    """The migrations still to be run on `database`, in order.
+
+    Raises:
+        SchemaVersionError: the database has migrations that this version does not know.
+    """
+    known = tuple(known)
+    newest = max(migration.number for migration in known)
+    if (there := max(applied, default=0)) > newest:
+        raise SchemaVersionError(
+            f"{database} has schema version {there}, this version of langgraph-checkpoint-suite "
+            f"knows versions up to {newest}: upgrade the library"
+        )
+    return [migration for migration in known if migration.number not in applied]

@@ -1,0 +1,83 @@
+"""Plans: every operation is written once, as a generator that asks for I/O and does none.
+
+A planner's generator yields *requests* and is sent *replies*; `run` and `arun` are the only two
+loops that drive one. What a request means is the driver's business, except for the two that every
+driver knows: `Atomic` (run a sub-plan in one transaction) and `Offload` (run a costly function,
+off the event loop where there is one).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+Plan = Generator[Any, Any, T]
+"""An operation that returns a T. Its requests and replies are typed by the helpers that yield."""
+
+
+@dataclass(frozen=True)
+class Atomic(Generic[T]):
+    """Request: run `plan` in one transaction; the reply is its result, after the commit."""
+
+    plan: Plan[T]
+    write: bool
+
+
+@dataclass(frozen=True)
+class Offload(Generic[T]):
+    """Request: call `work` where it does not hold up an event loop; the reply is its result."""
+
+    work: Callable[[], T]
+
+
+def read(plan: Plan[T]) -> Plan[T]:
+    """Run `plan` on one consistent snapshot."""
+    result: T = yield Atomic(plan, write=False)
+    return result
+
+
+def write(plan: Plan[T]) -> Plan[T]:
+    """Run `plan` as one transaction. Returns only after it is committed."""
+    result: T = yield Atomic(plan, write=True)
+    return result
+
+
+def offload(work: Callable[[], T]) -> Plan[T]:
+    """Call `work` off the event loop."""
+    result: T = yield Offload(work)
+    return result
+
+
+def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
+    """Drive `plan` with a blocking `perform`. Its errors re-enter the plan where it yielded."""
+    try:
+        request = next(plan)
+        while True:
+            try:
+                reply = perform(request)
+            except BaseException as error:
+                request = plan.throw(error)
+            else:
+                request = plan.send(reply)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:
+    """Drive `plan` with an awaitable `perform`: `run`, with one `await`."""
+    try:
+        request = next(plan)
+        while True:
+            try:
+                reply = await perform(request)
+            except BaseException as error:
+                request = plan.throw(error)
+            else:
+                request = plan.send(reply)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result

@@ -1,0 +1,257 @@
+"""The shells over `BaseCheckpointSaver`: signatures for users, one line each; plans do the work.
+
+`Saver` has both faces of every operation. Whether a plan is driven by blocking calls or on an
+event loop is decided in `SyncSaver` and `AsyncSaver`, in one method each. Optional capabilities are
+mixins (`capabilities.py`): LangGraph finds out what a saver can do by what its class overrides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Protocol, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+)
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.errors import EventLoopError
+from checkpoint_base.plan import Plan, arun, run
+from checkpoint_base.planner import Listing, Planner
+
+T = TypeVar("T")
+
+
+class SyncDriver(Protocol):
+    """Performs the requests of plans, blocking."""
+
+    def perform(self, request: Any) -> Any: ...
+
+
+class AsyncDriver(Protocol):
+    """Performs the requests of plans, on an event loop."""
+
+    async def perform(self, request: Any) -> Any: ...
+
+
+class Saver(BaseCheckpointSaver[str]):
+    """The operations that every saver has, in both faces.
+
+    `copy.copy` of a saver is safe (`with_allowlist` makes one): planner and driver hold all that
+    is not the serializer, and copies share them.
+    """
+
+    def __init__(self, planner: Planner, *, serde: SerializerProtocol | None = None) -> None:
+        super().__init__(serde=serde)
+        self._planner = planner
+
+    @abstractmethod
+    def _drive(self, plan: Plan[T]) -> T:
+        """Run a plan, blocking."""
+
+    @abstractmethod
+    async def _adrive(self, plan: Plan[T]) -> T:
+        """Run a plan without holding up the event loop."""
+
+    @property
+    def _codec(self) -> Codec:
+        return Codec(self.serde)
+
+    async def asetup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        await self._adrive(self._planner.setup())
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint, whole or not at all; implements `BaseCheckpointSaver.put`.
+
+        Args:
+            config: the thread, the namespace (default: the root's), and the parent's
+                `checkpoint_id`, if there is one. `configurable.ttl` (minutes) overrides the
+                saver's time to live for this thread.
+            checkpoint: with complete `channel_values`.
+            metadata: what `list(filter=…)` looks at.
+            new_versions: the channels that changed; only their values are stored.
+
+        Returns:
+            The config that names the stored checkpoint.
+
+        Raises:
+            InvalidArgumentError: no thread id, or an id with NUL or surrogates.
+        """
+        put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
+        return self._drive(put)
+
+    async def aput(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """`put`, without blocking."""
+        put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
+        return await self._adrive(put)
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """Store a task's pending writes; implements `BaseCheckpointSaver.put_writes`.
+
+        Of a regular write the first stays; of ERROR, SCHEDULED, INTERRUPT and RESUME the last.
+        The checkpoint may arrive later.
+
+        Raises:
+            InvalidArgumentError: no thread id or checkpoint id, or an id with NUL or surrogates.
+        """
+        plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
+        self._drive(plan)
+
+    async def aput_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        """`put_writes`, without blocking."""
+        plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
+        await self._adrive(plan)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """The checkpoint that `config` names, or the newest of its namespace; implements
+        `BaseCheckpointSaver.get_tuple`.
+
+        Returns:
+            None only when there is no such checkpoint; a failure raises.
+
+        Raises:
+            CorruptValueError: stored bytes are missing or damaged.
+            UnencryptedValueError: encryption is on, and the value is not encrypted.
+        """
+        return self._drive(self._planner.get_tuple(self._codec, config))
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """`get_tuple`, without blocking."""
+        return await self._adrive(self._planner.get_tuple(self._codec, config))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Checkpoints, newest id first; implements `BaseCheckpointSaver.list`.
+
+        Reads a page at a time and holds neither lock nor connection in between.
+
+        Args:
+            config: a thread, and perhaps a namespace or a checkpoint in it; None: everything.
+            filter: metadata that must be equal, as JSON values, under each key.
+            before: only checkpoints with an id less than the one this config names.
+            limit: how many at most.
+        """
+        rest: Listing | None = Listing.of(config, filter, before, limit)
+        while rest is not None and rest.page_size > 0:
+            tuples, rest = self._drive(self._planner.list_page(self._codec, rest))
+            yield from tuples
+
+    async def alist(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> AsyncIterator[CheckpointTuple]:
+        """`list`, without blocking."""
+        rest: Listing | None = Listing.of(config, filter, before, limit)
+        while rest is not None and rest.page_size > 0:
+            tuples, rest = await self._adrive(self._planner.list_page(self._codec, rest))
+            for found in tuples:
+                yield found
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete all of a thread; implements `BaseCheckpointSaver.delete_thread`."""
+        self._drive(self._planner.delete_thread(thread_id))
+
+    async def adelete_thread(self, thread_id: str) -> None:
+        """`delete_thread`, without blocking."""
+        await self._adrive(self._planner.delete_thread(thread_id))
+
+    def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002
+        """The version after `current`: greater, and never that of another fork."""
+        count = int(str(current).split(".")[0]) if current is not None else 0
+        return f"{count + 1:032}.{random.random():016}"  # noqa: S311 (no secret: tells forks apart)
+
+
+class SyncSaver(Saver):
+    """A saver on a blocking driver; its async methods run in a thread."""
+
+    def __init__(
+        self, planner: Planner, driver: SyncDriver, *, serde: SerializerProtocol | None = None
+    ) -> None:
+        super().__init__(planner, serde=serde)
+        self._driver = driver
+
+    def _drive(self, plan: Plan[T]) -> T:
+        return run(plan, self._driver.perform)
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return await asyncio.to_thread(self._drive, plan)
+
+    def setup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        self._drive(self._planner.setup())
+
+
+class AsyncSaver(Saver):
+    """A saver on an event loop. Its sync methods work from other threads than the loop's."""
+
+    def __init__(
+        self, planner: Planner, driver: AsyncDriver, *, serde: SerializerProtocol | None = None
+    ) -> None:
+        super().__init__(planner, serde=serde)
+        self._driver = driver
+        self._loop = asyncio.get_running_loop()
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return await arun(plan, self._driver.perform)
+
+    def _drive(self, plan: Plan[T]) -> T:
+        try:
+            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+        except RuntimeError:
+            running = None
+        if running is self._loop:
+            plan.close()
+            raise EventLoopError(
+                f"a blocking method of {type(self).__name__} was called on the thread of its own "
+                "event loop, where it would wait for itself: await the method that begins with 'a' "
+                "(aget_tuple, aput, alist, …; ainvoke for graphs), or call it from another thread"
+            )
+        return asyncio.run_coroutine_threadsafe(self._adrive(plan), self._loop).result()
+
+    async def setup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        await self.asetup()

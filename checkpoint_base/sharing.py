@@ -1,0 +1,220 @@
+"""Sharing: a thread's large values are cut into chunks, and a chunk is stored once.
+
+Each thread has a *log* of bytes that only grows. A put appends the chunks that the thread does not
+have yet, as one *segment* per value, and stores the value as a *layout*: the spans of the log that
+it is made of, with its first bytes and its last piece, which change every time, kept inline. Chunks
+that follow one another in the log are one span, so that an unchanged megabyte is one entry and a
+value that is all new is one row. `chunks.py` says where values are cut.
+
+Nothing here touches a database. What this process knows of a thread's log (`known.py`) is good for
+as long as the thread's *epoch* is what it was: whoever removes segments changes it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from typing import Final, NamedTuple
+
+from xxhash import xxh3_128_digest
+
+from checkpoint_base.chunks import cut, digest
+from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.known import KnownLog, digest_table
+from checkpoint_base.records import Typed
+
+THRESHOLD: Final = 2048
+"""Values up to this many bytes are stored inline."""
+HEAD: Final = 16
+"""Bytes at the front that stay inline: a list's length is there, and it changes every time."""
+SEGMENT: Final = 1 << 18
+"""A longer run of new chunks becomes several segments."""
+MAX_SPANS: Final = 64
+"""A value in more spans than this has its short ones written anew, together."""
+
+_HEADER: Final = struct.Struct("<BI16s")  # format, length, xxh3 of the value
+_SPAN: Final = struct.Struct("<QII")
+_FORMAT: Final = 1
+
+
+class Span(NamedTuple):
+    """`length` bytes of the log, from `offset` into the segment that begins at `start`; they may
+    go on through the segments behind it.
+    """
+
+    start: int
+    offset: int
+    length: int
+
+    @property
+    def end(self) -> int:
+        """Where in the log it ends; the segments needed begin at `start` or later, before this."""
+        return self.start + self.offset + self.length
+
+
+class Stored(NamedTuple):
+    """A serialized value as it is stored: all of it inline, or its ends and a layout."""
+
+    kind: str
+    inline: bytes
+    layout: bytes | None
+
+
+class Segment(NamedTuple):
+    """A row of the log. `digests` holds length and digest of each chunk in `data`."""
+
+    start: int
+    digests: bytes
+    data: bytes
+
+
+def spans_of(layout: bytes) -> list[Span]:
+    """The spans of a layout, in the order of the value's bytes."""
+    if layout[:1] != bytes([_FORMAT]):
+        raise CorruptValueError(f"a stored layout has the unknown format {layout[:1]!r}")
+    return [Span(*entry) for entry in _SPAN.iter_unpack(layout[_HEADER.size :])]
+
+
+def ranges_of(layouts: Iterable[bytes]) -> list[tuple[int, int]]:
+    """Ranges [first, end) of segment starts that the layouts need, merged and sorted."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted((s.start, s.end) for layout in layouts for s in spans_of(layout)):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def assemble(stored: Stored, log: Mapping[int, bytes]) -> bytes:
+    """Put a value together; `log` has the segments that `ranges_of` named.
+
+    Raises:
+        CorruptValueError: a segment is missing, or the bytes are not those that were stored.
+    """
+    if stored.layout is None:
+        return stored.inline
+    _, length, checksum = _HEADER.unpack_from(stored.layout)
+    head, tail = stored.inline[:HEAD], stored.inline[HEAD:]
+    pieces = [head]
+    for span in spans_of(stored.layout):
+        _copy(span, log, pieces)
+    pieces.append(tail)
+    value = b"".join(pieces)
+    if len(value) != length or xxh3_128_digest(value) != checksum:
+        raise CorruptValueError(
+            f"a stored value of {length} bytes does not match its checksum: it was damaged"
+        )
+    return value
+
+
+def _copy(span: Span, log: Mapping[int, bytes], pieces: list[bytes]) -> None:
+    start, offset, wanted = span
+    while wanted > 0:
+        data = log.get(start)
+        if data is None:
+            raise CorruptValueError(f"a stored value needs the segment at {start}, which is gone")
+        piece = data[offset : offset + wanted] if offset or wanted < len(data) else data
+        pieces.append(piece)
+        wanted -= len(piece)
+        start, offset = start + len(data), 0
+        if not data:
+            raise CorruptValueError(f"the segment at {start} is empty")
+
+
+class Appender:
+    """Turns the serialized values of one put into what is stored, and collects new segments.
+
+    Attributes:
+        epoch: the epoch of the log that the spans refer to.
+        begin: where the log ended before.
+        end: where it ends with the new segments.
+        segments: what is to be appended.
+        shares: whether anything stored needs the log to be as it was known.
+    """
+
+    def __init__(self, known: KnownLog, end: int | None = None) -> None:
+        self.epoch = known.epoch
+        self.begin = self.end = known.end if end is None else end
+        self.segments: list[Segment] = []
+        self.shares = False
+        self._known = known.settle()
+        self._new: dict[bytes, tuple[int, int]] = {}
+        self._run: list[tuple[bytes, memoryview]] = []  # chunks of the segment being filled
+        self._filled = 0
+
+    def add(self, value: Typed) -> Stored:
+        """Store one value."""
+        kind, data = value
+        body = memoryview(data)[HEAD:]
+        ends = cut(body) if len(data) > THRESHOLD else []
+        if not ends:
+            return Stored(kind, data, None)
+        self.shares = True
+        spans = _joined(self._placed(body, ends, self._place))
+        if len(spans) > MAX_SPANS:
+            spans = _joined(self._rewritten(spans, body))
+        header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
+        layout = header + b"".join(_SPAN.pack(*span) for span in spans)
+        return Stored(kind, data[:HEAD] + bytes(body[ends[-1] :]), layout)
+
+    def _placed(
+        self, body: memoryview, ends: list[int], place: Callable[[memoryview], tuple[int, int]]
+    ) -> list[Span]:
+        begins = [0, *ends[:-1]]
+        pieces = [body[begin:end] for begin, end in zip(begins, ends, strict=True)]
+        spans = [Span(*place(piece), len(piece)) for piece in pieces]
+        self._flush()
+        return spans
+
+    def _place(self, piece: memoryview) -> tuple[int, int]:
+        """Where the log has the piece; it is appended if it does not."""
+        name = digest(piece)
+        return self._new.get(name) or self._known.get(name) or self._append(piece, name)
+
+    def _append(self, piece: memoryview, name: bytes | None = None) -> tuple[int, int]:
+        if self._filled + len(piece) > SEGMENT:
+            self._flush()
+        name = name or digest(piece)
+        place = self._new[name] = (self.end, self._filled)
+        self._run.append((name, piece))
+        self._filled += len(piece)
+        return place
+
+    def _flush(self) -> None:
+        if self._run:
+            data = b"".join(piece for _, piece in self._run)
+            self.segments.append(Segment(self.end, digest_table(self._run), data))
+            self.end += len(data)
+            self._run, self._filled = [], 0
+
+    def _rewritten(self, spans: list[Span], body: memoryview) -> list[Span]:
+        """Write runs of short spans anew: reading a value stays a few long steps, however often
+        it was edited. A byte is rewritten about once while its value grows 32-fold.
+        """
+        short = len(body) // (MAX_SPANS // 2)
+        result: list[Span] = []
+        begin = 0
+        for is_short, group in groupby(spans, key=lambda span: span.length < short):
+            run = list(group)
+            end = begin + sum(span.length for span in run)
+            if is_short and len(run) > 1:
+                piece = body[begin:end]
+                result += self._placed(piece, [*cut(piece), len(piece)], self._append)
+            else:
+                result += run
+            begin = end
+        return result
+
+
+def _joined(places: Iterable[Span]) -> list[Span]:
+    """Spans that follow one another in the log, made one."""
+    joined: list[Span] = []
+    for span in places:
+        if joined and span.start + span.offset == joined[-1].end:
+            last = joined[-1]
+            joined[-1] = Span(last.start, last.offset, last.length + span.length)
+        else:
+            joined.append(span)
+    return joined

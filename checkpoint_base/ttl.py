@@ -1,0 +1,81 @@
+"""Time to live of threads. One clock per thread: it expires whole or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkpoint_base.errors import InvalidArgumentError
+
+STRATEGIES: Final = ("delete", "keep_latest")
+_KEYS: Final = frozenset({"strategy", "default_ttl", "sweep_interval_minutes", "refresh_on_read"})
+
+
+def minutes(name: str, value: Any) -> float:
+    """`value` as positive, finite minutes.
+
+    Raises:
+        InvalidArgumentError: it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise InvalidArgumentError(f"{name}: wanted minutes as a number, got {value!r}")
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidArgumentError(f"{name}: wanted more than 0 minutes, got {value!r}")
+    return float(value)
+
+
+@dataclass(frozen=True)
+class TTLPolicy:
+    """What `ttl=` of a saver means.
+
+    Attributes:
+        strategy: `"delete"` removes an expired thread; `"keep_latest"` prunes it to its newest
+            checkpoints and lets it live on.
+        default_ttl: minutes from a thread's last touch to its expiry; None: no expiry, unless a
+            run asks for one with `config["configurable"]["ttl"]`.
+        sweep_interval_minutes: minutes between two sweeps of `start_ttl_sweeper`.
+        refresh_on_read: whether reading a thread counts as a touch, as writing always does.
+    """
+
+    strategy: str = "delete"
+    default_ttl: float | None = None
+    sweep_interval_minutes: float = 60.0
+    refresh_on_read: bool = True
+
+    @classmethod
+    def of(cls, ttl: Mapping[str, Any] | TTLPolicy | None) -> TTLPolicy:
+        """Read LangGraph's `langgraph.json` shape.
+
+        Raises:
+            InvalidArgumentError: an unknown key, strategy or unit.
+        """
+        if ttl is None:
+            return cls()
+        if isinstance(ttl, TTLPolicy):
+            return ttl
+        if not isinstance(ttl, Mapping):
+            raise InvalidArgumentError(f"ttl: wanted a mapping with {sorted(_KEYS)}, got {ttl!r}")
+        if unknown := sorted(set(ttl) - _KEYS):
+            raise InvalidArgumentError(f"ttl: unknown keys {unknown}, known are {sorted(_KEYS)}")
+        strategy = ttl.get("strategy", "delete")
+        if strategy not in STRATEGIES:
+            raise InvalidArgumentError(f"ttl['strategy']: wanted {STRATEGIES}, got {strategy!r}")
+        default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes", 60.0)
+        return cls(
+            strategy=strategy,
+            default_ttl=None if default is None else minutes("ttl['default_ttl']", default),
+            sweep_interval_minutes=minutes("ttl['sweep_interval_minutes']", interval),
+            refresh_on_read=bool(ttl.get("refresh_on_read", True)),
+        )
+
+    @property
+    def expires_whole(self) -> bool:
+        """Whether an expired thread is absent (otherwise a sweep only prunes it)."""
+        return self.strategy == "delete"
+
+    def expiry(self, now: float, override: float | None) -> float | None:
+        """When a thread touched at `now` (epoch seconds) expires; `override` is in minutes."""
+        ttl = self.default_ttl if override is None else override
+        return None if ttl is None else now + ttl * 60.0

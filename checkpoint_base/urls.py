@@ -1,0 +1,97 @@
+"""Savers by URL: `open_saver("sqlite:///agent.db")`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+from urllib.parse import unquote
+
+from checkpoint_base.capabilities import FullSaver, FullSyncSaver
+from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.memory import MemorySaver
+
+
+@dataclass(frozen=True)
+class _Backend:
+    """Where a scheme's savers are, and the extra with their driver."""
+
+    package: str
+    sync_class: str
+    async_class: str
+    extra: str
+    target: Callable[[str], str]
+
+    def load(self, name: str) -> Any:
+        try:
+            return getattr(import_module(self.package), name)
+        except ImportError as error:
+            raise MissingDriverError.of(self.package, self.extra) from error
+
+
+def _sqlite_path(url: str) -> str:
+    path = url.partition("://")[2]
+    if not path.startswith("/") or path == "/":
+        raise InvalidArgumentError(
+            "url: wanted sqlite:///relative.db, sqlite:////absolute.db or sqlite:///:memory:, "
+            f"got {url!r}"
+        )
+    return unquote(path[1:])
+
+
+_BACKENDS: Final = {
+    "sqlite": _Backend(
+        "checkpoint_sqlite", "SqliteSaver", "AsyncSqliteSaver", "sqlite", _sqlite_path
+    ),
+}
+
+
+def _backend(url: str) -> _Backend | None:
+    scheme, separator, _ = url.partition("://")
+    if scheme == "memory" and separator:
+        return None
+    if not separator or scheme not in _BACKENDS:
+        known = ", ".join(f"{name}:// (extra [{_BACKENDS[name].extra}])" for name in _BACKENDS)
+        given = repr(scheme + separator) if separator else "something without a scheme"
+        raise InvalidArgumentError(
+            f"url: known are memory://, {known}; got {given}. An extra is installed by "
+            "pip install 'langgraph-checkpoint-suite[…]'"
+        )
+    return _BACKENDS[scheme]
+
+
+@contextmanager
+def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
+    """Open the saver that a URL names, set it up, and close it at the end.
+
+    Args:
+        url: `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+        options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
+
+    Raises:
+        InvalidArgumentError: a scheme that is not known.
+        MissingDriverError: its driver is not installed.
+    """
+    backend = _backend(url)
+    if backend is None:
+        yield MemorySaver(**options)
+        return
+    opened = backend.load(backend.sync_class).from_conn_string(backend.target(url), **options)
+    with opened as saver:
+        saver.setup()
+        yield saver
+
+
+@asynccontextmanager
+async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
+    """`open_saver`, for an event loop."""
+    backend = _backend(url)
+    if backend is None:
+        yield MemorySaver(**options)
+        return
+    opened = backend.load(backend.async_class).from_conn_string(backend.target(url), **options)
+    async with opened as saver:
+        await saver.setup()
+        yield saver

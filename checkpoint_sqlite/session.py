@@ -1,0 +1,185 @@
+"""Transactions on a `sqlite3.Connection`, for both drivers: the caller is on the right thread."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Generic, TypeVar
+
+from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.plan import Atomic, Offload, Plan, run
+from checkpoint_sqlite.requests import Execute, ExecuteMany, Query
+
+T = TypeVar("T")
+
+MINIMUM_VERSION = (3, 35)  # RETURNING
+_WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
+
+
+class Job(Generic[T]):
+    """A plan that waits to be run in a transaction, and what came of it."""
+
+    def __init__(self, plan: Plan[T], *, write: bool) -> None:
+        self.plan = plan
+        self.write = write
+        self.done = False
+        self.error: BaseException | None = None
+        self._result: Any = None
+
+    def succeed(self, result: T) -> None:
+        """The plan returned."""
+        self._result = result
+
+    def result(self) -> T:
+        """What the plan returned, or raised."""
+        if self.error is not None:
+            raise self.error
+        value: T = self._result
+        return value
+
+
+class Session:
+    """One connection. Knows nothing of threads or event loops; its drivers let one in at a time."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        if sqlite3.sqlite_version_info < MINIMUM_VERSION:
+            wanted = ".".join(map(str, MINIMUM_VERSION))
+            raise BackendUnavailableError(
+                f"SQLite {wanted} or later is needed, Python has {sqlite3.sqlite_version}"
+            )
+        self._connection = connection
+
+    def perform(self, request: Any) -> Any:
+        """Answer a request of a plan that is in a transaction."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # the connection may be the user's, with a factory of theirs
+        kind = type(request)
+        if kind is Query:
+            return cursor.execute(request.sql, request.values).fetchall()
+        if kind is Execute:
+            return cursor.execute(request.sql, request.values).rowcount
+        if kind is ExecuteMany:
+            return cursor.executemany(request.sql, request.rows).rowcount
+        if kind is Offload:
+            return request.work()
+        raise TypeError(f"a transaction cannot perform {request!r}")
+
+    def run_all(self, jobs: Sequence[Job[Any]]) -> None:
+        """Run all jobs: the writes together in one transaction, then the reads in another."""
+        if writes := [job for job in jobs if job.write]:
+            self._commit_together(writes)
+        if reads := [job for job in jobs if not job.write]:
+            self._read_together(reads)
+
+    def _commit_together(self, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            with self._transaction("BEGIN IMMEDIATE") as own:
+                savepoints = len(jobs) > 1 or not own
+                for job in jobs:
+                    if savepoints:
+                        self._run_in_savepoint(job)
+                    else:
+                        job.succeed(run(job.plan, self.perform))
+        except BaseException as error:
+            self._fail(jobs, error)
+        finally:
+            for job in jobs:
+                job.done = True
+
+    def _run_in_savepoint(self, job: Job[Any]) -> None:
+        execute = self._connection.execute
+        execute("SAVEPOINT job")
+        try:
+            job.succeed(run(job.plan, self.perform))
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise  # SQLite rolled everything back: a full disk, a broken file
+            execute("ROLLBACK TO job")
+            job.error = _named(error)
+        execute("RELEASE job")
+
+    def _read_together(self, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            with self._transaction("BEGIN"):
+                for job in jobs:
+                    try:
+                        job.succeed(run(job.plan, self.perform))
+                    except Exception as error:
+                        job.error = _named(error)
+        except BaseException as error:
+            self._fail(jobs, error)
+        finally:
+            for job in jobs:
+                job.done = True
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[bool]:
+        """A transaction; yields whether it is ours. One that the connection's owner has open is
+        used as it is, and committed, as LangGraph's own saver does.
+        """
+        connection = self._connection
+        own = not connection.in_transaction
+        if own:
+            connection.execute(begin)
+        try:
+            yield own
+            if own:
+                connection.execute("COMMIT")
+            elif begin != "BEGIN":
+                connection.commit()
+        except BaseException:
+            if own and connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    @staticmethod
+    def _fail(jobs: Sequence[Job[Any]], error: BaseException) -> None:
+        """The transaction did not come to be: no job of it did."""
+        shared = error
+        if not isinstance(error, Exception):
+            shared = BackendUnavailableError("the transaction was interrupted")
+            shared.__cause__ = error
+        for job in jobs:
+            job.error = job.error or _named(shared)
+        if not isinstance(error, Exception):
+            raise error
+
+    def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> None:
+        """Set the connection up for concurrent use, and the schema if it is not there."""
+        self._use_wal()
+        if synchronous is not None:
+            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        run(setup(), self._perform_atomic)
+
+    def _perform_atomic(self, request: Atomic[T]) -> T:
+        job = Job(request.plan, write=request.write)
+        self.run_all([job])
+        return job.result()
+
+    def _use_wal(self) -> None:
+        # Changing the mode needs the file for itself for a moment, and SQLite does not wait for it.
+        for attempt in range(_WAL_ATTEMPTS):
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or attempt == _WAL_ATTEMPTS - 1:
+                    raise _named(error) from error
+                time.sleep(_WAL_PAUSE)
+            else:
+                return
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(sqlite3.ProgrammingError):  # the owner closed it already
+            self._connection.close()
+
+
+def _named(error: BaseException) -> BaseException:
+    """The error to raise for one of the driver's."""
+    if isinstance(error, sqlite3.OperationalError):
+        named = BackendUnavailableError(f"SQLite could not do it: {error}")
+        named.__cause__ = error
+        return named
+    return error
