@@ -27,8 +27,8 @@ from checkpoint_base.urls import aopen_saver
 async def checkpointer() -> AsyncIterator[Saver]:
     """The saver that `CHECKPOINT_URL` names, set up, and swept while the server runs.
 
-    The server enters it once per event loop and leaves it when it shuts down. The sweeper runs
-    only with `CHECKPOINT_TTL`, LangGraph's TTL shape as JSON, in minutes.
+    The server enters it once per event loop that runs graphs, and leaves it when it shuts down.
+    The sweeper runs only with `CHECKPOINT_TTL`, LangGraph's TTL shape as JSON, in minutes.
 
     Raises:
         InvalidArgumentError: `CHECKPOINT_URL` is missing or of no known scheme, or

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, cast
 
@@ -184,17 +184,25 @@ class Codec:
         self,
         record: CheckpointRecord,
         metadata: dict[str, Any],
-        values: Mapping[ValueKey, Typed],
+        value: Callable[[ValueKey], Typed | None],
         writes: Iterable[WriteRecord],
         sends: Iterable[WriteRecord] = (),
     ) -> CheckpointTuple:
-        """Put a checkpoint together. `sends` are its parent's writes to TASKS, for v < 4."""
+        """Put a checkpoint together.
+
+        Args:
+            record: the checkpoint.
+            metadata: its whole metadata.
+            value: gives the stored value of a channel at a version, if there is one.
+            writes: its pending writes.
+            sends: its parent's writes to TASKS, which are its own where v < 4.
+        """
         body = self.load(record.body)
         versions = {name: version_of(key) for name, key in record.versions.items()}
         loaded = {
-            entry[0]: self.load(values[entry])
+            entry[0]: self.load(stored)
             for entry in record.versions.items()
-            if entry in values
+            if (stored := value(entry)) is not None
         }
         if record.v < 4 and (tasks := [self.load(write.value) for write in in_order(sends)]):
             loaded[TASKS] = tasks

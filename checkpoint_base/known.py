@@ -50,27 +50,28 @@ class KnownLog:
     epoch: int
     end: int
     _places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
-    _tables: dict[int, bytes | None] = field(default_factory=dict)
+    _unread: dict[int, bytes] = field(default_factory=dict)
+    _segments: set[int] = field(default_factory=set)
 
     def learn(self, start: int, table: bytes) -> None:
         """Note the segment that begins at `start`. Its table is read when a put needs it."""
-        if start not in self._tables:
-            self._tables[start] = table
+        if start not in self._segments:
+            self._segments.add(start)
+            self._unread[start] = table
 
     def settle(self) -> dict[bytes, tuple[int, int]]:
         """All chunks known: digest -> (start of the segment, offset in it); the newest copy."""
-        for start, table in list(self._tables.items()):
-            if table is not None:
-                for name, offset in read_table(table):
-                    self._places[name] = (start, offset)
-                self._tables[start] = None
+        while self._unread:
+            start = next(iter(self._unread))
+            for name, offset in read_table(self._unread.pop(start)):
+                self._places[name] = (start, offset)
         return self._places
 
     @property
     def weight(self) -> int:
         """About how many chunks are known."""
-        unread = sum(len(table) for table in self._tables.values() if table)
-        return 1 + len(self._places) + unread // _ENTRY
+        unread = sum(map(len, self._unread.values()))
+        return 1 + len(self._segments) + len(self._places) + unread // _ENTRY
 
 
 class LogCache:

@@ -34,7 +34,7 @@ class MemoryThread:
         return codec.checkpoint_tuple(
             record,
             codec.metadata(record.metadata, record.sealed),
-            self.values_of(record),
+            self.values_of(record).get,
             self.writes.get(key, {}).values(),
             [write for write in sends.values() if write.channel == TASKS],
         )

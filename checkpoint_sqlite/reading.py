@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from langgraph.checkpoint.base import CheckpointTuple
@@ -92,12 +93,15 @@ def wanted(sql: str, wants: Sequence[tuple[Any, ...]]) -> Plan[list[Row]]:
     found: list[Row] = []
     for at in range(0, len(wants), _BATCH):
         some = wants[at : at + _BATCH]
-        width = len(some[0])
-        names = ", ".join("abcdef"[:width])
-        marks = ", ".join(["(" + ", ".join("?" * width) + ")"] * len(some))
-        values = [value for want in some for value in want]
-        found += yield from rows(f"WITH want ({names}) AS (VALUES {marks}) {sql}", values)
+        whole = _with_wants(sql, len(some), len(some[0]))
+        found += yield from rows(whole, [value for want in some for value in want])
     return found
+
+
+@lru_cache(512)
+def _with_wants(sql: str, count: int, width: int) -> str:
+    marks = ", ".join(["(" + ", ".join("?" * width) + ")"] * count)
+    return f"WITH want ({', '.join('abcd'[:width])}) AS (VALUES {marks}) {sql}"
 
 
 @dataclass
@@ -181,20 +185,21 @@ class Snapshot:
 
     def tuples(self, codec: Codec) -> list[CheckpointTuple]:
         """Decode everything."""
-        whole: dict[tuple[int, str], dict[ValueKey, Typed]] = {
-            (no, ns): {key: self.value(no, stored) for key, stored in some.items()}
-            for (no, ns), some in self.values.items()
-        }
         return [
             codec.checkpoint_tuple(
                 one.record,
                 codec.metadata(one.record.metadata, one.record.sealed),
-                whole.get((one.no, one.record.ns), {}),
+                partial(self._value_of, one),
                 self.writes_of(one.place),
                 self.writes_of(one.parent, _is_tasks) if one.parent else (),
             )
             for one in self.found
         ]
+
+    def _value_of(self, one: Found, key: ValueKey) -> Typed | None:
+        # One value after the other: the bytes of the last one are free for the next.
+        stored = self.values.get((one.no, one.record.ns), {}).get(key)
+        return None if stored is None else self.value(one.no, stored)
 
 
 def _is_tasks(channel: str) -> bool:

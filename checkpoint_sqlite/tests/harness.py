@@ -1,0 +1,97 @@
+"""How the conformance suite opens the SQLite savers, and looks into their file."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
+from conformance_tests import SaverHarness
+
+RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class SqliteHarness(SaverHarness):
+    """A database file; sync and async savers open it side by side."""
+
+    name = "sqlite (file)"
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.clock = MovableClock()
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[SqliteSaver]:
+        with SqliteSaver.from_conn_string(self.path, clock=self.clock, **options) as saver:
+            saver.setup()
+            yield saver
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncSqliteSaver]:
+        opened = AsyncSqliteSaver.from_conn_string(self.path, clock=self.clock, **options)
+        async with opened as saver:
+            await saver.setup()
+            yield saver
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @contextmanager
+    def _raw(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self.path, timeout=30)) as connection:
+            yield connection
+
+    def rows(self) -> Mapping[str, int]:
+        with self._raw() as connection:
+            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                return dict.fromkeys(RECORDS, 0)
+            counts = ", ".join(f"(SELECT count(*) FROM saver_{record})" for record in RECORDS)
+            return dict(
+                zip(RECORDS, connection.execute(f"SELECT {counts}").fetchone(), strict=True)
+            )
+
+    def stored(self) -> bytes:
+        with self._raw() as connection:
+            # what is still in the write-ahead log goes into the file
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return b"".join(
+            file.read_bytes() for file in sorted(self.path.parent.glob(f"{self.path.name}*"))
+            if not file.name.endswith("-shm")
+        )
+
+    def damage(self) -> None:
+        with self._raw() as connection, connection:
+            found = connection.execute("SELECT id, data FROM saver_segments").fetchone()
+            if found is None:
+                raise LookupError("no segment is stored")
+            data = bytearray(found[1])
+            data[len(data) // 2] ^= 1
+            connection.execute(
+                "UPDATE saver_segments SET data = ? WHERE id = ?", (bytes(data), found[0])
+            )
+
+    def version(self) -> str:
+        return f"SQLite {sqlite3.sqlite_version}"
+
+    def location(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        return cls(Path(location))
+
+    def close(self) -> None:
+        """The file is in pytest's temporary folder, which pytest removes."""
