@@ -16,7 +16,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from checkpoint_base.capabilities import KeepsThreads
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver import Saver
 from checkpoint_base.ttl import TTLPolicy
@@ -37,7 +36,7 @@ async def checkpointer() -> AsyncIterator[Saver]:
     """
     url, ttl = _url(), _ttl()
     async with aopen_saver(url, ttl=ttl) as saver:
-        if ttl is None or not isinstance(saver, KeepsThreads):
+        if ttl is None:
             yield saver
             return
         await saver.astart_ttl_sweeper()

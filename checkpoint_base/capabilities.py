@@ -13,7 +13,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import DeltaChannelHistory
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.codec import Codec, require_strategy
+from checkpoint_base.codec import Codec, prune_strategy
+from checkpoint_base.config import text
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import (
     CopyingPlanner,
@@ -43,6 +44,18 @@ class _Driven:
         async def _adrive(self, plan: Plan[T]) -> T: ...
 
 
+def _texts(name: str, values: Sequence[str]) -> list[str]:
+    return [text(name, value) for value in values]
+
+
+def _optional(thread_id: str | None) -> str | None:
+    return None if thread_id is None else text("thread_id", thread_id)
+
+
+def _pair(source: str, target: str) -> tuple[str, str]:
+    return text("source_thread_id", source), text("target_thread_id", target)
+
+
 class Prunes(_Driven):
     """`delete_for_runs` and `prune`."""
 
@@ -55,11 +68,11 @@ class Prunes(_Driven):
         """Delete the checkpoints of these runs, with their writes; implements
         `BaseCheckpointSaver.delete_for_runs`. Unknown runs are passed over.
         """
-        self._drive(self._pruning.delete_for_runs(run_ids))
+        self._drive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, without blocking."""
-        await self._adrive(self._pruning.delete_for_runs(run_ids))
+        await self._adrive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Thin out threads, each atomically; implements `BaseCheckpointSaver.prune`.
@@ -67,18 +80,19 @@ class Prunes(_Driven):
         Args:
             thread_ids: unknown ones are passed over.
             strategy: `"keep_latest"` keeps the newest checkpoint of each namespace, and the
-                ancestors from which its DeltaChannels are rebuilt; `"delete"` keeps nothing.
+                ancestors from which its DeltaChannels are rebuilt; `"delete"`, which the Agent
+                Server calls `"delete_all"`, keeps nothing.
 
         Raises:
             InvalidArgumentError: no such strategy.
         """
-        require_strategy(strategy)
-        self._drive(self._pruning.prune(self._codec, thread_ids, strategy))
+        names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
+        self._drive(self._pruning.prune(self._codec, names, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """`prune`, without blocking."""
-        require_strategy(strategy)
-        await self._adrive(self._pruning.prune(self._codec, thread_ids, strategy))
+        names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
+        await self._adrive(self._pruning.prune(self._codec, names, strategy))
 
 
 class Copies(_Driven):
@@ -97,11 +111,11 @@ class Copies(_Driven):
         Raises:
             InvalidArgumentError: the target has checkpoints that the source has not.
         """
-        self._drive(self._copying.copy_thread(source_thread_id, target_thread_id))
+        self._drive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """`copy_thread`, without blocking."""
-        await self._adrive(self._copying.copy_thread(source_thread_id, target_thread_id))
+        await self._adrive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
 
 
 class RebuildsDeltas(_Driven):
@@ -176,11 +190,11 @@ class KeepsThreads(_Driven):
 
     def stats(self, thread_id: str | None = None) -> Stats:
         """Count what is stored, for one thread or for all."""
-        return self._drive(self._keeping.stats(thread_id))
+        return self._drive(self._keeping.stats(_optional(thread_id)))
 
     async def astats(self, thread_id: str | None = None) -> Stats:
         """`stats`, without blocking."""
-        return await self._adrive(self._keeping.stats(thread_id))
+        return await self._adrive(self._keeping.stats(_optional(thread_id)))
 
     def sweep_ttl(self) -> int:
         """Apply the TTL policy to the threads that have expired; returns how many those were."""

@@ -158,20 +158,18 @@ class Codec:
     def writes(
         self, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> list[WriteRecord]:
-        """The records of one `put_writes`. Where an index recurs, the rule of that index holds:
-        the last special write stays, and the first regular one.
+        """The records of one `put_writes`, no two of them with the same `idx`.
+
+        Special writes have an index by their kind: of two to one call, the last counts.
         """
         task_id, task_path = text("task_id", task_id), text("task_path", task_path)
-        return [
-            WriteRecord(
-                task_id,
-                task_path,
-                WRITES_IDX_MAP.get(name, position),
-                channel_name(name),
-                self.dump(value),
+        records: dict[int, WriteRecord] = {}
+        for position, (name, value) in enumerate(writes):
+            idx = WRITES_IDX_MAP.get(name, position)
+            records[idx] = WriteRecord(
+                task_id, task_path, idx, channel_name(name), self.dump(value)
             )
-            for position, (name, value) in enumerate(writes)
-        ]
+        return list(records.values())
 
     # ------------------------------------------------------------------ read
 
@@ -239,11 +237,14 @@ def delta_channels(metadata: Mapping[str, Any]) -> list[str]:
     return sorted(counters) if isinstance(counters, Mapping) else []
 
 
-def require_strategy(strategy: str) -> None:
-    """Check `prune`'s argument.
+def prune_strategy(strategy: str) -> str:
+    """`prune`'s argument: `"keep_latest"` or `"delete"`, which the Agent Server calls delete_all.
 
     Raises:
         InvalidArgumentError: no such strategy.
     """
-    if strategy not in ("keep_latest", "delete"):
+    if strategy in ("delete", "delete_all"):
+        return "delete"
+    if strategy != "keep_latest":
         raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
+    return strategy

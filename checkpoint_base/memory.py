@@ -20,10 +20,11 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.capabilities import FullSyncSaver
 from checkpoint_base.codec import Codec, delta_channels
-from checkpoint_base.config import address, config_of, text
+from checkpoint_base.config import address, config_of
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
 from checkpoint_base.memory_thread import Key, MemoryThread, history, newest
@@ -80,7 +81,9 @@ class MemoryPlanner:
     def _read(self, thread_id: str) -> MemoryThread | None:
         thread = self._find(thread_id)
         if thread and thread.expires is not None and self._policy.refresh_on_read:
-            thread.expires = self._policy.expiry(self._clock(), thread.ttl)
+            expires = self._policy.expiry(self._clock(), thread.ttl)
+            # a reader without a policy leaves the thread its expiry
+            thread.expires = thread.expires if expires is None else expires
         return thread
 
     # ------------------------------------------------------------------ writing
@@ -187,12 +190,11 @@ class MemoryPlanner:
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
         """Delete all of a thread."""
-        name = text("thread_id", thread_id)
-        yield from locked(lambda: self.threads.pop(name, None))
+        yield from locked(lambda: self.threads.pop(thread_id, None))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
         """Delete the checkpoints of some runs."""
-        wanted = {text("run_id", run_id) for run_id in run_ids}
+        wanted = set(run_ids)
 
         def work() -> None:
             for name, thread in list(self.threads.items()):
@@ -214,8 +216,7 @@ class MemoryPlanner:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
             else:
-                name = text("thread_id", thread_id)
-                yield from locked(partial(self._keep_latest, codec, name))
+                yield from locked(partial(self._keep_latest, codec, thread_id))
 
     def _keep_latest(self, codec: Codec, name: str) -> None:
         thread = self._find(name)
@@ -225,6 +226,9 @@ class MemoryPlanner:
         kept: set[Key] = set()
         for record in filter(None, latest.values()):
             kept.add((record.ns, record.checkpoint_id))
+            sends = thread.writes.get((record.ns, record.parent_id or ""), {}).values()
+            if record.v < 4 and any(write.channel == TASKS for write in sends):
+                kept.add((record.ns, record.parent_id or ""))
             for channel in delta_channels(codec.metadata(record.metadata, record.sealed)):
                 kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
         early = {
@@ -238,7 +242,6 @@ class MemoryPlanner:
 
     def copy_thread(self, source: str, target: str) -> Plan[None]:
         """Copy a thread."""
-        source, target = text("source_thread_id", source), text("target_thread_id", target)
         yield from locked(lambda: self._copy(source, target))
 
     def _copy(self, source: str, target: str) -> None:
@@ -289,7 +292,7 @@ class MemoryPlanner:
             name
             for name, thread in self.threads.items()
             if thread.expires is not None and thread.expires <= now
-        ]
+        ][: self._policy.sweep_limit]
         for name in expired:
             if self._policy.expires_whole:
                 del self.threads[name]

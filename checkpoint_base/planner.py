@@ -154,7 +154,9 @@ class ThreadQuery:
         cursor: str | None,
     ) -> ThreadQuery:
         """Read the arguments of `list_threads`."""
-        return cls(prefix, _epoch(updated_before), _epoch(updated_after), limit, cursor)
+        return cls(
+            text("prefix", prefix), _epoch(updated_before), _epoch(updated_after), limit, cursor
+        )
 
     @property
     def position(self) -> tuple[float, str] | None:

@@ -24,6 +24,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.codec import Codec
+from checkpoint_base.config import text
 from checkpoint_base.errors import EventLoopError
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.planner import Listing, Planner
@@ -193,11 +194,11 @@ class Saver(BaseCheckpointSaver[str]):
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all of a thread; implements `BaseCheckpointSaver.delete_thread`."""
-        self._drive(self._planner.delete_thread(thread_id))
+        self._drive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
         """`delete_thread`, without blocking."""
-        await self._adrive(self._planner.delete_thread(thread_id))
+        await self._adrive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002
         """The version after `current`: greater, and never that of another fork."""

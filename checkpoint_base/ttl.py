@@ -10,7 +10,11 @@ from typing import Any, Final
 from checkpoint_base.errors import InvalidArgumentError
 
 STRATEGIES: Final = ("delete", "keep_latest")
-_KEYS: Final = frozenset({"strategy", "default_ttl", "sweep_interval_minutes", "refresh_on_read"})
+DEFAULT_INTERVAL: Final = 60.0
+"""Minutes between two sweeps when nobody says."""
+_KEYS: Final = frozenset(
+    {"strategy", "default_ttl", "sweep_interval_minutes", "refresh_on_read", "sweep_limit"}
+)
 
 
 def minutes(name: str, value: Any) -> float:
@@ -36,13 +40,15 @@ class TTLPolicy:
         default_ttl: minutes from a thread's last touch to its expiry; None: no expiry, unless a
             run asks for one with `config["configurable"]["ttl"]`.
         sweep_interval_minutes: minutes between two sweeps of `start_ttl_sweeper`.
+        sweep_limit: how many threads one sweep deals with at most; None: all that have expired.
         refresh_on_read: whether reading a thread counts as a touch, as writing always does.
     """
 
     strategy: str = "delete"
     default_ttl: float | None = None
-    sweep_interval_minutes: float = 60.0
+    sweep_interval_minutes: float = DEFAULT_INTERVAL
     refresh_on_read: bool = True
+    sweep_limit: int | None = None
 
     @classmethod
     def of(cls, ttl: Mapping[str, Any] | TTLPolicy | None) -> TTLPolicy:
@@ -62,12 +68,18 @@ class TTLPolicy:
         strategy = ttl.get("strategy", "delete")
         if strategy not in STRATEGIES:
             raise InvalidArgumentError(f"ttl['strategy']: wanted {STRATEGIES}, got {strategy!r}")
-        default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes", 60.0)
+        default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes")
+        limit = ttl.get("sweep_limit")
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise InvalidArgumentError(f"ttl['sweep_limit']: wanted 1 or more, got {limit!r}")
         return cls(
             strategy=strategy,
             default_ttl=None if default is None else minutes("ttl['default_ttl']", default),
-            sweep_interval_minutes=minutes("ttl['sweep_interval_minutes']", interval),
+            sweep_interval_minutes=DEFAULT_INTERVAL
+            if interval is None
+            else minutes("ttl['sweep_interval_minutes']", interval),
             refresh_on_read=bool(ttl.get("refresh_on_read", True)),
+            sweep_limit=limit,
         )
 
     @property

@@ -36,7 +36,7 @@ def _sqlite_path(url: str) -> str:
     if not path.startswith("/") or path == "/":
         raise InvalidArgumentError(
             "url: wanted sqlite:///relative.db, sqlite:////absolute.db or sqlite:///:memory:, "
-            f"got {url!r}"
+            "got one with a host, or without a path"
         )
     return unquote(path[1:])
 

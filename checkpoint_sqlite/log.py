@@ -124,7 +124,8 @@ class Logs:
         thread = yield from self.find(thread_id)
         if thread is not None:
             expires = self.policy.expiry(self.clock(), thread.ttl_override)
-            yield from execute(QUERIES["refresh_thread"], (expires, thread.no))
+            if expires is not None:  # a reader without a policy leaves the thread its expiry
+                yield from execute(QUERIES["refresh_thread"], (expires, thread.no))
 
     # ------------------------------------------------------------------ appending
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from langgraph.checkpoint.serde.types import TASKS
+
 from checkpoint_base.codec import Codec, delta_channels
-from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_sqlite.delta import lineage
@@ -20,7 +21,7 @@ class Removal:
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
         """Delete all of a thread."""
-        yield from write(self._delete(text("thread_id", thread_id)))
+        yield from write(self._delete(thread_id))
 
     def _delete(self, thread_id: str) -> Plan[None]:
         thread = yield from row(QUERIES["thread"], (thread_id,))
@@ -30,7 +31,7 @@ class Removal:
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
         """Delete the checkpoints of some runs: one transaction."""
         if run_ids:
-            yield from write(self._delete_runs([text("run_id", run_id) for run_id in run_ids]))
+            yield from write(self._delete_runs(run_ids))
 
     def _delete_runs(self, run_ids: Iterable[str]) -> Plan[None]:
         gone = []
@@ -54,7 +55,7 @@ class Removal:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
             else:
-                yield from write(self._keep_latest(codec, text("thread_id", thread_id)))
+                yield from write(self._keep_latest(codec, thread_id))
 
     def _keep_latest(self, codec: Codec, thread_id: str) -> Plan[None]:
         thread = yield from self._logs.find(thread_id)
@@ -75,21 +76,22 @@ class Removal:
         yield from self._logs.collect(thread.no)
 
     @staticmethod
-    def _needed(codec: Codec, no: int, ns: str, checkpoint_id: str) -> Plan[Iterable[str]]:
-        """The ancestors from which a checkpoint's DeltaChannels are rebuilt."""
+    def _needed(codec: Codec, no: int, ns: str, checkpoint_id: str) -> Plan[set[str]]:
+        """The ancestors without which a checkpoint would not read the same."""
         found = yield from rows(QUERIES["metadata"], (no, ns, checkpoint_id))
-        ((plain, sealed_type, sealed),) = found
+        ((v, parent, plain, sealed_type, sealed),) = found
+        needed: set[str] = set()
+        if parent and v < 4 and (yield from row(QUERIES["has_write"], (no, ns, parent, TASKS))):
+            needed.add(parent)  # its sends are there
         metadata = codec.metadata(plain, None if sealed_type is None else (sealed_type, sealed))
-        channels = delta_channels(metadata)
-        if not channels:
-            return ()
-        return (yield from lineage(no, ns, checkpoint_id, channels)).needed
+        if channels := delta_channels(metadata):
+            needed.update((yield from lineage(no, ns, checkpoint_id, channels)).needed)
+        return needed
 
     # ------------------------------------------------------------------ copy
 
     def copy_thread(self, source: str, target: str) -> Plan[None]:
         """Copy a thread: one transaction."""
-        source, target = text("source_thread_id", source), text("target_thread_id", target)
         if source != target:
             yield from write(self._copy(source, target))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, Final
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.config import text
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
@@ -32,7 +31,7 @@ class Threads:
         values: list[Any] = [self._logs.horizon]
         if query.prefix:
             conditions.append("substr(thread_id, 1, length(?)) = ?")
-            values += [text("prefix", query.prefix)] * 2
+            values += [query.prefix] * 2
         for condition, moment in (
             ("updated_at < ?", query.updated_before),
             ("updated_at > ?", query.updated_after),
@@ -55,7 +54,12 @@ class Threads:
     def sweep(self, codec: Codec) -> Plan[int]:
         """Apply the policy to the threads that expired: one transaction each."""
         now, swept = self._logs.clock(), 0
-        while expired := (yield from read(rows(QUERIES["expired_threads"], (now, _SWEPT_AT_ONCE)))):
+        limit = self._logs.policy.sweep_limit
+        while limit is None or swept < limit:
+            count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
+            expired = yield from read(rows(QUERIES["expired_threads"], (now, count)))
+            if not expired:
+                break
             for (thread_id,) in expired:
                 swept += yield from write(self._sweep(codec, thread_id, now))
         return swept
@@ -85,7 +89,7 @@ class Threads:
         counts = None
         if thread_id is None:
             counts = yield from row(QUERIES["all_stats"])
-        elif thread := (yield from self._logs.find(text("thread_id", thread_id))):
+        elif thread := (yield from self._logs.find(thread_id)):
             counts = yield from row(QUERIES["thread_stats"], (thread.no, *thread.segment_ids))
         threads, checkpoints, values, segments, writes, size = counts or (0,) * 6
         return Stats(

@@ -147,8 +147,12 @@ SELECT thread, ns, checkpoint_id FROM saver_checkpoints WHERE run_id = ?
 SELECT ns, max(checkpoint_id) FROM saver_checkpoints WHERE thread = ? GROUP BY ns
 
 -- name: metadata
-SELECT metadata, sealed_type, sealed FROM saver_checkpoints
+SELECT v, parent_id, metadata, sealed_type, sealed FROM saver_checkpoints
 WHERE thread = ? AND ns = ? AND checkpoint_id = ?
+
+-- name: has_write
+SELECT 1 FROM saver_writes
+WHERE thread = ? AND ns = ? AND checkpoint_id = ? AND channel = ? LIMIT 1
 
 -- name: checkpoint_keys
 SELECT ns, checkpoint_id FROM saver_checkpoints WHERE thread = ?

@@ -68,7 +68,8 @@ class SqliteHarness(SaverHarness):
             # what is still in the write-ahead log goes into the file
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         return b"".join(
-            file.read_bytes() for file in sorted(self.path.parent.glob(f"{self.path.name}*"))
+            file.read_bytes()
+            for file in sorted(self.path.parent.glob(f"{self.path.name}*"))
             if not file.name.endswith("-shm")
         )
 

@@ -1,0 +1,42 @@
+"""Our savers for a side-by-side benchmark harness that loads adapter files (`--ours FILE`).
+
+`core` is the harness's own module. The savers are opened as the README shows, on their defaults;
+only while a workload preloads data (`relaxed`) does SQLite stop waiting for the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+from core import Adapter, Ctx, register
+
+from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
+
+
+@contextlib.contextmanager
+def sqlite_saver(cell: Ctx) -> Iterator[SqliteSaver]:
+    synchronous = "off" if cell.relaxed else "full"
+    with SqliteSaver.from_conn_string(cell.dir / "c.sqlite", synchronous=synchronous) as saver:
+        saver.setup()
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def sqlite_asaver(cell: Ctx) -> AsyncIterator[AsyncSqliteSaver]:
+    async with AsyncSqliteSaver.from_conn_string(cell.dir / "c.sqlite") as saver:
+        await saver.setup()
+        yield saver
+
+
+register(
+    Adapter(
+        name="ours-sqlite",
+        kind="saver",
+        package="langgraph-checkpoint-suite",
+        open=sqlite_saver,
+        aopen=sqlite_asaver,
+        family="sqlite",
+        durable="WAL, synchronous=FULL (fsync per commit; writers that wait together share one)",
+    )
+)

@@ -1,0 +1,64 @@
+"""The graphs that the Agent Server serves in its test: no model, no key, no network."""
+
+from __future__ import annotations
+
+import asyncio
+import operator
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from langchain_core.messages import AIMessage, AnyMessage
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import interrupt
+from typing_extensions import TypedDict
+
+
+def _joined(entries: list[str], batches: Sequence[list[str]]) -> list[str]:
+    return [*entries, *(entry for batch in batches for entry in batch)]
+
+
+class Chat(TypedDict):
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class Approval(TypedDict, total=False):
+    request: str
+    drafts: Annotated[list[str], operator.add]
+    answer: str
+
+
+class Journal(TypedDict, total=False):
+    entries: Annotated[list[str], operator.add]
+    notes: Annotated[list[str], DeltaChannel(_joined)]
+    hold: bool
+
+
+def reply(state: Chat) -> dict[str, Any]:
+    said = state["messages"][-1].content
+    return {"messages": [AIMessage(f"You said: {said}")]}
+
+
+def draft(state: Approval) -> dict[str, Any]:
+    return {"drafts": [f"draft of {state['request']}"]}
+
+
+def ask(state: Approval) -> dict[str, Any]:
+    return {"answer": interrupt({"approve": state["drafts"][-1]})}
+
+
+def note(state: Journal) -> dict[str, Any]:
+    return {"notes": [f"noted {state['entries'][-1]}"]}
+
+
+async def held(state: Journal) -> dict[str, Any]:
+    """A step that never ends by itself when the input says `hold`: only cancelling ends it."""
+    if state["hold"]:
+        await asyncio.Event().wait()
+    return {"entries": [f"kept {state['entries'][-1]}"]}
+
+
+chat = StateGraph(Chat).add_node(reply).add_edge(START, "reply").add_edge("reply", END).compile()
+approval = StateGraph(Approval).add_sequence([draft, ask]).add_edge(START, "draft").compile()
+journal = StateGraph(Journal).add_sequence([note, held]).add_edge(START, "note").compile()

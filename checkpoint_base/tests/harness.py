@@ -1,0 +1,107 @@
+"""How the conformance suite opens MemorySaver, and looks at it behind its back."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, ClassVar
+
+from checkpoint_base.memory import MemorySaver
+from checkpoint_base.memory_thread import MemoryThread
+from conformance_tests import Capability, SaverHarness
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class MemoryHarness(SaverHarness):
+    """One set of dicts; every saver that is opened works on it."""
+
+    name = "memory"
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.PROCESSES: "what it stores is in the memory of one process",
+        Capability.SHARING: "the reference keeps every value whole, to be simple",
+    }
+
+    def __init__(self) -> None:
+        self.clock = MovableClock()
+        self._first = MemorySaver(clock=self.clock)
+
+    def _saver(self, **options: Any) -> MemorySaver:
+        saver = MemorySaver(clock=self.clock, **options)
+        # two savers of one database: the same dicts, under the same lock
+        saver._memory.threads = self._first._memory.threads
+        saver._driver = self._first._driver
+        return saver
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[MemorySaver]:
+        saver = self._saver(**options)
+        saver.setup()
+        try:
+            yield saver
+        finally:
+            saver.stop_ttl_sweeper()
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[MemorySaver]:
+        saver = self._saver(**options)
+        await saver.asetup()
+        try:
+            yield saver
+        finally:
+            await saver.astop_ttl_sweeper()
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @property
+    def _threads(self) -> list[MemoryThread]:
+        return list(self._first.threads.values())
+
+    def rows(self) -> Mapping[str, int]:
+        threads = self._threads
+        return {
+            "threads": len(threads),
+            "checkpoints": sum(len(thread.checkpoints) for thread in threads),
+            "values": sum(len(thread.values) for thread in threads),
+            "writes": sum(len(there) for thread in threads for there in thread.writes.values()),
+        }
+
+    def stored(self) -> bytes:
+        return _bytes_of({name: vars(thread) for name, thread in self._first.threads.items()})
+
+    def damage(self) -> None:
+        raise LookupError("MemorySaver has no segments")
+
+    def version(self) -> str:
+        return f"Python {platform.python_version()}"
+
+    def location(self) -> str:
+        return "nowhere"
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        raise LookupError(f"no other process can open {location!r}: it is in memory")
+
+    def close(self) -> None:
+        """Nothing was made."""
+
+
+def _bytes_of(value: Any) -> bytes:
+    """Every byte and every character that is somewhere in here."""
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, Mapping):
+        return b"\n".join(_bytes_of(entry) for item in value.items() for entry in item)
+    if isinstance(value, (tuple, list)):
+        return b"\n".join(map(_bytes_of, value))
+    return str(value).encode()

@@ -1,0 +1,196 @@
+"""The small parts: versions, metadata, filters, TTL, configs, URLs, migrations."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from checkpoint_base import MemorySaver, TTLPolicy, aopen_saver, open_saver
+from checkpoint_base.codec import Codec, is_plain, version_key, version_of
+from checkpoint_base.config import address
+from checkpoint_base.errors import CheckpointError, InvalidArgumentError, SchemaVersionError
+from checkpoint_base.filters import json_equal, matches
+from checkpoint_base.migrate import Migration, pending
+
+VERSIONS = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.builds(lambda n, r: f"{n:032}.{r:016}", st.integers(0, 10**32), st.floats(0, 1))
+)
+
+
+@given(VERSIONS, VERSIONS)
+def test_a_version_comes_back_with_its_type_and_has_a_key_of_its_own(a: Any, b: Any) -> None:
+    back = version_of(version_key(a))
+    assert (type(back), back) == (type(a), a)
+    same = type(a) is type(b) and repr(a) == repr(b)
+    assert (version_key(a) == version_key(b)) == same
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "equal"),
+    [
+        (1, 1.0, True),
+        (1, True, False),
+        (0, False, False),
+        ("1", 1, False),
+        (None, None, True),
+        ((1, 2), [1, 2], True),
+        ([1, 2], [2, 1], False),
+        ([1], [1, 2], False),
+        ({"a": [1, {"b": None}]}, {"a": (1.0, {"b": None})}, True),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": 1}, {"a": 1, "b": None}, False),
+        ("ab", ["a", "b"], False),
+        ({}, [], False),
+        ({}, None, False),
+    ],
+)
+def test_metadata_is_compared_as_json(a: Any, b: Any, equal: bool) -> None:
+    assert json_equal(a, b) is json_equal(b, a) is equal
+
+
+def test_a_missing_key_equals_none_and_a_dotted_key_is_no_path() -> None:
+    assert matches({"a": 1}, {"b": None})
+    assert not matches({"a": {"b": 1}}, {"a.b": 1})
+    assert matches({"a.b": 1}, {"a.b": 1})
+    assert matches({}, {})
+    assert matches({}, None)
+
+
+@pytest.mark.parametrize("value", [1, 1.5, "é\0", None, True, [1, (2, {"a": []})], {"x": {}}])
+def test_plain_metadata(value: Any) -> None:
+    assert is_plain(value)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, b"", {1: 2}, {"a": {3}}, [object()], 1j])
+def test_metadata_that_json_would_change(value: Any) -> None:
+    assert not is_plain(value)
+
+
+@pytest.mark.parametrize(
+    "ttl",
+    [
+        {"default_ttl": 0},
+        {"default_ttl": -1},
+        {"default_ttl": "5"},
+        {"default_ttl": math.nan},
+        {"default_ttl": math.inf},
+        {"default_ttl": True},
+        {"strategy": "forget"},
+        {"sweep_interval_minutes": 0},
+        {"sweep_limit": 0},
+        {"sweep_limit": "all"},
+        {"default_tll": 5},
+        [5],
+        5,
+    ],
+)
+def test_a_ttl_that_means_nothing_is_refused_by_name(ttl: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="ttl"):
+        TTLPolicy.of(ttl)
+
+
+def test_ttl_is_in_minutes() -> None:
+    policy = TTLPolicy.of({"default_ttl": 0.4})
+    assert policy.expiry(1000.0, None) == 1024.0
+    assert policy.expiry(1000.0, 2) == 1120.0
+    assert TTLPolicy.of(None).expiry(1000.0, None) is None
+
+
+def test_the_agent_server_s_own_shape_is_understood() -> None:
+    shape = {"strategy": "delete", "default_ttl": 5, "sweep_interval_minutes": None}
+    assert TTLPolicy.of({**shape, "sweep_limit": 10}).sweep_limit == 10
+    assert TTLPolicy.of(shape) == TTLPolicy(default_ttl=5.0)
+
+
+@pytest.mark.parametrize("config", [{}, {"configurable": {}}, {"configurable": {"x": 1}}])
+def test_a_config_without_a_thread_says_what_is_wanted(config: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match="thread_id"):
+        address(config)
+
+
+def test_encrypted_metadata_keeps_only_its_base_readable() -> None:
+    class Plain:
+        def encrypt(self, plaintext: bytes) -> tuple[str, bytes]:
+            return "none", plaintext[::-1]
+
+        def decrypt(self, ciphername: str, ciphertext: bytes) -> bytes:
+            return ciphertext[::-1]
+
+    from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+
+    codec = Codec(EncryptedSerializer(Plain(), JsonPlusSerializer()))
+    config: Any = {"configurable": {"thread_id": "t", "user": "Ann"}}
+    put = codec.put(config, {"id": "1"}, {"source": "loop", "step": 1, "run_id": "r"}, {})  # type: ignore[typeddict-item]
+    assert "Ann" not in put.checkpoint.metadata
+    assert codec.metadata(put.checkpoint.metadata, put.checkpoint.sealed) == {
+        "source": "loop",
+        "step": 1,
+        "run_id": "r",
+        "user": "Ann",
+    }
+
+
+@pytest.mark.parametrize("url", ["oracle://x", "agent.db", "sqlite:/x", "://", "memory"])
+def test_an_unknown_url_names_the_known_ones(url: str) -> None:
+    with (
+        pytest.raises(InvalidArgumentError, match=r"sqlite:// \(extra \[sqlite\]\)"),
+        open_saver(url),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("scheme", ["oracle", "sqlite"])
+def test_secrets_in_urls_stay_out_of_messages(scheme: str) -> None:
+    with (
+        pytest.raises(InvalidArgumentError) as caught,
+        open_saver(f"{scheme}://scott:tiger@db/x"),
+    ):
+        pass
+    assert "tiger" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///", "sqlite://host/x.db"])
+def test_a_sqlite_url_needs_a_path(url: str) -> None:
+    with pytest.raises(InvalidArgumentError, match="sqlite:///"), open_saver(url):
+        pass
+
+
+def test_memory_by_url() -> None:
+    with open_saver("memory://") as saver:
+        assert isinstance(saver, MemorySaver)
+
+    async def go() -> None:
+        async with aopen_saver("memory://") as saver:
+            assert isinstance(saver, MemorySaver)
+
+    asyncio.run(go())
+
+
+def test_migrations_run_in_order_and_a_newer_schema_is_named() -> None:
+    known = [Migration(1, "a"), Migration(2, "b")]
+    assert pending(known, {1}, "it") == known[1:]
+    assert pending(known, {1, 2}, "it") == []
+    with pytest.raises(SchemaVersionError, match=r"it has schema version 3.*up to 2"):
+        pending(known, {1, 2, 3}, "it")
+
+
+def test_statements_of_a_migration_are_split() -> None:
+    sql = "-- about; this\nCREATE TABLE a (b); -- and; that\n\nCREATE TABLE c (d);\n"
+    assert Migration(1, sql).statements == ["CREATE TABLE a (b)", "CREATE TABLE c (d)"]
+
+
+def test_all_errors_have_one_root() -> None:
+    from checkpoint_base import errors
+
+    found = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
+    assert len(found) > 6
+    assert all(issubclass(error, CheckpointError) for error in found)

@@ -1,0 +1,16 @@
+"""Compiled graphs on both SQLite savers, with their sync and their async methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checkpoint_sqlite.tests.harness import SqliteHarness
+from conformance_tests.savers.graphs import GraphConformance
+
+
+class TestSqliteGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteHarness:
+        return SqliteHarness(tmp_path / "checkpoints.db")

@@ -1,0 +1,126 @@
+"""The logs in the file: after every single call, no row is left that nothing refers to."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import invariant, run_state_machine_as_test
+
+from checkpoint_base.errors import CorruptValueError
+from checkpoint_sqlite import SqliteSaver
+from checkpoint_sqlite.tests.harness import SqliteHarness
+from checkpoint_sqlite.tests.raw import unreferenced
+from conformance_tests.build import Chain, large, on
+from conformance_tests.facade import SyncFacade
+from conformance_tests.savers.stateful import SaverMachine
+
+
+def test_no_call_leaves_anything_behind(tmp_path: Path) -> None:
+    numbers = iter(range(10**6))
+
+    class Machine(SaverMachine):
+        """The reference machine, with a look at the file after each step."""
+
+        def __init__(self) -> None:
+            super().__init__(SqliteHarness(tmp_path / f"{next(numbers)}.db"), "sync")
+
+        @invariant()
+        def nothing_unreferenced(self) -> None:
+            connection = sqlite3.connect(self.harness.location())
+            try:
+                assert unreferenced(connection) == []
+            finally:
+                connection.close()
+
+    run_state_machine_as_test(
+        Machine,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=25,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.db"
+
+
+@pytest.fixture
+def saver(path: Path) -> Iterator[SqliteSaver]:
+    with SqliteSaver.from_conn_string(path) as one:
+        one.setup()
+        yield one
+
+
+def sizes(saver: SqliteSaver) -> tuple[int, int]:
+    """(segments, bytes in them)."""
+    query = "SELECT count(*), coalesce(sum(length(data)), 0) FROM saver_segments"
+    found: tuple[int, int] = saver.conn.execute(query).fetchone()
+    return found
+
+
+def test_another_process_shares_what_the_first_one_stored(saver: SqliteSaver, path: Path) -> None:
+    chain = Chain(SyncFacade(saver), "t")
+    chain.put({"log": large(1)})
+    before = sizes(saver)
+    with SqliteSaver.from_conn_string(path) as cold:
+        chain.saver = SyncFacade(cold)
+        chain.put({"log": large(1) + " and on"})
+        assert sizes(saver)[1] - before[1] < 5000
+        assert cold.get_tuple(on("t")) == saver.get_tuple(on("t"))
+
+
+def test_what_another_process_removed_is_sent_again(saver: SqliteSaver, path: Path) -> None:
+    chain = Chain(SyncFacade(saver), "t")
+    chain.put({"log": large(1)})
+    with SqliteSaver.from_conn_string(path) as other:
+        other.delete_thread("t")
+        assert sizes(saver) == (0, 0)
+    head = chain.put({"log": large(1) + " and on"})  # this process thinks that it is all there
+    found = saver.get_tuple(head)
+    assert found is not None
+    assert found.checkpoint["channel_values"]["log"] == large(1) + " and on"
+
+
+def test_a_write_and_the_value_that_it_becomes_are_stored_once(saver: SqliteSaver) -> None:
+    chain = Chain(SyncFacade(saver), "t")
+    chain.put({"log": "nothing yet"})
+    chain.write(("log", large(1)))
+    before = sizes(saver)
+    chain.put({"log": large(1)})
+    assert sizes(saver) == before
+
+
+def test_two_namespaces_of_a_thread_share(saver: SqliteSaver) -> None:
+    Chain(SyncFacade(saver), "t").put({"log": large(1)})
+    before = sizes(saver)
+    Chain(SyncFacade(saver), "t", ns="sub:1").put({"messages": large(1)})
+    assert sizes(saver) == before
+
+
+@pytest.mark.parametrize("column", ["data", "digests"])
+def test_damage_is_an_error_or_harmless(saver: SqliteSaver, path: Path, column: str) -> None:
+    chain = Chain(SyncFacade(saver), "t")
+    head = chain.put({"log": large(1)})
+    ((blob,),) = saver.conn.execute(f"SELECT {column} FROM saver_segments").fetchall()
+    flipped = blob[:99] + bytes([blob[99] ^ 4]) + blob[100:]
+    saver.conn.execute(f"UPDATE saver_segments SET {column} = ?", (flipped,))
+    saver.conn.commit()
+    with SqliteSaver.from_conn_string(path) as other:
+        if column == "data":
+            with pytest.raises(CorruptValueError):
+                other.get_tuple(head)
+            return
+        chain.saver = SyncFacade(other)
+        later = chain.put({"log": large(1) + "!"})
+        found: Any = other.get_tuple(later)
+        assert found.checkpoint["channel_values"]["log"] == large(1) + "!"

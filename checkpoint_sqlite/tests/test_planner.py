@@ -1,0 +1,131 @@
+"""What each operation asks of the database, counted without one being in the way."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import ChannelVersions
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.plan import Atomic, Plan, run
+from checkpoint_base.planner import Listing
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_sqlite import SqliteSaver
+from checkpoint_sqlite.planner import SqlitePlanner
+from checkpoint_sqlite.session import Session
+
+BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
+
+
+class Counting:
+    """Performs plans on a connection and counts what they ask for."""
+
+    def __init__(self) -> None:
+        self.connection = sqlite3.connect(":memory:")
+        self.session = Session(self.connection)
+        self.planner = SqlitePlanner(TTLPolicy.of(None))
+        self.codec = Codec(SqliteSaver.serde)
+        self.counts: Counter[str] = Counter()
+        self.run(self.planner.setup())
+
+    def run(self, plan: Plan[Any]) -> Any:
+        self.counts.clear()
+        return run(plan, self.perform)
+
+    def perform(self, request: Any) -> Any:
+        if isinstance(request, Atomic):
+            self.counts["writes" if request.write else "reads"] += 1
+            return run(request.plan, self.perform)
+        self.counts["statements"] += 1
+        return self.session.perform(request)
+
+    def put(self, step: int, **values: Any) -> Any:
+        checkpoint: Any = {
+            "v": 4,
+            "id": f"{step:08}",
+            "ts": "",
+            "channel_values": values,
+            "channel_versions": dict.fromkeys(values, step),
+            "versions_seen": {},
+        }
+        config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+        new: ChannelVersions = dict.fromkeys(values, step)
+        return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, new))
+
+
+@contextmanager
+def opened() -> Iterator[Counting]:
+    counting = Counting()
+    yield counting
+    counting.connection.close()
+
+
+@pytest.fixture
+def counting() -> Iterator[Counting]:
+    with opened() as one:
+        yield one
+
+
+def test_setup_asks_once_and_then_only_looks(counting: Counting) -> None:
+    counting.run(counting.planner.setup())
+    assert counting.counts == {"reads": 1, "statements": 2}
+
+
+def test_a_put_is_one_transaction_of_few_statements(counting: Counting) -> None:
+    counting.put(1, a="small", b=BIG)
+    for step in (2, 3):
+        counting.put(step, a="small", b=BIG + str(step) * 5000)
+        assert counting.counts == {"writes": 1, "statements": 5}
+    counting.put(4, a="small")
+    assert counting.counts == {"writes": 1, "statements": 4}
+
+
+def test_put_writes_is_one_transaction(counting: Counting) -> None:
+    config = counting.put(1, a=1)
+    writes = [("a", 1), ("b", BIG)]
+    counting.run(counting.planner.put_writes(counting.codec, config, writes, "task", ""))
+    assert counting.counts["writes"] == 1
+    assert counting.counts["reads"] == 0
+
+
+def test_reading_costs_the_same_however_long_the_thread_is(counting: Counting) -> None:
+    costs = []
+    for step in range(1, 61):
+        counting.put(step, a=step, b=BIG + str(step))
+        counting.run(
+            counting.planner.get_tuple(counting.codec, {"configurable": {"thread_id": "t"}})
+        )
+        costs.append(dict(counting.counts))
+    assert all(cost == {"reads": 1, "statements": 4} for cost in costs)
+
+
+def test_a_page_of_list_is_four_statements_however_many_checkpoints(counting: Counting) -> None:
+    for step in range(1, 61):
+        counting.put(step, a=step, b=BIG + str(step))
+    for limit in (1, 10, 50):
+        listing = Listing.of({"configurable": {"thread_id": "t"}}, None, None, limit)
+        page = counting.run(counting.planner.list_page(counting.codec, listing))
+        assert len(page.tuples) == limit
+        assert counting.counts == {"reads": 1, "statements": 4}
+
+
+def test_a_chain_of_a_thousand_ancestors_is_few_statements(counting: Counting) -> None:
+    for step in range(1, 1001):
+        counting.put(step, **({"log": ["seed"]} if step == 1 else {"other": step}))
+    config: Any = {"configurable": {"thread_id": "t"}}
+    plan = counting.planner.delta_history(counting.codec, config, ["log"])
+    counting.run(plan)
+    assert counting.counts["reads"] == 1
+    assert counting.counts["statements"] < 20
+
+
+def test_deleting_a_thread_is_one_transaction(counting: Counting) -> None:
+    for step in range(1, 20):
+        counting.put(step, a=BIG + str(step))
+    counting.run(counting.planner.delete_thread("t"))
+    assert counting.counts == {"writes": 1, "statements": 6}

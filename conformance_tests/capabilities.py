@@ -1,0 +1,99 @@
+"""The capabilities of a saver, and what becomes of the clauses of one that is declared missing.
+
+The rule for declared gaps: a harness names each capability that its backend lacks, with a reason.
+Clauses of a declared gap still run, and are expected to fail. A clause of a declared gap that
+passes is a failure whose message carries the declared reason, so that no gap outlives its cause.
+Nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TypeVar
+
+C = TypeVar("C", bound=type)
+
+_STAMP = "__capability__"
+
+
+class Capability(str, enum.Enum):
+    """What a saver can do. The value is its name in reports and on the command line."""
+
+    PUT = "put"
+    PUT_WRITES = "put_writes"
+    GET_TUPLE = "get_tuple"
+    LIST = "list"
+    FILTER = "filter"
+    DELETE_THREAD = "delete_thread"
+    DELETE_FOR_RUNS = "delete_for_runs"
+    COPY_THREAD = "copy_thread"
+    PRUNE = "prune"
+    DELTA_HISTORY = "delta_history"
+    ALLOWLIST = "allowlist"
+    FIDELITY = "fidelity"
+    HOSTILE_INPUT = "hostile_input"
+    CONCURRENCY = "concurrency"
+    PROCESSES = "processes"
+    SETUP = "setup"
+    BRIDGE = "bridge"
+    TTL = "ttl"
+    THREADS = "threads"
+    STATS = "stats"
+    ENCRYPTION = "encryption"
+    SHARING = "sharing"
+    PERSISTENCE = "persistence"
+    MODEL = "model"
+    UPSTREAM = "upstream"
+
+    @property
+    def meaning(self) -> str:
+        """What a saver with this capability does, in one line."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    Capability.PUT: "store a checkpoint, whole or not at all",
+    Capability.PUT_WRITES: "store the writes of tasks, in order, each once",
+    Capability.GET_TUPLE: "read a checkpoint with its values and pending writes",
+    Capability.LIST: "iterate over checkpoints, newest first, holding nothing in between",
+    Capability.FILTER: "select checkpoints by their metadata",
+    Capability.DELETE_THREAD: "remove a thread and all that belongs to it",
+    Capability.DELETE_FOR_RUNS: "remove what given runs have stored",
+    Capability.COPY_THREAD: "copy a thread with its whole chain of checkpoints",
+    Capability.PRUNE: "remove a thread's history, but nothing that its state needs",
+    Capability.DELTA_HISTORY: "collect a channel's writes along a checkpoint's ancestors",
+    Capability.ALLOWLIST: "clone itself with another allowlist, as graph.compile does",
+    Capability.FIDELITY: "give every Python value back with its type",
+    Capability.HOSTILE_INPUT: "keep ids apart and refuse those that cannot be kept",
+    Capability.CONCURRENCY: "be used by many threads at once",
+    Capability.PROCESSES: "be used by many processes at once",
+    Capability.SETUP: "create its tables safely, any number of times",
+    Capability.BRIDGE: "serve the methods of the other flavour too",
+    Capability.TTL: "expire whole threads",
+    Capability.THREADS: "list threads, in pages",
+    Capability.STATS: "count what is stored",
+    Capability.ENCRYPTION: "leave no plaintext when the serializer encrypts",
+    Capability.SHARING: "store what is new in a value, not the value again, and check it",
+    Capability.PERSISTENCE: "find everything again when opened again",
+    Capability.MODEL: "end long random sequences of calls as the reference saver does",
+    Capability.UPSTREAM: "pass LangGraph's own conformance suite",
+}
+
+
+def clauses_of(capability: Capability) -> Callable[[C], C]:
+    """Class decorator: the tests defined in this class are clauses of `capability`."""
+
+    def stamp(cls: C) -> C:
+        for name, member in vars(cls).items():
+            if name.startswith("test_"):
+                setattr(member, _STAMP, capability)
+        return cls
+
+    return stamp
+
+
+def capability_of(clause: object) -> Capability | None:
+    """The capability that a test function was stamped with, or None."""
+    found = getattr(clause, _STAMP, None)
+    return found if isinstance(found, Capability) else None

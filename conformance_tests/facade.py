@@ -1,0 +1,230 @@
+"""One way to call a saver, sync or async, so that every clause is written once.
+
+The async flavour is real: a facade owns an event loop in a thread of its own, opens the harness's
+async saver there, and each call runs the saver's a-method on that loop. `list` pulls the async
+iterator item by item, so that a clause can call other methods between two items.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+
+from conformance_tests.harness import SaverHarness
+
+T = TypeVar("T")
+Flavour = Literal["sync", "async"]
+History = Mapping[str, DeltaChannelHistory]
+
+FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
+GIVE_UP_AFTER = 120.0  # seconds; a deadlock fails the clause and does not hang the run
+
+
+class LoopThread:
+    """An event loop that runs in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="facade-loop", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.loop.run_forever()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the loop and wait for its result."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(GIVE_UP_AFTER)
+
+    def close(self) -> None:
+        """Stop the loop and wait for its thread."""
+        self.run(self.loop.shutdown_asyncgens())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(GIVE_UP_AFTER)
+        self.loop.close()
+
+
+class Facade(abc.ABC):
+    """A saver under test. Methods are those of the sync saver, whatever the flavour.
+
+    Attributes:
+        raw: The saver itself.
+    """
+
+    def __init__(self, raw: Any) -> None:
+        self.raw = raw
+
+    @abc.abstractmethod
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method `name`, or its a-twin, and return its result."""
+
+    @abc.abstractmethod
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Iterate over checkpoints; nothing runs between two items."""
+
+    @abc.abstractmethod
+    def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
+        """The base class's own `get_delta_channel_history` on this saver: the reference."""
+
+    @abc.abstractmethod
+    def with_allowlist(self, extra: Collection[tuple[str, ...]]) -> Facade:
+        """A facade of the saver's clone."""
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        stored: RunnableConfig = self.call("put", config, checkpoint, metadata, new_versions)
+        return stored
+
+    def put_writes(
+        self,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str = "",
+    ) -> None:
+        self.call("put_writes", config, writes, task_id, task_path)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        found: CheckpointTuple | None = self.call("get_tuple", config)
+        return found
+
+    def get(self, config: RunnableConfig) -> Checkpoint | None:
+        found: Checkpoint | None = self.call("get", config)
+        return found
+
+    def delete_thread(self, thread_id: str) -> None:
+        self.call("delete_thread", thread_id)
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        self.call("delete_for_runs", run_ids)
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        self.call("copy_thread", source_thread_id, target_thread_id)
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        self.call("prune", thread_ids, strategy=strategy)
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> History:
+        history: History = self.call("get_delta_channel_history", config=config, channels=channels)
+        return history
+
+    def setup(self) -> None:
+        self.call("setup")
+
+    def list_threads(self, **options: Any) -> Any:
+        return self.call("list_threads", **options)
+
+    def sweep_ttl(self) -> int:
+        swept: int = self.call("sweep_ttl")
+        return swept
+
+    def stats(self, thread_id: str | None = None) -> Mapping[str, Any]:
+        counted: Mapping[str, Any] = self.call("stats", thread_id)
+        return counted
+
+
+class SyncFacade(Facade):
+    """Calls the sync methods."""
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.raw, name)(*args, **kwargs)
+
+    def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
+        found: Iterator[CheckpointTuple] = self.raw.list(config, **options)
+        return found
+
+    def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
+        return BaseCheckpointSaver.get_delta_channel_history(
+            self.raw, config=config, channels=channels
+        )
+
+    def with_allowlist(self, extra: Collection[tuple[str, ...]]) -> Facade:
+        return SyncFacade(self.raw.with_allowlist(extra))
+
+
+class AsyncFacade(Facade):
+    """Calls the a-methods on a loop; may itself be called from any other thread."""
+
+    def __init__(self, raw: Any, loop: LoopThread) -> None:
+        super().__init__(raw)
+        self.loop = loop
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
+
+    def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
+        items = self.raw.alist(config, **options)
+        try:
+            while (item := self.loop.run(_next(items))) is not None:
+                yield item
+        finally:
+            self.loop.run(items.aclose())
+
+    def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
+        return self.loop.run(
+            BaseCheckpointSaver.aget_delta_channel_history(
+                self.raw, config=config, channels=channels
+            )
+        )
+
+    def with_allowlist(self, extra: Collection[tuple[str, ...]]) -> Facade:
+        return AsyncFacade(self.raw.with_allowlist(extra), self.loop)
+
+
+@contextmanager
+def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[Facade]:
+    """Open the harness's saver in one flavour and close it afterwards."""
+    if flavour == "sync":
+        with harness.open(**options) as raw:
+            yield SyncFacade(raw)
+        return
+    loop = LoopThread()
+    try:
+        context = harness.aopen(**options)
+        saver = loop.run(_enter(context))
+        try:
+            yield AsyncFacade(saver, loop)
+        finally:
+            loop.run(_leave(context))
+    finally:
+        loop.close()
+
+
+async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None:
+    return await anext(items, None)
+
+
+async def _enter(context: Any) -> Any:
+    return await context.__aenter__()
+
+
+async def _leave(context: Any) -> None:
+    await context.__aexit__(None, None, None)

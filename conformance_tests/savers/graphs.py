@@ -1,0 +1,54 @@
+"""Clauses with real compiled LangGraph graphs, for any backend: subclass `GraphConformance`."""
+
+from __future__ import annotations
+
+from conformance_tests.savers.graphs_chat import (
+    ChatClauses,
+    CopiedChatClauses,
+    DurabilityClauses,
+    HistoryClauses,
+    StreamClauses,
+)
+from conformance_tests.savers.graphs_delta import (
+    CopiedDeltaClauses,
+    DeltaClauses,
+    PrunedDeltaClauses,
+)
+from conformance_tests.savers.graphs_interrupts import InterruptClauses, OtherProcessClauses
+from conformance_tests.savers.graphs_tasks import (
+    FailureClauses,
+    FunctionalClauses,
+    SendClauses,
+    SubgraphClauses,
+)
+from conformance_tests.savers.graphs_time_travel import TimeTravelClauses
+
+
+class GraphConformance(
+    ChatClauses,
+    CopiedChatClauses,
+    DurabilityClauses,
+    HistoryClauses,
+    StreamClauses,
+    InterruptClauses,
+    OtherProcessClauses,
+    TimeTravelClauses,
+    SubgraphClauses,
+    SendClauses,
+    FailureClauses,
+    FunctionalClauses,
+    DeltaClauses,
+    PrunedDeltaClauses,
+    CopiedDeltaClauses,
+):
+    """What a compiled graph may expect of its checkpointer, sync and async.
+
+    A backend's test class subclasses it and gives one fixture, `harness`::
+
+        class TestMyGraphs(GraphConformance):
+            @pytest.fixture
+            def harness(self) -> Iterator[SaverHarness]: ...
+
+    Where it makes sense a clause also runs on LangGraph's InMemorySaver, and the outputs and
+    the full histories have to be equal.
+    """

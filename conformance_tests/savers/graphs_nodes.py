@@ -1,0 +1,357 @@
+"""The graphs that the clauses run: importable, so that another process can build them again."""
+
+from __future__ import annotations
+
+import operator
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypedDict
+
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.channels.delta import DeltaChannel
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.types import Command, Send, interrupt
+
+from conformance_tests.savers.graphs_driver import Graph, Saver, on_thread
+
+SNAPSHOT_EVERY = 3
+"""Updates between two snapshots of `delta_chat`: few, so that steps of both sorts occur."""
+
+GIVE_UP_AFTER = 30.0
+"""Seconds until a wait for another task or process is called a hang."""
+
+
+class NodeError(Exception):
+    """What a node raises on purpose."""
+
+
+class RunLog:
+    """Counts runs of nodes and tasks in a file, so that those of other processes count too."""
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def mark(self, name: str) -> int:
+        """Notes a run; returns how many there were of this name, this one included."""
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(f"{name}\n")
+        return self.counts()[name]
+
+    def counts(self) -> Counter[str]:
+        if not self.path.exists():
+            return Counter()
+        return Counter(self.path.read_text(encoding="utf-8").split())
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Polls; a hang becomes a failure that says what was waited for."""
+    deadline = time.monotonic() + GIVE_UP_AFTER
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {GIVE_UP_AFTER} s in vain: {what}")
+        time.sleep(0.01)
+
+
+class Chat(TypedDict):
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+def said(text: str, at: int) -> dict[str, Any]:
+    """A turn's input; the id makes two runs of one story comparable."""
+    return {"messages": [HumanMessage(text, id=f"h{at}")]}
+
+
+def _answer(state: Chat) -> dict[str, Any]:
+    seen = state["messages"]
+    return {"messages": [AIMessage(f"{len(seen)}: {seen[-1].content}", id=f"a{len(seen)}")]}
+
+
+def chat(saver: Saver) -> Graph:
+    """One node that answers with the number of messages so far."""
+    build = StateGraph(Chat)
+    build.add_node("bot", _answer)
+    build.add_edge(START, "bot")
+    build.add_edge("bot", END)
+    return build.compile(checkpointer=saver)
+
+
+def _extend(state: list[Any] | None, writes: Sequence[Any]) -> list[Any]:
+    out = list(state or [])
+    for write in writes:
+        out.extend(write if isinstance(write, list) else [write])
+    return out
+
+
+class DeltaChat(TypedDict):
+    messages: Annotated[list[AnyMessage], DeltaChannel(_extend, snapshot_frequency=SNAPSHOT_EVERY)]
+    turns: Annotated[int, operator.add]
+
+
+def delta_chat(saver: Saver) -> Graph:
+    """The chat again, its messages in a DeltaChannel, which stores only what is new."""
+
+    def bot(state: DeltaChat) -> dict[str, Any]:
+        seen = state["messages"]
+        answer = AIMessage(f"{len(seen)}: {seen[-1].content}", id=f"a{len(seen)}")
+        return {"messages": [answer], "turns": 1}
+
+    build = StateGraph(DeltaChat)
+    build.add_node("bot", bot)
+    build.add_edge(START, "bot")
+    build.add_edge("bot", END)
+    return build.compile(checkpointer=saver)
+
+
+class Trail(TypedDict):
+    trail: Annotated[list[str], operator.add]
+
+
+class TrailNode(Protocol):
+    """A node of the graphs whose state is a trail."""
+
+    def __call__(self, state: Trail) -> Trail: ...
+
+
+def leaves_trail(name: str, log: RunLog) -> TrailNode:
+    """A node that notes its run, and its name with the length of the trail that it saw."""
+
+    def node(state: Trail) -> Trail:
+        log.mark(name)
+        return {"trail": [f"{name}@{len(state['trail'])}"]}
+
+    return node
+
+
+def three_steps(saver: Saver, log: RunLog, **options: Any) -> Graph:
+    """first -> second -> third."""
+    build = StateGraph(Trail)
+    for name in ("first", "second", "third"):
+        build.add_node(name, leaves_trail(name, log))
+    build.add_edge(START, "first")
+    build.add_edge("first", "second")
+    build.add_edge("second", "third")
+    build.add_edge("third", END)
+    return build.compile(checkpointer=saver, **options)
+
+
+class Request(TypedDict, total=False):
+    wish: str
+    plan: str
+    answer: Any
+    done: str
+
+
+def approval(saver: Saver, log: RunLog) -> Graph:
+    """plan -> approve (asks) -> act."""
+
+    def plan(state: Request) -> Request:
+        log.mark("plan")
+        return {"plan": f"plan for {state['wish']}"}
+
+    def approve(state: Request) -> Request:
+        log.mark("approve")
+        return {"answer": interrupt({"question": "go on?", "plan": state["plan"]})}
+
+    def act(state: Request) -> Request:
+        log.mark("act")
+        return {"done": f"{state['plan']}: {state['answer']}"}
+
+    build = StateGraph(Request)
+    build.add_node("plan", plan)
+    build.add_node("approve", approve)
+    build.add_node("act", act)
+    build.add_edge(START, "plan")
+    build.add_edge("plan", "approve")
+    build.add_edge("approve", "act")
+    build.add_edge("act", END)
+    return build.compile(checkpointer=saver)
+
+
+def two_questions(saver: Saver, log: RunLog) -> Graph:
+    """One node that asks twice, so that its first answer has to be kept for its next run."""
+
+    def ask(state: Trail) -> Trail:
+        log.mark("ask")
+        name = interrupt("name?")
+        age = interrupt(f"age of {name}?")
+        return {"trail": [f"{name} is {age}, {len(state['trail'])}"]}
+
+    build = StateGraph(Trail)
+    build.add_node("ask", ask)
+    build.add_edge(START, "ask")
+    build.add_edge("ask", END)
+    return build.compile(checkpointer=saver)
+
+
+def parallel_questions(saver: Saver, log: RunLog) -> Graph:
+    """Two nodes ask in the same step while a third one finishes in it."""
+    build = StateGraph(Trail)
+
+    def asks(name: str) -> TrailNode:
+        leaves = leaves_trail(name, log)
+
+        def node(state: Trail) -> Trail:
+            left = leaves(state)["trail"]
+            return {"trail": [*left, f"{name} says {interrupt(f'what does {name} say?')}"]}
+
+        return node
+
+    build.add_node("left", asks("left"))
+    build.add_node("quiet", leaves_trail("quiet", log))
+    build.add_node("right", asks("right"))
+    build.add_node("gather", leaves_trail("gather", log))
+    for name in ("left", "quiet", "right"):
+        build.add_edge(START, name)
+    build.add_edge(["left", "quiet", "right"], "gather")
+    build.add_edge("gather", END)
+    return build.compile(checkpointer=saver)
+
+
+def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
+    """Two nodes in one step: `steady` finishes, `shaky` fails its first `fails` runs after that."""
+    leaves = leaves_trail("shaky", log)
+
+    def shaky(state: Trail, config: RunnableConfig) -> Trail:
+        left = leaves(state)
+        if log.counts()["shaky"] <= fails:
+            thread = on_thread(config["configurable"]["thread_id"])
+            # Only when the sibling's writes are stored is it sure that the failure comes later.
+            wait_until(lambda: _has_pending_trail(saver, thread), "the finished sibling's writes")
+            raise NodeError("shaky fails")
+        return left
+
+    build = StateGraph(Trail)
+    build.add_node("steady", leaves_trail("steady", log))
+    build.add_node("shaky", shaky)
+    build.add_edge(START, "steady")
+    build.add_edge(START, "shaky")
+    build.add_edge(["steady", "shaky"], END)
+    return build.compile(checkpointer=saver)
+
+
+def hangs_beside(saver: Saver, log: RunLog, *, hang: bool) -> Graph:
+    """before -> steady beside hangs, which with `hang` does not return (until it gives up)."""
+    leaves = leaves_trail("hangs", log)
+
+    def hangs(state: Trail) -> Trail:
+        left = leaves(state)
+        wait_until(lambda: not hang, "the kill of this process")
+        return left
+
+    build = StateGraph(Trail)
+    build.add_node("before", leaves_trail("before", log))
+    build.add_node("steady", leaves_trail("steady", log))
+    build.add_node("hangs", hangs)
+    build.add_edge(START, "before")
+    build.add_edge("before", "steady")
+    build.add_edge("before", "hangs")
+    build.add_edge(["steady", "hangs"], END)
+    return build.compile(checkpointer=saver)
+
+
+def _has_pending_trail(saver: Saver, thread: RunnableConfig) -> bool:
+    found = saver.get_tuple(thread)
+    return found is not None and any(w[1] == "trail" for w in found.pending_writes or ())
+
+
+class Words(TypedDict, total=False):
+    words: list[str]
+    lengths: Annotated[list[str], operator.add]
+    total: int
+
+
+class Word(TypedDict):
+    word: str
+
+
+def fan_out(saver: Saver, log: RunLog, fail_on: str = "") -> Graph:
+    """A `Send` per word, then their sum; the first run with the word `fail_on` fails."""
+
+    def measure(state: Word) -> dict[str, Any]:
+        word = state["word"]
+        if log.mark(word) == 1 and word == fail_on:
+            raise NodeError(word)
+        return {"lengths": [f"{word} {len(word)}"]}
+
+    def add(state: Words) -> dict[str, Any]:
+        log.mark("add")
+        return {"total": sum(int(length.split()[1]) for length in state["lengths"])}
+
+    def each(state: Words) -> list[Send]:
+        return [Send("measure", {"word": word}) for word in state["words"]]
+
+    build = StateGraph(Words)
+    build.add_node("measure", measure)
+    build.add_node("add", add)
+    build.add_conditional_edges(START, each, ["measure"])
+    build.add_edge("measure", "add")
+    build.add_edge("add", END)
+    return build.compile(checkpointer=saver)
+
+
+class Turn(TypedDict, total=False):
+    asked: str
+    answers: Annotated[list[str], operator.add]
+    answer: str
+
+
+class Inner(TypedDict, total=False):
+    asked: str
+    kept: Annotated[list[str], operator.add]
+    answer: str
+
+
+def with_subgraph(saver: Saver, *, own_memory: bool, asks: bool = False) -> Graph:
+    """before -> inside (note -> reply) -> after.
+
+    With `own_memory` the subgraph keeps its channel `kept` from one run of the parent to the
+    next; without, it starts empty each time. With `asks` its second node interrupts.
+    """
+
+    def note(state: Inner) -> Inner:
+        return {"kept": [state["asked"]]}
+
+    def reply(state: Inner) -> Inner:
+        verdict = interrupt(f"reply to {state['asked']}?") if asks else "ok"
+        return {"answer": f"{verdict}: {', '.join(state['kept'])}"}
+
+    inner = StateGraph(Inner)
+    inner.add_node("note", note)
+    inner.add_node("reply", reply)
+    inner.add_edge(START, "note")
+    inner.add_edge("note", "reply")
+    inner.add_edge("reply", END)
+
+    def before(state: Turn) -> Turn:
+        return {"answers": [f"asked for {state['asked']}"]}
+
+    def after(state: Turn) -> Turn:
+        return {"answers": [state["answer"]]}
+
+    build = StateGraph(Turn)
+    build.add_node("before", before)
+    build.add_node("inside", inner.compile(checkpointer=True if own_memory else None))
+    build.add_node("after", after)
+    build.add_edge(START, "before")
+    build.add_edge("before", "inside")
+    build.add_edge("inside", "after")
+    build.add_edge("after", END)
+    return build.compile(checkpointer=saver)
+
+
+def hand_over(saver: Saver, log: RunLog) -> Graph:
+    """A node that routes with `Command(goto=..., update=...)` until three runs are done."""
+
+    def work(state: Trail) -> Command[Any]:
+        log.mark("work")
+        at = len(state["trail"])
+        return Command(goto="work" if at < 2 else END, update={"trail": [f"work@{at}"]})
+
+    build = StateGraph(Trail)
+    build.add_node("work", work, destinations=("work", END))
+    build.add_edge(START, "work")
+    return build.compile(checkpointer=saver)

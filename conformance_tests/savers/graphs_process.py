@@ -1,0 +1,63 @@
+"""Runs a step of a clause in another process, on the same database."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from conformance_tests.facade import GIVE_UP_AFTER, Flavour
+from conformance_tests.harness import SaverHarness
+from conformance_tests.savers.graphs_driver import session
+from conformance_tests.savers.graphs_nodes import wait_until
+
+T = TypeVar("T")
+
+# "spawn" shares nothing: no connection, no lock and no cache comes along by fork.
+SPAWN = multiprocessing.get_context("spawn")
+
+
+class OtherProcess:
+    """A worker process that opens the harness's database for each step that it is given.
+
+    A step is a function of an importable module, `step(session, *args)`.
+    """
+
+    def __init__(self, worker: ProcessPoolExecutor, harness: SaverHarness, flavour: Flavour):
+        self.worker = worker
+        self.kind, self.location, self.flavour = type(harness), harness.location(), flavour
+
+    def run(self, step: Callable[..., T], *args: Any) -> T:
+        """The step's result; what it raises there is raised here."""
+        job = partial(take_step, self.kind, self.location, self.flavour, step, *args)
+        return self.worker.submit(job).result(GIVE_UP_AFTER)
+
+    def run_and_kill(self, once: Callable[[], bool], step: Callable[..., Any], *args: Any) -> None:
+        """Runs the step in a process of its own, which gets a SIGKILL once `once()` is true."""
+        place = self.kind, self.location, self.flavour
+        process = SPAWN.Process(target=take_step, args=(*place, step, *args))
+        process.start()
+        try:
+            wait_until(lambda: not process.is_alive() or once(), f"{step.__name__} to get that far")
+        finally:
+            process.kill()
+            process.join(GIVE_UP_AFTER)
+            exit_code = process.exitcode
+            process.close()
+        if exit_code != -signal.SIGKILL:
+            raise AssertionError(f"the process ended before it was killed: exit code {exit_code}")
+
+
+def take_step(
+    kind: type[SaverHarness],
+    location: str,
+    flavour: Flavour,
+    step: Callable[..., T],
+    *args: Any,
+) -> T:
+    """In the other process: the step, on a saver that is opened for it."""
+    with session(kind.reopen(location), flavour) as opened:
+        return step(opened, *args)

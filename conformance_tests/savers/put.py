@@ -1,0 +1,373 @@
+"""put: a checkpoint is stored whole, and its values load by their versions."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+
+from conformance_tests.build import (
+    Chain,
+    checkpoint,
+    ids,
+    large,
+    metadata,
+    new_id,
+    new_thread,
+    new_versions,
+    on,
+    the,
+    values,
+    version,
+)
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.compare import assert_same, assert_same_tuple
+from conformance_tests.facade import Facade
+from conformance_tests.harness import SaverHarness
+from conformance_tests.savers.base import Opener, SaverClauses
+
+POISON = "this value cannot be serialized"
+
+
+class FailingSerializer(JsonPlusSerializer):
+    """Fails on one value, as a serializer does on a type that it does not know."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        if obj == POISON:
+            raise TypeError(POISON)
+        return super().dumps_typed(obj)
+
+
+@clauses_of(Capability.PUT)
+class PutClauses(SaverClauses):
+    """Clauses of `put`."""
+
+    def test_put_returns_the_config_of_the_checkpoint(self, saver: Facade) -> None:
+        """The next step's parent is taken from the returned config."""
+        thread, body = new_thread(), checkpoint({"a": 1})
+        stored = saver.put(on(thread, "sub:1"), body, metadata(), new_versions(body))
+        assert stored["configurable"]["thread_id"] == thread
+        assert stored["configurable"]["checkpoint_ns"] == "sub:1"
+        assert stored["configurable"]["checkpoint_id"] == body["id"]
+        assert the(saver.get_tuple(stored)).checkpoint["id"] == body["id"]
+
+    def test_put_reads_back_as_from_in_memory_saver(self, saver: Facade) -> None:
+        """LangGraph's InMemorySaver is what graphs are developed on: no part may differ."""
+        body = checkpoint(
+            {"a": [1, "two", None], "b": {"c": 3.5}},
+            versions_seen={"__input__": {}, "node": {"a": version(1), "b": version(2)}},
+            updated_channels=["a", "b"],
+        )
+        config = {**on(new_thread(), "", new_id(), user="ada"), "metadata": {"team": "x"}}
+        told = metadata(step=3, nested={"k": [1, {"deep": None}]}, run_id="run", parents={"": "p"})
+        reference: InMemorySaver = InMemorySaver()
+        expected = reference.get_tuple(
+            reference.put(copy.deepcopy(config), copy.deepcopy(body), told, new_versions(body))  # type: ignore[arg-type]
+        )
+        got = saver.get_tuple(saver.put(config, body, told, new_versions(body)))  # type: ignore[arg-type]
+        assert_same_tuple(the(expected), the(got))
+
+    def test_put_body_entries_of_a_newer_langgraph_survive(self, saver: Facade) -> None:
+        """A field that this version does not know is the graph's, and comes back."""
+        body = checkpoint({"a": 1}, updated_channels=None, a_field_to_come={"x": [1]})
+        stored = saver.put(on(new_thread()), body, metadata(), new_versions(body))
+        got = the(saver.get_tuple(stored)).checkpoint
+        assert got["updated_channels"] is None
+        assert got["a_field_to_come"] == {"x": [1]}  # type: ignore[typeddict-item]
+
+    def test_put_parent_is_the_checkpoint_of_the_config(self, saver: Facade) -> None:
+        """Time travel and delta channels walk from child to parent."""
+        chain = Chain(saver, ns="sub:1")
+        first, second = chain.put({"a": 1}), chain.put({"a": 2})
+        parent = the(saver.get_tuple(second)).parent_config
+        assert parent is not None
+        assert_same(first["configurable"], parent["configurable"], "parent_config")
+
+    @pytest.mark.parametrize("parent", [None, ""])
+    def test_put_no_parent(self, saver: Facade, parent: str | None) -> None:
+        """The first checkpoint of a thread comes with None, or with an empty id."""
+        thread, body = new_thread(), checkpoint({"a": 1})
+        config = on(thread)
+        config["configurable"]["checkpoint_id"] = parent
+        stored = saver.put(config, body, metadata(), new_versions(body))
+        assert the(saver.get_tuple(stored)).parent_config is None
+        assert [found.parent_config for found in saver.list(on(thread))] == [None]
+
+    def test_put_namespace_defaults_to_the_root(self, saver: Facade) -> None:
+        """A config written by hand has no `checkpoint_ns`."""
+        thread, body = new_thread(), checkpoint({"a": 1})
+        stored = saver.put(on(thread, ns=None), body, metadata(), new_versions(body))
+        assert stored["configurable"]["checkpoint_ns"] == ""
+        for config in (on(thread, ns=None), on(thread, "")):
+            assert the(saver.get_tuple(config)).checkpoint["id"] == body["id"]
+
+    def test_put_namespaces_are_apart(self, saver: Facade) -> None:
+        """A subgraph's state is not its parent's, even under one checkpoint id."""
+        thread, shared = new_thread(), new_id()
+        namespaces = ["", "sub", "sub:1", "sub:1|inner:2", "sub|inner"]
+        for ns in namespaces:
+            body = checkpoint({"where": ns}, {"where": "1"}, id=shared)
+            saver.put(on(thread, ns), body, metadata(), {"where": "1"})
+        for ns in namespaces:
+            assert values(saver.get_tuple(on(thread, ns))) == {"where": ns}
+
+    def test_put_unchanged_channel_is_still_there(self, saver: Facade) -> None:
+        """Only `new_versions` changed; everything else loads from earlier puts."""
+        chain = Chain(saver)
+        chain.put({"a": 1, "b": "kept", "c": large()})
+        for step in range(2, 6):
+            chain.put({"a": step})
+        assert values(saver.get_tuple(chain.head)) == {"a": 5, "b": "kept", "c": large()}
+
+    def test_put_values_load_by_version_not_by_what_the_put_carried(self, saver: Facade) -> None:
+        """A put that does not carry an unchanged value must not lose it."""
+        thread, versions = new_thread(), {"a": version(1), "b": version(1)}
+        first = checkpoint({"a": 1, "b": 2}, versions)
+        head = saver.put(on(thread), first, metadata(), new_versions(first))
+        newer = {"a": version(2)}
+        second = checkpoint({"a": 10}, {**versions, **newer})
+        stored = saver.put(head, second, metadata(), dict(newer))
+        assert values(saver.get_tuple(stored)) == {"a": 10, "b": 2}
+
+    def test_put_value_of_an_unchanged_channel_is_not_stored_again(self, saver: Facade) -> None:
+        """What the put carries for an unchanged channel is not new, whatever it says."""
+        thread, versions = new_thread(), {"a": version(1), "b": version(1)}
+        first = checkpoint({"a": 1, "b": 2}, versions)
+        head = saver.put(on(thread), first, metadata(), new_versions(first))
+        newer = {"a": version(2)}
+        second = checkpoint({"a": 10, "b": "stale"}, {**versions, **newer})
+        stored = saver.put(head, second, metadata(), dict(newer))
+        assert values(saver.get_tuple(stored)) == {"a": 10, "b": 2}
+        assert values(saver.get_tuple(head)) == {"a": 1, "b": 2}
+
+    def test_put_dropped_channel_is_gone(self, saver: Facade) -> None:
+        """A channel without a version has no value, although it had one before."""
+        chain = Chain(saver)
+        before = chain.put({"a": 1, "b": 2})
+        after = chain.put({"a": 3}, drop=["b"])
+        assert values(saver.get_tuple(after)) == {"a": 3}
+        assert values(saver.get_tuple(before)) == {"a": 1, "b": 2}
+
+    def test_put_dropped_channel_is_gone_although_its_value_is_carried(self, saver: Facade) -> None:
+        """`channel_versions` decides, not `channel_values`."""
+        body = checkpoint({"a": 1, "b": 2}, {"a": version(1)})
+        stored = saver.put(on(new_thread()), body, metadata(), {"a": body["channel_versions"]["a"]})
+        assert values(saver.get_tuple(stored)) == {"a": 1}
+
+    def test_put_emptied_channel_has_a_version_and_no_value(self, saver: Facade) -> None:
+        """An ephemeral channel is emptied by a new version that comes without a value."""
+        chain = Chain(saver)
+        chain.put({"a": 1, "b": 2})
+        found = the(saver.get_tuple(chain.put({}, empty=["b"])))
+        assert found.checkpoint["channel_values"] == {"a": 1}
+        assert set(found.checkpoint["channel_versions"]) == {"a", "b"}
+        again = chain.put({"b": 3})
+        assert values(saver.get_tuple(again)) == {"a": 1, "b": 3}
+
+    def test_put_none_is_a_value(self, saver: Facade) -> None:
+        """A channel that holds None is not an empty channel."""
+        chain = Chain(saver)
+        chain.put({"a": None, "b": []})
+        assert_same({"a": None, "b": []}, values(saver.get_tuple(chain.head)))
+
+    def test_put_checkpoint_without_channels(self, saver: Facade) -> None:
+        """The very first checkpoint of some graphs has none."""
+        stored = saver.put(on(new_thread()), checkpoint({}), metadata(), {})
+        found = the(saver.get_tuple(stored))
+        assert found.checkpoint["channel_values"] == {}
+        assert found.checkpoint["channel_versions"] == {}
+
+    def test_put_earlier_checkpoints_keep_their_values(self, saver: Facade) -> None:
+        """Time travel reads a checkpoint as it was."""
+        chain = Chain(saver)
+        stored = [chain.put({"n": n, "text": large(n)}) for n in range(6)]
+        for n, config in enumerate(stored):
+            assert values(saver.get_tuple(config)) == {"n": n, "text": large(n)}
+
+    def test_put_forks_do_not_share_a_version(self, saver: Facade) -> None:
+        """Two children of one checkpoint change the same channel, each for itself."""
+        chain = Chain(saver)
+        chain.put({"a": "root", "b": "same"})
+        other = chain.fork()
+        left, right = chain.put({"a": "left"}), other.put({"a": "right"})
+        assert values(saver.get_tuple(left)) == {"a": "left", "b": "same"}
+        assert values(saver.get_tuple(right)) == {"a": "right", "b": "same"}
+
+    def test_put_the_latest_is_the_highest_id_not_the_last_put(self, saver: Facade) -> None:
+        """Background saving may store an older checkpoint after a newer one."""
+        thread, old, new = new_thread(), new_id(), new_id()
+        for each in (new, old):
+            body = checkpoint({"a": each}, id=each)
+            saver.put(on(thread), body, metadata(), new_versions(body))
+        assert the(saver.get_tuple(on(thread))).checkpoint["id"] == new
+
+
+@clauses_of(Capability.PUT)
+class PutAgainClauses(SaverClauses):
+    """Clauses of `put` for a checkpoint that is there already, versions and atomicity."""
+
+    def test_put_again_changes_nothing(self, saver: Facade, harness: SaverHarness) -> None:
+        """A retried put is not a second checkpoint."""
+        thread, body = new_thread(), checkpoint({"a": 1, "b": large()})
+        for _ in range(3):
+            stored = saver.put(on(thread), body, metadata(), new_versions(body))
+            rows = harness.rows()
+        assert ids(saver.list(on(thread))) == [body["id"]]
+        assert values(saver.get_tuple(stored)) == {"a": 1, "b": large()}
+        saver.put(on(thread), body, metadata(), new_versions(body))
+        assert harness.rows() == rows
+
+    def test_put_again_replaces(self, saver: Facade) -> None:
+        """The run that ends rewrites its last checkpoint under the same id."""
+        chain = Chain(saver)
+        parent = chain.put({"p": 0})
+        before = chain.put({"a": 1, "b": 2}, id=new_id(), note="first")
+        name = before["configurable"]["checkpoint_id"]
+        body = checkpoint({"a": 10}, id=name, ts="2026-01-01T00:00:00+00:00")
+        told = metadata("update", 7, other="second")
+        stored = saver.put(on(chain.thread_id), body, told, new_versions(body))
+        found = the(saver.get_tuple(stored))
+        assert found.checkpoint["channel_values"] == {"a": 10}
+        assert found.checkpoint["ts"] == "2026-01-01T00:00:00+00:00"
+        assert found.metadata["source"] == "update"
+        assert "note" not in found.metadata
+        assert found.parent_config is None
+        assert ids(saver.list(on(chain.thread_id))) == [
+            name,
+            parent["configurable"]["checkpoint_id"],
+        ]
+        assert ids(saver.list(on(chain.thread_id), filter={"note": "first"})) == []
+        assert ids(saver.list(on(chain.thread_id), filter={"other": "second"})) == [name]
+
+    def test_put_again_replaces_a_value_of_the_same_version(self, saver: Facade) -> None:
+        """An upsert: of two values under one version, the later one is read."""
+        thread, name, one = new_thread(), new_id(), {"a": version(1), "b": version(1)}
+        for put in ("first", "second"):
+            body = checkpoint({"a": put, "b": put + large()}, dict(one), id=name)
+            stored = saver.put(on(thread), body, metadata(), dict(one))
+        assert values(saver.get_tuple(stored)) == {"a": "second", "b": "second" + large()}
+
+    def test_put_again_leaves_nothing_of_what_it_replaced(
+        self, saver: Facade, harness: SaverHarness
+    ) -> None:
+        """Neither the values of the first put nor a piece of them, whatever the versions."""
+        chain = Chain(saver)
+        stored = chain.put({"a": large(1, 60_000)})
+        rows, size = harness.rows(), saver.stats(chain.thread_id)["bytes"]
+        for n in range(2, 5):
+            body = checkpoint({"a": large(n, 60_000)}, id=stored["configurable"]["checkpoint_id"])
+            saver.put(on(chain.thread_id), body, metadata(), new_versions(body))
+        assert values(saver.get_tuple(stored)) == {"a": large(4, 60_000)}
+        now = harness.rows()
+        assert {**now, "segments": 0} == {**rows, "segments": 0}
+        assert saver.stats(chain.thread_id)["bytes"] < 1.5 * size
+
+    def test_put_again_keeps_the_pending_writes(self, saver: Facade) -> None:
+        """Finished tasks must not run again because their checkpoint was rewritten."""
+        thread, body = new_thread(), checkpoint({"a": 1})
+        stored = saver.put(on(thread), body, metadata(), new_versions(body))
+        saver.put_writes(stored, [("a", 2)], "task")
+        saver.put(on(thread), body, metadata(step=1), new_versions(body))
+        assert the(saver.get_tuple(stored)).pending_writes == [("task", "a", 2)]
+
+    @pytest.mark.parametrize(
+        "given", [version(1), "1", "not.a.number", "é", 1, 0, 2**40, 1.0, 1.5, 1e300]
+    )
+    def test_put_versions_keep_their_type(self, saver: Facade, given: Any) -> None:
+        """LangGraph compares versions with `>`, which a changed type breaks."""
+        body = checkpoint(
+            {"a": "value"}, {"a": given, "empty": given}, versions_seen={"node": {"a": given}}
+        )
+        stored = saver.put(on(new_thread()), body, metadata(), {"a": given})
+        found = the(saver.get_tuple(stored)).checkpoint
+        assert_same({"a": given, "empty": given}, found["channel_versions"], "channel_versions")
+        assert_same({"node": {"a": given}}, found["versions_seen"], "versions_seen")
+        assert found["channel_values"] == {"a": "value"}
+
+    @pytest.mark.parametrize("counts", [(1, 2, 10), (1.0, 1.5, 2.0), ("1", "2", "10")])
+    def test_put_versions_of_any_type_load_their_values(self, saver: Facade, counts: Any) -> None:
+        """Graphs of older savers have int or float versions."""
+        head, stored = on(new_thread()), []
+        for count in counts:
+            body = checkpoint({"a": f"at {count}"}, {"a": count})
+            head = saver.put(head, body, metadata(), {"a": count})
+            stored.append(head)
+        for count, config in zip(counts, stored, strict=True):
+            assert values(saver.get_tuple(config)) == {"a": f"at {count}"}
+
+    def test_put_next_version(self, saver: Facade) -> None:
+        """Versions grow as strings, and two forks never make the same one."""
+        first = saver.raw.get_next_version(None, None)
+        count, dot, fraction = first.partition(".")
+        assert (len(count), int(count), dot) == (32, 1, ".")
+        assert fraction
+        grown = [first]
+        for _ in range(12):
+            grown.append(saver.raw.get_next_version(grown[-1], None))
+        assert grown == sorted(grown)
+        assert len({saver.raw.get_next_version(first, None) for _ in range(50)}) == 50
+        assert int(saver.raw.get_next_version(7, None).partition(".")[0]) == 8
+
+    def test_put_arguments_are_not_changed_and_not_kept(self, saver: Facade) -> None:
+        """The running graph goes on using the objects that it passed."""
+        config, told = on(new_thread(), user="ada"), metadata(tags=["x"])
+        body = checkpoint({"a": [1]}, versions_seen={"n": {"a": "1"}})
+        given = copy.deepcopy((config, body, told))
+        stored = saver.put(config, body, told, new_versions(body))
+        assert_same(given, (config, body, told), "arguments")
+        body["channel_values"]["a"].append(2)
+        body["versions_seen"]["n"]["a"] = "2"
+        told["tags"].append("y")  # type: ignore[typeddict-item]
+        for _ in range(2):
+            found = the(saver.get_tuple(stored))
+            assert found.checkpoint["channel_values"] == {"a": [1]}
+            assert found.checkpoint["versions_seen"] == {"n": {"a": "1"}}
+            assert found.metadata["tags"] == ["x"]  # type: ignore[typeddict-item]
+            # what was read is the reader's own, too
+            found.checkpoint["channel_values"]["a"].append(3)
+            found.metadata["tags"].append("z")  # type: ignore[typeddict-item]
+
+    def test_put_failed_put_leaves_nothing(self, reopened: Opener, harness: SaverHarness) -> None:
+        """Atomic: a checkpoint of which one value cannot be stored is not there at all."""
+        saver = reopened(serde=FailingSerializer())
+        chain = Chain(saver)
+        before = chain.put({"a": 1})
+        rows = harness.rows()
+        body = checkpoint({"a": 2, "b": large(), "c": POISON})
+        with pytest.raises(TypeError, match=POISON):
+            saver.put(before, body, metadata(), new_versions(body))
+        assert harness.rows() == rows
+        assert ids(saver.list(on(chain.thread_id))) == [before["configurable"]["checkpoint_id"]]
+        assert values(saver.get_tuple(on(chain.thread_id))) == {"a": 1}
+
+    def test_put_many_channels(self, saver: Facade) -> None:
+        """A state of 300 channels is one checkpoint."""
+        state = {f"channel {n}": {"n": n} for n in range(300)}
+        chain = Chain(saver)
+        chain.put(state)
+        chain.put({"channel 7": "changed"})
+        assert values(saver.get_tuple(chain.head)) == {**state, "channel 7": "changed"}
+
+    def test_put_megabytes(self, saver: Facade) -> None:
+        """A document in the state is as safe as a message."""
+        text = large(1, 3_000_000)
+        chain = Chain(saver)
+        chain.put({"document": text, "bytes": text.encode()})
+        chain.put({"document": text + "!"})
+        assert values(saver.get_tuple(chain.head)) == {
+            "document": text + "!",
+            "bytes": text.encode(),
+        }
+
+    def test_put_metadata_is_merged_as_langgraph_merges_it(self, saver: Facade) -> None:
+        """`config.metadata` and scalars of `configurable` are searchable, internal keys are not."""
+        config = on(new_thread(), user="ada", level=3, flag=True, __internal="x", thing=object())
+        config["metadata"] = {"team": "nul\0free", "step": "not mine", "listed": [1]}
+        reference: InMemorySaver = InMemorySaver()
+        bodies = checkpoint({}), checkpoint({})
+        expected = reference.get_tuple(reference.put(config, bodies[0], metadata(step=2), {}))
+        got = saver.get_tuple(saver.put(config, bodies[1], metadata(step=2), {}))
+        assert_same(dict(the(expected).metadata), dict(the(got).metadata), "metadata")

@@ -1,0 +1,116 @@
+"""Sharing: a value that grows is stored by what is new in it, and what is read is checked."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from langchain_core.messages import AnyMessage, HumanMessage
+
+from checkpoint_base.errors import CorruptValueError
+from conformance_tests.build import Chain, on, values
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.facade import Facade
+from conformance_tests.harness import SaverHarness
+from conformance_tests.savers.base import Opener, SaverClauses
+
+TURNS = 100
+
+
+def said(turn: int, size: int = 1000) -> str:
+    """A message that resembles no other."""
+    dice = random.Random(turn)
+    return " ".join(f"{dice.randrange(10**9):x}" for _ in range(size // 8))
+
+
+@clauses_of(Capability.SHARING)
+class SharingClauses(SaverClauses):
+    """Clauses about large values that have much in common."""
+
+    def test_sharing_growing_list_of_messages(self, saver: Facade, harness: SaverHarness) -> None:
+        """LangGraph hands over the whole list at each step. 100 turns stored whole are 50 times
+        the last one; here it is less than 5 times, rows, indexes and metadata included."""
+        chain, messages = Chain(saver), list[AnyMessage]()
+        for turn in range(TURNS):
+            messages.append(HumanMessage(said(turn), id=f"message {turn}"))
+            chain.put({"messages": list(messages)})
+        final = len(saver.raw.serde.dumps_typed(messages)[1])
+        stored = len(harness.stored())
+        assert final < stored < 5 * final, f"{stored} bytes for a final value of {final}"
+        found = list(saver.list(on(chain.thread_id)))
+        for each, length in zip(found, range(TURNS, 0, -1), strict=True):
+            assert values(each)["messages"] == messages[:length]
+
+    def test_sharing_change_in_the_middle(self, saver: Facade) -> None:
+        """An edit moves everything behind it, and is still a small change."""
+        parts = [said(n) for n in range(60)]
+        chain = Chain(saver)
+        chain.put({"parts": list(parts)})
+        before = saver.stats(chain.thread_id)["bytes"]
+        for n in range(20):
+            parts[3 * n] = parts[3 * n][:400] + f"edit {n}" + parts[3 * n][450:]
+            chain.put({"parts": list(parts)})
+        grown = saver.stats(chain.thread_id)["bytes"] - before
+        assert grown < 5 * before, f"20 small edits of {before} bytes stored {grown}"
+        assert values(saver.get_tuple(chain.head))["parts"] == parts
+
+    def test_sharing_the_same_value_again(self, saver: Facade) -> None:
+        """In another channel, at another version, in another namespace of the thread."""
+        chain = Chain(saver)
+        text = said(1, 200_000)
+        chain.put({"a": text})
+        before = saver.stats(chain.thread_id)["bytes"]
+        chain.put({"b": text})
+        chain.put({"a": text + "."})
+        sub = Chain(saver, chain.thread_id, "sub:1")
+        sub.put({"a": text})
+        assert saver.stats(chain.thread_id)["bytes"] < 1.3 * before
+        assert values(sub.saver.get_tuple(sub.head)) == {"a": text}
+
+    @pytest.mark.parametrize("read", ["get_tuple", "list", "delta history"])
+    def test_sharing_damage_is_an_error(
+        self, saver: Facade, harness: SaverHarness, read: str
+    ) -> None:
+        """A flipped bit on the disk is never a wrong value, and never "no such checkpoint"."""
+        chain = Chain(saver)
+        chain.put({"a": said(1, 30_000)})
+        chain.put({}, empty=["a"])
+        harness.damage()
+        first = the_first(saver, chain)
+        reads: dict[str, Any] = {
+            "get_tuple": lambda: saver.get_tuple(first),
+            "list": lambda: list(saver.list(on(chain.thread_id))),
+            "delta history": lambda: saver.get_delta_channel_history(
+                config=chain.head, channels=["a"]
+            ),
+        }
+        with pytest.raises(CorruptValueError):
+            reads[read]()
+
+    def test_sharing_damaged_write_is_an_error(self, saver: Facade, harness: SaverHarness) -> None:
+        """Large writes are cut and checked as values are."""
+        chain = Chain(saver)
+        chain.put({"a": 1})
+        chain.write(("a", said(1, 30_000)))
+        harness.damage()
+        with pytest.raises(CorruptValueError):
+            saver.get_tuple(chain.head)
+
+    def test_sharing_damage_is_found_by_a_new_process(
+        self, saver: Facade, reopened: Opener, harness: SaverHarness
+    ) -> None:
+        """What a saver knows of earlier reads is not what is on the disk."""
+        chain = Chain(saver)
+        chain.put({"a": said(1, 30_000)})
+        assert values(saver.get_tuple(chain.head))
+        harness.damage()
+        with pytest.raises(CorruptValueError):
+            reopened().get_tuple(chain.head)
+
+
+def the_first(saver: Facade, chain: Chain) -> Any:
+    """The config of the oldest checkpoint, without reading its values."""
+    parent = next(iter(saver.list(on(chain.thread_id), limit=1))).parent_config
+    assert parent is not None
+    return parent

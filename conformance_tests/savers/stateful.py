@@ -1,0 +1,281 @@
+"""A state machine: long random sequences of calls must end as they end in the reference saver.
+
+Two savers are open on the database under test, and calls go to either. Every call goes to a
+MemorySaver as well. At the end all that can be read is compared, everything is deleted, and no row
+may be left. `CONFORMANCE_EXAMPLES` sets how many sequences are tried (50 by default); they are the
+same in each run unless `CONFORMANCE_RANDOM` is set.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
+
+from checkpoint_base.memory import MemorySaver
+from conformance_tests.build import checkpoint, large, metadata, on, version
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.compare import assert_same, plain
+from conformance_tests.facade import Facade, Flavour, SyncFacade, opened
+from conformance_tests.harness import SaverHarness
+from conformance_tests.savers.base import SaverClauses, row_count
+
+CHANNELS = ("a", "b", "log")
+THREADS = st.sampled_from(["t1", "t2", "t3"])
+NAMESPACES = st.sampled_from(["", "sub:1"])
+RUNS = st.sampled_from(["r1", "r2", "r3"])
+WHO = st.integers(0, 1)
+BACK = st.integers(0, 4)  # so many checkpoints before the newest one
+
+SMALL = st.none() | st.integers(-9, 9) | st.text("ab\0é", max_size=3)
+LARGE = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(
+    lambda parts: [large(part, 1500 + 400 * part) for part in parts]
+)
+VALUES = SMALL | LARGE
+WRITES = st.lists(
+    st.tuples(st.sampled_from([*CHANNELS, ERROR, INTERRUPT, RESUME]), VALUES), max_size=3
+)
+
+
+class Known(NamedTuple):
+    """A checkpoint that was put at some time; it may be gone."""
+
+    id: str
+    parent: str | None
+    values: dict[str, Any]
+    versions: dict[str, Any]
+
+
+class SaverMachine(RuleBasedStateMachine):
+    """Drives the savers under test and the reference with the same calls."""
+
+    def __init__(self, harness: SaverHarness, flavour: Flavour) -> None:
+        super().__init__()
+        self.harness = harness
+        self.flavour: Flavour = flavour
+        self.stack = ExitStack()
+        self.savers: list[Facade] = []
+        self.model: Facade = SyncFacade(MemorySaver())
+        self.known: dict[tuple[str, str], list[Known]] = {}
+        self.puts = 0
+        self.open()
+
+    def open(self) -> None:
+        """Open both savers, on the same database."""
+        self.savers = [
+            self.stack.enter_context(opened(self.harness, self.flavour)) for _ in range(2)
+        ]
+
+    def both(self, who: int, name: str, *args: Any, **kwargs: Any) -> None:
+        """Make the same call on both sides; an error must be an error on both."""
+        outcomes = []
+        for saver in (self.savers[who], self.model):
+            try:
+                saver.call(name, *args, **kwargs)
+                outcomes.append("done")
+            except ValueError as error:
+                outcomes.append(type(error).__name__)
+        assert outcomes[0] == outcomes[1], f"{name}: {outcomes[0]}, but model: {outcomes[1]}"
+
+    # ------------------------------------------------------------------ rules
+
+    @rule(
+        who=WHO,
+        thread=THREADS,
+        ns=NAMESPACES,
+        back=BACK,
+        changed=st.dictionaries(st.sampled_from(CHANNELS), VALUES, max_size=2),
+        empty=st.sets(st.sampled_from(CHANNELS), max_size=1),
+        drop=st.sets(st.sampled_from(CHANNELS), max_size=1),
+        run=RUNS,
+        delta=st.booleans(),
+    )
+    def put(
+        self,
+        who: int,
+        thread: str,
+        ns: str,
+        back: int,
+        changed: dict[str, Any],
+        empty: set[str],
+        drop: set[str],
+        run: str,
+        delta: bool,
+    ) -> None:
+        """The next checkpoint, of the newest one or as a fork of an earlier one."""
+        there = self.known.setdefault((thread, ns), [])
+        parent = there[-1 - back] if back < len(there) else None
+        self.puts += 1
+        changed = {name: value for name, value in changed.items() if name not in empty | drop}
+        fresh = {name: version(self.puts) for name in [*changed, *sorted(empty - drop)]}
+        values = {**(parent.values if parent else {}), **changed}
+        versions = {**(parent.versions if parent else {}), **fresh}
+        known = Known(
+            f"{self.puts:08}",
+            parent and parent.id,
+            {name: value for name, value in values.items() if name not in empty | drop},
+            {name: value for name, value in versions.items() if name not in drop},
+        )
+        there.append(known)
+        extra = {"counters_since_delta_snapshot": {"log": [1, 1]}} if delta else {}
+        self.store(who, thread, ns, known, fresh, run_id=run, **extra)
+
+    @rule(
+        who=WHO,
+        thread=THREADS,
+        ns=NAMESPACES,
+        back=BACK,
+        value=VALUES,
+        run=RUNS,
+        same=st.booleans(),
+    )
+    def put_again(
+        self, who: int, thread: str, ns: str, back: int, value: Any, run: str, same: bool
+    ) -> None:
+        """A checkpoint that was put before, changed or not, perhaps under the same version."""
+        there = self.known.get((thread, ns), [])
+        if back >= len(there):
+            return
+        known = there[-1 - back]
+        name = "a"
+        old = known.versions.get(name, version(1))
+        fresh = {name: old if same else version(int(old[:32]) + 1)}
+        again = known._replace(
+            values={**known.values, name: value}, versions={**known.versions, **fresh}
+        )
+        there[-1 - back] = again
+        self.store(who, thread, ns, again, fresh, run_id=run)
+
+    def store(
+        self, who: int, thread: str, ns: str, known: Known, fresh: dict[str, Any], **extra: Any
+    ) -> None:
+        """Put a checkpoint on both sides."""
+        body = checkpoint(known.values, known.versions, id=known.id, ts="then")
+        config = on(thread, ns, known.parent)
+        self.both(who, "put", config, body, metadata(step=int(known.id), **extra), fresh)
+
+    @rule(
+        who=WHO,
+        thread=THREADS,
+        ns=NAMESPACES,
+        back=st.integers(-1, 4),
+        writes=WRITES,
+        task=st.sampled_from(["task 1", "task 2"]),
+        path=st.sampled_from(["", "~path"]),
+    )
+    def write(
+        self, who: int, thread: str, ns: str, back: int, writes: Any, task: str, path: str
+    ) -> None:
+        """A task's writes, at times before their checkpoint is there."""
+        there = self.known.get((thread, ns), [])
+        early = f"{self.puts + 1:08}"
+        name = early if back < 0 or back >= len(there) else there[-1 - back].id
+        self.both(who, "put_writes", on(thread, ns, name), writes, task, path)
+
+    @rule(who=WHO, threads=st.lists(THREADS, max_size=2), keep=st.booleans())
+    def prune(self, who: int, threads: list[str], keep: bool) -> None:
+        """Thin out, or delete."""
+        self.both(who, "prune", threads, strategy="keep_latest" if keep else "delete")
+
+    @rule(who=WHO, source=THREADS, to=THREADS)
+    def copy(self, who: int, source: str, to: str) -> None:
+        """Copy a thread, where the target is free."""
+        self.both(who, "copy_thread", source, to)
+        found = self.model.list(on(to, ns=None), limit=1)
+        if next(found, None) is not None:
+            for ns in ("", "sub:1"):
+                self.known.setdefault((to, ns), []).extend(self.known.get((source, ns), []))
+
+    @rule(who=WHO, thread=THREADS)
+    def delete(self, who: int, thread: str) -> None:
+        """Delete a thread."""
+        self.both(who, "delete_thread", thread)
+
+    @rule(who=WHO, runs=st.lists(RUNS, max_size=1))
+    def delete_runs(self, who: int, runs: list[str]) -> None:
+        """Delete what some runs have stored."""
+        self.both(who, "delete_for_runs", runs)
+
+    @rule()
+    def reopen(self) -> None:
+        """Close both savers and open them again."""
+        self.stack.close()
+        self.open()
+
+    @rule(who=WHO)
+    def look(self, who: int) -> None:
+        """Compare all that can be read, and how many rows there are."""
+        saver = self.savers[who]
+        assert_same(everything(self.model), everything(saver), "everything")
+        assert_same(threads(self.model), threads(saver), "threads")
+        told, rows = self.model.stats(), self.harness.rows()
+        for name in ("threads", "checkpoints", "values", "writes"):
+            assert rows[name] == told[name], f"{rows[name]} {name}, but model: {told[name]}"
+        for thread, ns in {place[:2] for place in everything(self.model)}:
+            for found, expected in zip(
+                readings(saver, thread, ns), readings(self.model, thread, ns), strict=True
+            ):
+                assert_same(expected, found, f"thread {thread}, namespace {ns!r}")
+
+    def teardown(self) -> None:
+        """Compare, and leave nothing behind."""
+        try:
+            for who in (0, 1):
+                self.look(who)
+            for thread in ("t1", "t2", "t3"):
+                self.savers[0].delete_thread(thread)
+            assert row_count(self.harness) == 0, dict(self.harness.rows())
+        finally:
+            for thread in ("t1", "t2", "t3"):
+                self.savers[1].delete_thread(thread)
+            self.stack.close()
+
+
+def everything(saver: Facade) -> dict[tuple[str, str, str], Any]:
+    """Each checkpoint that can be listed; those of one id come in no certain order."""
+    return {place(found): plain(found) for found in saver.list(None)}
+
+
+def place(found: CheckpointTuple) -> tuple[str, str, str]:
+    """Thread, namespace, checkpoint."""
+    named = plain(found)["config"]
+    return named["thread_id"], named["checkpoint_ns"], named["checkpoint_id"]
+
+
+def threads(saver: Facade) -> list[str]:
+    """The ids of all threads."""
+    return sorted(info.thread_id for info in saver.list_threads().threads)
+
+
+def readings(saver: Facade, thread: str, ns: str) -> list[Any]:
+    """What a run that goes on here would read."""
+    found = saver.get_tuple(on(thread, ns))
+    history = saver.get_delta_channel_history(config=on(thread, ns), channels=list(CHANNELS))
+    return [found and plain(found), {name: dict(entry) for name, entry in history.items()}]
+
+
+@clauses_of(Capability.MODEL)
+class ModelClauses(SaverClauses):
+    """Clauses about sequences of calls."""
+
+    def test_model_random_sequences_end_as_in_the_model(
+        self, harness: SaverHarness, flavour: Flavour
+    ) -> None:
+        """Put, fork, put again, write, prune, copy, delete, delete by run, reopen, from two savers,
+        with small and large values: the same answers as from MemorySaver, and no orphan row."""
+        budget = settings(
+            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "50")),
+            stateful_step_count=25,
+            derandomize="CONFORMANCE_RANDOM" not in os.environ,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        machine: Any = lambda: SaverMachine(harness, flavour)  # noqa: E731 (their type is wrong)
+        run_state_machine_as_test(machine, settings=budget)

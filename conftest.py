@@ -1,0 +1,117 @@
+"""What every test run ends with: a line per backend, with the server that it really talked to."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections import Counter
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass, field
+
+import pytest
+
+pytest.register_assert_rewrite("conformance_tests")
+
+# backend -> where its own tests are; a test elsewhere counts for the backend of its harness
+BACKENDS = {
+    "memory": "checkpoint_base/tests/test_memory",
+    "sqlite": "checkpoint_sqlite/tests/",
+}
+# tests that talk to no server: the core, the wheel, the documentation
+CORE = "core"
+_PROPERTY = "backend"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--every-backend",
+        action="store_true",
+        help="fail when a backend has no passed test or any test was skipped (make test)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(BackendReport(config), "backend-report")
+
+
+@pytest.fixture(autouse=True)
+def _server_of_harness(request: pytest.FixtureRequest) -> None:
+    """Notes which backend a test ran on, and asks its harness once for the server's version."""
+    if "harness" not in request.fixturenames:
+        return
+    harness = request.getfixturevalue("harness")
+    backend = str(harness.name).split()[0]
+    request.node.user_properties.append((_PROPERTY, backend))
+    report = request.config.pluginmanager.get_plugin("backend-report")
+    assert isinstance(report, BackendReport)
+    if backend not in report.versions:
+        report.versions[backend] = harness.version()
+
+
+@dataclass
+class BackendReport:
+    """Counts outcomes per backend and prints them as the very last lines of the run."""
+
+    config: pytest.Config
+    versions: dict[str, str] = field(default_factory=lambda: {CORE: _langgraph()})
+    outcomes: dict[str, Counter[str]] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        gap = hasattr(report, "wasxfail")  # a declared gap that failed as declared
+        if report.skipped and not gap:
+            self.skipped.append(report.nodeid)
+        outcome = "declared gaps" if gap and report.skipped else report.outcome
+        if report.when == "call" or not report.passed:
+            for backend in _backends_of(report):
+                self.outcomes.setdefault(backend, Counter())[outcome] += 1
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:  # importorskip at the top of a module
+            self.skipped.append(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        problems = list(self._problems())
+        if problems and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        yield  # the terminal's own summary comes first
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None:
+            return
+        for problem in problems:
+            terminal.write_line(problem, red=True)
+        for backend in (CORE, *BACKENDS):
+            if backend in self.outcomes:
+                terminal.write_line(self._line(backend))
+
+    def _problems(self) -> Iterable[str]:
+        if not self.config.getoption("every_backend"):
+            return
+        for backend in BACKENDS:
+            if not self.outcomes.get(backend, Counter())["passed"]:
+                yield f"{backend}: no test passed, so nothing is known about it"
+            elif backend not in self.versions:
+                yield f"{backend}: no test asked its harness for the server's version"
+        for nodeid in self.skipped:
+            yield f"skipped, which counts as failed: {nodeid}"
+
+    def _line(self, backend: str) -> str:
+        counts = self.outcomes[backend]
+        told = ", ".join(
+            f"{counts[outcome]} {outcome}"
+            for outcome in ("passed", "failed", "skipped", "declared gaps")
+            if counts[outcome] or outcome == "passed"
+        )
+        return f"{backend:<9} {self.versions.get(backend, 'server unknown'):<26} {told}"
+
+
+def _langgraph() -> str:
+    return f"langgraph-checkpoint {importlib.metadata.version('langgraph-checkpoint')}"
+
+
+def _backends_of(report: pytest.TestReport) -> set[str]:
+    """A test of the shared folders may run on several backends; it counts for each of them."""
+    found = {str(value) for name, value in report.user_properties if name == _PROPERTY}
+    if not found:
+        found = {name for name, folder in BACKENDS.items() if report.nodeid.startswith(folder)}
+    return found or {CORE}

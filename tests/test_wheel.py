@@ -1,0 +1,173 @@
+"""The wheel: what is in it, and that each package works with its own extra and nothing more."""
+
+from __future__ import annotations
+
+import email
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+# package -> the extra it needs (None: the core dependencies are enough), the drivers it may import
+PACKAGES: dict[str, tuple[str | None, set[str]]] = {
+    "checkpoint_base": (None, set()),
+    "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
+    "conformance_tests": ("conformance", set()),
+}
+DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}
+SHIPPED = {".py", ".sql", ".lua", ".typed"}
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def python_in(environment: Path) -> Path:
+    return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def site_packages(environment: Path) -> Path:
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    return Path(run(python_in(environment), "-I", "-c", code).strip())
+
+
+def pip_install(environment: Path, requirement: str) -> None:
+    pip = (sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check")
+    run(*pip, "--python", python_in(environment), "install", requirement)
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    # hatchling is in the dev group, so nothing has to be downloaded for the build
+    flags = ("-qq", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
+    run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
+    (built,) = folder.glob("langgraph_checkpoint_suite-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def core_only(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with the wheel and its core dependencies, no extra."""
+    environment = tmp_path_factory.mktemp("core") / "env"
+    run(sys.executable, "-m", "venv", "--without-pip", environment)
+    pip_install(environment, str(wheel))
+    return environment
+
+
+def with_extra(core: Path, wheel: Path, extra: str, environment: Path) -> Path:
+    """The core environment, seen through a path file, and one extra on top of it."""
+    run(sys.executable, "-m", "venv", "--without-pip", environment)
+    (site_packages(environment) / "core.pth").write_text(f"{site_packages(core)}\n")
+    pip_install(environment, f"{wheel}[{extra}]")
+    return environment
+
+
+def report(python: str | Path, code: str) -> Any:
+    """Runs `code` in a fresh interpreter outside the clone; what it prints last is JSON."""
+    return json.loads(run(python, "-I", "-c", code).splitlines()[-1])
+
+
+def test_every_package_of_the_clone_is_tested_here() -> None:
+    assert {marker.parent.name for marker in ROOT.glob("*/py.typed")} == set(PACKAGES)
+
+
+def test_the_wheel_holds_every_shipped_file_and_nothing_else(wheel: Path) -> None:
+    wanted = {
+        path.relative_to(ROOT).as_posix()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*")
+        if path.suffix in SHIPPED or path.name == "py.typed"
+        if "tests" not in path.relative_to(ROOT).parts
+    }
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == wanted
+    assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert any(name.startswith("checkpoint_sqlite/sql/") for name in names)
+
+
+def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        headers = email.message_from_bytes(archive.read(metadata))
+    assert headers["Requires-Python"] == ">=3.10"
+    extras = {"sqlite", "postgres", "redis", "mongo", "conformance", "all"}
+    assert set(headers.get_all("Provides-Extra", [])) == extras
+    core = [line for line in headers.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = {line.replace(">", "=").split("=")[0].strip() for line in core}
+    assert names == {"langgraph-checkpoint", "numpy", "xxhash"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_each_package_imports_with_only_its_own_extra(
+    package: str, wheel: Path, core_only: Path, tmp_path: Path
+) -> None:
+    extra, _ = PACKAGES[package]
+    environment = with_extra(core_only, wheel, extra, tmp_path / "env") if extra else core_only
+    code = f"""
+import importlib, json, pkgutil, {package}
+names = [m.name for m in pkgutil.walk_packages({package}.__path__, "{package}.")]
+for name in names:
+    importlib.import_module(name)
+print(json.dumps([{package}.__file__, len(names)]))
+"""
+    file, modules = report(python_in(environment), code)
+    assert Path(file).is_relative_to(site_packages(core_only))
+    assert modules > 0
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_importing_a_package_imports_no_other_driver(package: str) -> None:
+    """Here, where all drivers are installed, so that an eager import would succeed."""
+    code = f"import json, sys, {package}; print(json.dumps(sorted({DRIVERS} & set(sys.modules))))"
+    _, allowed = PACKAGES[package]
+    assert set(report(sys.executable, code)) <= allowed
+
+
+def test_the_sync_sqlite_saver_needs_no_extra(core_only: Path, tmp_path: Path) -> None:
+    code = f"""
+import json
+from checkpoint_base import open_saver
+from checkpoint_sqlite import SqliteSaver
+config = {{"configurable": {{"thread_id": "t"}}}}
+with SqliteSaver.from_conn_string({str(tmp_path / "a.db")!r}) as saver:
+    saver.setup()
+    first = saver.get_tuple(config)
+with open_saver("sqlite:///" + {str(tmp_path / "b.db")!r}) as saver:
+    print(json.dumps([first, saver.get_tuple(config)]))
+"""
+    assert report(python_in(core_only), code) == [None, None]
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [
+        "checkpoint_sqlite.AsyncSqliteSaver.from_conn_string(':memory:')",
+        "checkpoint_base.aopen_saver('sqlite:///:memory:')",
+    ],
+)
+def test_without_its_extra_the_async_saver_names_the_install(core_only: Path, opening: str) -> None:
+    code = f"""
+import asyncio, json, checkpoint_base, checkpoint_sqlite
+from checkpoint_base.errors import MissingDriverError
+
+async def main():
+    async with {opening}:
+        pass
+
+try:
+    asyncio.run(main())
+except MissingDriverError as error:
+    print(json.dumps(str(error)))
+"""
+    message = report(python_in(core_only), code)
+    assert "AsyncSqliteSaver" in message
+    assert "pip install 'langgraph-checkpoint-suite[sqlite]'" in message
