@@ -15,10 +15,14 @@ from typing import Final
 
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.records import Stored, Typed
 
 CACHED_CHUNKS: Final = 200_000
 """How many chunks are remembered over all threads: about 50 MB at most."""
 
+_REMEMBERED: Final = 4
+_REMEMBERED_SIZE: Final = 1 << 18
+_BYTES_PER_CHUNK: Final = 256  # what a known chunk takes in memory, about
 _LENGTH: Final = struct.Struct("<I")
 _ENTRY: Final = _LENGTH.size + DIGEST_SIZE
 
@@ -45,10 +49,12 @@ class KnownLog:
     Attributes:
         epoch: the thread's epoch; another one in the database makes all of this void.
         end: where the log ends.
+        recent: the last values that were stored, as they were given and as they are stored.
     """
 
     epoch: int
     end: int
+    recent: list[tuple[Typed, Stored]] = field(default_factory=list)
     _places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     _unread: dict[int, bytes] = field(default_factory=dict)
     _segments: set[int] = field(default_factory=set)
@@ -71,7 +77,14 @@ class KnownLog:
     def weight(self) -> int:
         """About how many chunks are known."""
         unread = sum(map(len, self._unread.values()))
-        return 1 + len(self._segments) + len(self._places) + unread // _ENTRY
+        recent = sum(len(data) for (_, data), _ in self.recent)
+        known = len(self._segments) + len(self._places) + unread // _ENTRY
+        return 1 + known + recent // _BYTES_PER_CHUNK
+
+    def remember(self, values: Iterable[tuple[Typed, Stored]]) -> None:
+        """Note values that were just stored, so that they need not be cut if they come again."""
+        some = [entry for entry in values if len(entry[0][1]) <= _REMEMBERED_SIZE]
+        self.recent = [*self.recent, *some][-_REMEMBERED:]
 
 
 class LogCache:
@@ -93,7 +106,12 @@ class LogCache:
             return entry[0]
 
     def put(
-        self, thread_id: str, epoch: int, end: int, segments: Iterable[tuple[int, bytes]]
+        self,
+        thread_id: str,
+        epoch: int,
+        end: int,
+        segments: Iterable[tuple[int, bytes]],
+        values: Iterable[tuple[Typed, Stored]] = (),
     ) -> KnownLog:
         """Note what was seen in the database, or committed to it: (start, digests) of segments."""
         with self._lock:
@@ -103,6 +121,7 @@ class LogCache:
             log.end = max(log.end, end)
             for start, table in segments:
                 log.learn(start, table)
+            log.remember(values)
             self._logs[thread_id] = (log, log.weight)
             self._total += log.weight - weight
             while self._total > self._capacity and len(self._logs) > 1:

@@ -13,6 +13,14 @@ ValueKey = tuple[str, str]
 """(channel, version key) of a value in a thread's namespace."""
 
 
+class Stored(NamedTuple):
+    """A serialized value as it is stored: all of it inline, or its ends and a layout."""
+
+    kind: str
+    inline: bytes
+    layout: bytes | None
+
+
 class CheckpointRecord(NamedTuple):
     """A checkpoint without its channel values."""
 

@@ -2,9 +2,10 @@
 
 Each thread has a *log* of bytes that only grows. A put appends the chunks that the thread does not
 have yet, as one *segment* per value, and stores the value as a *layout*: the spans of the log that
-it is made of, with its first bytes and its last piece, which change every time, kept inline. Chunks
-that follow one another in the log are one span, so that an unchanged megabyte is one entry and a
-value that is all new is one row. `chunks.py` says where values are cut.
+it is made of. Its first bytes and its last piece, which change every time, stay inline; but a value
+that is all new goes to the log whole, and is read back as it lies there. Chunks that follow one
+another in the log are one span, so that an unchanged megabyte is one entry. `chunks.py` says where
+values are cut.
 
 Nothing here touches a database. What this process knows of a thread's log (`known.py`) is good for
 as long as the thread's *epoch* is what it was: whoever removes segments changes it.
@@ -13,7 +14,7 @@ as long as the thread's *epoch* is what it was: whoever removes segments changes
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -22,7 +23,7 @@ from xxhash import xxh3_128_digest
 from checkpoint_base.chunks import cut, digest
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.known import KnownLog, digest_table
-from checkpoint_base.records import Typed
+from checkpoint_base.records import Stored, Typed
 
 THRESHOLD: Final = 2048
 """Values up to this many bytes are stored inline."""
@@ -53,14 +54,6 @@ class Span(NamedTuple):
         return self.start + self.offset + self.length
 
 
-class Stored(NamedTuple):
-    """A serialized value as it is stored: all of it inline, or its ends and a layout."""
-
-    kind: str
-    inline: bytes
-    layout: bytes | None
-
-
 class Segment(NamedTuple):
     """A row of the log. `digests` holds length and digest of each chunk in `data`."""
 
@@ -71,7 +64,7 @@ class Segment(NamedTuple):
 
 def spans_of(layout: bytes) -> list[Span]:
     """The spans of a layout, in the order of the value's bytes."""
-    if layout[:1] != bytes([_FORMAT]):
+    if layout[:1] != bytes([_FORMAT]) or (len(layout) - _HEADER.size) % _SPAN.size:
         raise CorruptValueError(f"a stored layout has the unknown format {layout[:1]!r}")
     return [Span(*entry) for entry in _SPAN.iter_unpack(layout[_HEADER.size :])]
 
@@ -95,13 +88,14 @@ def assemble(stored: Stored, log: Mapping[int, bytes]) -> bytes:
     """
     if stored.layout is None:
         return stored.inline
+    spans = spans_of(stored.layout)
     _, length, checksum = _HEADER.unpack_from(stored.layout)
-    head, tail = stored.inline[:HEAD], stored.inline[HEAD:]
-    pieces = [head]
-    for span in spans_of(stored.layout):
+    pieces = [stored.inline[:HEAD]] if stored.inline else []
+    for span in spans:
         _copy(span, log, pieces)
-    pieces.append(tail)
-    value = b"".join(pieces)
+    if stored.inline:
+        pieces.append(stored.inline[HEAD:])
+    value = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     if len(value) != length or xxh3_128_digest(value) != checksum:
         raise CorruptValueError(
             f"a stored value of {length} bytes does not match its checksum: it was damaged"
@@ -132,6 +126,7 @@ class Appender:
         end: where it ends with the new segments.
         segments: what is to be appended.
         shares: whether anything stored needs the log to be as it was known.
+        added: the values that are in the log, as they were given and as they are stored.
     """
 
     def __init__(self, known: KnownLog, end: int | None = None) -> None:
@@ -139,6 +134,8 @@ class Appender:
         self.begin = self.end = known.end if end is None else end
         self.segments: list[Segment] = []
         self.shares = False
+        self.added: list[tuple[Typed, Stored]] = []
+        self._recent = known.recent
         self._known = known.settle()
         self._new: dict[bytes, tuple[int, int]] = {}
         self._run: list[tuple[bytes, memoryview]] = []  # chunks of the segment being filled
@@ -147,36 +144,49 @@ class Appender:
     def add(self, value: Typed) -> Stored:
         """Store one value."""
         kind, data = value
+        if len(data) <= THRESHOLD:
+            return Stored(kind, data, None)
+        # a task's write becomes its channel's value
+        again = (stored for given, stored in (*self._recent, *self.added) if given == value)
+        stored = next(again, None) or self._store(kind, data)
+        if stored.layout is not None:
+            self.shares = True
+            self.added.append((value, stored))
+        return stored
+
+    def _store(self, kind: str, data: bytes) -> Stored:
         body = memoryview(data)[HEAD:]
-        ends = cut(body) if len(data) > THRESHOLD else []
+        ends = cut(body)
         if not ends:
             return Stored(kind, data, None)
-        self.shares = True
-        spans = _joined(self._placed(body, ends, self._place))
-        if len(spans) > MAX_SPANS:
-            spans = _joined(self._rewritten(spans, body))
+        pieces = [body[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+        names = [digest(piece) for piece in pieces]
+        inline = data[:HEAD] + bytes(body[ends[-1] :])
+        if any(name in self._known or name in self._new for name in names):
+            spans = _joined(self._placed(pieces, names, known=True))
+            if len(spans) > MAX_SPANS:
+                spans = _joined(self._rewritten(spans, body))
+        else:
+            pieces = [memoryview(data)[:HEAD], *pieces, body[ends[-1] :]]
+            names = [digest(pieces[0]), *names, digest(pieces[-1])]
+            spans, inline = _joined(self._placed(pieces, names, known=False)), b""
         header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
-        layout = header + b"".join(_SPAN.pack(*span) for span in spans)
-        return Stored(kind, data[:HEAD] + bytes(body[ends[-1] :]), layout)
+        return Stored(kind, inline, header + b"".join(_SPAN.pack(*span) for span in spans))
 
     def _placed(
-        self, body: memoryview, ends: list[int], place: Callable[[memoryview], tuple[int, int]]
+        self, pieces: Iterable[memoryview], names: Iterable[bytes], *, known: bool
     ) -> list[Span]:
-        begins = [0, *ends[:-1]]
-        pieces = [body[begin:end] for begin, end in zip(begins, ends, strict=True)]
-        spans = [Span(*place(piece), len(piece)) for piece in pieces]
+        """Where the log has the pieces. Those it has not are appended; or all, if not `known`."""
+        spans = []
+        for name, piece in zip(names, pieces, strict=True):
+            place = (self._new.get(name) or self._known.get(name)) if known else None
+            spans.append(Span(*(place or self._append(name, piece)), len(piece)))
         self._flush()
         return spans
 
-    def _place(self, piece: memoryview) -> tuple[int, int]:
-        """Where the log has the piece; it is appended if it does not."""
-        name = digest(piece)
-        return self._new.get(name) or self._known.get(name) or self._append(piece, name)
-
-    def _append(self, piece: memoryview, name: bytes | None = None) -> tuple[int, int]:
+    def _append(self, name: bytes, piece: memoryview) -> tuple[int, int]:
         if self._filled + len(piece) > SEGMENT:
             self._flush()
-        name = name or digest(piece)
         place = self._new[name] = (self.end, self._filled)
         self._run.append((name, piece))
         self._filled += len(piece)
@@ -201,7 +211,9 @@ class Appender:
             end = begin + sum(span.length for span in run)
             if is_short and len(run) > 1:
                 piece = body[begin:end]
-                result += self._placed(piece, [*cut(piece), len(piece)], self._append)
+                ends = [*cut(piece), len(piece)]
+                pieces = [piece[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+                result += self._placed(pieces, map(digest, pieces), known=False)
             else:
                 result += run
             begin = end

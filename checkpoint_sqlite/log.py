@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from checkpoint_base.errors import CheckpointError
 from checkpoint_base.known import KnownLog, LogCache
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Typed
-from checkpoint_base.sharing import THRESHOLD, Appender, Segment, Stored, ranges_of
+from checkpoint_base.records import Stored, Typed
+from checkpoint_base.sharing import THRESHOLD, Appender, Segment, ranges_of
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.requests import QUERIES, execute, execute_many, row, rows
 
@@ -168,7 +168,8 @@ class Logs:
         """The transaction of `append` is committed: remember what it added."""
         if prepared.appender is not None and prepared.appender.shares:
             added = [(segment.start, segment.digests) for segment in prepared.segments]
-            self.known.put(thread_id, prepared.appender.epoch, prepared.appender.end, added)
+            log = prepared.appender
+            self.known.put(thread_id, log.epoch, log.end, added, log.added)
 
     # ------------------------------------------------------------------ removing
 

@@ -23,8 +23,7 @@ from checkpoint_base.filters import matches
 from checkpoint_base.migrate import load_migrations, pending
 from checkpoint_base.plan import Plan, offload, read, write
 from checkpoint_base.planner import Listing, Page
-from checkpoint_base.records import CheckpointRecord, PutRecord, ValueRecord, WriteRecord
-from checkpoint_base.sharing import Stored
+from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, ValueRecord, WriteRecord
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.delta import Lineage, gather, histories
 from checkpoint_sqlite.log import Logs, Prepared, Thread

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import TASKS
@@ -15,8 +15,8 @@ from langgraph.checkpoint.serde.types import TASKS
 from checkpoint_base.codec import Codec
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import CheckpointRecord, Typed, ValueKey, WriteRecord
-from checkpoint_base.sharing import Stored, assemble, ranges_of
+from checkpoint_base.records import CheckpointRecord, Stored, Typed, ValueKey, WriteRecord
+from checkpoint_base.sharing import assemble, ranges_of
 from checkpoint_sqlite.log import LOG_BITS
 from checkpoint_sqlite.requests import Row, rows
 
@@ -46,8 +46,7 @@ Place = tuple[int, str, str]
 """(thread number, namespace, checkpoint id)"""
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """A checkpoint's row, and of its thread's what goes with it."""
 
     record: CheckpointRecord

@@ -50,12 +50,12 @@ class Session:
                 f"SQLite {wanted} or later is needed, Python has {sqlite3.sqlite_version}"
             )
         self._connection = connection
+        self._cursor = connection.cursor()
+        self._cursor.row_factory = None  # the connection may be the user's, with one of theirs
 
     def perform(self, request: Any) -> Any:
         """Answer a request of a plan that is in a transaction."""
-        cursor = self._connection.cursor()
-        cursor.row_factory = None  # the connection may be the user's, with a factory of theirs
-        kind = type(request)
+        cursor, kind = self._cursor, type(request)
         if kind is Query:
             return cursor.execute(request.sql, request.values).fetchall()
         if kind is Execute:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from checkpoint_base.chunks import cut, digest
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.known import KnownLog, LogCache, digest_table, read_table
+from checkpoint_base.records import Stored
 from checkpoint_base.sharing import (
     HEAD,
     MAX_SPANS,
     THRESHOLD,
     Appender,
-    Stored,
     assemble,
     ranges_of,
     spans_of,
@@ -39,6 +39,7 @@ class Log:
             self.segments[segment.start] = segment.data
             self.known.learn(segment.start, segment.digests)
         self.known.end = appender.end
+        self.known.remember(appender.added)
         self.kept += len(stored.inline) + len(stored.layout or b"")
         self.kept += sum(len(s.data) + len(s.digests) for s in appender.segments)
         return stored
@@ -142,6 +143,15 @@ def test_a_value_that_is_all_new_is_one_segment_and_one_span() -> None:
     assert len(spans_of(stored.layout)) == 1
 
 
+def test_a_value_that_comes_again_is_stored_as_it_was() -> None:
+    log, value = Log(), prose(5, 65_536)
+    first = log.store(value)
+    assert log.store(bytes(bytearray(value))) == first
+    log.store(prose(6, 4000))
+    assert len(log.segments) == 2
+    assert log.store(value) == first
+
+
 def test_what_is_small_stays_inline_and_needs_no_log() -> None:
     appender = Appender(KnownLog(1, 0))
     assert appender.add(("msgpack", b"x" * THRESHOLD)).layout is None
@@ -152,14 +162,15 @@ def test_what_is_small_stays_inline_and_needs_no_log() -> None:
 @pytest.mark.parametrize("where", ["segment", "head", "tail", "missing", "shorter"])
 def test_a_changed_byte_is_never_a_value(where: str) -> None:
     log = Log()
-    stored = log.store(prose(3, 20_000))
+    log.store(prose(3, 20_000))
+    stored = log.store(prose(3, 20_000) + b"more")  # what is not new altogether has ends inline
     start, data = next(iter(log.segments.items()))
     if where == "segment":
         log.segments[start] = data[:700] + bytes([data[700] ^ 1]) + data[701:]
     elif where == "missing":
         del log.segments[start]
     elif where == "shorter":
-        log.segments[start] = data[:-1]
+        log.segments[start] = data[: len(data) // 2]
     else:
         at = 3 if where == "head" else HEAD
         flipped = bytes([stored.inline[at] ^ 1])

@@ -216,7 +216,8 @@ class HistoryClauses(GraphClauses):
             whole = [checkpoint_id(one.config) for one in bot.history(on_thread("h"))]
             paged: list[str | None] = []
             options: dict[str, Any] = {"limit": 5}
-            while page := bot.history(on_thread("h"), **options):
+            # bounded, so that a saver that ignores `before` fails instead of paging for ever
+            while len(paged) <= len(whole) and (page := bot.history(on_thread("h"), **options)):
                 paged += [checkpoint_id(one.config) for one in page]
                 options["before"] = page[-1].config
         assert paged == whole

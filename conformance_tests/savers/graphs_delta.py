@@ -12,7 +12,7 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.savers.graphs_chat import texts
 from conformance_tests.savers.graphs_clause import GraphClauses, Graphs, told
 from conformance_tests.savers.graphs_driver import GraphDriver, Open, Session, on_thread
-from conformance_tests.savers.graphs_nodes import delta_chat, said
+from conformance_tests.savers.graphs_nodes import WRITERS, delta_chat, delta_chorus, said
 
 TURNS = 7
 
@@ -89,6 +89,22 @@ class DeltaClauses(GraphClauses):
             "on",
             "2: on",
         ]
+
+    def test_parallel_writes_are_rebuilt_in_order(self, graphs: Graphs) -> None:
+        def story(opened: Open) -> Any:
+            for at in range(3):
+                with opened() as session:
+                    chorus = session.drive(delta_chorus(session.saver))
+                    live = chorus.invoke(said(f"song {at}", at), on_thread("d"))
+                    assert chorus.get_state(on_thread("d")).values == live
+            with opened() as session:
+                chorus = session.drive(delta_chorus(session.saver))
+                assert chorus.get_state(on_thread("d")).values == live
+                return told(chorus.history(on_thread("d")))
+
+        history = graphs.as_in_memory(story)
+        sung = [f"{name} {at}" for name in WRITERS for at in range(2)]
+        assert texts(history[0]["values"]["messages"])[-len(sung) :] == sung
 
 
 @clauses_of(Capability.PRUNE)

@@ -5,11 +5,13 @@ Without `from __future__ import annotations`: `entrypoint` reads the annotations
 
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.func import entrypoint, task
 from langgraph.types import interrupt
 
 from conformance_tests.savers.graphs_driver import Graph, Saver
 from conformance_tests.savers.graphs_nodes import NodeError, RunLog
+from conformance_tests.savers.graphs_questions import in_context
 
 
 def running_total(saver: Saver) -> Graph:
@@ -47,12 +49,15 @@ def shaky_workflow(saver: Saver, log: RunLog) -> Graph:
             raise NodeError("shaky fails")
         return number + 1
 
-    @entrypoint(checkpointer=saver)
-    def workflow(number: int) -> dict[str, int]:
+    def body(number: int) -> dict[str, int]:
         log.mark("workflow")
         both = [double(number), double(number + 1)]
         doubled = [one.result() for one in both]
         return {"doubled": sum(doubled), "answer": shaky(sum(doubled)).result()}
+
+    @entrypoint(checkpointer=saver)
+    def workflow(number: int, *, config: RunnableConfig) -> dict[str, int]:
+        return in_context(config, body, number)
 
     return workflow
 
@@ -70,11 +75,14 @@ def approved_workflow(saver: Saver, log: RunLog) -> Graph:
         log.mark("publish")
         return f"{essay} ({verdict})"
 
-    @entrypoint(checkpointer=saver)
-    def workflow(topic: str) -> str:
+    def body(topic: str) -> str:
         log.mark("workflow")
         essay = write(topic).result()
         verdict = interrupt({"essay": essay})
         return publish(essay, verdict).result()
+
+    @entrypoint(checkpointer=saver)
+    def workflow(topic: str, *, config: RunnableConfig) -> str:
+        return in_context(config, body, topic)
 
     return workflow

@@ -15,16 +15,13 @@ from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.graphs_clause import GraphClauses, Graphs, told
 from conformance_tests.savers.graphs_driver import GraphDriver, Open, Session, on_thread
 from conformance_tests.savers.graphs_functional import approved_workflow, shaky_workflow
-from conformance_tests.savers.graphs_nodes import (
-    NodeError,
-    RunLog,
-    approval,
-    hangs_beside,
-    parallel_questions,
-    three_steps,
-    two_questions,
-)
+from conformance_tests.savers.graphs_nodes import NodeError, RunLog, hangs_beside, three_steps
 from conformance_tests.savers.graphs_process import SPAWN, OtherProcess
+from conformance_tests.savers.graphs_questions import (
+    approval,
+    parallel_questions,
+    three_questions,
+)
 
 ASKED = {"question": "go on?", "plan": "plan for tea"}
 
@@ -101,22 +98,23 @@ class InterruptClauses(GraphClauses):
         assert out["done"] == "plan for tea: yes"
         assert counts == {"plan": 1, "approve": 2, "act": 1}
 
-    def test_two_questions_of_one_node(self, graphs: Graphs) -> None:
+    def test_three_questions_of_one_node(self, graphs: Graphs) -> None:
         def story(opened: Open) -> Any:
             log, asked = graphs.run_log(), []
-            inputs: list[Any] = [{"trail": []}, Command(resume="Ann"), Command(resume=30)]
+            inputs: list[Any] = [{"trail": []}]
+            inputs += [Command(resume=answer) for answer in ("Ann", 30, "Oslo")]
             for one in inputs:
                 with opened() as session:
-                    graph = session.drive(two_questions(session.saver, log))
+                    graph = session.drive(three_questions(session.saver, log))
                     out = graph.invoke(one, on_thread("q"))
                     state = graph.get_state(on_thread("q"))
                     asked.append([asked.value for asked in state.interrupts])
             return asked, out["trail"], dict(log.counts())
 
         assert graphs.as_in_memory(story) == (
-            [["name?"], ["age of Ann?"], []],
-            ["Ann is 30, 0"],
-            {"ask": 3},
+            [["name?"], ["age of Ann?"], ["town of Ann, 30?"], []],
+            ["Ann, 30, Oslo"],
+            {"asks": 4},
         )
 
     def test_parallel_questions_answered_together_by_id(self, graphs: Graphs) -> None:

@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
-from langgraph.types import Command, Send, interrupt
+from langgraph.types import Command, Send
 
 from conformance_tests.savers.graphs_driver import Graph, Saver, on_thread
 
@@ -106,6 +106,35 @@ def delta_chat(saver: Saver) -> Graph:
     return build.compile(checkpointer=saver)
 
 
+WRITERS = ("anna", "ben", "cleo", "dora", "emil", "fay")
+
+
+class DeltaNode(Protocol):
+    """A node of the graphs whose messages are in a DeltaChannel."""
+
+    def __call__(self, state: DeltaChat) -> dict[str, Any]: ...
+
+
+def delta_chorus(saver: Saver) -> Graph:
+    """Six nodes that write to one DeltaChannel in one step: their order is that of their paths."""
+
+    def sings(name: str) -> DeltaNode:
+        def node(state: DeltaChat) -> dict[str, Any]:
+            seen = len(state["messages"])
+            return {
+                "messages": [AIMessage(f"{name} {at}", id=f"{name}-{seen}-{at}") for at in (0, 1)]
+            }
+
+        return node
+
+    build = StateGraph(DeltaChat)
+    for name in WRITERS:
+        build.add_node(name, sings(name))
+        build.add_edge(START, name)
+        build.add_edge(name, END)
+    return build.compile(checkpointer=saver)
+
+
 class Trail(TypedDict):
     trail: Annotated[list[str], operator.add]
 
@@ -138,85 +167,16 @@ def three_steps(saver: Saver, log: RunLog, **options: Any) -> Graph:
     return build.compile(checkpointer=saver, **options)
 
 
-class Request(TypedDict, total=False):
-    wish: str
-    plan: str
-    answer: Any
-    done: str
-
-
-def approval(saver: Saver, log: RunLog) -> Graph:
-    """plan -> approve (asks) -> act."""
-
-    def plan(state: Request) -> Request:
-        log.mark("plan")
-        return {"plan": f"plan for {state['wish']}"}
-
-    def approve(state: Request) -> Request:
-        log.mark("approve")
-        return {"answer": interrupt({"question": "go on?", "plan": state["plan"]})}
-
-    def act(state: Request) -> Request:
-        log.mark("act")
-        return {"done": f"{state['plan']}: {state['answer']}"}
-
-    build = StateGraph(Request)
-    build.add_node("plan", plan)
-    build.add_node("approve", approve)
-    build.add_node("act", act)
-    build.add_edge(START, "plan")
-    build.add_edge("plan", "approve")
-    build.add_edge("approve", "act")
-    build.add_edge("act", END)
-    return build.compile(checkpointer=saver)
-
-
-def two_questions(saver: Saver, log: RunLog) -> Graph:
-    """One node that asks twice, so that its first answer has to be kept for its next run."""
-
-    def ask(state: Trail) -> Trail:
-        log.mark("ask")
-        name = interrupt("name?")
-        age = interrupt(f"age of {name}?")
-        return {"trail": [f"{name} is {age}, {len(state['trail'])}"]}
-
-    build = StateGraph(Trail)
-    build.add_node("ask", ask)
-    build.add_edge(START, "ask")
-    build.add_edge("ask", END)
-    return build.compile(checkpointer=saver)
-
-
-def parallel_questions(saver: Saver, log: RunLog) -> Graph:
-    """Two nodes ask in the same step while a third one finishes in it."""
-    build = StateGraph(Trail)
-
-    def asks(name: str) -> TrailNode:
-        leaves = leaves_trail(name, log)
-
-        def node(state: Trail) -> Trail:
-            left = leaves(state)["trail"]
-            return {"trail": [*left, f"{name} says {interrupt(f'what does {name} say?')}"]}
-
-        return node
-
-    build.add_node("left", asks("left"))
-    build.add_node("quiet", leaves_trail("quiet", log))
-    build.add_node("right", asks("right"))
-    build.add_node("gather", leaves_trail("gather", log))
-    for name in ("left", "quiet", "right"):
-        build.add_edge(START, name)
-    build.add_edge(["left", "quiet", "right"], "gather")
-    build.add_edge("gather", END)
-    return build.compile(checkpointer=saver)
-
-
 def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
     """Two nodes in one step: `steady` finishes, `shaky` fails its first `fails` runs after that."""
-    leaves = leaves_trail("shaky", log)
+    steady_leaves, shaky_leaves = leaves_trail("steady", log), leaves_trail("shaky", log)
+
+    def steady(state: Trail) -> list[Command[Any]]:
+        # two writes to one channel, whose order is to be kept
+        return [Command(update=steady_leaves(state)), Command(update={"trail": ["and on"]})]
 
     def shaky(state: Trail, config: RunnableConfig) -> Trail:
-        left = leaves(state)
+        left = shaky_leaves(state)
         if log.counts()["shaky"] <= fails:
             thread = on_thread(config["configurable"]["thread_id"])
             # Only when the sibling's writes are stored is it sure that the failure comes later.
@@ -225,7 +185,7 @@ def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
         return left
 
     build = StateGraph(Trail)
-    build.add_node("steady", leaves_trail("steady", log))
+    build.add_node("steady", steady)
     build.add_node("shaky", shaky)
     build.add_edge(START, "steady")
     build.add_edge(START, "shaky")
@@ -290,56 +250,6 @@ def fan_out(saver: Saver, log: RunLog, fail_on: str = "") -> Graph:
     build.add_conditional_edges(START, each, ["measure"])
     build.add_edge("measure", "add")
     build.add_edge("add", END)
-    return build.compile(checkpointer=saver)
-
-
-class Turn(TypedDict, total=False):
-    asked: str
-    answers: Annotated[list[str], operator.add]
-    answer: str
-
-
-class Inner(TypedDict, total=False):
-    asked: str
-    kept: Annotated[list[str], operator.add]
-    answer: str
-
-
-def with_subgraph(saver: Saver, *, own_memory: bool, asks: bool = False) -> Graph:
-    """before -> inside (note -> reply) -> after.
-
-    With `own_memory` the subgraph keeps its channel `kept` from one run of the parent to the
-    next; without, it starts empty each time. With `asks` its second node interrupts.
-    """
-
-    def note(state: Inner) -> Inner:
-        return {"kept": [state["asked"]]}
-
-    def reply(state: Inner) -> Inner:
-        verdict = interrupt(f"reply to {state['asked']}?") if asks else "ok"
-        return {"answer": f"{verdict}: {', '.join(state['kept'])}"}
-
-    inner = StateGraph(Inner)
-    inner.add_node("note", note)
-    inner.add_node("reply", reply)
-    inner.add_edge(START, "note")
-    inner.add_edge("note", "reply")
-    inner.add_edge("reply", END)
-
-    def before(state: Turn) -> Turn:
-        return {"answers": [f"asked for {state['asked']}"]}
-
-    def after(state: Turn) -> Turn:
-        return {"answers": [state["answer"]]}
-
-    build = StateGraph(Turn)
-    build.add_node("before", before)
-    build.add_node("inside", inner.compile(checkpointer=True if own_memory else None))
-    build.add_node("after", after)
-    build.add_edge(START, "before")
-    build.add_edge("before", "inside")
-    build.add_edge("inside", "after")
-    build.add_edge("after", END)
     return build.compile(checkpointer=saver)
 
 

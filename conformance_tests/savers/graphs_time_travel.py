@@ -15,7 +15,8 @@ from conformance_tests.savers.graphs_clause import (
     trails,
 )
 from conformance_tests.savers.graphs_driver import Open, on_thread
-from conformance_tests.savers.graphs_nodes import approval, hand_over, three_steps
+from conformance_tests.savers.graphs_nodes import hand_over, three_steps
+from conformance_tests.savers.graphs_questions import approval
 
 DONE = ["first@0", "second@1", "third@2"]
 

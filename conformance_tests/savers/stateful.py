@@ -30,6 +30,7 @@ CHANNELS = ("a", "b", "log")
 THREADS = st.sampled_from(["t1", "t2", "t3"])
 NAMESPACES = st.sampled_from(["", "sub:1"])
 RUNS = st.sampled_from(["r1", "r2", "r3"])
+CHANGES = st.sampled_from(["copy", "keep_latest", "run", "reopen", "thread", "delete", "nothing"])
 WHO = st.integers(0, 1)
 BACK = st.integers(0, 4)  # so many checkpoints before the newest one
 
@@ -39,7 +40,7 @@ LARGE = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(
 )
 VALUES = SMALL | LARGE
 WRITES = st.lists(
-    st.tuples(st.sampled_from([*CHANNELS, ERROR, INTERRUPT, RESUME]), VALUES), max_size=3
+    st.tuples(st.sampled_from([*CHANNELS, ERROR, INTERRUPT, RESUME]), VALUES), max_size=4
 )
 
 
@@ -164,7 +165,7 @@ class SaverMachine(RuleBasedStateMachine):
         who=WHO,
         thread=THREADS,
         ns=NAMESPACES,
-        back=st.integers(-1, 4),
+        back=st.integers(-1, 2),
         writes=WRITES,
         task=st.sampled_from(["task 1", "task 2"]),
         path=st.sampled_from(["", "~path"]),
@@ -178,35 +179,39 @@ class SaverMachine(RuleBasedStateMachine):
         name = early if back < 0 or back >= len(there) else there[-1 - back].id
         self.both(who, "put_writes", on(thread, ns, name), writes, task, path)
 
-    @rule(who=WHO, threads=st.lists(THREADS, max_size=2), keep=st.booleans())
-    def prune(self, who: int, threads: list[str], keep: bool) -> None:
-        """Thin out, or delete."""
-        self.both(who, "prune", threads, strategy="keep_latest" if keep else "delete")
+    @rule(thread=THREADS, ns=NAMESPACES, runs=st.lists(RUNS, min_size=2, max_size=5), value=LARGE)
+    def steps(self, thread: str, ns: str, runs: list[str], value: list[str]) -> None:
+        """A few super-steps as a graph runs them, each on the other saver than the one before."""
+        for n, run in enumerate(runs):
+            log = [("log", n), ("log", value)]
+            self.write(n % 2, thread, ns, 0, log, "task 1", "~path")
+            self.put(n % 2, thread, ns, 0, {"a": [*value, n]}, {"log"}, set(), run, delta=True)
 
-    @rule(who=WHO, source=THREADS, to=THREADS)
+    # One rule, so that what is put outweighs what is removed.
+    @rule(who=WHO, what=CHANGES, thread=THREADS, other=THREADS, run=RUNS)
+    def change(self, who: int, what: str, thread: str, other: str, run: str) -> None:
+        """Copy, delete, thin out, or only close both savers and open them again."""
+        if what == "copy":
+            self.copy(who, thread, other)
+        elif what == "thread":
+            self.both(who, "delete_thread", thread)
+        elif what == "run":
+            self.both(who, "delete_for_runs", [run])
+        elif what == "reopen":
+            self.stack.close()
+            self.open()
+        elif what == "nothing":
+            self.both(who, "delete_for_runs", [])
+            self.both(who, "prune", [])
+        else:
+            self.both(who, "prune", [thread, other], strategy=what)
+
     def copy(self, who: int, source: str, to: str) -> None:
         """Copy a thread, where the target is free."""
         self.both(who, "copy_thread", source, to)
-        found = self.model.list(on(to, ns=None), limit=1)
-        if next(found, None) is not None:
+        if next(self.model.list(on(to, ns=None), limit=1), None) is not None:
             for ns in ("", "sub:1"):
                 self.known.setdefault((to, ns), []).extend(self.known.get((source, ns), []))
-
-    @rule(who=WHO, thread=THREADS)
-    def delete(self, who: int, thread: str) -> None:
-        """Delete a thread."""
-        self.both(who, "delete_thread", thread)
-
-    @rule(who=WHO, runs=st.lists(RUNS, max_size=1))
-    def delete_runs(self, who: int, runs: list[str]) -> None:
-        """Delete what some runs have stored."""
-        self.both(who, "delete_for_runs", runs)
-
-    @rule()
-    def reopen(self) -> None:
-        """Close both savers and open them again."""
-        self.stack.close()
-        self.open()
 
     @rule(who=WHO)
     def look(self, who: int) -> None:
