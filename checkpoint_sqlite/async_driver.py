@@ -6,48 +6,43 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import aiosqlite
 
 from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_sqlite.session import Job, Session
 
-T = TypeVar("T")
 
+class Lane:
+    """A connection, its thread, and the jobs that wait for it.
 
-class AsyncSqliteDriver:
-    """Performs plans on an `aiosqlite.Connection`."""
+    Args:
+        connection: connected or not.
+        prepare: called in the connection's thread, before the first job.
+    """
 
     def __init__(
-        self,
-        connection: aiosqlite.Connection,
-        setup: Callable[[], Plan[None]],
-        synchronous: str | None = None,
+        self, connection: aiosqlite.Connection, prepare: Callable[[Session], None] | None = None
     ) -> None:
         self._connection = connection
-        self._setup: Callable[[], Plan[None]] | None = setup
-        self._synchronous = synchronous
+        self._prepare = prepare
         self._session: Session | None = None
         self._waiting: list[tuple[Job[Any], asyncio.Future[None]]] = []
         self._pump: asyncio.Task[None] | None = None
 
-    async def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction yet."""
-        if isinstance(request, Atomic):
-            return await self._transact(request)
-        if isinstance(request, Offload):
-            return await asyncio.to_thread(request.work)
-        raise TypeError(f"cannot perform {request!r} outside a transaction")
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is nothing to be done before jobs."""
+        return self._prepare is None
 
-    async def _transact(self, request: Atomic[T]) -> T:
-        job = Job(request.plan, write=request.write)
+    async def run(self, job: Job[Any]) -> None:
+        """Run a job, together with those that wait as well."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, done))
         if self._pump is None:
             self._pump = asyncio.create_task(self._run_waiting())
         await done
-        return job.result()
 
     async def _run_waiting(self) -> None:
         try:
@@ -81,10 +76,55 @@ class AsyncSqliteDriver:
                 await self._connection
 
     def _run_all(self, jobs: Sequence[Job[Any]]) -> None:
-        """Runs in the connection's thread."""
         if self._session is None:
             self._session = Session(self._connection._conn)
-        if self._setup is not None:
-            self._session.prepare(self._setup, self._synchronous)
-            self._setup = None
+        if self._prepare is not None:
+            self._prepare(self._session)
+            self._prepare = None
         self._session.run_all(jobs)
+
+
+class AsyncSqliteDriver:
+    """Performs plans on `aiosqlite` connections.
+
+    Args:
+        connection: for everything that writes.
+        setup: the plan that makes the schema, run before anything else.
+        reader: for reads, if they may have a connection of their own.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+    """
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        setup: Callable[[], Plan[None]],
+        reader: aiosqlite.Connection | None = None,
+        synchronous: str | None = None,
+    ) -> None:
+        self._writer = Lane(connection, lambda session: session.prepare(setup, synchronous))
+        self._reader = self._writer if reader is None else Lane(reader)
+
+    async def perform(self, request: Any) -> Any:
+        """Perform a request of a plan that is not in a transaction yet."""
+        if isinstance(request, Offload):
+            return await asyncio.to_thread(request.work)
+        if not isinstance(request, Atomic):
+            raise TypeError(f"cannot perform {request!r} outside a transaction")
+        job = Job(request.plan, write=request.write)
+        if request.write:
+            await self._writer.run(job)
+        else:
+            if not self._writer.is_prepared:
+                await self._set_up()
+            await self._reader.run(job)
+        return job.result()
+
+    async def _set_up(self) -> None:
+        """Let the writer make the schema, which it does before its first job."""
+        nothing = Job(_nothing(), write=False)
+        await self._writer.run(nothing)
+        nothing.result()
+
+
+def _nothing() -> Plan[None]:
+    yield from ()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final
 
@@ -35,6 +36,8 @@ class SqliteSaver(FullSyncSaver):
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
 
     The schema is made on first use, or by `setup()`.
     """
@@ -46,11 +49,12 @@ class SqliteSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
-        driver = SyncSqliteDriver(conn, planner.setup, _synchronous(synchronous))
+        driver = SyncSqliteDriver(conn, planner.setup, reader, _synchronous(synchronous))
         super().__init__(planner, driver, policy, serde=serde)
         self.conn = conn
 
@@ -81,13 +85,20 @@ class SqliteSaver(FullSyncSaver):
             InvalidArgumentError: no such `synchronous`, or a `ttl` that is none.
         """
         path = fspath(conn_string)
-        connection = sqlite3.connect(path, timeout=busy_timeout, check_same_thread=False)
-        with closing(connection):
-            saver = cls(connection, serde=serde, ttl=ttl, clock=clock, synchronous=synchronous)
-            try:
-                yield saver
-            finally:
-                saver.stop_ttl_sweeper()
+        connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(connect()))
+            reader = stack.enter_context(closing(connect())) if _is_file(path) else None
+            saver = cls(
+                connection,
+                serde=serde,
+                ttl=ttl,
+                clock=clock,
+                reader=reader,
+                synchronous=synchronous,
+            )
+            stack.callback(saver.stop_ttl_sweeper)
+            yield saver
 
 
 class AsyncSqliteSaver(FullAsyncSaver):
@@ -98,6 +109,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
 
     The schema is made on first use, or by `await saver.setup()`.
 
@@ -112,6 +125,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
         _aiosqlite()
@@ -119,7 +133,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
 
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
-        driver = AsyncSqliteDriver(conn, planner.setup, _synchronous(synchronous))
+        driver = AsyncSqliteDriver(conn, planner.setup, reader, _synchronous(synchronous))
         super().__init__(planner, driver, policy, serde=serde)
         self.conn = conn
 
@@ -137,18 +151,31 @@ class AsyncSqliteSaver(FullAsyncSaver):
     ) -> AsyncIterator[Self]:
         """`SqliteSaver.from_conn_string`, for an event loop."""
         path = fspath(conn_string)
-        async with _aiosqlite().connect(path, timeout=busy_timeout) as connection:
-            saver = cls(connection, serde=serde, ttl=ttl, clock=clock, synchronous=synchronous)
-            try:
-                yield saver
-            finally:
-                await saver.astop_ttl_sweeper()
+        connect = partial(_aiosqlite().connect, path, timeout=busy_timeout)
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(connect())
+            reader = await stack.enter_async_context(connect()) if _is_file(path) else None
+            saver = cls(
+                connection,
+                serde=serde,
+                ttl=ttl,
+                clock=clock,
+                reader=reader,
+                synchronous=synchronous,
+            )
+            stack.push_async_callback(saver.astop_ttl_sweeper)
+            yield saver
 
 
 def _synchronous(level: str | None) -> str | None:
     if level is not None and level not in SYNCHRONOUS:
         raise InvalidArgumentError(f"synchronous: wanted one of {SYNCHRONOUS}, got {level!r}")
     return level
+
+
+def _is_file(path: str) -> bool:
+    """Whether a second connection to `path` sees the same database."""
+    return path != "" and ":memory:" not in path and "mode=memory" not in path
 
 
 def _aiosqlite() -> Any:

@@ -1,4 +1,4 @@
-"""Blocking I/O: one connection, one lock. Writers that wait together commit together."""
+"""Blocking I/O: writers that wait together commit together, and readers wait for no writer."""
 
 from __future__ import annotations
 
@@ -15,43 +15,55 @@ T = TypeVar("T")
 
 
 class SyncSqliteDriver:
-    """Performs plans on a `sqlite3.Connection`, from any number of threads."""
+    """Performs plans on `sqlite3` connections, from any number of threads.
+
+    Args:
+        connection: for everything that writes.
+        setup: the plan that makes the schema, run before anything else.
+        reader: for reads, if they may have a connection of their own.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         setup: Callable[[], Plan[None]],
+        reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
-        self._session = Session(connection)
         self._setup: Callable[[], Plan[None]] | None = setup
         self._synchronous = synchronous
-        self._lock = Lock()
+        self._writing, self._writer = Lock(), Session(connection)
+        self._reading, self._reader = self._writing, self._writer
+        if reader is not None:
+            self._reading, self._reader = Lock(), Session(reader)
         self._waiting: deque[Job[Any]] = deque()
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
-        if isinstance(request, Atomic):
-            return self._transact(request)
         if isinstance(request, Offload):
             return request.work()
-        raise TypeError(f"cannot perform {request!r} outside a transaction")
-
-    def _transact(self, request: Atomic[T]) -> T:
+        if not isinstance(request, Atomic):
+            raise TypeError(f"cannot perform {request!r} outside a transaction")
+        if self._setup is not None:
+            self._prepare()
         job = Job(request.plan, write=request.write)
         if request.write:
-            self._waiting.append(job)
-        with self._lock:
-            if not job.done:
-                self._prepare()
-                self._session.run_all(self._take() if request.write else [job])
+            self._commit(job)
+        else:
+            with self._reading:
+                self._reader.run_all([job])
         return job.result()
 
-    def _take(self) -> list[Job[Any]]:
-        # Whoever got the lock commits for all that wait for it: they find their jobs done.
-        return [self._waiting.popleft() for _ in range(len(self._waiting))]
+    def _commit(self, job: Job[Any]) -> None:
+        self._waiting.append(job)
+        with self._writing:
+            if not job.done:
+                # Whoever got the lock commits for all that wait for it: they find their jobs done.
+                self._writer.run_all([self._waiting.popleft() for _ in range(len(self._waiting))])
 
     def _prepare(self) -> None:
-        if self._setup is not None:
-            self._session.prepare(self._setup, self._synchronous)
-            self._setup = None
+        with self._writing:
+            if self._setup is not None:
+                self._writer.prepare(self._setup, self._synchronous)
+                self._setup = None

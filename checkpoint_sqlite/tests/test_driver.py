@@ -62,7 +62,7 @@ def test_writers_that_wait_together_commit_together(path: Path) -> None:
         saver.setup()
         seen = count_commits(saver.conn)
         driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
-        with driver._lock:  # somebody commits just now
+        with driver._writing:  # somebody commits just now
             threads = [threading.Thread(target=put, args=(saver, f"thread {n}")) for n in range(8)]
             for thread in threads:
                 thread.start()
@@ -233,12 +233,41 @@ def test_reading_in_a_list_loop_needs_no_lock(path: Path) -> None:
         driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
         seen = 0
         for each in saver.list(None):
-            assert not driver._lock.locked()
+            assert not driver._writing.locked()
+            assert not driver._reading.locked()
             assert not saver.conn.in_transaction
             assert saver.get_tuple(each.config) == each
             saver.delete_thread(each.config["configurable"]["thread_id"])
             seen += 1
         assert seen == 120
+
+
+def test_readers_wait_for_no_writer_of_their_own_saver(path: Path) -> None:
+    with SqliteSaver.from_conn_string(path) as saver:
+        stored = put(saver, "t")
+        driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
+        with driver._writing:  # somebody waits for the disk
+            assert saver.get_tuple(stored) is not None
+            assert len(list(saver.list(None))) == 1
+
+
+def test_a_read_sees_what_was_saved_before_it(path: Path) -> None:
+    async def go() -> None:
+        async with AsyncSqliteSaver.from_conn_string(path) as saver:
+
+            async def turn(number: int) -> bool:
+                await aput(saver, f"thread {number}")
+                return await saver.aget_tuple(on(f"thread {number}")) is not None
+
+            assert all(await asyncio.gather(*map(turn, range(100))))
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("name", [":memory:", ""])
+def test_a_database_in_memory_is_one_database(name: str) -> None:
+    with SqliteSaver.from_conn_string(name) as saver:
+        assert saver.get_tuple(put(saver, "t")) is not None
 
 
 # ---------------------------------------------------------------- failures

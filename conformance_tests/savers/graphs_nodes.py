@@ -170,17 +170,18 @@ def three_steps(saver: Saver, log: RunLog, **options: Any) -> Graph:
 def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
     """Two nodes in one step: `steady` finishes, `shaky` fails its first `fails` runs after that."""
     steady_leaves, shaky_leaves = leaves_trail("steady", log), leaves_trail("shaky", log)
+    last = ["and on"]
 
     def steady(state: Trail) -> list[Command[Any]]:
         # two writes to one channel, whose order is to be kept
-        return [Command(update=steady_leaves(state)), Command(update={"trail": ["and on"]})]
+        return [Command(update=steady_leaves(state)), Command(update={"trail": last})]
 
     def shaky(state: Trail, config: RunnableConfig) -> Trail:
         left = shaky_leaves(state)
         if log.counts()["shaky"] <= fails:
             thread = on_thread(config["configurable"]["thread_id"])
             # Only when the sibling's writes are stored is it sure that the failure comes later.
-            wait_until(lambda: _has_pending_trail(saver, thread), "the finished sibling's writes")
+            wait_until(lambda: _is_stored(saver, thread, last), "the finished sibling's writes")
             raise NodeError("shaky fails")
         return left
 
@@ -213,9 +214,10 @@ def hangs_beside(saver: Saver, log: RunLog, *, hang: bool) -> Graph:
     return build.compile(checkpointer=saver)
 
 
-def _has_pending_trail(saver: Saver, thread: RunnableConfig) -> bool:
+def _is_stored(saver: Saver, thread: RunnableConfig, value: Any) -> bool:
+    """Whether the newest checkpoint has a pending write of this value."""
     found = saver.get_tuple(thread)
-    return found is not None and any(w[1] == "trail" for w in found.pending_writes or ())
+    return found is not None and any(write[2] == value for write in found.pending_writes or ())
 
 
 class Words(TypedDict, total=False):

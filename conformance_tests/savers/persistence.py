@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from conformance_tests.build import Chain, large, new_id, new_thread, on, values, writes
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same, plain
@@ -97,3 +99,24 @@ class PersistenceClauses(SaverClauses):
         chain = Chain(saver, thread)
         chain.put({"text": large(1, 50_000)})
         assert values(other.get_tuple(chain.head)) == {"text": large(1, 50_000)}
+
+    def test_persistence_values_of_all_sizes_from_two_savers(self, reopened: Opener) -> None:
+        """Whether a value is small, large, or at the edge, what one saver stored after the other
+        had looked does not get in the way of what that one stores next."""
+        dice, savers = random.Random(7), [reopened(), reopened()]
+        chain = Chain(savers[0])
+        stored = [(chain.put({"a": b"first"}), b"first")]
+        written = []
+        for turn in range(120):
+            chain.saver = savers[dice.randrange(2)]
+            value = dice.randbytes(dice.choice([10, 2060, 2060, 2500, 3000, 20_000]))
+            if dice.random() < 0.5:
+                stored.append((chain.put({"a": value}), value))
+            else:
+                chain.saver.put_writes(stored[0][0], [("a", value)], f"task {turn:03}")
+                written.append((f"task {turn:03}", "a", value))
+        for saver in savers:
+            assert [values(saver.get_tuple(config))["a"] for config, _ in stored] == [
+                value for _, value in stored
+            ]
+            assert writes(saver.get_tuple(stored[0][0])) == written
