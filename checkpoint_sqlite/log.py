@@ -64,6 +64,10 @@ class Prepared(NamedTuple):
         """What is to be appended to the log."""
         return self.appender.segments if self.appender else ()
 
+    def end(self, thread: Thread) -> int:
+        """Where the log ends with them. Without any, what the log was taken for says nothing."""
+        return self.appender.end if self.appender and self.appender.segments else thread.log_end
+
 
 class Logs:
     """Sub-plans on threads and their logs, to be run inside a transaction."""

@@ -107,8 +107,7 @@ class SqlitePlanner(Removal, Threads):
         )
         replaced = yield from self._put_checkpoint(thread, to, put.run_id)
         replaced |= yield from self._put_values(thread, to.ns, values, prepared.stored)
-        log = prepared.appender
-        yield from self._logs.touch(thread, log.end if log else thread.log_end)
+        yield from self._logs.touch(thread, prepared.end(thread))
         if replaced:
             yield from self._logs.collect(thread.no)
             return None
@@ -192,8 +191,7 @@ class SqlitePlanner(Removal, Threads):
         if regular:
             new = yield from execute_many(QUERIES["insert_write"], regular)
             replaced |= new < len(regular) and bool(prepared.segments)
-        log = prepared.appender
-        yield from self._logs.touch(thread, log.end if log else thread.log_end)
+        yield from self._logs.touch(thread, prepared.end(thread))
         if replaced:
             yield from self._logs.collect(thread.no)
             return None

@@ -33,16 +33,20 @@ class SqliteHarness(SaverHarness):
         self.path = path
         self.clock = MovableClock()
 
+    def _arguments(self, **options: Any) -> dict[str, Any]:
+        # No clause cuts the power, and waiting for the disk at each commit is most of the time.
+        return {"clock": self.clock, "synchronous": "normal", **options}
+
     @contextmanager
     def open(self, **options: Any) -> Iterator[SqliteSaver]:
-        with SqliteSaver.from_conn_string(self.path, clock=self.clock, **options) as saver:
+        with SqliteSaver.from_conn_string(self.path, **self._arguments(**options)) as saver:
             saver.setup()
             yield saver
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncSqliteSaver]:
-        opened = AsyncSqliteSaver.from_conn_string(self.path, clock=self.clock, **options)
-        async with opened as saver:
+        arguments = self._arguments(**options)
+        async with AsyncSqliteSaver.from_conn_string(self.path, **arguments) as saver:
             await saver.setup()
             yield saver
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,21 @@ def test_what_another_process_removed_is_sent_again(saver: SqliteSaver, path: Pa
     found = saver.get_tuple(head)
     assert found is not None
     assert found.checkpoint["channel_values"]["log"] == large(1) + " and on"
+
+
+def test_a_value_without_a_cut_says_nothing_about_the_log(saver: SqliteSaver, path: Path) -> None:
+    def noise(seed: int, size: int) -> bytes:
+        return random.Random(seed).randbytes(size)
+
+    with SqliteSaver.from_conn_string(path) as other:
+        here, there = Chain(SyncFacade(saver), "t"), Chain(SyncFacade(other), "t")
+        here.put({"x": noise(1, 20_000)})
+        there.put({"x": noise(2, 20_000)})
+        here.put({"y": noise(3, 2_060)})  # over the threshold, but in one piece
+        here.put({"x": noise(4, 20_000)})
+        found = saver.get_tuple(here.head)
+        assert found is not None
+        assert found.checkpoint["channel_values"] == {"x": noise(4, 20_000), "y": noise(3, 2_060)}
 
 
 def test_a_write_and_the_value_that_it_becomes_are_stored_once(saver: SqliteSaver) -> None:
