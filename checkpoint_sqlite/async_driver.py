@@ -36,6 +36,11 @@ class Lane:
         """Whether there is nothing to be done before jobs."""
         return self._prepare is None
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a job would be run at once."""
+        return self._pump is None
+
     async def run(self, job: Job[Any]) -> None:
         """Run a job, together with those that wait as well."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,7 +121,8 @@ class AsyncSqliteDriver:
         else:
             if not self._writer.is_prepared:
                 await self._set_up()
-            await self._reader.run(job)
+            # The writer still has in memory what was just written, but it may be busy.
+            await (self._writer if self._writer.is_idle else self._reader).run(job)
         return job.result()
 
     async def _set_up(self) -> None:

@@ -34,9 +34,7 @@ class SyncSqliteDriver:
         self._setup: Callable[[], Plan[None]] | None = setup
         self._synchronous = synchronous
         self._writing, self._writer = Lock(), Session(connection)
-        self._reading, self._reader = self._writing, self._writer
-        if reader is not None:
-            self._reading, self._reader = Lock(), Session(reader)
+        self._reading, self._reader = Lock(), None if reader is None else Session(reader)
         self._waiting: deque[Job[Any]] = deque()
 
     def perform(self, request: Any) -> Any:
@@ -51,9 +49,20 @@ class SyncSqliteDriver:
         if request.write:
             self._commit(job)
         else:
+            self._read(job)
+        return job.result()
+
+    def _read(self, job: Job[Any]) -> None:
+        # The writer's connection still has in memory what was just written: it is the better one
+        # to read from, unless it is busy.
+        if self._writing.acquire(blocking=self._reader is None):
+            try:
+                self._writer.run_all([job])
+            finally:
+                self._writing.release()
+        elif self._reader is not None:
             with self._reading:
                 self._reader.run_all([job])
-        return job.result()
 
     def _commit(self, job: Job[Any]) -> None:
         self._waiting.append(job)
