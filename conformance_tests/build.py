@@ -178,6 +178,11 @@ def writes(found: CheckpointTuple | None) -> list[tuple[str, str, Any]]:
     return pending
 
 
+def told(found: CheckpointTuple | None) -> dict[str, Any]:
+    """The metadata of a checkpoint, which must be there, entries of the user's own included."""
+    return cast("dict[str, Any]", the(found).metadata)
+
+
 def ids(found: Any) -> list[str]:
     """The checkpoint ids of tuples, in their order."""
     return [each.checkpoint["id"] for each in found]

@@ -10,7 +10,15 @@ from __future__ import annotations
 import abc
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import contextmanager
 from typing import Any, Literal, TypeVar
 
@@ -29,6 +37,7 @@ from conformance_tests.harness import SaverHarness
 T = TypeVar("T")
 Flavour = Literal["sync", "async"]
 History = Mapping[str, DeltaChannelHistory]
+Listed = Generator[CheckpointTuple, None, None]
 
 FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
 GIVE_UP_AFTER = 120.0  # seconds; a deadlock fails the clause and does not hang the run
@@ -80,7 +89,7 @@ class Facade(abc.ABC):
         filter: dict[str, Any] | None = None,
         before: RunnableConfig | None = None,
         limit: int | None = None,
-    ) -> Iterator[CheckpointTuple]:
+    ) -> Listed:
         """Iterate over checkpoints; nothing runs between two items."""
 
     @abc.abstractmethod
@@ -157,8 +166,8 @@ class SyncFacade(Facade):
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
-        found: Iterator[CheckpointTuple] = self.raw.list(config, **options)
+    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+        found: Listed = self.raw.list(config, **options)
         return found
 
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
@@ -180,7 +189,7 @@ class AsyncFacade(Facade):
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Iterator[CheckpointTuple]:
+    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
         items = self.raw.alist(config, **options)
         try:
             while (item := self.loop.run(_next(items))) is not None:

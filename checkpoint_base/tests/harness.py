@@ -86,11 +86,11 @@ class MemoryHarness(SaverHarness):
         return f"Python {platform.python_version()}"
 
     def location(self) -> str:
-        return "nowhere"
+        raise LookupError("no other process can open it: it is in memory")
 
     @classmethod
     def reopen(cls, location: str) -> SaverHarness:
-        raise LookupError(f"no other process can open {location!r}: it is in memory")
+        raise LookupError(f"there is no saver in memory at {location!r}")
 
     def close(self) -> None:
         """Nothing was made."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from conformance_tests.build import Chain, checkpoint, metadata, new_thread, on, the
+from conformance_tests.build import Chain, checkpoint, metadata, new_thread, on, told
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same
 from conformance_tests.corpus import HOSTILE
@@ -72,7 +72,7 @@ def tagged(saver: Facade, *entries: dict[str, Any]) -> Chain:
     chain = Chain(saver)
     for each in entries:
         config = on(chain.thread_id)
-        saver.put(config, checkpoint({}), {**metadata(), **each}, {})  # type: ignore[typeddict-item]
+        saver.put(config, checkpoint({}), metadata(**each), {})
     return chain
 
 
@@ -177,8 +177,8 @@ class FilterClauses(SaverClauses):
         """A filter applies first: `limit` matches come back whenever there are so many."""
         thread, stored = new_thread(), []
         for n in range(150):
-            told = metadata(step=n, odd=n % 30 == 0)
-            stored.append(saver.put(on(thread), checkpoint({}), told, {}))
+            entries = metadata(step=n, odd=n % 30 == 0)
+            stored.append(saver.put(on(thread), checkpoint({}), entries, {}))
         found = list(saver.list(on(thread), filter={"odd": True}, limit=4))
         assert [each.metadata["step"] for each in found] == [120, 90, 60, 30]
         older = saver.list(on(thread), filter={"odd": True}, before=stored[90], limit=2)
@@ -204,4 +204,4 @@ class FilterClauses(SaverClauses):
         asked = on(stored["configurable"]["thread_id"])
         assert len(list(saver.list(asked, filter={"user": "ada", "team": "x"}))) == 1
         assert list(saver.list(asked, filter={"user": "bob"})) == []
-        assert the(saver.get_tuple(asked)).metadata["user"] == "ada"  # type: ignore[typeddict-item]
+        assert told(saver.get_tuple(asked))["user"] == "ada"

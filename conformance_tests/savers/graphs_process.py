@@ -27,17 +27,17 @@ class OtherProcess:
     """
 
     def __init__(self, worker: ProcessPoolExecutor, harness: SaverHarness, flavour: Flavour):
-        self.worker = worker
-        self.kind, self.location, self.flavour = type(harness), harness.location(), flavour
+        self.worker, self.harness, self.flavour = worker, harness, flavour
 
     def run(self, step: Callable[..., T], *args: Any) -> T:
         """The step's result; what it raises there is raised here."""
-        job = partial(take_step, self.kind, self.location, self.flavour, step, *args)
+        place = type(self.harness), self.harness.location(), self.flavour
+        job = partial(take_step, *place, step, *args)
         return self.worker.submit(job).result(GIVE_UP_AFTER)
 
     def run_and_kill(self, once: Callable[[], bool], step: Callable[..., Any], *args: Any) -> None:
         """Runs the step in a process of its own, which gets a SIGKILL once `once()` is true."""
-        place = self.kind, self.location, self.flavour
+        place = type(self.harness), self.harness.location(), self.flavour
         process = SPAWN.Process(target=take_step, args=(*place, step, *args))
         process.start()
         try:

@@ -219,5 +219,5 @@ class ListWhileClauses(SaverClauses):
         assert {each.checkpoint["channel_values"]["n"] for each in map(next, kept)} == {PAGES - 1}
         chain.put({"n": "newer"})
         for generator in kept:
-            generator.close()  # type: ignore[attr-defined]
+            generator.close()
         assert values(saver.get_tuple(on(chain.thread_id))) == {"n": "newer"}

@@ -20,6 +20,7 @@ from conformance_tests.build import (
     new_versions,
     on,
     the,
+    told,
     values,
     version,
 )
@@ -61,22 +62,25 @@ class PutClauses(SaverClauses):
             versions_seen={"__input__": {}, "node": {"a": version(1), "b": version(2)}},
             updated_channels=["a", "b"],
         )
-        config = {**on(new_thread(), "", new_id(), user="ada"), "metadata": {"team": "x"}}
-        told = metadata(step=3, nested={"k": [1, {"deep": None}]}, run_id="run", parents={"": "p"})
+        config = on(new_thread(), "", new_id(), user="ada")
+        config["metadata"] = {"team": "x"}
+        entries = metadata(
+            step=3, nested={"k": [1, {"deep": None}]}, run_id="run", parents={"": "p"}
+        )
         reference: InMemorySaver = InMemorySaver()
         expected = reference.get_tuple(
-            reference.put(copy.deepcopy(config), copy.deepcopy(body), told, new_versions(body))  # type: ignore[arg-type]
+            reference.put(copy.deepcopy(config), copy.deepcopy(body), entries, new_versions(body))
         )
-        got = saver.get_tuple(saver.put(config, body, told, new_versions(body)))  # type: ignore[arg-type]
+        got = saver.get_tuple(saver.put(config, body, entries, new_versions(body)))
         assert_same_tuple(the(expected), the(got))
 
     def test_put_body_entries_of_a_newer_langgraph_survive(self, saver: Facade) -> None:
         """A field that this version does not know is the graph's, and comes back."""
         body = checkpoint({"a": 1}, updated_channels=None, a_field_to_come={"x": [1]})
         stored = saver.put(on(new_thread()), body, metadata(), new_versions(body))
-        got = the(saver.get_tuple(stored)).checkpoint
+        got = dict(the(saver.get_tuple(stored)).checkpoint)
         assert got["updated_channels"] is None
-        assert got["a_field_to_come"] == {"x": [1]}  # type: ignore[typeddict-item]
+        assert got["a_field_to_come"] == {"x": [1]}
 
     def test_put_parent_is_the_checkpoint_of_the_config(self, saver: Facade) -> None:
         """Time travel and delta channels walk from child to parent."""
@@ -227,8 +231,8 @@ class PutAgainClauses(SaverClauses):
         before = chain.put({"a": 1, "b": 2}, id=new_id(), note="first")
         name = before["configurable"]["checkpoint_id"]
         body = checkpoint({"a": 10}, id=name, ts="2026-01-01T00:00:00+00:00")
-        told = metadata("update", 7, other="second")
-        stored = saver.put(on(chain.thread_id), body, told, new_versions(body))
+        entries = metadata("update", 7, other="second")
+        stored = saver.put(on(chain.thread_id), body, entries, new_versions(body))
         found = the(saver.get_tuple(stored))
         assert found.checkpoint["channel_values"] == {"a": 10}
         assert found.checkpoint["ts"] == "2026-01-01T00:00:00+00:00"
@@ -313,22 +317,23 @@ class PutAgainClauses(SaverClauses):
 
     def test_put_arguments_are_not_changed_and_not_kept(self, saver: Facade) -> None:
         """The running graph goes on using the objects that it passed."""
-        config, told = on(new_thread(), user="ada"), metadata(tags=["x"])
+        config, tags = on(new_thread(), user="ada"), ["x"]
+        entries = metadata(tags=tags)
         body = checkpoint({"a": [1]}, versions_seen={"n": {"a": "1"}})
-        given = copy.deepcopy((config, body, told))
-        stored = saver.put(config, body, told, new_versions(body))
-        assert_same(given, (config, body, told), "arguments")
+        given = copy.deepcopy((config, body, entries))
+        stored = saver.put(config, body, entries, new_versions(body))
+        assert_same(given, (config, body, entries), "arguments")
         body["channel_values"]["a"].append(2)
         body["versions_seen"]["n"]["a"] = "2"
-        told["tags"].append("y")  # type: ignore[typeddict-item]
+        tags.append("y")
         for _ in range(2):
-            found = the(saver.get_tuple(stored))
-            assert found.checkpoint["channel_values"] == {"a": [1]}
-            assert found.checkpoint["versions_seen"] == {"n": {"a": "1"}}
-            assert found.metadata["tags"] == ["x"]  # type: ignore[typeddict-item]
+            found = saver.get_tuple(stored)
+            assert values(found) == {"a": [1]}
+            assert the(found).checkpoint["versions_seen"] == {"n": {"a": "1"}}
+            assert told(found)["tags"] == ["x"]
             # what was read is the reader's own, too
-            found.checkpoint["channel_values"]["a"].append(3)
-            found.metadata["tags"].append("z")  # type: ignore[typeddict-item]
+            values(found)["a"].append(3)
+            told(found)["tags"].append("z")
 
     def test_put_failed_put_leaves_nothing(self, reopened: Opener, harness: SaverHarness) -> None:
         """Atomic: a checkpoint of which one value cannot be stored is not there at all."""

@@ -3,7 +3,8 @@
 Two savers are open on the database under test, and calls go to either. Every call goes to a
 MemorySaver as well. At the end all that can be read is compared, everything is deleted, and no row
 may be left. `CONFORMANCE_EXAMPLES` sets how many sequences are tried (50 by default); they are the
-same in each run unless `CONFORMANCE_RANDOM` is set.
+same in each run unless `CONFORMANCE_RANDOM` is set. A failure is shown as it was found;
+`CONFORMANCE_SHRINK` makes Hypothesis look for a shorter one, which can take minutes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 from langgraph.checkpoint.base import CheckpointTuple
@@ -278,6 +279,7 @@ class ModelClauses(SaverClauses):
             max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "50")),
             stateful_step_count=25,
             derandomize="CONFORMANCE_RANDOM" not in os.environ,
+            phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],
             database=None,
             deadline=None,
             suppress_health_check=list(HealthCheck),
