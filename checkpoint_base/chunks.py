@@ -30,16 +30,25 @@ def digest(chunk: bytes | memoryview) -> bytes:
     return blake2b(chunk, digest_size=DIGEST_SIZE).digest()
 
 
-def cut(value: memoryview) -> list[int]:
+def average_chunk(size: int) -> int:
+    """The average size of chunks of a value of this size."""
+    return next(average for limit, average in _CLASSES if size <= limit)
+
+
+def cut(value: memoryview, begin: int = 0) -> list[int]:
     """The ends of the value's chunks, rising. What follows the last one is not a whole chunk.
 
     Chunks are a quarter of the average at least, and four times the average at most.
+
+    Args:
+        value: what is to be cut.
+        begin: where to begin, if it is known that a chunk ends there; only later ends are given.
     """
-    average = next(size for limit, size in _CLASSES if len(value) <= limit)
+    average = average_chunk(len(value))
     shortest, longest = average // 4, average * 4
     ends: list[int] = []
-    last = 0
-    for place in [*_places(value, average), len(value)]:
+    last = begin
+    for place in [*(begin + place for place in _places(value[begin:], average)), len(value)]:
         while place - last > longest:
             last += longest
             ends.append(last)

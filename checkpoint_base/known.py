@@ -15,13 +15,13 @@ from typing import Final
 
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.records import Stored, Typed
+from checkpoint_base.records import Remembered
 
 CACHED_CHUNKS: Final = 200_000
 """How many chunks are remembered over all threads: about 50 MB at most."""
 
 _REMEMBERED: Final = 4
-_REMEMBERED_SIZE: Final = 1 << 18
+_REMEMBERED_SIZE: Final = 1 << 21  # bytes for each thread
 _BYTES_PER_CHUNK: Final = 256  # what a known chunk takes in memory, about
 _LENGTH: Final = struct.Struct("<I")
 _ENTRY: Final = _LENGTH.size + DIGEST_SIZE
@@ -49,12 +49,12 @@ class KnownLog:
     Attributes:
         epoch: the thread's epoch; another one in the database makes all of this void.
         end: where the log ends.
-        recent: the last values that were stored, as they were given and as they are stored.
+        recent: the last values that were stored.
     """
 
     epoch: int
     end: int
-    recent: list[tuple[Typed, Stored]] = field(default_factory=list)
+    recent: list[Remembered] = field(default_factory=list)
     _places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     _unread: dict[int, bytes] = field(default_factory=dict)
     _segments: set[int] = field(default_factory=set)
@@ -77,14 +77,16 @@ class KnownLog:
     def weight(self) -> int:
         """About how many chunks are known."""
         unread = sum(map(len, self._unread.values()))
-        recent = sum(len(data) for (_, data), _ in self.recent)
+        recent = sum(len(entry.value[1]) for entry in self.recent)
         known = len(self._segments) + len(self._places) + unread // _ENTRY
         return 1 + known + recent // _BYTES_PER_CHUNK
 
-    def remember(self, values: Iterable[tuple[Typed, Stored]]) -> None:
-        """Note values that were just stored, so that they need not be cut if they come again."""
-        some = [entry for entry in values if len(entry[0][1]) <= _REMEMBERED_SIZE]
-        self.recent = [*self.recent, *some][-_REMEMBERED:]
+    def remember(self, values: Iterable[Remembered]) -> None:
+        """Note values that were just stored: they come again, or grow."""
+        recent = [*self.recent, *values][-_REMEMBERED:]
+        while sum(len(entry.value[1]) for entry in recent) > _REMEMBERED_SIZE:
+            del recent[0]
+        self.recent = recent
 
 
 class LogCache:
@@ -111,7 +113,7 @@ class LogCache:
         epoch: int,
         end: int,
         segments: Iterable[tuple[int, bytes]],
-        values: Iterable[tuple[Typed, Stored]] = (),
+        values: Iterable[Remembered] = (),
     ) -> KnownLog:
         """Note what was seen in the database, or committed to it: (start, digests) of segments."""
         with self._lock:
@@ -125,6 +127,15 @@ class LogCache:
             self._logs[thread_id] = (log, log.weight)
             self._total += log.weight - weight
             while self._total > self._capacity and len(self._logs) > 1:
-                _, (_, dropped) = self._logs.popitem(last=False)
-                self._total -= dropped
+                self._drop_oldest()
             return log
+
+    def _drop_oldest(self) -> None:
+        name, (log, weight) = next(iter(self._logs.items()))
+        if log.recent:  # only a convenience: it goes first
+            log.recent = []
+            self._logs[name] = (log, log.weight)
+            self._total -= weight - log.weight
+        else:
+            del self._logs[name]
+            self._total -= weight

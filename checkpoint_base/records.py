@@ -21,6 +21,14 @@ class Stored(NamedTuple):
     layout: bytes | None
 
 
+class Remembered(NamedTuple):
+    """A value that was stored a moment ago, and where its body was cut."""
+
+    value: Typed
+    stored: Stored
+    ends: list[int]
+
+
 class CheckpointRecord(NamedTuple):
     """A checkpoint without its channel values."""
 

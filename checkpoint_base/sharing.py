@@ -14,16 +14,18 @@ as long as the thread's *epoch* is what it was: whoever removes segments changes
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Final, NamedTuple
 
+import numpy as np
 from xxhash import xxh3_128_digest
 
-from checkpoint_base.chunks import cut, digest
+from checkpoint_base.chunks import average_chunk, cut, digest
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.known import KnownLog, digest_table
-from checkpoint_base.records import Stored, Typed
+from checkpoint_base.records import Remembered, Stored, Typed
 
 THRESHOLD: Final = 2048
 """Values up to this many bytes are stored inline."""
@@ -126,7 +128,7 @@ class Appender:
         end: where it ends with the new segments.
         segments: what is to be appended.
         shares: whether anything stored needs the log to be as it was known.
-        added: the values that are in the log, as they were given and as they are stored.
+        added: the values that were put into the log.
     """
 
     def __init__(self, known: KnownLog, end: int | None = None) -> None:
@@ -134,7 +136,7 @@ class Appender:
         self.begin = self.end = known.end if end is None else end
         self.segments: list[Segment] = []
         self.shares = False
-        self.added: list[tuple[Typed, Stored]] = []
+        self.added: list[Remembered] = []
         self._recent = known.recent
         self._known = known.settle()
         self._new: dict[bytes, tuple[int, int]] = {}
@@ -147,23 +149,26 @@ class Appender:
         if len(data) <= THRESHOLD:
             return Stored(kind, data, None)
         # a task's write becomes its channel's value
-        again = (stored for given, stored in (*self._recent, *self.added) if given == value)
-        stored = next(again, None) or self._store(kind, data)
-        if stored.layout is not None:
+        again = (entry for entry in (*self._recent, *self.added) if entry.value == value)
+        entry = next(again, None) or self._store(kind, data)
+        if entry.stored.layout is not None:
             self.shares = True
-            self.added.append((value, stored))
-        return stored
+            self.added.append(entry)
+        return entry.stored
 
-    def _store(self, kind: str, data: bytes) -> Stored:
+    def _store(self, kind: str, data: bytes) -> Remembered:
         body = memoryview(data)[HEAD:]
-        ends = cut(body)
+        before, spans = self._begun(body)
+        begin = before[-1] if before else 0
+        later = cut(body, begin)
+        ends = [*before, *later]
         if not ends:
-            return Stored(kind, data, None)
-        pieces = [body[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
+            return Remembered((kind, data), Stored(kind, data, None), [])
+        pieces = [body[start:end] for start, end in zip([begin, *later], later, strict=False)]
         names = [digest(piece) for piece in pieces]
         inline = data[:HEAD] + bytes(body[ends[-1] :])
-        if any(name in self._known or name in self._new for name in names):
-            spans = _joined(self._placed(pieces, names, known=True))
+        if spans or any(name in self._known or name in self._new for name in names):
+            spans = _joined([*spans, *self._placed(pieces, names, known=True)])
             if len(spans) > MAX_SPANS:
                 spans = _joined(self._rewritten(spans, body))
         else:
@@ -171,7 +176,25 @@ class Appender:
             names = [digest(pieces[0]), *names, digest(pieces[-1])]
             spans, inline = _joined(self._placed(pieces, names, known=False)), b""
         header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
-        return Stored(kind, inline, header + b"".join(_SPAN.pack(*span) for span in spans))
+        layout = header + b"".join(_SPAN.pack(*span) for span in spans)
+        return Remembered((kind, data), Stored(kind, inline, layout), ends)
+
+    def _begun(self, body: memoryview) -> tuple[list[int], list[Span]]:
+        """The ends and the spans of what the body has in common with a recent value, from its
+        beginning up to a cut: a list that grew is looked at only where it is new.
+        """
+        best: list[int] = []
+        spans: list[Span] = []
+        for entry in reversed((*self._recent, *self.added)):
+            old = memoryview(entry.value[1])[HEAD:]
+            if average_chunk(len(old)) != average_chunk(len(body)):
+                continue
+            ends = entry.ends[: bisect_right(entry.ends, _common(old, body))]
+            if len(ends) > len(best):
+                best, spans = ends, _first(entry.stored, ends[-1])
+                if len(ends) == len(entry.ends):
+                    break  # it only grew
+        return best, spans
 
     def _placed(
         self, pieces: Iterable[memoryview], names: Iterable[bytes], *, known: bool
@@ -218,6 +241,28 @@ class Appender:
                 result += run
             begin = end
         return result
+
+
+def _common(a: memoryview, b: memoryview) -> int:
+    """How many bytes are the same from the beginning."""
+    size = min(len(a), len(b))
+    if a[:HEAD] != b[:HEAD]:  # most often it shows at once
+        return 0
+    differs = np.frombuffer(a, np.uint8)[:size] != np.frombuffer(b, np.uint8)[:size]
+    first = int(differs.argmax())
+    return first if differs[first] else size
+
+
+def _first(stored: Stored, size: int) -> list[Span]:
+    """The spans of the first `size` bytes of a stored value's body."""
+    skip = 0 if stored.inline else HEAD  # without ends of its own, the head is in the log too
+    spans: list[Span] = []
+    for start, offset, length in spans_of(stored.layout or b""):
+        taken = min(length - skip, size)
+        if taken > 0:
+            spans.append(Span(start, offset + skip, taken))
+        size, skip = size - taken, 0
+    return spans
 
 
 def _joined(places: Iterable[Span]) -> list[Span]:
