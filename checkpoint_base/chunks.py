@@ -8,16 +8,19 @@ An edit moves only the cuts near it.
 from __future__ import annotations
 
 from hashlib import blake2b
+from threading import local
 from typing import Final
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 DIGEST_SIZE: Final = 16
 """Bytes of a chunk's digest. Equal digests are taken as equal chunks, so it is cryptographic:
 what users write into a thread must not be able to collide."""
 
 _WINDOW: Final = 8
+_BLOCK: Final = 1 << 15
 _WEIGHTS: Final = (np.uint8(167), np.uint8(59), np.uint8(113), np.uint8(229))
 _CHOSEN: Final = np.uint8(0x5B)  # not 0: zeros are no cuts
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
@@ -58,20 +61,40 @@ def cut(value: memoryview, begin: int = 0) -> list[int]:
     return ends
 
 
+class _Scratch(local):
+    """Room for a block's sums, a thread's own: fresh memory would cost more than the arithmetic."""
+
+    def __init__(self) -> None:
+        self.sums = np.empty(_BLOCK, np.uint8)
+        self.product = np.empty(_BLOCK, np.uint8)
+        self.chosen = np.empty(_BLOCK, np.bool_)
+
+
+_scratch = _Scratch()
+
+
 def _places(value: memoryview, average: int) -> list[int]:
     data = np.frombuffer(value, np.uint8)
     count = len(data) - _WINDOW + 1
     if count <= 0:
         return []
-    # The last four of the eight bytes, weighted and added modulo 256: one place in 256 is left.
-    skipped = _WINDOW - len(_WEIGHTS)
-    sums = data[skipped : skipped + count] * _WEIGHTS[0]
-    product = np.empty_like(sums)
-    for at, weight in enumerate(_WEIGHTS[1:], skipped + 1):
-        np.multiply(data[at : at + count], weight, out=product)
-        np.add(sums, product, out=sums)
-    starts = np.flatnonzero(sums == _CHOSEN)
+    starts = np.concatenate(
+        [at + _sieve(data[at : at + _BLOCK + _WINDOW - 1]) for at in range(0, count, _BLOCK)]
+    )
     words = sliding_window_view(data, _WINDOW)[starts].view("<u8").ravel()
     limit = np.uint64((1 << 64) - (1 << 64) // (average // 256))
     result: list[int] = (starts[words * _MULTIPLIER >= limit] + _WINDOW).tolist()
     return result
+
+
+def _sieve(data: NDArray[np.uint8]) -> NDArray[np.intp]:
+    """Where the last four of eight bytes, weighted and added modulo 256, give one number."""
+    count = len(data) - _WINDOW + 1
+    skipped = _WINDOW - len(_WEIGHTS)
+    sums, product = _scratch.sums[:count], _scratch.product[:count]
+    np.multiply(data[skipped : skipped + count], _WEIGHTS[0], out=sums)
+    for at, weight in enumerate(_WEIGHTS[1:], skipped + 1):
+        np.multiply(data[at : at + count], weight, out=product)
+        np.add(sums, product, out=sums)
+    np.equal(sums, _CHOSEN, out=_scratch.chosen[:count])
+    return np.flatnonzero(_scratch.chosen[:count])

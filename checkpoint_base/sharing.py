@@ -174,7 +174,7 @@ class Appender:
         else:
             pieces = [memoryview(data)[:HEAD], *pieces, body[ends[-1] :]]
             names = [digest(pieces[0]), *names, digest(pieces[-1])]
-            spans, inline = _joined(self._placed(pieces, names, known=False)), b""
+            spans, inline = self._whole(data, pieces, names), b""
         header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
         layout = header + b"".join(_SPAN.pack(*span) for span in spans)
         return Remembered((kind, data), Stored(kind, inline, layout), ends)
@@ -206,6 +206,19 @@ class Appender:
             spans.append(Span(*(place or self._append(name, piece)), len(piece)))
         self._flush()
         return spans
+
+    def _whole(self, data: bytes, pieces: list[memoryview], names: list[bytes]) -> list[Span]:
+        """Append a value from its first byte to its last; as it is, if one segment takes it."""
+        if len(data) > SEGMENT:
+            return _joined(self._placed(pieces, names, known=False))
+        offset = 0
+        for name, piece in zip(names, pieces, strict=True):
+            self._new[name] = (self.end, offset)
+            offset += len(piece)
+        table = digest_table(zip(names, pieces, strict=True))
+        self.segments.append(Segment(self.end, table, data))
+        self.end += len(data)
+        return [Span(self.segments[-1].start, 0, len(data))]
 
     def _append(self, name: bytes, piece: memoryview) -> tuple[int, int]:
         if self._filled + len(piece) > SEGMENT:
