@@ -47,7 +47,7 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
         report.versions[backend] = harness.version()
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets
 class BackendReport:
     """Counts outcomes per backend and prints them as the very last lines of the run."""
 
