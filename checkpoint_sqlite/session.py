@@ -148,7 +148,8 @@ class Session:
 
     def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> None:
         """Set the connection up for concurrent use, and the schema if it is not there."""
-        self._use_wal()
+        with self._outside_transactions():
+            self._use_wal()
         if synchronous is not None:
             self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         run(setup(), self._perform_atomic)
@@ -157,6 +158,19 @@ class Session:
         job = Job(request.plan, write=request.write)
         self.run_all([job])
         return job.result()
+
+    @contextmanager
+    def _outside_transactions(self) -> Iterator[None]:
+        """What the owner has open is committed, as with any write of ours."""
+        connection = self._connection
+        manual = getattr(connection, "autocommit", None) is False  # since Python 3.12
+        if manual:
+            connection.autocommit = True  # type: ignore[attr-defined,unused-ignore]
+        elif connection.in_transaction:
+            connection.commit()
+        yield
+        if manual:
+            connection.autocommit = False  # type: ignore[attr-defined,unused-ignore]
 
     def _use_wal(self) -> None:
         # Changing the mode needs the file for itself for a moment, and SQLite does not wait for it.

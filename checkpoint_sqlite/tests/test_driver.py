@@ -113,8 +113,8 @@ def test_one_failing_write_does_not_take_the_others_with_it(path: Path) -> None:
         async with AsyncSqliteSaver.from_conn_string(path) as saver:
             await saver.setup()
             await saver.conn.execute(
-                "CREATE TRIGGER refuse BEFORE INSERT ON saver_threads "
-                "WHEN NEW.thread_id = 'thread 3' "
+                "CREATE TRIGGER refuse BEFORE INSERT ON saver_values "  # after thread and checkpoint
+                "WHEN NEW.thread = (SELECT no FROM saver_threads WHERE thread_id = 'thread 3') "
                 "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
             )
             results = await asyncio.gather(
@@ -123,7 +123,9 @@ def test_one_failing_write_does_not_take_the_others_with_it(path: Path) -> None:
             failed = [n for n, result in enumerate(results) if isinstance(result, Exception)]
             assert failed == [3]
             assert "not this one" in str(results[3])
-            assert len((await saver.alist_threads()).threads) == 7
+            saved = {each.thread_id for each in (await saver.alist_threads()).threads}
+            assert saved == {f"thread {n}" for n in range(8)} - {"thread 3"}
+            assert len([each async for each in saver.alist(None)]) == 7
 
     asyncio.run(go())
 
