@@ -41,7 +41,7 @@ class AsyncSqliteDriver:
         raise TypeError(f"cannot perform {request!r} outside a transaction")
 
     async def _transact(self, request: Atomic[T]) -> T:
-        job = Job(request.plan, write=request.write)
+        job = Job(request.make(), write=request.write)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append((job, done))
         if self._pump is None:

@@ -38,7 +38,7 @@ class SyncSqliteDriver:
         raise TypeError(f"cannot perform {request!r} outside a transaction")
 
     def _transact(self, request: Atomic[T]) -> T:
-        job = Job(request.plan, write=request.write)
+        job = Job(request.make(), write=request.write)
         if request.write:
             self._waiting.append(job)
         with self._lock:
