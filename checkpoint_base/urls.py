@@ -41,10 +41,15 @@ def _sqlite_path(url: str) -> str:
     return unquote(path[1:])
 
 
+_POSTGRES: Final = _Backend(
+    "checkpoint_postgres", "PostgresSaver", "AsyncPostgresSaver", "postgres", str
+)
 _BACKENDS: Final = {
     "sqlite": _Backend(
         "checkpoint_sqlite", "SqliteSaver", "AsyncSqliteSaver", "sqlite", _sqlite_path
     ),
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
 }
 
 
@@ -67,7 +72,8 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     """Open the saver that a URL names, set it up, and close it at the end.
 
     Args:
-        url: `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+        url: `postgresql://user@host/database`, `sqlite:///path.db`, `sqlite:///:memory:` or
+            `memory://`.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
+    "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
     "conformance_tests": ("conformance", set()),
 }
 DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}
