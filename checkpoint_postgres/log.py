@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored
 from checkpoint_base.sharing import Segment, ranges_of
@@ -22,6 +23,29 @@ def ranges_text(layout: bytes | None) -> str | None:
 def columns(stored: Stored) -> tuple[Any, ...]:
     """A stored value as columns: type, data, layout, ranges."""
     return (*stored, ranges_text(stored.layout))
+
+
+def parameters(prepared: Prepared) -> tuple[list[Any], list[Any]]:
+    """What a put's statement takes of it: ($12 to $16, columns of the values from type on)."""
+    pieces: list[bytes] = []
+    at = 1  # SQL counts from 1
+    starts: list[list[int]] = [[], [], [], []]
+    for start, digests, data in prepared.segments:
+        _append(starts, start, at, len(digests), len(data))
+        pieces += digests, data
+        at += len(digests) + len(data)
+    values: list[list[Any]] = [[], [], [], [], []]
+    for kind, inline, layout in prepared.stored:
+        size = None if layout is None else len(layout)
+        _append(values, kind, at, len(inline), size, ranges_text(layout))
+        pieces += inline, layout or b""
+        at += len(inline) + (size or 0)
+    return [b"".join(pieces), *starts], values
+
+
+def _append(lists: Sequence[list[Any]], *row: Any) -> None:
+    for column, entry in zip(lists, row, strict=True):
+        column.append(entry)
 
 
 class Logs(SqlLogs):

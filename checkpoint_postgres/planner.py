@@ -33,7 +33,7 @@ from checkpoint_base.sql.setup import Setup
 from checkpoint_base.sql.threads import Threads
 from checkpoint_base.sql.writing import Writing, checkpoint_columns
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_postgres.log import Logs, columns
+from checkpoint_postgres.log import Logs, columns, parameters
 from checkpoint_postgres.reading import arrays_of, candidates, found_in
 from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import migrations, statements
@@ -84,22 +84,23 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         to = put.checkpoint
         epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
+        segments, stored = parameters(prepared)
         names = [[one.channel for one in put.values], [one.version for one in put.values]]
         values = [
             *place,
             to.ns,
             to.checkpoint_id,
-            *_segments(prepared),
+            *segments,
             *checkpoint_columns(to, put.run_id),
             *names,
-            *_values(prepared),
+            *stored,
         ]
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
             self._noted(to.thread_id, replied[0], prepared)
         else:
-            stored = yield from write(self._store_checkpoint, put, None)
-            self._committed(to.thread_id, stored)
+            again = yield from write(self._store_checkpoint, put, None)
+            self._committed(to.thread_id, again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
@@ -156,22 +157,23 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         records = codec.writes(writes, task_id, task_path)
         epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
+        segments, stored = parameters(prepared)
         first = records[0]
         values = [
             *place,
             at.namespace,
             at.checkpoint_id,
-            *_segments(prepared),
+            *segments,
             first.task_id,
             first.task_path,
             [one.idx for one in records],
             [one.channel for one in records],
-            *_values(prepared),
+            *stored,
         ]
         replied = yield from attempt(self._queries[f"writes_{kind}"], values)
         if not replied:
-            stored = yield from write(self._store_writes, at, records, None)
-            self._committed(at.thread_id, stored)
+            again = yield from write(self._store_writes, at, records, None)
+            self._committed(at.thread_id, again)
         elif replied[0][2] < len(records) and prepared.segments:
             # somebody wrote the same at the same moment: what was appended may not be needed
             yield from write(self._logs.collect_of, at.thread_id)
@@ -297,14 +299,3 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
 
     def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
         return (yield from row(self._queries["thread_stats"], (thread.key,)))
-
-
-def _segments(prepared: Prepared) -> list[list[Any]]:
-    """Columns of the new segments: start, digests, data."""
-    return [[segment[column] for segment in prepared.segments] for column in range(3)]
-
-
-def _values(prepared: Prepared) -> list[list[Any]]:
-    """Columns of the stored values: type, data, layout, ranges."""
-    stored = [columns(one) for one in prepared.stored]
-    return [[one[column] for one in stored] for column in range(4)]

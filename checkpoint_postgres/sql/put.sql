@@ -4,7 +4,10 @@
 --
 -- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver  $5 horizon
 -- $6 epoch  $7 where the log ends  $8 where it ends afterwards  $9 whether the log is needed
--- $10 namespace  $11 checkpoint_id  $12-$14 segments: start, digests, data
+-- $10 namespace  $11 checkpoint_id
+-- $12 all binary data of the segments and values, one after the other: an array of bytea would be
+--     escaped as text by the driver, and parsed again by the server
+-- $13-$16 segments: start, where in $12 it is, sizes of its digests and its data
 
 -- name: open
 INSERT INTO {schema}.saver_threads AS t
@@ -37,7 +40,10 @@ RETURNING t.thread_id, t.epoch, t.log_end
 
 -- name: append
 INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
-SELECT t.thread_id, s.* FROM t, unnest($12::bigint[], $13::bytea[], $14::bytea[]) AS s
+SELECT t.thread_id, s.start, substring($12::bytea FROM s.at FOR s.digests),
+    substring($12::bytea FROM s.at + s.digests FOR s.size)
+FROM t, unnest($13::bigint[], $14::integer[], $15::integer[], $16::integer[])
+    AS s (start, at, digests, size)
 
 -- name: put_allowed
 NOT EXISTS (
@@ -52,17 +58,20 @@ c AS (
     INSERT INTO {schema}.saver_checkpoints
         (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
          sealed_type, sealed)
-    SELECT t.thread_id, $10::text, $11::text, $15::text, $16::text, $17::integer, $18::text,
-        $19::text, $20::bytea, $21::text, $22::text, $23::bytea
+    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, $19::integer, $20::text,
+        $21::text, $22::bytea, $23::text, $24::text, $25::bytea
     FROM t
 ),
 v AS (
     INSERT INTO {schema}.saver_values
         (thread_id, ns, channel, version, type, data, layout, ranges)
-    SELECT t.thread_id, $10::text, v.* FROM t, unnest(
-        $24::text[], $25::text[], $26::text[], $27::bytea[], $28::bytea[],
-        $29::text[]::int8multirange[]
-    ) AS v
+    SELECT t.thread_id, $10::text, v.channel, v.version, v.type,
+        substring($12::bytea FROM v.at FOR v.size),
+        substring($12::bytea FROM v.at + v.size FOR v.layout), v.ranges::int8multirange
+    FROM t, unnest(
+        $26::text[], $27::text[], $28::text[], $29::integer[], $30::integer[], $31::integer[],
+        $32::text[]
+    ) AS v (channel, version, type, at, size, layout, ranges)
 )
 SELECT epoch, log_end FROM t
 
@@ -70,8 +79,8 @@ SELECT epoch, log_end FROM t
 NOT EXISTS (
     SELECT 1 FROM {schema}.saver_writes AS w
     WHERE w.thread_id = $1::text AND w.ns = $10::text AND w.checkpoint_id = $11::text
-        AND w.task_id = $15::text AND w.idx = ANY ($17::integer[])
-        AND (cardinality($12::bigint[]) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
+        AND w.task_id = $17::text AND w.idx = ANY ($19::integer[])
+        AND (cardinality($13::bigint[]) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
 )
 
 -- name: put_writes
@@ -80,10 +89,13 @@ s AS ({append}),
 w AS (
     INSERT INTO {schema}.saver_writes AS old
         (thread_id, ns, checkpoint_id, task_id, task_path, idx, channel, type, data, layout, ranges)
-    SELECT t.thread_id, $10::text, $11::text, $15::text, $16::text, w.* FROM t, unnest(
-        $17::integer[], $18::text[], $19::text[], $20::bytea[], $21::bytea[],
-        $22::text[]::int8multirange[]
-    ) AS w
+    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, w.idx, w.channel, w.type,
+        substring($12::bytea FROM w.at FOR w.size),
+        substring($12::bytea FROM w.at + w.size FOR w.layout), w.ranges::int8multirange
+    FROM t, unnest(
+        $19::integer[], $20::text[], $21::text[], $22::integer[], $23::integer[], $24::integer[],
+        $25::text[]
+    ) AS w (idx, channel, type, at, size, layout, ranges)
     ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET
         task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
         data = excluded.data, layout = excluded.layout, ranges = excluded.ranges
