@@ -76,4 +76,4 @@ def candidates(
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(f'{name} DESC' for name in (*order, 'c.ns'))} LIMIT {int(count)}"
     )
-    return queries["found"].replace("{found}", sql), values
+    return queries["found"].replace("{found}", sql, 1), values

@@ -12,6 +12,7 @@ from checkpoint_base.migrate import Migration, load_migrations, load_queries
 
 _PACKAGE = "checkpoint_postgres"
 _SLOT = re.compile(r"\{(\w+)\}")
+_SCHEMA = re.compile(r"('?)\{schema\}")
 _LONGEST = 63  # bytes of an identifier
 
 
@@ -29,7 +30,8 @@ def quoted(schema: str) -> str:
 
 def _in_schema(sql: str, schema: str) -> str:
     name = quoted(schema)
-    return sql.replace("'{schema}", "'" + name.replace("'", "''")).replace("{schema}", name)
+    literal = name.replace("'", "''")
+    return _SCHEMA.sub(lambda match: match[1] + (literal if match[1] else name), sql)
 
 
 @lru_cache

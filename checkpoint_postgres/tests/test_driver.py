@@ -23,7 +23,7 @@ from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
 from conformance_tests.facade import SyncFacade
 
-ODD_SCHEMA = "We're \"odd\" {schema} $1"
+ODD_SCHEMA = 'We\'re "odd" {schema} $1'
 
 
 def put(saver: PostgresSaver, thread: str = "t", **state: Any) -> Any:
@@ -61,9 +61,7 @@ def connection(database: PostgresHarness) -> Iterator[psycopg.Connection[Any]]:
         yield one
 
 
-def test_a_plain_connection(
-    database: PostgresHarness, connection: psycopg.Connection[Any]
-) -> None:
+def test_a_plain_connection(database: PostgresHarness, connection: psycopg.Connection[Any]) -> None:
     use(PostgresSaver(connection))
     assert not connection.autocommit
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
@@ -183,7 +181,9 @@ def test_a_newer_schema_is_refused(
 def test_a_statement_timeout_is_not_tried_again(database: PostgresHarness) -> None:
     with (
         psycopg.connect(database.url) as blocker,
-        PostgresSaver.from_conn_string(database.url + "?options=-cstatement_timeout%3D200") as saver,
+        PostgresSaver.from_conn_string(
+            database.url + "?options=-cstatement_timeout%3D200"
+        ) as saver,
     ):
         saver.setup()
         put(saver)

@@ -1,6 +1,9 @@
 -- Every key begins with thread_id, so that all of a thread is in one shard or partition. Text is
 -- compared byte by byte, which is the order of Python's strings, whatever the database's locale.
 
+-- Autovacuum waits for some thousand rows: a plan made on the statistics of a handful would read
+-- whole tables, and prepared statements keep their plans until the next look.
+
 -- Threads: the lock, the clock and the log of everything below.
 CREATE TABLE {schema}.saver_threads (
     thread_id text COLLATE "C" PRIMARY KEY,
@@ -10,7 +13,7 @@ CREATE TABLE {schema}.saver_threads (
     ttl_override double precision,
     epoch bigint NOT NULL,
     log_end bigint NOT NULL
-);
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_at, thread_id);
 CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
     WHERE expires_at IS NOT NULL;
@@ -30,7 +33,7 @@ CREATE TABLE {schema}.saver_checkpoints (
     sealed_type text,
     sealed bytea,
     PRIMARY KEY (thread_id, ns, checkpoint_id)
-);
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
 CREATE INDEX saver_checkpoints_thread
     ON {schema}.saver_checkpoints (thread_id, checkpoint_id, ns);
 -- For lists over all threads. An expression, lest the newest of one thread be looked for in it.
@@ -50,7 +53,7 @@ CREATE TABLE {schema}.saver_values (
     layout bytea,
     ranges int8multirange,
     PRIMARY KEY (thread_id, ns, channel, version)
-);
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE {schema}.saver_values ALTER COLUMN data SET STORAGE EXTERNAL;
 
 -- The threads' logs: `start` is where in its log the segment begins.
@@ -60,7 +63,7 @@ CREATE TABLE {schema}.saver_segments (
     digests bytea NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (thread_id, start)
-);
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE {schema}.saver_segments
     ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN digests SET STORAGE EXTERNAL;
 
@@ -77,5 +80,5 @@ CREATE TABLE {schema}.saver_writes (
     layout bytea,
     ranges int8multirange,
     PRIMARY KEY (thread_id, ns, checkpoint_id, task_id, idx)
-);
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
 ALTER TABLE {schema}.saver_writes ALTER COLUMN data SET STORAGE EXTERNAL;
