@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TTL = Mapping[str, Any] | TTLPolicy | None
+MAX_SIZE: Final = 10
+"""Connections of a pool that nobody gave a size."""
+
 PoolOptions = Mapping[str, Any]
 
 
@@ -84,7 +87,7 @@ class PostgresSaver(FullSyncSaver):
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
-            pool: what psycopg's `ConnectionPool` takes, e.g. `{"min_size": 1, "max_size": 16}`;
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
             schema: as in the constructor.
             serde: as in the constructor.
@@ -209,7 +212,8 @@ class AsyncPostgresSaver(FullAsyncSaver):
 def _pooled(pool: PoolOptions) -> dict[str, Any]:
     """Our pools need no statement for autocommit; all else is as the caller wants it."""
     kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
-    return {"min_size": 1, **pool, "kwargs": kwargs, "open": False}
+    sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
+    return {**sizes, **pool, "kwargs": kwargs, "open": False}
 
 
 def _neither(wanted: str, given: object) -> InvalidArgumentError:
