@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections import Counter
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+
+from tests.servers import postgres
 
 pytest.register_assert_rewrite("conformance_tests")
 
@@ -15,6 +17,7 @@ pytest.register_assert_rewrite("conformance_tests")
 BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
+    "postgres": "checkpoint_postgres/tests/",
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
@@ -47,7 +50,14 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
         report.versions[backend] = harness.version()
 
 
-@dataclass(eq=False)  # pytest keeps its plugins in sets
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a real server's own database; tests make databases beside it."""
+    with postgres() as url:
+        yield url
+
+
+@dataclass(eq=False)
 class BackendReport:
     """Counts outcomes per backend and prints them as the very last lines of the run."""
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from core import Adapter, Ctx, register
 
+from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 
 
@@ -38,5 +39,34 @@ register(
         aopen=sqlite_asaver,
         family="sqlite",
         durable="WAL, synchronous=FULL (fsync per commit; writers that wait together share one)",
+    )
+)
+
+
+@contextlib.contextmanager
+def postgres_saver(cell: Ctx) -> Iterator[PostgresSaver]:
+    with PostgresSaver.from_conn_string(cell.url, pool={"max_size": cell.pool}) as saver:
+        saver.setup()
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def postgres_asaver(cell: Ctx) -> AsyncIterator[AsyncPostgresSaver]:
+    opened = AsyncPostgresSaver.from_conn_string(cell.url, pool={"max_size": cell.pool})
+    async with opened as saver:
+        await saver.setup()
+        yield saver
+
+
+register(
+    Adapter(
+        name="ours-pg",
+        kind="saver",
+        package="langgraph-checkpoint-suite",
+        open=postgres_saver,
+        aopen=postgres_asaver,
+        server="pg",
+        family="pg",
+        durable="fsync=on, synchronous_commit=on",
     )
 )

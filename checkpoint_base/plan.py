@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 Plan = Generator[Any, Any, T]
@@ -20,9 +22,12 @@ Plan = Generator[Any, Any, T]
 
 @dataclass(frozen=True)
 class Atomic(Generic[T]):
-    """Request: run `plan` in one transaction; the reply is its result, after the commit."""
+    """Request: run what `make` gives in one transaction; the reply is its result, after the commit.
 
-    plan: Plan[T]
+    A driver whose transaction came to nothing may call `make` again and start over.
+    """
+
+    make: Callable[[], Plan[T]]
     write: bool
 
 
@@ -33,15 +38,15 @@ class Offload(Generic[T]):
     work: Callable[[], T]
 
 
-def read(plan: Plan[T]) -> Plan[T]:
-    """Run `plan` on one consistent snapshot."""
-    result: T = yield Atomic(plan, write=False)
+def read(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[T]:
+    """Run the plan `make(*args)` on one consistent snapshot."""
+    result: T = yield Atomic(partial(make, *args, **kwargs), write=False)
     return result
 
 
-def write(plan: Plan[T]) -> Plan[T]:
-    """Run `plan` as one transaction. Returns only after it is committed."""
-    result: T = yield Atomic(plan, write=True)
+def write(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[T]:
+    """Run the plan `make(*args)` as one transaction. Returns only after it is committed."""
+    result: T = yield Atomic(partial(make, *args, **kwargs), write=True)
     return result
 
 

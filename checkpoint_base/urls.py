@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Final
 from urllib.parse import unquote
@@ -23,8 +23,12 @@ class _Backend:
     async_class: str
     extra: str
     target: Callable[[str], str]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
-    def load(self, name: str) -> Any:
+    def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
+        return self._load(name).from_conn_string(self.target(url), **{**self.defaults, **options})
+
+    def _load(self, name: str) -> Any:
         try:
             return getattr(import_module(self.package), name)
         except ImportError as error:
@@ -41,10 +45,15 @@ def _sqlite_path(url: str) -> str:
     return unquote(path[1:])
 
 
+_POSTGRES: Final = _Backend(
+    "checkpoint_postgres", "PostgresSaver", "AsyncPostgresSaver", "postgres", str, {"pool": {}}
+)
 _BACKENDS: Final = {
     "sqlite": _Backend(
         "checkpoint_sqlite", "SqliteSaver", "AsyncSqliteSaver", "sqlite", _sqlite_path
     ),
+    "postgresql": _POSTGRES,
+    "postgres": _POSTGRES,
 }
 
 
@@ -67,7 +76,8 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     """Open the saver that a URL names, set it up, and close it at the end.
 
     Args:
-        url: `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+        url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
+            says), `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:
@@ -78,7 +88,7 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     if backend is None:
         yield MemorySaver(**options)
         return
-    opened = backend.load(backend.sync_class).from_conn_string(backend.target(url), **options)
+    opened = backend.open(backend.sync_class, url, options)
     with opened as saver:
         saver.setup()
         yield saver
@@ -91,7 +101,7 @@ async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
     if backend is None:
         yield MemorySaver(**options)
         return
-    opened = backend.load(backend.async_class).from_conn_string(backend.target(url), **options)
+    opened = backend.open(backend.async_class, url, options)
     async with opened as saver:
         await saver.setup()
         yield saver

@@ -115,7 +115,7 @@ class AsyncSqliteDriver:
             return await asyncio.to_thread(request.work)
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
-        job = Job(request.plan, write=request.write)
+        job = Job(request.make(), write=request.write)
         if request.write:
             await self._writer.run(job)
         else:

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
-from checkpoint_sqlite.requests import Execute, ExecuteMany, Query
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ class Session:
         run(setup(), self._perform_atomic)
 
     def _perform_atomic(self, request: Atomic[T]) -> T:
-        job = Job(request.plan, write=request.write)
+        job = Job(request.make(), write=request.write)
         self.run_all([job])
         return job.result()
 

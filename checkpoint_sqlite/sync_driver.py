@@ -45,7 +45,7 @@ class SyncSqliteDriver:
             raise TypeError(f"cannot perform {request!r} outside a transaction")
         if self._setup is not None:
             self._prepare()
-        job = Job(request.plan, write=request.write)
+        job = Job(request.make(), write=request.write)
         if request.write:
             self._commit(job)
         else:

@@ -10,13 +10,18 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+POSTGRES = "postgresql://agent@db.example/agent"  # what the documentation calls its server
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_snippets_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snippets_run(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
+    if POSTGRES in text:
+        text = text.replace(POSTGRES, request.getfixturevalue("postgres_server"))
     namespace: dict[str, object] = {"__name__": "snippet"}
     for match in BLOCK.finditer(text):
         line = text[: match.start()].count("\n") + 1

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
+    "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
     "conformance_tests": ("conformance", set()),
 }
 DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}
@@ -148,13 +149,20 @@ with open_saver("sqlite:///" + {str(tmp_path / "b.db")!r}) as saver:
 
 
 @pytest.mark.parametrize(
-    "opening",
+    ("opening", "saver", "extra"),
     [
-        "checkpoint_sqlite.AsyncSqliteSaver.from_conn_string(':memory:')",
-        "checkpoint_base.aopen_saver('sqlite:///:memory:')",
+        (
+            "checkpoint_sqlite.AsyncSqliteSaver.from_conn_string(':memory:')",
+            "AsyncSqliteSaver",
+            "sqlite",
+        ),
+        ("checkpoint_base.aopen_saver('sqlite:///:memory:')", "AsyncSqliteSaver", "sqlite"),
+        ("checkpoint_base.aopen_saver('postgresql://h/d')", "AsyncPostgresSaver", "postgres"),
     ],
 )
-def test_without_its_extra_the_async_saver_names_the_install(core_only: Path, opening: str) -> None:
+def test_without_its_extra_the_async_saver_names_the_install(
+    core_only: Path, opening: str, saver: str, extra: str
+) -> None:
     code = f"""
 import asyncio, json, checkpoint_base, checkpoint_sqlite
 from checkpoint_base.errors import MissingDriverError
@@ -169,5 +177,5 @@ except MissingDriverError as error:
     print(json.dumps(str(error)))
 """
     message = report(python_in(core_only), code)
-    assert "AsyncSqliteSaver" in message
-    assert "pip install 'langgraph-checkpoint-suite[sqlite]'" in message
+    assert saver in message
+    assert f"pip install 'langgraph-checkpoint-suite[{extra}]'" in message

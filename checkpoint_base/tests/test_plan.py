@@ -87,15 +87,15 @@ def test_an_error_that_a_plan_does_not_handle_comes_out(drive: Runner) -> None:
 def test_helpers_yield_what_drivers_know(drive: Runner) -> None:
     def perform(request: Any) -> Any:
         if isinstance(request, Atomic):
-            return request.write, run(request.plan, perform)
+            return request.write, run(request.make(), perform)
         if isinstance(request, Offload):
             return request.work()
         return request
 
     def plan() -> Plan[list[Any]]:
         return [
-            (yield from read(double_until(1))),
-            (yield from write(double_until(1))),
+            (yield from read(double_until, 1)),
+            (yield from write(double_until, 1)),
             (yield from offload(lambda: "worked")),
         ]
 

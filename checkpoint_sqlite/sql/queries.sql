@@ -13,6 +13,9 @@ INSERT INTO saver_migrations (number, applied_at) VALUES (?, ?)
 -- name: thread
 SELECT no, epoch, log_end, expires_at, ttl_override FROM saver_threads WHERE thread_id = ?
 
+-- name: seen_thread
+SELECT no, epoch, log_end, expires_at, ttl_override FROM saver_threads WHERE thread_id = ?
+
 -- name: insert_thread
 INSERT INTO saver_threads
     (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
@@ -191,7 +194,7 @@ SELECT id - ?1 + ?3, digests, data FROM saver_segments WHERE id >= ?1 AND id < ?
 SELECT thread_id FROM saver_threads WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
 
 -- name: server_version
-SELECT sqlite_version()
+SELECT 'SQLite ' || sqlite_version()
 
 -- name: thread_stats
 SELECT count(*),

@@ -40,7 +40,7 @@ class Counting:
     def perform(self, request: Any) -> Any:
         if isinstance(request, Atomic):
             self.counts["writes" if request.write else "reads"] += 1
-            return run(request.plan, self.perform)
+            return run(request.make(), self.perform)
         self.counts["statements"] += 1
         return self.session.perform(request)
 

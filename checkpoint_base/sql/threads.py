@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import ThreadQuery
+from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stats, ThreadPage
-from checkpoint_sqlite.log import Logs, Thread
-from checkpoint_sqlite.requests import QUERIES, execute, row, rows
+from checkpoint_base.sql.logs import SqlLogs, Thread
+from checkpoint_base.sql.requests import execute, row, rows
 
 _SWEPT_AT_ONCE: Final = 200
 
@@ -17,39 +20,27 @@ _SWEPT_AT_ONCE: Final = 200
 class Threads:
     """Plans on threads."""
 
-    _logs: Logs
+    backend: ClassVar[str]
+    _logs: SqlLogs
 
     def _keep_latest(self, codec: Codec, thread_id: str) -> Plan[None]:
         raise NotImplementedError  # Removal has it
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads: one read transaction."""
-        return (yield from read(self._threads(query)))
-
-    def _threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
-        conditions = ["(expires_at IS NULL OR expires_at > ?)"]
-        values: list[Any] = [self._logs.horizon]
-        if query.prefix:
-            conditions.append("substr(thread_id, 1, length(?)) = ?")
-            values += [query.prefix] * 2
-        for condition, moment in (
-            ("updated_at < ?", query.updated_before),
-            ("updated_at > ?", query.updated_after),
-        ):
-            if moment is not None:
-                conditions.append(condition)
-                values.append(moment)
-        if (position := query.position) is not None:
-            conditions.append("(updated_at, thread_id) < (?, ?)")
-            values += position
-        found = yield from rows(
-            "SELECT thread_id, created_at, updated_at, expires_at FROM saver_threads "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} ORDER BY updated_at DESC, thread_id DESC LIMIT ?",
-            [*values, query.limit + 1],
-        )
+        found = yield from read(self._thread_rows, query)
         return query.page(found)
 
+    @abstractmethod
+    def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        """Up to one thread more than the limit: (id, created, updated, expires)."""
+
     # ------------------------------------------------------------------ expiry
+
+    def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
+        """Move a thread's expiry, because it was read."""
+        if snapshot.expires and self._logs.policy.refresh_on_read:
+            yield from write(self._logs.refresh, thread_id)
 
     def sweep(self, codec: Codec) -> Plan[int]:
         """Apply the policy to the threads that expired: one transaction each."""
@@ -57,15 +48,15 @@ class Threads:
         limit = self._logs.policy.sweep_limit
         while limit is None or swept < limit:
             count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-            expired = yield from read(rows(QUERIES["expired_threads"], (now, count)))
+            expired = yield from read(rows, self._logs.queries["expired_threads"], (now, count))
             if not expired:
                 break
             for (thread_id,) in expired:
-                swept += yield from write(self._sweep(codec, thread_id, now))
+                swept += yield from write(self._sweep, codec, thread_id, now)
         return swept
 
     def _sweep(self, codec: Codec, thread_id: str, now: float) -> Plan[int]:
-        found = yield from row(QUERIES["thread"], (thread_id,))
+        found = yield from row(self._logs.queries["thread"], (thread_id,))
         if not found:
             return 0
         thread = Thread(*found)
@@ -75,26 +66,28 @@ class Threads:
             yield from self._logs.purge(thread)
         else:
             yield from self._keep_latest(codec, thread_id)
-            yield from execute(QUERIES["refresh_thread"], (None, thread.no))
+            yield from execute(self._logs.queries["refresh_thread"], (None, thread.key))
         return 1
 
     # ------------------------------------------------------------------ size
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count rows and bytes: one read transaction."""
-        return (yield from read(self._stats(thread_id)))
+        return (yield from read(self._stats, thread_id))
 
     def _stats(self, thread_id: str | None) -> Plan[Stats]:
-        version = yield from row(QUERIES["server_version"])
-        counts = None
+        ((server,),) = yield from rows(self._logs.queries["server_version"])
+        counts: Sequence[int] | None = None
         if thread_id is None:
-            counts = yield from row(QUERIES["all_stats"])
-        elif thread := (yield from self._logs.find(thread_id)):
-            counts = yield from row(QUERIES["thread_stats"], (thread.no, *thread.segment_ids))
+            counts = yield from row(self._logs.queries["all_stats"])
+        elif thread := (yield from row(self._logs.queries["seen_thread"], (thread_id,))):
+            found = Thread(*thread)
+            if not self._logs.is_expired(found.expires_at):
+                counts = yield from self._thread_counts(found)
         threads, checkpoints, values, segments, writes, size = counts or (0,) * 6
         return Stats(
-            backend="sqlite",
-            server=f"SQLite {version[0] if version else ''}",
+            backend=self.backend,
+            server=server,
             threads=threads,
             checkpoints=checkpoints,
             values=values,
@@ -102,3 +95,7 @@ class Threads:
             writes=writes,
             bytes=size,
         )
+
+    @abstractmethod
+    def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
+        """(1, checkpoints, values, segments, writes, bytes) of a thread."""

@@ -1,16 +1,13 @@
-"""What this backend's plans ask of its drivers, besides transactions."""
+"""What plans over SQL ask of their drivers, besides transactions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from checkpoint_base.migrate import load_queries
 from checkpoint_base.plan import Plan
 
 Row = tuple[Any, ...]
-
-QUERIES = load_queries("checkpoint_sqlite")
 
 
 class Query(NamedTuple):

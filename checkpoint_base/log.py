@@ -1,0 +1,165 @@
+"""Threads' logs, whatever they are kept in: preparing what a put appends, and what is not needed
+any more.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final, NamedTuple, TypeVar
+
+from checkpoint_base.known import KnownLog, LogCache
+from checkpoint_base.plan import Plan
+from checkpoint_base.records import Stored, Typed
+from checkpoint_base.sharing import THRESHOLD, Appender, Segment, ranges_of
+from checkpoint_base.ttl import TTLPolicy
+
+DIGESTS_READ: Final = 4096
+"""Of a log that nothing is known of, so many of its newest segments are looked at."""
+
+Id = TypeVar("Id", bound=Hashable)
+
+
+class Prepared(NamedTuple):
+    """Values ready to be stored, if the log is still what it was taken for."""
+
+    stored: list[Stored]
+    appender: Appender | None
+    """None: everything is inline, whatever the log is"""
+
+    @property
+    def shares(self) -> bool:
+        """Whether anything stored needs the log to be as it was known."""
+        return self.appender is not None and self.appender.shares
+
+    def fits(self, epoch: int, log_end: int) -> bool:
+        """Whether it can be stored as it is in a thread whose log is this one."""
+        log = self.appender
+        return log is None or not log.shares or (log.epoch == epoch and log.begin == log_end)
+
+    def end(self, log_end: int) -> int:
+        """Where the log ends afterwards, if it ends at `log_end` now.
+
+        Without segments, what the log was taken for says nothing.
+        """
+        return self.appender.end if self.appender and self.appender.segments else log_end
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """What is to be appended to the log."""
+        return self.appender.segments if self.appender else ()
+
+
+class Logs:
+    """What a backend knows of its threads' logs, and their time to live."""
+
+    def __init__(
+        self, policy: TTLPolicy, clock: Callable[[], float], new_epoch: Callable[[], int]
+    ) -> None:
+        self.policy = policy
+        self.clock = clock
+        self.known = LogCache()
+        self.new_epoch = new_epoch
+
+    @property
+    def horizon(self) -> float:
+        """Threads whose expiry is not after this are absent."""
+        return self.clock() if self.policy.expires_whole else float("-inf")
+
+    def is_expired(self, expires_at: float | None) -> bool:
+        """Whether a thread that expires then is absent now."""
+        return expires_at is not None and expires_at <= self.horizon
+
+    def prepare(
+        self, thread_id: str, values: Sequence[Typed], unknown: KnownLog | None = None
+    ) -> Prepared | None:
+        """What can be made ready before the transaction, from what is known; no request.
+
+        Args:
+            thread_id: whose log it is.
+            values: to be stored.
+            unknown: what to take the log for if nothing is known of it; None: prepare nothing.
+        """
+        if all(len(data) <= THRESHOLD for _, data in values):
+            return Prepared([Stored(kind, data, None) for kind, data in values], None)
+        known = self.known.get(thread_id) or unknown
+        return None if known is None else _share(known, values, known.end)
+
+    def fit(
+        self,
+        thread_id: str,
+        epoch: int,
+        log_end: int,
+        early: Prepared | None,
+        values: Sequence[Typed],
+        *,
+        newest: Callable[[int], Plan[list[tuple[int, bytes]]]],
+    ) -> Plan[Prepared]:
+        """`early` if it fits the log, else `values` prepared again from the start.
+
+        Args:
+            thread_id: whose log it is.
+            epoch: of the log, as the transaction found it.
+            log_end: where it ends.
+            early: what was prepared before the transaction.
+            values: what `early` was made of.
+            newest: reads (start, digests) of up to so many segments, the newest first.
+        """
+        if early is not None and early.fits(epoch, log_end):
+            return early
+        known = self.known.get(thread_id, epoch)
+        if known is None and not log_end:
+            known = KnownLog(epoch, 0)
+        if known is None:
+            seen = yield from newest(DIGESTS_READ)
+            known = self.known.put(thread_id, epoch, log_end, reversed(seen))
+        return _share(known, values, log_end)
+
+    def committed(self, thread_id: str, prepared: Prepared) -> None:
+        """The transaction that stored `prepared` is committed: remember what it added."""
+        if prepared.appender is not None and prepared.shares:
+            added = [(segment.start, segment.digests) for segment in prepared.segments]
+            log = prepared.appender
+            self.known.put(thread_id, log.epoch, log.end, added, log.added)
+
+
+def _share(known: KnownLog, values: Sequence[Typed], end: int) -> Prepared:
+    appender = Appender(known, end)
+    return Prepared([appender.add(value) for value in values], appender)
+
+
+# ---------------------------------------------------------------- what is not needed any more
+
+
+def sort_values(
+    checkpoints: Iterable[tuple[str, str]],
+    values: Iterable[tuple[Id, str, str, str, bytes | None]],
+) -> tuple[list[Id], list[bytes]]:
+    """Which of a thread's values no checkpoint has, and the layouts of the others.
+
+    Args:
+        checkpoints: (namespace, versions as JSON) of each checkpoint.
+        values: (what the backend deletes it by, namespace, channel, version, layout) of each.
+    """
+    live: set[tuple[str, str, str]] = set()
+    for ns, versions in checkpoints:
+        live.update((ns, *entry) for entry in json.loads(versions).items())
+    dead, layouts = [], []
+    for name, ns, channel, version, layout in values:
+        if (ns, channel, version) not in live:
+            dead.append(name)
+        elif layout is not None:
+            layouts.append(layout)
+    return dead, layouts
+
+
+def dead_segments(segments: Iterable[tuple[int, int]], layouts: Iterable[bytes]) -> list[int]:
+    """The starts of those segments (start, size), rising, that none of the layouts needs."""
+    needed = ranges_of(layouts)
+    dead, at = [], 0
+    for start, size in segments:
+        while at < len(needed) and needed[at][1] <= start:
+            at += 1
+        if at == len(needed) or needed[at][0] >= start + size:
+            dead.append(start)
+    return dead

@@ -1,0 +1,194 @@
+"""Checkpoints with all that belongs to them, as a backend read them: decoded together."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.serde.types import TASKS
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.known import LogCache
+from checkpoint_base.plan import Plan, offload
+from checkpoint_base.records import CheckpointRecord, Stored, Typed, ValueKey, WriteRecord
+from checkpoint_base.sharing import assemble, ranges_of
+
+_OFFLOAD_BYTES: Final = 1 << 18
+"""With more than this to decode, an event loop should not wait for it."""
+
+ThreadKey = int | str
+"""What a backend's rows name their thread by."""
+
+Place = tuple[ThreadKey, str, str]
+"""(thread, namespace, checkpoint id)"""
+
+
+class Found(NamedTuple):
+    """A checkpoint's row, and of its thread's what goes with it."""
+
+    record: CheckpointRecord
+    thread: ThreadKey
+    epoch: int
+    log_end: int
+    expires_at: float | None
+    position: tuple[Any, ...]
+    """where it stands in a list over several threads"""
+
+    @property
+    def place(self) -> Place:
+        """Where its own writes are."""
+        return self.thread, self.record.ns, self.record.checkpoint_id
+
+    @property
+    def parent(self) -> Place | None:
+        """Where its sends are, if they still have to be taken from its parent's writes."""
+        if self.record.v >= 4 or self.record.parent_id is None:
+            return None
+        return self.thread, self.record.ns, self.record.parent_id
+
+
+def record_of(thread_id: str, row: Sequence[Any]) -> CheckpointRecord:
+    """A record of the columns that every SQL backend has: ns, checkpoint_id, parent_id, v,
+    versions, body_type, body, metadata, sealed_type, sealed.
+    """
+    ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, kind, sealed = row
+    return CheckpointRecord(
+        thread_id,
+        ns,
+        checkpoint_id,
+        parent_id,
+        v,
+        json.loads(versions),
+        (body_type, body),
+        metadata,
+        None if kind is None else (kind, sealed),
+    )
+
+
+@dataclass
+class Snapshot:
+    """All rows of some checkpoints, read in one transaction; nothing is decoded yet."""
+
+    found: list[Found]
+    values: dict[tuple[ThreadKey, str], dict[ValueKey, Stored]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    writes: dict[Place, list[Sequence[Any]]] = field(default_factory=lambda: defaultdict(list))
+    segments: dict[ThreadKey, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
+    _tables: dict[ThreadKey, list[tuple[int, bytes]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+
+    # ------------------------------------------------------------------ what to read
+
+    def keys(self) -> list[tuple[ThreadKey, str, str, str]]:
+        """The values that the checkpoints have: (thread, namespace, channel, version)."""
+        entries = {
+            (one.thread, one.record.ns, *entry): None
+            for one in self.found
+            for entry in one.record.versions.items()
+        }
+        return list(entries)
+
+    def places(self) -> list[Place]:
+        """Whose writes the checkpoints need."""
+        own = {one.place: None for one in self.found}
+        return list(own | {one.parent: None for one in self.found if one.parent})
+
+    def ranges(self) -> Iterable[tuple[ThreadKey, int, int]]:
+        """What the values and writes read so far need of which log: (thread, first, end)."""
+        layouts: dict[ThreadKey, list[bytes]] = defaultdict(list)
+        for (thread, _), values in self.values.items():
+            layouts[thread] += [one.layout for one in values.values() if one.layout is not None]
+        for (thread, _, _), written in self.writes.items():
+            layouts[thread] += [row[6] for row in written if row[6] is not None]
+        for thread, some in layouts.items():
+            for start, end in ranges_of(some):
+                yield thread, start, end
+
+    # ------------------------------------------------------------------ what was read
+
+    def add_value(self, row: Sequence[Any]) -> None:
+        """Note a value's row: thread, ns, channel, version, type, data, layout."""
+        thread, ns, channel, version, *stored = row
+        self.values[thread, ns][channel, version] = Stored(*stored)
+
+    def add_write(self, row: Sequence[Any]) -> None:
+        """Note a write's row: thread, ns, checkpoint_id, task_id, task_path, idx, channel, type,
+        data, layout.
+        """
+        self.writes[row[0], row[1], row[2]].append(row[3:])
+
+    def add_segment(self, thread: ThreadKey, start: int, digests: bytes, data: bytes) -> None:
+        """Note a segment's row."""
+        self.segments[thread][start] = data
+        self._tables[thread].append((start, digests))
+
+    def teach(self, known: LogCache) -> None:
+        """Tell the cache what the segments have. A thread of which none was read stays as it is,
+        unless its log is known to be empty.
+        """
+        for one in {one.thread: one for one in self.found}.values():
+            seen = sorted(self._tables.get(one.thread, ()))
+            if seen or not one.log_end:
+                known.put(one.record.thread_id, one.epoch, one.log_end, seen)
+
+    @property
+    def expires(self) -> bool:
+        """Whether any of the threads has an expiry, which reading may move."""
+        return any(one.expires_at is not None for one in self.found)
+
+    # ------------------------------------------------------------------ decoding
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes there are to decode."""
+        inline = sum(len(v.inline) for some in self.values.values() for v in some.values())
+        return inline + sum(len(d) for some in self.segments.values() for d in some.values())
+
+    def value(self, thread: ThreadKey, stored: Stored) -> Typed:
+        """A stored value's bytes, put together and checked."""
+        return stored.kind, assemble(stored, self.segments[thread])
+
+    def writes_of(
+        self, place: Place, keep: Callable[[str], bool] | None = None
+    ) -> list[WriteRecord]:
+        """The writes of a checkpoint, or those to some channels."""
+        return [
+            WriteRecord(task_id, path, idx, channel, self.value(place[0], Stored(*stored)))
+            for task_id, path, idx, channel, *stored in self.writes.get(place, ())
+            if keep is None or keep(channel)
+        ]
+
+    def tuples(self, codec: Codec) -> list[CheckpointTuple]:
+        """Decode everything."""
+        return [
+            codec.checkpoint_tuple(
+                one.record,
+                codec.metadata(one.record.metadata, one.record.sealed),
+                partial(self._value_of, one),
+                self.writes_of(one.place),
+                self.writes_of(one.parent, _is_tasks) if one.parent else (),
+            )
+            for one in self.found
+        ]
+
+    def _value_of(self, one: Found, key: ValueKey) -> Typed | None:
+        # One value after the other: the bytes of the last one are free for the next.
+        stored = self.values.get((one.thread, one.record.ns), {}).get(key)
+        return None if stored is None else self.value(one.thread, stored)
+
+    def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
+        """Decode everything, off the event loop if that takes long."""
+        if self.weight <= _OFFLOAD_BYTES:
+            return self.tuples(codec)
+        return (yield from offload(lambda: self.tuples(codec)))
+
+
+def _is_tasks(channel: str) -> bool:
+    return channel == TASKS

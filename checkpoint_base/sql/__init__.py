@@ -1,0 +1,1 @@
+"""What the backends that speak SQL share: plans over named statements, whose dialect is theirs."""

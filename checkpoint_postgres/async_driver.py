@@ -1,0 +1,160 @@
+"""I/O on an event loop: one connection under a lock, or a pool with as many operations as
+connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from checkpoint_base.plan import Atomic, Offload, arun
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.failures import ISOLATED, Attempts
+from checkpoint_postgres.requests import Attempt
+
+T = TypeVar("T")
+Connection = psycopg.AsyncConnection[Any]
+Cursor = psycopg.AsyncRawCursor[Any]
+
+
+class OneConnection:
+    """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
+
+    def __init__(
+        self, connection: Connection, reconnect: Callable[[], Awaitable[Connection]] | None = None
+    ) -> None:
+        self.connection = connection
+        self._reconnect = reconnect
+        self._lock = asyncio.Lock()
+
+    @asynccontextmanager
+    async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
+        """The connection; if it is lost and ours, a new one."""
+        async with self._lock:
+            if self._reconnect is not None and (checked or self.connection.closed):
+                await self.connection.close()
+                self.connection = await self._reconnect()
+            yield self.connection
+
+
+class FromPool:
+    """Connections of a pool."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
+        """A connection; with `checked`, one whose server answers."""
+        connection = await (self._checked() if checked else self._pool.getconn())
+        try:
+            yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    async def _checked(self) -> Connection:
+        for _ in range(self._pool.max_size):
+            connection: Connection = await self._pool.getconn()
+            try:
+                await self._pool.check_connection(connection)
+            except psycopg.OperationalError:
+                await self._pool.putconn(connection)  # the pool replaces it
+            else:
+                return connection
+        lent: Connection = await self._pool.getconn()
+        return lent
+
+
+class AsyncPostgresDriver:
+    """Performs plans, of any number of tasks."""
+
+    def __init__(self, source: OneConnection | FromPool) -> None:
+        self._source = source
+
+    async def perform(self, request: Any) -> Any:
+        """Perform a request of a plan that is not in a transaction."""
+        if isinstance(request, Offload):
+            return await asyncio.to_thread(request.work)
+        attempts = Attempts()
+        while True:
+            lost = False
+            try:
+                async with self._source.borrow(checked=attempts.checked) as connection:
+                    try:
+                        return await _once(connection, request)
+                    finally:
+                        lost = connection.closed
+            except psycopg.Error as error:
+                if type(request) is Attempt and isinstance(error, UniqueViolation):
+                    return None
+                await asyncio.sleep(attempts.after(error, lost=lost))
+
+
+async def _once(connection: Connection, request: Any) -> Any:
+    """Perform a request on a connection: alone, or in the transaction that its owner has open."""
+    if connection.info.transaction_status == TransactionStatus.INTRANS:
+        async with connection.transaction():
+            reply = await _in_transaction(connection, request)
+        if not isinstance(request, Query):
+            await connection.commit()
+        return reply
+    async with _autocommit(connection):
+        if isinstance(request, Atomic):
+            async with connection.transaction():
+                if not request.write:
+                    await connection.execute(ISOLATED)
+                return await _in_transaction(connection, request)
+        return await _in_transaction(connection, request)
+
+
+async def _in_transaction(connection: Connection, request: Any) -> Any:
+    async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
+        prepare = None if connection.prepare_threshold is None else True
+        perform = partial(_perform, cursor, prepare)
+        if isinstance(request, Atomic):
+            return await arun(request.make(), perform)
+        return await perform(request)
+
+
+async def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
+    kind = type(request)
+    if kind is ExecuteMany:
+        await cursor.executemany(request.sql.encode(), request.rows)
+        return cursor.rowcount
+    if kind is Offload:
+        return await asyncio.to_thread(request.work)
+    if kind is Query or kind is Attempt:
+        return await (await _execute(cursor, request, prepare)).fetchall()
+    if kind is Execute:
+        return (await _execute(cursor, request, prepare)).rowcount
+    raise TypeError(f"cannot perform {request!r}")
+
+
+async def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
+    sql = request.sql.encode()
+    return await cursor.execute(sql, request.values or None, prepare=prepare, binary=True)
+
+
+@asynccontextmanager
+async def _autocommit(connection: Connection) -> AsyncIterator[None]:
+    """The owner of the connection may not have asked for autocommit: nothing is sent to change
+    it.
+    """
+    if connection.autocommit:
+        yield
+        return
+    await connection.set_autocommit(True)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.set_autocommit(False)

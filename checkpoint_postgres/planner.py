@@ -1,0 +1,301 @@
+"""The operations of a saver on Postgres. Those that a graph waits for are one statement each."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.config import Address, address, config_of
+from checkpoint_base.delta import Lineage, histories
+from checkpoint_base.known import KnownLog
+from checkpoint_base.listing import fill_page
+from checkpoint_base.log import Prepared
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.planner import Listing, Page, ThreadQuery
+from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
+from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
+from checkpoint_base.sql.logs import Thread
+from checkpoint_base.sql.removal import Removal
+from checkpoint_base.sql.requests import Row, execute, row, rows
+from checkpoint_base.sql.setup import Setup
+from checkpoint_base.sql.threads import Threads
+from checkpoint_base.sql.writing import Writing, checkpoint_columns
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_postgres.log import Logs, columns, parameters
+from checkpoint_postgres.reading import arrays_of, candidates, found_in
+from checkpoint_postgres.requests import attempt
+from checkpoint_postgres.statements import migrations, statements
+
+
+class PostgresPlanner(Setup, Writing, Removal, Threads):
+    """Plans for Postgres. Copies of a saver share one planner, and with it what is known of logs.
+
+    A put is tried as one statement, on what is known of the thread's log. Where that is not so any
+    more, the statement did nothing, and a transaction of a few statements looks first.
+    """
+
+    backend = "postgres"
+    database = "this Postgres schema"
+    _logs: Logs
+
+    def __init__(
+        self,
+        policy: TTLPolicy,
+        clock: Callable[[], float] = time.time,
+        schema: str = "public",
+        new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+    ) -> None:
+        self._queries = statements(schema)
+        self._migrations = migrations(schema)
+        self._logs = Logs(self._queries, policy, clock, new_epoch)
+
+    # ------------------------------------------------------------------ setup
+
+    def _migrate(self) -> Plan[None]:
+        yield from rows(self._queries["lock_setup"])
+        if not (yield from rows(self._queries["has_schema"])):
+            yield from execute(self._queries["create_schema"])
+        yield from super()._migrate()
+
+    # ------------------------------------------------------------------ put
+
+    def put(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        """Store a checkpoint: one statement."""
+        put = codec.put(config, checkpoint, metadata, new_versions)
+        to = put.checkpoint
+        epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
+        kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
+        segments, stored = parameters(prepared)
+        names = [[one.channel for one in put.values], [one.version for one in put.values]]
+        values = [
+            *place,
+            to.ns,
+            to.checkpoint_id,
+            *segments,
+            *checkpoint_columns(to, put.run_id),
+            *names,
+            *stored,
+        ]
+        replied = yield from attempt(self._queries[f"put_{kind}"], values)
+        if replied:
+            self._noted(to.thread_id, replied[0], prepared)
+        else:
+            again = yield from write(self._store_checkpoint, put, None)
+            self._committed(to.thread_id, again)
+        return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
+        """The values, and the epoch for the thread if this put is the one that makes it."""
+        epoch = self._logs.new_epoch()
+        prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
+        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        log = prepared.appender
+        makes = log is None or not log.shares or log.epoch == epoch
+        return (epoch if makes else None), prepared
+
+    def _opening(
+        self, thread_id: str, ttl: float | None, epoch: int | None, prepared: Prepared
+    ) -> tuple[str, list[Any]]:
+        """Which statement it is, and $1 to $9."""
+        logs, log = self._logs, prepared.appender
+        begin = end = 0
+        if log is not None and log.shares:
+            begin, end = log.begin, log.end
+        known = log.epoch if epoch is None and log is not None else epoch
+        values = [thread_id, logs.clock(), ttl, logs.policy.default_ttl, logs.horizon]
+        values += [known, begin, end, prepared.shares]
+        return ("known" if epoch is None else "new"), values
+
+    def _noted(self, thread_id: str, reply: Row, prepared: Prepared) -> None:
+        """A statement stored `prepared`."""
+        epoch, log_end = reply[:2]
+        if not log_end:
+            self._logs.known.put(thread_id, epoch, 0, ())
+        self._logs.committed(thread_id, prepared)
+
+    def _committed(self, thread_id: str, prepared: Prepared | None) -> None:
+        if prepared is not None:
+            self._logs.committed(thread_id, prepared)
+
+    @staticmethod
+    def _columns(stored: Stored) -> tuple[Any, ...]:
+        return columns(stored)
+
+    # ------------------------------------------------------------------ put_writes
+
+    def put_writes(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]:
+        """Store a task's writes: one statement."""
+        at = address(config, checkpoint=True)
+        if not writes:
+            return
+        records = codec.writes(writes, task_id, task_path)
+        epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
+        kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
+        segments, stored = parameters(prepared)
+        first = records[0]
+        values = [
+            *place,
+            at.namespace,
+            at.checkpoint_id,
+            *segments,
+            first.task_id,
+            first.task_path,
+            [one.idx for one in records],
+            [one.channel for one in records],
+            *stored,
+        ]
+        replied = yield from attempt(self._queries[f"writes_{kind}"], values)
+        if not replied:
+            again = yield from write(self._store_writes, at, records, None)
+            self._committed(at.thread_id, again)
+        elif replied[0][2] < len(records) and prepared.segments:
+            # somebody wrote the same at the same moment: what was appended may not be needed
+            yield from write(self._logs.collect_of, at.thread_id)
+        else:
+            self._noted(at.thread_id, replied[0], prepared)
+
+    # ------------------------------------------------------------------ read
+
+    def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """One checkpoint: one statement, and another where reading moves a TTL."""
+        at = address(config)
+        snapshot = Snapshot([])
+        yield from self._find(at, snapshot)
+        if not snapshot.found:
+            return None
+        yield from self._refresh(at.thread_id, snapshot)
+        found = yield from snapshot.decoded(codec)
+        return found[0]
+
+    def _find(self, at: Address, snapshot: Snapshot) -> Plan[None]:
+        key = [at.thread_id, self._logs.horizon, at.namespace]
+        if at.checkpoint_id is None:
+            found = yield from rows(self._queries["newest"], key)
+        else:
+            found = yield from rows(self._queries["one"], [*key, at.checkpoint_id])
+        snapshot.found = found_in(snapshot, found)
+        snapshot.teach(self._logs.known)
+
+    def delta_history(
+        self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        """What DeltaChannels are rebuilt from: one read transaction, however long the chain."""
+        at = address(config)
+        gathered = None
+        if channels:
+            gathered = yield from read(self._gather, at, channels)
+        if gathered is None:
+            return {channel: {"writes": []} for channel in channels}
+        target, line, snapshot = gathered
+        yield from self._refresh(at.thread_id, snapshot)
+        return histories(codec, target, line, snapshot, channels)
+
+    def _gather(
+        self, at: Address, channels: Sequence[str]
+    ) -> Plan[tuple[Found, Lineage, Snapshot] | None]:
+        snapshot = Snapshot([])
+        yield from self._find(at, snapshot)
+        if not snapshot.found:
+            return None
+        target = snapshot.found[0]
+        key, ns = target.thread, target.record.ns
+        line = yield from self._lineage(key, ns, target.record.checkpoint_id, channels)
+        keys = [(key, ns, *entry) for entry in line.seeds.values()]
+        places = [(key, ns, ancestor) for ancestor in line.needed]
+        found = yield from rows(self._queries["some"], arrays_of(keys, places))
+        parts = Snapshot([target])
+        found_in(parts, found)
+        return target, line, parts
+
+    def _stored_versions(
+        self, key: ThreadKey, ns: str, channels: Sequence[str]
+    ) -> Plan[set[ValueKey]]:
+        found = yield from rows(self._queries["stored_versions"], (key, ns, list(channels)))
+        return {(channel, version) for channel, version in found}
+
+    # ------------------------------------------------------------------ list
+
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        """Some checkpoints: one statement, or more where a filter lets through too much."""
+        snapshot = Snapshot([])
+
+        def next_candidates(rest: Listing, count: int) -> Plan[list[Found]]:
+            sql, values = candidates(self._queries, rest, self._logs.horizon, count)
+            some = found_in(snapshot, (yield from rows(sql, values)))
+            return sorted(some, key=lambda one: one.position, reverse=True)
+
+        snapshot.found, rest = yield from fill_page(codec, listing, next_candidates)
+        snapshot.teach(self._logs.known)
+        if listing.thread_id is not None:
+            yield from self._refresh(listing.thread_id, snapshot)
+        tuples = yield from snapshot.decoded(codec)
+        return Page(tuples, rest)
+
+    # ------------------------------------------------------------------ removing
+
+    def delete_thread(self, thread_id: str) -> Plan[None]:
+        """Delete all of a thread: one statement, if nobody writes to it meanwhile."""
+        replied = yield from attempt(self._queries["delete_thread"], (thread_id,))
+        if replied != [(0,)]:
+            yield from write(self._delete, thread_id)
+
+    def _of_runs(self, run_ids: Sequence[str]) -> Plan[list[Place]]:
+        seen = yield from super()._of_runs(run_ids)
+        keys = sorted({str(key) for key, _, _ in seen})
+        yield from rows(self._queries["lock_threads"], (keys,))
+        return (yield from super()._of_runs(run_ids))
+
+    # ------------------------------------------------------------------ threads
+
+    def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
+        logs = self._logs
+        if snapshot.expires and logs.policy.refresh_on_read:
+            values = (thread_id, logs.clock(), logs.policy.default_ttl, logs.horizon)
+            yield from attempt(self._queries["read_thread"], values)
+
+    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
+        """A page of threads: one statement."""
+        return query.page((yield from self._thread_rows(query)))
+
+    def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        updated_at, thread_id = query.position or (None, None)
+        values = (
+            self._logs.horizon,
+            query.prefix,
+            query.updated_before,
+            query.updated_after,
+            updated_at,
+            thread_id,
+            query.limit + 1,
+        )
+        found: list[Any] = yield from rows(self._queries["list_threads"], values)
+        return found
+
+    def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
+        return (yield from row(self._queries["thread_stats"], (thread.key,)))

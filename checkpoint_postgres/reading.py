@@ -1,0 +1,79 @@
+"""Checkpoints with all that belongs to them: the rows of one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from checkpoint_base.listing import fragments
+from checkpoint_base.planner import Listing
+from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey, record_of
+from checkpoint_base.sql.requests import Row
+
+
+def found_in(snapshot: Snapshot, rows: Iterable[Row]) -> list[Found]:
+    """Note what the rows of `whole` or `some` have; returns the checkpoints among them."""
+    found = []
+    for kind, thread, ns, a, b, c, d, n, log_end, v, expires_at, *stored in rows:
+        data_type, data, sealed_type, more = stored
+        if kind == 1:
+            snapshot.add_value((thread, ns, a, b, data_type, data, more))
+        elif kind == 2:
+            snapshot.add_write((thread, ns, a, b, c, n, d, data_type, data, more))
+        elif kind == 3:
+            snapshot.add_segment(thread, n, more, data)
+        else:
+            columns = (ns, a, b, v, c, data_type, data, d, sealed_type, more)
+            record = record_of(thread, columns)
+            found.append(Found(record, thread, n, log_end, expires_at, (a, thread, ns)))
+    return found
+
+
+def arrays_of(
+    keys: Sequence[tuple[ThreadKey, str, str, str]], places: Sequence[Place]
+) -> list[list[Any]]:
+    """What `some` takes."""
+    return [
+        *([key[column] for key in keys] for column in range(4)),
+        *([place[column] for place in places] for column in range(3)),
+    ]
+
+
+def candidates(
+    queries: Mapping[str, str], listing: Listing, horizon: float, count: int
+) -> tuple[str, list[Any]]:
+    """The statement that reads the next `count` checkpoints which may be wanted."""
+    conditions: list[str] = []
+    values: list[Any] = []
+
+    def where(condition: str, *some: Any) -> None:
+        marks = [f"${len(values) + n}" for n in range(1, len(some) + 1)]
+        conditions.append(condition.format(*marks))
+        values.extend(some)
+
+    where("(t.expires_at IS NULL OR t.expires_at > {}::double precision)", horizon)
+    for condition, value in (
+        ("t.thread_id = {}::text", listing.thread_id),
+        ("c.ns = {}::text", listing.ns),
+        ("c.checkpoint_id = {}::text", listing.checkpoint_id),
+        ("c.checkpoint_id < {}::text", listing.before),
+    ):
+        if value is not None:
+            where(condition, value)
+    everywhere = listing.thread_id is None
+    # of one thread the primary key has the order; over all threads an index of its own
+    order = ("(c.checkpoint_id || '')", "c.thread_id") if everywhere else ("c.checkpoint_id",)
+    if listing.position is not None:
+        checkpoint_id, thread_id, ns = listing.position
+        last = (checkpoint_id, thread_id, ns) if everywhere else (checkpoint_id, ns)
+        marks = ", ".join(["{}::text"] * len(last))
+        where(f"({', '.join((*order, 'c.ns'))}) < ({marks})", *last)
+    for fragment in fragments(listing.filter):
+        where("(c.sealed IS NOT NULL OR strpos(c.metadata, {}::text) > 0)", fragment)
+    tables = queries["tables"]
+    sql = (
+        f"SELECT {queries['columns']} FROM {tables} "  # noqa: S608 (constants)
+        f"WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {', '.join(f'{name} DESC' for name in (*order, 'c.ns'))} LIMIT {int(count)}"
+    )
+    return queries["found"].replace("{found}", sql, 1), values

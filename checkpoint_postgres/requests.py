@@ -1,0 +1,24 @@
+"""What this backend's plans ask of its drivers, besides what all SQL does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from checkpoint_base.plan import Plan
+from checkpoint_base.sql.requests import Row
+
+
+class Attempt(NamedTuple):
+    """Request: a statement that writes, a transaction by itself. The reply is its rows, or None
+    if it would have broken a unique key, and so did nothing.
+    """
+
+    sql: str
+    values: Sequence[Any]
+
+
+def attempt(sql: str, values: Sequence[Any]) -> Plan[list[Row] | None]:
+    """The rows of a statement that writes; None if something was there already."""
+    result: list[Row] | None = yield Attempt(sql, values)
+    return result

@@ -1,0 +1,229 @@
+"""The public savers: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, MissingDriverError
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_postgres.planner import PostgresPlanner
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+    from typing_extensions import Self
+
+TTL = Mapping[str, Any] | TTLPolicy | None
+MAX_SIZE: Final = 10
+"""Connections of a pool that nobody gave a size."""
+
+PoolOptions = Mapping[str, Any]
+
+
+class PostgresSaver(FullSyncSaver):
+    """Checkpoints in Postgres 14 or later, for threads; its async methods run in a worker thread.
+
+    Args:
+        conn: a connection, used for one operation at a time, or a pool, for as many operations at
+            once as it has connections. It stays the caller's to close. Its settings do not matter;
+            a transaction that is open on a connection is committed with what is written.
+        schema: where the tables are; `setup()` creates it if it is not there.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+
+    `setup()` must have been called once for a schema.
+
+    Raises:
+        InvalidArgumentError: `conn` is neither of both, or the schema cannot be a name.
+        MissingDriverError: psycopg is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: Connection[Any] | ConnectionPool[Any],
+        *,
+        schema: str = "public",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        reconnect: Callable[[], Connection[Any]] | None = None,
+    ) -> None:
+        psycopg, psycopg_pool = _drivers(type(self).__name__)
+        from checkpoint_postgres.sync_driver import FromPool, OneConnection, SyncPostgresDriver
+
+        source: FromPool | OneConnection
+        if isinstance(conn, psycopg_pool.ConnectionPool):
+            source = FromPool(conn)
+        elif isinstance(conn, psycopg.Connection):
+            source = OneConnection(conn, reconnect)
+        else:
+            raise _neither("Connection or ConnectionPool", conn)
+        policy = TTLPolicy.of(ttl)
+        planner = PostgresPlanner(policy, clock, schema)
+        super().__init__(planner, SyncPostgresDriver(source), policy, serde=serde)
+        self._source = source
+        self.conn = conn
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pool: PoolOptions | None = None,
+        schema: str = "public",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: `postgresql://…`, or `host=… dbname=…`.
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
+                None: one connection, replaced when it is lost.
+            schema: as in the constructor.
+            serde: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+
+        Raises:
+            BackendUnavailableError: there is no server.
+        """
+        psycopg, psycopg_pool = _drivers(cls.__name__)
+        options: dict[str, Any] = {"schema": schema, "serde": serde, "ttl": ttl, "clock": clock}
+        if pool is not None:
+            with psycopg_pool.ConnectionPool(conn_string, **_pooled(pool)) as connections:
+                saver = cls(connections, **options)
+                try:
+                    yield saver
+                finally:
+                    saver.stop_ttl_sweeper()
+            return
+
+        def connect() -> Connection[Any]:
+            connection: Connection[Any] = psycopg.Connection.connect(conn_string, autocommit=True)
+            return connection
+
+        try:
+            connection = connect()
+        except psycopg.OperationalError as error:
+            raise BackendUnavailableError(f"no connection to Postgres: {error}") from error
+        saver = cls(connection, reconnect=connect, **options)
+        try:
+            yield saver
+        finally:
+            saver.stop_ttl_sweeper()
+            saver._source.connection.close()  # type: ignore[union-attr]  # one connection
+
+
+class AsyncPostgresSaver(FullAsyncSaver):
+    """Checkpoints in Postgres, for an event loop; its sync methods work from other threads.
+
+    Args:
+        conn: as in `PostgresSaver`: an `AsyncConnection` or an `AsyncConnectionPool`.
+        schema: as in `PostgresSaver`.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+
+    `await saver.setup()` must have been called once for a schema.
+
+    Raises:
+        InvalidArgumentError: `conn` is neither of both, or the schema cannot be a name.
+        MissingDriverError: psycopg is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
+        *,
+        schema: str = "public",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        reconnect: Callable[[], Any] | None = None,
+    ) -> None:
+        psycopg, psycopg_pool = _drivers(type(self).__name__)
+        from checkpoint_postgres.async_driver import AsyncPostgresDriver, FromPool, OneConnection
+
+        source: FromPool | OneConnection
+        if isinstance(conn, psycopg_pool.AsyncConnectionPool):
+            source = FromPool(conn)
+        elif isinstance(conn, psycopg.AsyncConnection):
+            source = OneConnection(conn, reconnect)
+        else:
+            raise _neither("AsyncConnection or AsyncConnectionPool", conn)
+        policy = TTLPolicy.of(ttl)
+        planner = PostgresPlanner(policy, clock, schema)
+        super().__init__(planner, AsyncPostgresDriver(source), policy, serde=serde)
+        self._source = source
+        self.conn = conn
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pool: PoolOptions | None = None,
+        schema: str = "public",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> AsyncIterator[Self]:
+        """`PostgresSaver.from_conn_string`, for an event loop."""
+        psycopg, psycopg_pool = _drivers(cls.__name__)
+        options: dict[str, Any] = {"schema": schema, "serde": serde, "ttl": ttl, "clock": clock}
+        if pool is not None:
+            async with psycopg_pool.AsyncConnectionPool(conn_string, **_pooled(pool)) as several:
+                saver = cls(several, **options)
+                try:
+                    yield saver
+                finally:
+                    await saver.astop_ttl_sweeper()
+            return
+
+        async def connect() -> AsyncConnection[Any]:
+            connection: AsyncConnection[Any] = await psycopg.AsyncConnection.connect(
+                conn_string, autocommit=True
+            )
+            return connection
+
+        try:
+            connection = await connect()
+        except psycopg.OperationalError as error:
+            raise BackendUnavailableError(f"no connection to Postgres: {error}") from error
+        saver = cls(connection, reconnect=connect, **options)
+        try:
+            yield saver
+        finally:
+            await saver.astop_ttl_sweeper()
+            await saver._source.connection.close()  # type: ignore[union-attr]  # one connection
+
+
+def _pooled(pool: PoolOptions) -> dict[str, Any]:
+    """Our pools need no statement for autocommit; all else is as the caller wants it."""
+    kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
+    sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
+    return {**sizes, **pool, "kwargs": kwargs, "open": False}
+
+
+def _neither(wanted: str, given: object) -> InvalidArgumentError:
+    return InvalidArgumentError(f"conn: wanted a psycopg {wanted}, got {type(given).__name__}")
+
+
+def _drivers(needed_by: str) -> tuple[Any, Any]:
+    try:
+        import psycopg
+        import psycopg_pool
+    except ImportError as error:
+        raise MissingDriverError.of(needed_by, "postgres") from error
+    return psycopg, psycopg_pool

@@ -1,0 +1,84 @@
+-- Every key begins with thread_id, so that all of a thread is in one shard or partition. Text is
+-- compared byte by byte, which is the order of Python's strings, whatever the database's locale.
+
+-- Autovacuum waits for some thousand rows: a plan made on the statistics of a handful would read
+-- whole tables, and prepared statements keep their plans until the next look.
+
+-- Threads: the lock, the clock and the log of everything below.
+CREATE TABLE {schema}.saver_threads (
+    thread_id text COLLATE "C" PRIMARY KEY,
+    created_at double precision NOT NULL,
+    updated_at double precision NOT NULL,
+    expires_at double precision,
+    ttl_override double precision,
+    epoch bigint NOT NULL,
+    log_end bigint NOT NULL
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_at, thread_id);
+CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
+    WHERE expires_at IS NOT NULL;
+
+-- Checkpoints without their values.
+CREATE TABLE {schema}.saver_checkpoints (
+    thread_id text COLLATE "C" NOT NULL,
+    ns text COLLATE "C" NOT NULL,
+    checkpoint_id text COLLATE "C" NOT NULL,
+    parent_id text COLLATE "C",
+    run_id text COLLATE "C",
+    v integer NOT NULL,
+    versions text NOT NULL,
+    body_type text NOT NULL,
+    body bytea NOT NULL,
+    metadata text NOT NULL,
+    sealed_type text,
+    sealed bytea,
+    PRIMARY KEY (thread_id, ns, checkpoint_id)
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+CREATE INDEX saver_checkpoints_thread
+    ON {schema}.saver_checkpoints (thread_id, checkpoint_id, ns);
+-- For lists over all threads. An expression, lest the newest of one thread be looked for in it.
+CREATE INDEX saver_checkpoints_newest
+    ON {schema}.saver_checkpoints ((checkpoint_id || ''), thread_id, ns);
+CREATE INDEX saver_checkpoints_run ON {schema}.saver_checkpoints (run_id)
+    WHERE run_id IS NOT NULL;
+
+-- `ranges`: what of the thread's log the layout needs, so that a join can fetch it.
+CREATE TABLE {schema}.saver_values (
+    thread_id text COLLATE "C" NOT NULL,
+    ns text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    version text COLLATE "C" NOT NULL,
+    type text NOT NULL,
+    data bytea NOT NULL,
+    layout bytea,
+    ranges int8multirange,
+    PRIMARY KEY (thread_id, ns, channel, version)
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE {schema}.saver_values ALTER COLUMN data SET STORAGE EXTERNAL;
+
+-- The threads' logs: `start` is where in its log the segment begins.
+CREATE TABLE {schema}.saver_segments (
+    thread_id text COLLATE "C" NOT NULL,
+    start bigint NOT NULL,
+    digests bytea NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (thread_id, start)
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE {schema}.saver_segments
+    ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN digests SET STORAGE EXTERNAL;
+
+CREATE TABLE {schema}.saver_writes (
+    thread_id text COLLATE "C" NOT NULL,
+    ns text COLLATE "C" NOT NULL,
+    checkpoint_id text COLLATE "C" NOT NULL,
+    task_id text COLLATE "C" NOT NULL,
+    idx integer NOT NULL,
+    task_path text COLLATE "C" NOT NULL,
+    channel text COLLATE "C" NOT NULL,
+    type text NOT NULL,
+    data bytea NOT NULL,
+    layout bytea,
+    ranges int8multirange,
+    PRIMARY KEY (thread_id, ns, checkpoint_id, task_id, idx)
+) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+ALTER TABLE {schema}.saver_writes ALTER COLUMN data SET STORAGE EXTERNAL;

@@ -1,0 +1,105 @@
+-- A put or put_writes is one statement: `t` takes the thread's row, whose lock makes the writers
+-- of a thread wait for each other, and checks what it finds there after it has the lock. All
+-- else selects from `t`: if the log is not what it was taken for, nothing is written at all.
+--
+-- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver  $5 horizon
+-- $6 epoch  $7 where the log ends  $8 where it ends afterwards  $9 whether the log is needed
+-- $10 namespace  $11 checkpoint_id
+-- $12 all binary data of the segments and values, one after the other: an array of bytea would be
+--     escaped as text by the driver, and parsed again by the server
+-- $13-$16 segments: start, where in $12 it is, sizes of its digests and its data
+
+-- name: open
+INSERT INTO {schema}.saver_threads AS t
+    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
+SELECT $1::text, $2::double precision, $2::double precision,
+    $2::double precision + coalesce($3::double precision, $4::double precision) * 60,
+    $3::double precision, $6::bigint, $8::bigint
+WHERE {allowed}
+ON CONFLICT (thread_id) DO UPDATE SET
+    updated_at = excluded.updated_at,
+    expires_at = excluded.updated_at
+        + coalesce(excluded.ttl_override, t.ttl_override, $4::double precision) * 60,
+    ttl_override = coalesce(excluded.ttl_override, t.ttl_override)
+WHERE (t.expires_at IS NULL OR t.expires_at > $5::double precision)
+    AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
+RETURNING t.thread_id, t.epoch, t.log_end
+
+-- name: reopen
+UPDATE {schema}.saver_threads AS t SET
+    updated_at = $2::double precision,
+    expires_at = $2::double precision
+        + coalesce($3::double precision, t.ttl_override, $4::double precision) * 60,
+    ttl_override = coalesce($3::double precision, t.ttl_override),
+    log_end = $8::bigint
+WHERE t.thread_id = $1::text
+    AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
+    AND $9::boolean AND t.epoch = $6::bigint AND t.log_end = $7::bigint
+    AND {allowed}
+RETURNING t.thread_id, t.epoch, t.log_end
+
+-- name: append
+INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
+SELECT t.thread_id, s.start, substring($12::bytea FROM s.at FOR s.digests),
+    substring($12::bytea FROM s.at + s.digests FOR s.size)
+FROM t, unnest($13::bigint[], $14::integer[], $15::integer[], $16::integer[])
+    AS s (start, at, digests, size)
+
+-- name: put_allowed
+NOT EXISTS (
+    SELECT 1 FROM {schema}.saver_checkpoints AS c
+    WHERE c.thread_id = $1::text AND c.ns = $10::text AND c.checkpoint_id = $11::text
+)
+
+-- name: put
+WITH t AS ({open}),
+s AS ({append}),
+c AS (
+    INSERT INTO {schema}.saver_checkpoints
+        (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
+         sealed_type, sealed)
+    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, $19::integer, $20::text,
+        $21::text, $22::bytea, $23::text, $24::text, $25::bytea
+    FROM t
+),
+v AS (
+    INSERT INTO {schema}.saver_values
+        (thread_id, ns, channel, version, type, data, layout, ranges)
+    SELECT t.thread_id, $10::text, v.channel, v.version, v.type,
+        substring($12::bytea FROM v.at FOR v.size),
+        substring($12::bytea FROM v.at + v.size FOR v.layout), v.ranges::int8multirange
+    FROM t, unnest(
+        $26::text[], $27::text[], $28::text[], $29::integer[], $30::integer[], $31::integer[],
+        $32::text[]
+    ) AS v (channel, version, type, at, size, layout, ranges)
+)
+SELECT epoch, log_end FROM t
+
+-- name: put_writes_allowed
+NOT EXISTS (
+    SELECT 1 FROM {schema}.saver_writes AS w
+    WHERE w.thread_id = $1::text AND w.ns = $10::text AND w.checkpoint_id = $11::text
+        AND w.task_id = $17::text AND w.idx = ANY ($19::integer[])
+        AND (cardinality($13::bigint[]) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
+)
+
+-- name: put_writes
+WITH t AS ({open}),
+s AS ({append}),
+w AS (
+    INSERT INTO {schema}.saver_writes AS old
+        (thread_id, ns, checkpoint_id, task_id, task_path, idx, channel, type, data, layout, ranges)
+    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, w.idx, w.channel, w.type,
+        substring($12::bytea FROM w.at FOR w.size),
+        substring($12::bytea FROM w.at + w.size FOR w.layout), w.ranges::int8multirange
+    FROM t, unnest(
+        $19::integer[], $20::text[], $21::text[], $22::integer[], $23::integer[], $24::integer[],
+        $25::text[]
+    ) AS w (idx, channel, type, at, size, layout, ranges)
+    ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET
+        task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
+        data = excluded.data, layout = excluded.layout, ranges = excluded.ranges
+    WHERE old.idx < 0
+    RETURNING 1
+)
+SELECT epoch, log_end, (SELECT count(*) FROM w) FROM t

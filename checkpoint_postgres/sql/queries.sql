@@ -1,0 +1,297 @@
+-- name: has_migrations
+SELECT 1 WHERE to_regclass('{schema}.saver_migrations') IS NOT NULL
+
+-- name: lock_setup
+SELECT pg_advisory_xact_lock(hashtext('langgraph-checkpoint-suite'), hashtext('{schema}'))
+
+-- name: has_schema
+SELECT 1 WHERE to_regnamespace('{schema}') IS NOT NULL
+
+-- name: create_schema
+CREATE SCHEMA {schema}
+
+-- name: create_migrations
+CREATE TABLE IF NOT EXISTS {schema}.saver_migrations
+    (number integer PRIMARY KEY, applied_at double precision NOT NULL)
+
+-- name: applied_migrations
+SELECT number FROM {schema}.saver_migrations
+
+-- name: note_migration
+INSERT INTO {schema}.saver_migrations (number, applied_at) VALUES ($1, $2)
+
+-- name: thread
+SELECT thread_id, epoch, log_end, expires_at, ttl_override FROM {schema}.saver_threads
+WHERE thread_id = $1 FOR UPDATE
+
+-- name: seen_thread
+SELECT thread_id, epoch, log_end, expires_at, ttl_override FROM {schema}.saver_threads
+WHERE thread_id = $1
+
+-- name: insert_thread
+INSERT INTO {schema}.saver_threads
+    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING thread_id
+
+-- name: touch_thread
+UPDATE {schema}.saver_threads
+SET updated_at = $1, expires_at = $2, ttl_override = $3, log_end = $4
+WHERE thread_id = $5
+
+-- name: refresh_thread
+UPDATE {schema}.saver_threads SET expires_at = $1 WHERE thread_id = $2
+
+-- name: read_thread
+-- A reader without a policy leaves the thread its expiry.
+UPDATE {schema}.saver_threads
+SET expires_at = $2::double precision + coalesce(ttl_override, $3::double precision) * 60
+WHERE thread_id = $1 AND coalesce(ttl_override, $3::double precision) IS NOT NULL
+    AND (expires_at IS NULL OR expires_at > $4::double precision)
+RETURNING 1
+
+-- name: new_epoch
+UPDATE {schema}.saver_threads SET epoch = $1 WHERE thread_id = $2
+
+-- name: insert_checkpoint
+INSERT INTO {schema}.saver_checkpoints
+    (parent_id, run_id, v, versions, body_type, body, metadata, sealed_type, sealed,
+     thread_id, ns, checkpoint_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+ON CONFLICT DO NOTHING
+
+-- name: replace_checkpoint
+UPDATE {schema}.saver_checkpoints
+SET parent_id = $1, run_id = $2, v = $3, versions = $4, body_type = $5, body = $6, metadata = $7,
+    sealed_type = $8, sealed = $9
+WHERE thread_id = $10 AND ns = $11 AND checkpoint_id = $12
+
+-- name: insert_value
+INSERT INTO {schema}.saver_values
+    (type, data, layout, ranges, thread_id, ns, channel, version)
+VALUES ($1, $2, $3, $4::text::int8multirange, $5, $6, $7, $8)
+ON CONFLICT DO NOTHING
+
+-- name: replace_value
+UPDATE {schema}.saver_values
+SET type = $1, data = $2, layout = $3, ranges = $4::text::int8multirange
+WHERE thread_id = $5 AND ns = $6 AND channel = $7 AND version = $8
+
+-- name: insert_segment
+INSERT INTO {schema}.saver_segments (thread_id, start, digests, data) VALUES ($1, $2, $3, $4)
+
+-- name: newest_digests
+SELECT start, digests FROM {schema}.saver_segments
+WHERE thread_id = $1 ORDER BY start DESC LIMIT $2
+
+-- name: insert_write
+INSERT INTO {schema}.saver_writes
+    (thread_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data, layout, ranges)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::int8multirange)
+ON CONFLICT DO NOTHING
+
+-- name: upsert_write
+INSERT INTO {schema}.saver_writes
+    (thread_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data, layout, ranges)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::text::int8multirange)
+ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET
+    task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
+    data = excluded.data, layout = excluded.layout, ranges = excluded.ranges
+
+-- name: shared_special_writes
+SELECT count(*) FROM {schema}.saver_writes
+WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3 AND task_id = $4 AND idx < 0
+    AND layout IS NOT NULL
+
+-- name: parents
+WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions) AS (
+    SELECT 0, checkpoint_id, parent_id, versions FROM {schema}.saver_checkpoints
+    WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
+    UNION ALL
+    SELECT chain.depth + 1, c.checkpoint_id, c.parent_id, c.versions
+    FROM chain, LATERAL (
+        SELECT * FROM {schema}.saver_checkpoints AS c
+        WHERE c.thread_id = $1 AND c.ns = $2 AND c.checkpoint_id = chain.parent_id
+        OFFSET 0
+    ) AS c
+    WHERE chain.depth < $4
+)
+SELECT checkpoint_id, parent_id, versions FROM chain
+
+-- name: stored_versions
+SELECT channel, version FROM {schema}.saver_values
+WHERE thread_id = $1 AND ns = $2 AND channel = ANY ($3::text[])
+
+-- name: thread_versions
+SELECT ns, versions FROM {schema}.saver_checkpoints WHERE thread_id = $1
+
+-- name: thread_values
+SELECT ARRAY[ns, channel, version], ns, channel, version, layout
+FROM {schema}.saver_values WHERE thread_id = $1
+
+-- name: write_layouts
+SELECT layout FROM {schema}.saver_writes WHERE thread_id = $1 AND layout IS NOT NULL
+
+-- name: segment_sizes
+SELECT start, length(data) FROM {schema}.saver_segments WHERE thread_id = $1 ORDER BY start
+
+-- name: delete_values
+DELETE FROM {schema}.saver_values AS v
+USING unnest($2::text[], $3::text[], $4::text[]) AS k (ns, channel, version)
+WHERE v.thread_id = $1 AND v.ns = k.ns AND v.channel = k.channel AND v.version = k.version
+
+-- name: delete_segments
+DELETE FROM {schema}.saver_segments WHERE thread_id = $1 AND start = ANY ($2::bigint[])
+
+-- name: delete_checkpoint
+DELETE FROM {schema}.saver_checkpoints WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
+
+-- name: delete_writes
+DELETE FROM {schema}.saver_writes WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
+
+-- name: delete_early_writes
+DELETE FROM {schema}.saver_writes AS w
+WHERE w.thread_id = $1 AND w.ns = $2 AND w.checkpoint_id < $3
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}.saver_checkpoints AS c
+        WHERE c.thread_id = $1 AND c.ns = $2 AND c.checkpoint_id = w.checkpoint_id
+    )
+
+-- name: delete_thread
+-- The thread goes only if nobody wrote to it since this statement began: what they wrote, the
+-- statement would not see. Then the reply has seen one and deleted none.
+WITH seen AS (
+    SELECT thread_id, xmin AS state FROM {schema}.saver_threads WHERE thread_id = $1
+),
+t AS (
+    DELETE FROM {schema}.saver_threads AS t USING seen
+    WHERE t.thread_id = $1 AND t.xmin = seen.state
+    RETURNING t.thread_id
+),
+c AS (
+    DELETE FROM {schema}.saver_checkpoints
+    WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM t)
+),
+v AS (DELETE FROM {schema}.saver_values WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM t)),
+w AS (DELETE FROM {schema}.saver_writes WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM t)),
+s AS (DELETE FROM {schema}.saver_segments WHERE thread_id = $1 AND EXISTS (SELECT 1 FROM t))
+SELECT (SELECT count(*) FROM seen) - (SELECT count(*) FROM t)
+
+-- name: purge_checkpoints
+DELETE FROM {schema}.saver_checkpoints WHERE thread_id = $1
+
+-- name: purge_values
+DELETE FROM {schema}.saver_values WHERE thread_id = $1
+
+-- name: purge_writes
+DELETE FROM {schema}.saver_writes WHERE thread_id = $1
+
+-- name: purge_segments
+DELETE FROM {schema}.saver_segments WHERE thread_id = $1
+
+-- name: purge_thread
+DELETE FROM {schema}.saver_threads WHERE thread_id = $1
+
+-- name: is_empty
+SELECT NOT EXISTS (SELECT 1 FROM {schema}.saver_checkpoints WHERE thread_id = $1)
+    AND NOT EXISTS (SELECT 1 FROM {schema}.saver_writes WHERE thread_id = $1)
+
+-- name: checkpoints_of_run
+SELECT thread_id, ns, checkpoint_id FROM {schema}.saver_checkpoints WHERE run_id = $1
+
+-- name: lock_threads
+SELECT thread_id FROM {schema}.saver_threads WHERE thread_id = ANY ($1::text[])
+ORDER BY thread_id FOR UPDATE
+
+-- name: newest_of_namespaces
+SELECT ns, max(checkpoint_id) FROM {schema}.saver_checkpoints WHERE thread_id = $1 GROUP BY ns
+
+-- name: metadata
+SELECT v, parent_id, metadata, sealed_type, sealed FROM {schema}.saver_checkpoints
+WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
+
+-- name: has_write
+SELECT 1 FROM {schema}.saver_writes
+WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3 AND channel = $4 LIMIT 1
+
+-- name: checkpoint_keys
+SELECT ns, checkpoint_id FROM {schema}.saver_checkpoints WHERE thread_id = $1
+
+-- name: foreign_checkpoint
+SELECT ns, checkpoint_id FROM {schema}.saver_checkpoints AS t WHERE t.thread_id = $1
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}.saver_checkpoints AS s
+        WHERE s.thread_id = $2 AND s.ns = t.ns AND s.checkpoint_id = t.checkpoint_id
+    )
+LIMIT 1
+
+-- name: copy_checkpoints
+INSERT INTO {schema}.saver_checkpoints
+    (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
+     sealed_type, sealed)
+SELECT $2::text, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
+    sealed_type, sealed
+FROM {schema}.saver_checkpoints WHERE thread_id = $1
+
+-- name: copy_values
+INSERT INTO {schema}.saver_values (thread_id, ns, channel, version, type, data, layout, ranges)
+SELECT $2::text, ns, channel, version, type, data, layout, ranges
+FROM {schema}.saver_values WHERE thread_id = $1
+
+-- name: copy_writes
+INSERT INTO {schema}.saver_writes
+    (thread_id, ns, checkpoint_id, task_id, idx, task_path, channel, type, data, layout, ranges)
+SELECT $2::text, ns, checkpoint_id, task_id, idx, task_path, channel, type, data, layout, ranges
+FROM {schema}.saver_writes WHERE thread_id = $1
+
+-- name: copy_segments
+INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
+SELECT $2::text, start, digests, data FROM {schema}.saver_segments WHERE thread_id = $1
+
+-- name: list_threads
+SELECT thread_id, created_at, updated_at, expires_at FROM {schema}.saver_threads
+WHERE (expires_at IS NULL OR expires_at > $1::double precision)
+    AND starts_with(thread_id, $2::text)
+    AND ($3::double precision IS NULL OR updated_at < $3::double precision)
+    AND ($4::double precision IS NULL OR updated_at > $4::double precision)
+    AND ($5::double precision IS NULL OR (updated_at, thread_id) < ($5::double precision, $6::text))
+ORDER BY updated_at DESC, thread_id DESC LIMIT $7::bigint
+
+-- name: expired_threads
+SELECT thread_id FROM {schema}.saver_threads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
+
+-- name: server_version
+SELECT 'Postgres ' || split_part(current_setting('server_version'), ' ', 1)
+
+-- name: thread_stats
+SELECT 1,
+    (SELECT count(*) FROM {schema}.saver_checkpoints WHERE thread_id = $1),
+    (SELECT count(*) FROM {schema}.saver_values WHERE thread_id = $1),
+    (SELECT count(*) FROM {schema}.saver_segments WHERE thread_id = $1),
+    (SELECT count(*) FROM {schema}.saver_writes WHERE thread_id = $1),
+    (
+        (SELECT coalesce(sum(length(body) + octet_length(versions) + octet_length(metadata)
+            + coalesce(length(sealed), 0)), 0)
+            FROM {schema}.saver_checkpoints WHERE thread_id = $1)
+        + (SELECT coalesce(sum(length(data) + coalesce(length(layout), 0)), 0)
+            FROM {schema}.saver_values WHERE thread_id = $1)
+        + (SELECT coalesce(sum(length(data) + length(digests)), 0)
+            FROM {schema}.saver_segments WHERE thread_id = $1)
+        + (SELECT coalesce(sum(length(data) + coalesce(length(layout), 0)), 0)
+            FROM {schema}.saver_writes WHERE thread_id = $1)
+    )::bigint
+
+-- name: all_stats
+SELECT
+    (SELECT count(*) FROM {schema}.saver_threads),
+    (SELECT count(*) FROM {schema}.saver_checkpoints),
+    (SELECT count(*) FROM {schema}.saver_values),
+    (SELECT count(*) FROM {schema}.saver_segments),
+    (SELECT count(*) FROM {schema}.saver_writes),
+    (
+        pg_total_relation_size('{schema}.saver_threads')
+        + pg_total_relation_size('{schema}.saver_checkpoints')
+        + pg_total_relation_size('{schema}.saver_values')
+        + pg_total_relation_size('{schema}.saver_segments')
+        + pg_total_relation_size('{schema}.saver_writes')
+    )::bigint

@@ -1,0 +1,112 @@
+-- Checkpoints with all that belongs to them: one statement. Sets of keys go through arrays and
+-- LATERAL … OFFSET 0, so that a table is always entered by its key, whatever statistics say.
+
+-- name: columns
+t.thread_id, t.epoch, t.log_end, t.expires_at, c.ns, c.checkpoint_id, c.parent_id, c.v,
+c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed
+
+-- name: tables
+{schema}.saver_threads AS t JOIN {schema}.saver_checkpoints AS c ON c.thread_id = t.thread_id
+
+-- name: newest
+SELECT {columns} FROM {tables}
+WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::double precision)
+    AND c.ns = $3::text
+ORDER BY c.checkpoint_id DESC LIMIT 1
+
+-- name: one
+SELECT {columns} FROM {tables}
+WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::double precision)
+    AND c.ns = $3::text AND c.checkpoint_id = $4::text
+
+-- name: whole
+WITH c AS MATERIALIZED ({found}),
+keys AS (
+    SELECT array_agg(thread_id) AS threads, array_agg(ns) AS spaces, array_agg(key) AS channels,
+        array_agg(value) AS versions
+    FROM (
+        SELECT DISTINCT c.thread_id, c.ns, e.key, e.value
+        FROM c, json_each_text(c.versions::json) AS e
+    ) AS k
+),
+places AS (
+    SELECT array_agg(thread_id) AS threads, array_agg(ns) AS spaces, array_agg(id) AS ids
+    FROM (
+        SELECT thread_id, ns, checkpoint_id AS id FROM c
+        UNION SELECT thread_id, ns, parent_id FROM c WHERE v < 4 AND parent_id IS NOT NULL
+    ) AS p
+),
+{parts}
+SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
+    epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
+    sealed AS more
+FROM c
+UNION ALL
+{rows}
+
+-- name: parts
+v AS MATERIALIZED (
+    SELECT v.* FROM keys,
+        unnest(keys.threads, keys.spaces, keys.channels, keys.versions) AS k (a, b, c, d),
+        LATERAL (
+            SELECT * FROM {schema}.saver_values AS v
+            WHERE v.thread_id = k.a AND v.ns = k.b AND v.channel = k.c AND v.version = k.d
+            OFFSET 0
+        ) AS v
+),
+w AS MATERIALIZED (
+    SELECT w.* FROM places, unnest(places.threads, places.spaces, places.ids) AS p (a, b, c),
+        LATERAL (
+            SELECT * FROM {schema}.saver_writes AS w
+            WHERE w.thread_id = p.a AND w.ns = p.b AND w.checkpoint_id = p.c
+            OFFSET 0
+        ) AS w
+),
+merged AS (
+    SELECT thread_id, range_agg(r) AS ranges
+    FROM (
+        SELECT thread_id, ranges FROM v WHERE ranges IS NOT NULL
+        UNION ALL SELECT thread_id, ranges FROM w WHERE ranges IS NOT NULL
+    ) AS x, unnest(x.ranges) AS r
+    GROUP BY thread_id
+),
+needed AS (
+    SELECT array_agg(thread_id) AS threads, array_agg(lower(r)) AS firsts,
+        array_agg(upper(r)) AS ends
+    FROM merged, unnest(merged.ranges) AS r
+)
+
+-- name: rows
+SELECT 1, thread_id, ns, channel, version, NULL, NULL, NULL, NULL, NULL, NULL, type, data, NULL,
+    layout
+FROM v
+UNION ALL
+SELECT 2, thread_id, ns, checkpoint_id, task_id, task_path, channel, idx, NULL, NULL, NULL, type,
+    data, NULL, layout
+FROM w
+UNION ALL
+SELECT 3, s.thread_id, NULL, NULL, NULL, NULL, NULL, s.start, NULL, NULL, NULL, NULL, s.data, NULL,
+    s.digests
+FROM needed, unnest(needed.threads, needed.firsts, needed.ends) AS r (a, b, c),
+    LATERAL (
+        SELECT * FROM {schema}.saver_segments AS s
+        WHERE s.thread_id = r.a AND s.start >= r.b AND s.start < r.c
+        OFFSET 0
+    ) AS s
+
+-- name: some
+WITH keys AS (
+    SELECT $1::text[] AS threads, $2::text[] AS spaces, $3::text[] AS channels,
+        $4::text[] AS versions
+),
+places AS (SELECT $5::text[] AS threads, $6::text[] AS spaces, $7::text[] AS ids),
+{parts}
+SELECT * FROM (
+    SELECT NULL::integer AS kind, NULL::text AS thread_id, NULL::text AS ns, NULL::text AS a,
+        NULL::text AS b, NULL::text AS c, NULL::text AS d, NULL::bigint AS n,
+        NULL::bigint AS log_end, NULL::integer AS v, NULL::double precision AS expires_at,
+        NULL::text AS type, NULL::bytea AS data, NULL::text AS sealed_type, NULL::bytea AS more
+    WHERE false
+    UNION ALL
+    {rows}
+) AS found

@@ -1,0 +1,74 @@
+"""The SQL of this backend, for one schema: read from its files and put together once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.migrate import Migration, load_migrations, load_queries
+
+_PACKAGE = "checkpoint_postgres"
+_SLOT = re.compile(r"\{(\w+)\}")
+_SCHEMA = re.compile(r"('?)\{schema\}")
+_LONGEST = 63  # bytes of an identifier
+
+
+def quoted(schema: str) -> str:
+    """A schema's name as SQL.
+
+    Raises:
+        InvalidArgumentError: it cannot be one.
+    """
+    name = text("schema", schema)
+    if not name or len(name.encode()) > _LONGEST:
+        raise InvalidArgumentError(f"schema: wanted 1 to {_LONGEST} bytes, got {schema!r}")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _in_schema(sql: str, schema: str) -> str:
+    name = quoted(schema)
+    literal = name.replace("'", "''")
+    return _SCHEMA.sub(lambda match: match[1] + (literal if match[1] else name), sql)
+
+
+@lru_cache
+def statements(schema: str) -> Mapping[str, str]:
+    """All named statements. Those of puts and reads are built of the blocks of their files."""
+    plain = load_queries(_PACKAGE)
+    put, read = load_queries(_PACKAGE, "put.sql"), load_queries(_PACKAGE, "read.sql")
+    whole = {
+        "put_new": _filled(put, "put", {"open": "open", "allowed": "put_allowed"}),
+        "put_known": _filled(put, "put", {"open": "reopen", "allowed": "put_allowed"}),
+        "writes_new": _filled(put, "put_writes", {"open": "open", "allowed": "put_writes_allowed"}),
+        "writes_known": _filled(
+            put, "put_writes", {"open": "reopen", "allowed": "put_writes_allowed"}
+        ),
+        "newest": _filled(read, "whole", {"found": "newest"}),
+        "one": _filled(read, "whole", {"found": "one"}),
+        # `list` fills in what it looks for
+        "found": _filled(read, "whole", {"found": ""}),
+        "columns": read["columns"],
+        "tables": read["tables"],
+        "some": _filled(read, "some", {}),
+    }
+    return {name: _in_schema(sql, schema) for name, sql in {**plain, **whole}.items()}
+
+
+def _filled(blocks: Mapping[str, str], name: str, choice: Mapping[str, str]) -> str:
+    """A block, with the blocks that it names in braces; `choice` says otherwise for some."""
+
+    def block(match: re.Match[str]) -> str:
+        wanted = choice.get(match[1], match[1])
+        return _filled(blocks, wanted, choice) if wanted in blocks else match[0]
+
+    return _SLOT.sub(block, blocks[name])
+
+
+def migrations(schema: str) -> tuple[Migration, ...]:
+    """The migrations, for this schema."""
+    return tuple(
+        Migration(one.number, _in_schema(one.sql, schema)) for one in load_migrations(_PACKAGE)
+    )

@@ -1,0 +1,159 @@
+"""Blocking I/O: one connection under a lock, or a pool with as many operations as connections."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from threading import Lock
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg_pool import ConnectionPool
+
+from checkpoint_base.plan import Atomic, Offload, run
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.failures import ISOLATED, Attempts
+from checkpoint_postgres.requests import Attempt
+
+T = TypeVar("T")
+Connection = psycopg.Connection[Any]
+Cursor = psycopg.RawCursor[Any]
+
+
+class OneConnection:
+    """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
+
+    def __init__(
+        self, connection: Connection, reconnect: Callable[[], Connection] | None = None
+    ) -> None:
+        self.connection = connection
+        self._reconnect = reconnect
+        self._lock = Lock()
+
+    @contextmanager
+    def borrow(self, *, checked: bool) -> Iterator[Connection]:
+        """The connection; if it is lost and ours, a new one."""
+        with self._lock:
+            if self._reconnect is not None and (checked or self.connection.closed):
+                self.connection.close()
+                self.connection = self._reconnect()
+            yield self.connection
+
+
+class FromPool:
+    """Connections of a pool."""
+
+    def __init__(self, pool: ConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    @contextmanager
+    def borrow(self, *, checked: bool) -> Iterator[Connection]:
+        """A connection; with `checked`, one whose server answers."""
+        connection = self._checked() if checked else self._pool.getconn()
+        try:
+            yield connection
+        finally:
+            self._pool.putconn(connection)
+
+    def _checked(self) -> Connection:
+        for _ in range(self._pool.max_size):
+            connection: Connection = self._pool.getconn()
+            try:
+                self._pool.check_connection(connection)
+            except psycopg.OperationalError:
+                self._pool.putconn(connection)  # the pool replaces it
+            else:
+                return connection
+        lent: Connection = self._pool.getconn()
+        return lent
+
+
+class SyncPostgresDriver:
+    """Performs plans, from any number of threads."""
+
+    def __init__(self, source: OneConnection | FromPool) -> None:
+        self._source = source
+
+    def perform(self, request: Any) -> Any:
+        """Perform a request of a plan that is not in a transaction."""
+        if isinstance(request, Offload):
+            return request.work()
+        attempts = Attempts()
+        while True:
+            lost = False
+            try:
+                with self._source.borrow(checked=attempts.checked) as connection:
+                    try:
+                        return _once(connection, request)
+                    finally:
+                        lost = connection.closed
+            except psycopg.Error as error:
+                if type(request) is Attempt and isinstance(error, UniqueViolation):
+                    return None
+                time.sleep(attempts.after(error, lost=lost))
+
+
+def _once(connection: Connection, request: Any) -> Any:
+    """Perform a request on a connection: alone, or in the transaction that its owner has open."""
+    if connection.info.transaction_status == TransactionStatus.INTRANS:
+        with connection.transaction():
+            reply = _in_transaction(connection, request)
+        if not isinstance(request, Query):
+            connection.commit()
+        return reply
+    with _autocommit(connection):
+        if isinstance(request, Atomic):
+            with connection.transaction():
+                if not request.write:
+                    connection.execute(ISOLATED)
+                return _in_transaction(connection, request)
+        return _in_transaction(connection, request)
+
+
+def _in_transaction(connection: Connection, request: Any) -> Any:
+    with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
+        prepare = None if connection.prepare_threshold is None else True
+        perform = partial(_perform, cursor, prepare)
+        if isinstance(request, Atomic):
+            return run(request.make(), perform)
+        return perform(request)
+
+
+def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
+    kind = type(request)
+    if kind is ExecuteMany:
+        cursor.executemany(request.sql.encode(), request.rows)
+        return cursor.rowcount
+    if kind is Offload:
+        return request.work()
+    if kind is Query or kind is Attempt:
+        return _execute(cursor, request, prepare).fetchall()
+    if kind is Execute:
+        return _execute(cursor, request, prepare).rowcount
+    raise TypeError(f"cannot perform {request!r}")
+
+
+def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
+    sql = request.sql.encode()
+    return cursor.execute(sql, request.values or None, prepare=prepare, binary=True)
+
+
+@contextmanager
+def _autocommit(connection: Connection) -> Iterator[None]:
+    """The owner of the connection may not have asked for autocommit: nothing is sent to change
+    it.
+    """
+    if connection.autocommit:
+        yield
+        return
+    connection.autocommit = True
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.autocommit = False

@@ -1,0 +1,114 @@
+"""How the conformance suite opens the Postgres savers, and looks into their database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+
+from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
+from conformance_tests import SaverHarness
+
+RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
+POOL = {"min_size": 1, "max_size": 8}
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def new_database(server: str) -> str:
+    """Make an empty database; returns its URL."""
+    name = f"saver_{secrets.token_hex(6)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} STRATEGY file_copy".encode())
+    return server.rpartition("/")[0] + "/" + name
+
+
+def drop_database(url: str) -> None:
+    """Remove a database, whoever is connected."""
+    server, _, name = url.rpartition("/")
+    with psycopg.connect(server + "/postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+class PostgresHarness(SaverHarness):
+    """A database; sync and async savers open it side by side."""
+
+    name = "postgres (pool)"
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.clock = MovableClock()
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[PostgresSaver]:
+        opened = PostgresSaver.from_conn_string(self.url, pool=POOL, clock=self.clock, **options)
+        with opened as saver:
+            saver.setup()
+            yield saver
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
+        opened = AsyncPostgresSaver.from_conn_string(
+            self.url, pool=POOL, clock=self.clock, **options
+        )
+        async with opened as saver:
+            await saver.setup()
+            yield saver
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def query(self, sql: str) -> list[Any]:
+        """Raw read."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def rows(self) -> Mapping[str, int]:
+        if self.query("SELECT to_regclass('saver_threads')") == [(None,)]:
+            return dict.fromkeys(RECORDS, 0)
+        counts = ", ".join(f"(SELECT count(*) FROM saver_{record})" for record in RECORDS)
+        return dict(zip(RECORDS, self.query(f"SELECT {counts}")[0], strict=True))
+
+    def stored(self) -> bytes:
+        found = []
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            for record in RECORDS:
+                with connection.cursor(binary=True) as cursor:
+                    for row in cursor.execute(f"SELECT * FROM saver_{record}".encode()):
+                        found += [
+                            one if isinstance(one, bytes) else str(one).encode() for one in row
+                        ]
+        return b"\0".join(found)
+
+    def damage(self) -> None:
+        changed = self.query(
+            "UPDATE saver_segments SET data = set_byte(data, length(data) / 2, "
+            "get_byte(data, length(data) / 2) # 1) WHERE (thread_id, start) IN "
+            "(SELECT thread_id, start FROM saver_segments LIMIT 1) RETURNING 1"
+        )
+        if not changed:
+            raise LookupError("no segment is stored")
+
+    def version(self) -> str:
+        return f"Postgres {self.query('SHOW server_version')[0][0]}"
+
+    def location(self) -> str:
+        return self.url
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        return cls(location)
+
+    def close(self) -> None:
+        drop_database(self.url)

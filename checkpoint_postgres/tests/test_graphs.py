@@ -1,0 +1,14 @@
+"""Compiled graphs on both Postgres savers, with their sync and their async methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from checkpoint_postgres.tests.harness import PostgresHarness
+from conformance_tests.savers.graphs import GraphConformance
+
+
+class TestPostgresGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, database: PostgresHarness) -> PostgresHarness:
+        return database

@@ -1,0 +1,161 @@
+"""What each operation asks of the database, counted: a request is a round trip."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from langgraph.checkpoint.base import ChannelVersions
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.plan import Atomic, Plan, run
+from checkpoint_base.planner import Listing, ThreadQuery
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_postgres import PostgresSaver
+from checkpoint_postgres.planner import PostgresPlanner
+from checkpoint_postgres.sync_driver import OneConnection, SyncPostgresDriver
+from checkpoint_postgres.tests.harness import PostgresHarness
+
+BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+class Counting:
+    """Performs plans on a connection and counts what they ask for."""
+
+    def __init__(self, connection: psycopg.Connection[Any], ttl: Any = None) -> None:
+        self.driver = SyncPostgresDriver(OneConnection(connection))
+        self.planner = PostgresPlanner(TTLPolicy.of(ttl))
+        self.codec = Codec(PostgresSaver.serde)
+        self.counts: Counter[str] = Counter()
+        self.run(self.planner.setup())
+
+    def run(self, plan: Plan[Any]) -> Any:
+        self.counts.clear()
+        return run(plan, self.perform)
+
+    def perform(self, request: Any) -> Any:
+        self.counts["transactions" if isinstance(request, Atomic) else "statements"] += 1
+        return self.driver.perform(request)
+
+    def put(self, step: int, **values: Any) -> Any:
+        checkpoint: Any = {
+            "v": 4,
+            "id": f"{step:08}",
+            "ts": "",
+            "channel_values": values,
+            "channel_versions": dict.fromkeys(values, step),
+            "versions_seen": {},
+        }
+        config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+        new: ChannelVersions = dict.fromkeys(values, step)
+        return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, new))
+
+
+@pytest.fixture
+def connection(database: PostgresHarness) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database.url, autocommit=True) as one:
+        yield one
+
+
+@pytest.fixture
+def counting(connection: psycopg.Connection[Any]) -> Counting:
+    return Counting(connection)
+
+
+ONE = {"statements": 1}
+
+
+def test_setup_asks_once_and_then_only_looks(counting: Counting) -> None:
+    counting.run(counting.planner.setup())
+    assert counting.counts == {"transactions": 1}
+
+
+def test_puts_are_one_statement(counting: Counting) -> None:
+    for step in range(1, 10):
+        counting.put(step, a="small", b=BIG + str(step) * 5000 if step % 2 else "small")
+        assert counting.counts == ONE, step
+
+
+def test_a_put_on_a_log_that_is_not_known_looks_first(
+    counting: Counting, connection: psycopg.Connection[Any]
+) -> None:
+    counting.put(1, a=BIG)
+    cold = Counting(connection)
+    cold.put(2, a=BIG + "more")
+    assert cold.counts == {"statements": 1, "transactions": 1}
+    cold.put(3, a=BIG + "more and more")
+    assert cold.counts == ONE
+    cold = Counting(connection)
+    cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
+    cold.put(4, a=BIG + "and more")  # reading told it
+    assert cold.counts == ONE
+
+
+def test_put_writes_is_one_statement(counting: Counting) -> None:
+    config = counting.put(1, a=1)
+    for writes in ([("a", 1), ("b", BIG)], [("a", 1)], [("__error__", "e"), ("b", 2)]):
+        for task in ("one", "another"):
+            plan = counting.planner.put_writes(counting.codec, config, writes, task, "")
+            counting.run(plan)
+            assert counting.counts == ONE
+
+
+def test_reads_and_deletion_are_one_statement(counting: Counting) -> None:
+    planner, codec = counting.planner, counting.codec
+    for step in range(1, 61):
+        counting.put(step, a=step, b=BIG + str(step))
+    found = counting.run(planner.get_tuple(codec, CONFIG))
+    assert found.checkpoint["channel_values"]["b"] == BIG + "60"
+    assert counting.counts == ONE
+    for config in (CONFIG, None):
+        for limit in (1, 10, 50):
+            page = counting.run(planner.list_page(codec, Listing.of(config, None, None, limit)))
+            assert len(page.tuples) == limit
+            assert counting.counts == ONE
+    counting.run(planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
+    assert counting.counts == ONE
+    counting.run(planner.delete_thread("t"))
+    assert counting.counts == ONE
+
+
+def test_reading_with_a_ttl_is_two(connection: psycopg.Connection[Any]) -> None:
+    counting = Counting(connection, {"default_ttl": 60})
+    counting.put(1, a=1)
+    assert counting.counts == ONE
+    counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+    assert counting.counts == {"statements": 2}
+
+
+def test_a_chain_of_a_thousand_ancestors_is_one_transaction(counting: Counting) -> None:
+    for step in range(1, 1001):
+        counting.put(step, **({"log": ["seed"]} if step == 1 else {"other": step}))
+    found = counting.run(counting.planner.delta_history(counting.codec, CONFIG, ["log"]))
+    assert found["log"]["seed"] == ["seed"]
+    assert counting.counts == {"transactions": 1}
+
+
+def test_tables_are_entered_by_their_keys(
+    counting: Counting, connection: psycopg.Connection[Any]
+) -> None:
+    """On tables that nobody has looked at yet, as in the first minutes of a deployment."""
+    for step in range(1, 400):
+        counting.put(step, a=step, b=BIG + str(step))
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    before = _sequential(connection)
+    for _ in range(10):
+        counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+        listing = Listing.of(CONFIG, {"step": 7}, None, 10)
+        counting.run(counting.planner.list_page(counting.codec, listing))
+    connection.execute("SELECT pg_stat_force_next_flush()")
+    assert _sequential(connection) == before
+
+
+def _sequential(connection: psycopg.Connection[Any]) -> list[Any]:
+    return connection.execute(
+        "SELECT relname, seq_scan FROM pg_stat_user_tables "
+        "WHERE relname IN ('saver_values', 'saver_segments', 'saver_writes') ORDER BY 1"
+    ).fetchall()

@@ -1,0 +1,214 @@
+"""Many at once, connections that die, servers that are gone."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+
+from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
+from checkpoint_postgres.tests.harness import PostgresHarness
+from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.facade import SyncFacade
+from tests.servers import free_port, running_postgres, temporary_folder
+
+FOUR = {"min_size": 4, "max_size": 4}
+
+
+def arguments(thread: str, step: int, **more: Any) -> Any:
+    stored = checkpoint({"step": step, **more}, id=f"{step:08}")
+    return on(thread), stored, metadata(step=step), new_versions(stored)
+
+
+def steps_of(saver: Any, thread: str) -> list[int]:
+    return [values(found)["step"] for found in saver.list(on(thread))]
+
+
+def test_64_tasks_on_a_pool_of_4(database: PostgresHarness) -> None:
+    async def work(saver: AsyncPostgresSaver, n: int) -> None:
+        for step in range(5):
+            head = await saver.aput(*arguments(f"own {n}", step, log=large(n)))
+            await saver.aput_writes(head, [("step", step)], "task")
+            await saver.aput(*arguments("shared", n * 10 + step, log=large(n)))
+            assert await saver.aget_tuple(on(f"own {n}")) is not None
+
+    async def main() -> None:
+        opened = AsyncPostgresSaver.from_conn_string(database.url, pool=FOUR)
+        async with opened as saver:
+            await saver.setup()
+            await asyncio.gather(*(work(saver, n) for n in range(64)))
+            for n in range(64):
+                found = [one async for one in saver.alist(on(f"own {n}"))]
+                assert [values(one)["step"] for one in found] == [4, 3, 2, 1, 0]
+                assert all(values(one)["log"] == large(n) for one in found)
+                assert all(len(one.pending_writes or ()) == 1 for one in found)
+            assert len([one async for one in saver.alist(on("shared"))]) == 64 * 5
+
+    asyncio.run(main())
+
+
+def test_32_threads_on_a_pool_of_4(database: PostgresHarness) -> None:
+    with PostgresSaver.from_conn_string(database.url, pool=FOUR) as saver:
+        saver.setup()
+
+        def work(n: int) -> None:
+            for step in range(5):
+                head = saver.put(*arguments(f"own {n}", step, log=large(n)))
+                saver.put_writes(head, [("step", step)], "task")
+                saver.put(*arguments("shared", n * 10 + step, log=large(n)))
+                assert saver.get_tuple(on(f"own {n}")) is not None
+
+        with ThreadPoolExecutor(32) as threads:
+            list(threads.map(work, range(32)))
+        for n in range(32):
+            assert steps_of(saver, f"own {n}") == [4, 3, 2, 1, 0]
+        assert len(steps_of(saver, "shared")) == 32 * 5
+
+
+@contextmanager
+def killing(database: PostgresHarness, every: float) -> Iterator[list[int]]:
+    """Ends the server's processes of all connections but ours again and again; yields how many."""
+    killed: list[int] = []
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(every):
+            found = database.query(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            killed.append(len(found))
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    try:
+        yield killed
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("pool", [FOUR, None], ids=["pool", "one connection"])
+def test_connections_killed_under_load_lose_nothing(
+    database: PostgresHarness, pool: dict[str, int] | None
+) -> None:
+    with PostgresSaver.from_conn_string(database.url, pool=pool) as saver:
+        saver.setup()
+
+        def work(n: int) -> None:
+            for step in range(250):
+                saver.put(*arguments(f"thread {n}", step, log=large(n)))
+
+        with killing(database, 0.1) as killed, ThreadPoolExecutor(8) as threads:
+            list(threads.map(work, range(8)))
+        assert sum(killed) > 0
+        for n in range(8):
+            assert steps_of(saver, f"thread {n}") == list(range(249, -1, -1))
+
+
+def test_connections_killed_under_async_load_lose_nothing(database: PostgresHarness) -> None:
+    async def work(saver: AsyncPostgresSaver, n: int) -> None:
+        for step in range(100):
+            await saver.aput(*arguments(f"thread {n}", step, log=large(n)))
+
+    async def main() -> None:
+        async with AsyncPostgresSaver.from_conn_string(database.url, pool=FOUR) as saver:
+            await saver.setup()
+            with killing(database, 0.1) as killed:
+                await asyncio.gather(*(work(saver, n) for n in range(8)))
+            assert sum(killed) > 0
+            for n in range(8):
+                found = [values(one)["step"] async for one in saver.alist(on(f"thread {n}"))]
+                assert found == list(range(99, -1, -1))
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("pool", [{**FOUR, "timeout": 1.0}, None], ids=["pool", "one connection"])
+def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again(
+    pool: dict[str, Any] | None,
+) -> None:
+    with temporary_folder() as folder:
+        port = free_port()
+        with running_postgres(folder, port) as url:
+            opened = PostgresSaver.from_conn_string(url, pool=pool)
+            saver = opened.__enter__()
+            saver.setup()
+            head = saver.put(*arguments("t", 1))
+        calls: list[Callable[[], object]] = [
+            lambda: saver.get_tuple(on("t")),
+            lambda: saver.put(*arguments("t", 2)),
+            lambda: saver.put_writes(head, [("a", 1)], "task"),
+            lambda: list(saver.list(on("t"))),
+            lambda: saver.delete_thread("t"),
+            lambda: saver.prune(["t"]),
+            lambda: saver.copy_thread("t", "u"),
+            lambda: saver.delete_for_runs(["run"]),
+            lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
+            saver.list_threads,
+            saver.stats,
+            saver.sweep_ttl,
+            saver.setup,
+        ]
+        for call in calls:
+            with pytest.raises(BackendUnavailableError) as caught:
+                call()
+            assert isinstance(caught.value.__cause__, psycopg.OperationalError)
+        with running_postgres(folder, port):
+            assert steps_of_soon(saver, "t") == [1]
+            opened.__exit__(None, None, None)
+
+
+def steps_of_soon(saver: PostgresSaver, thread: str) -> list[int]:
+    """A pool looks for its server again at growing distances."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return steps_of(saver, thread)
+        except BackendUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def test_sixteen_setups_at_once(database: PostgresHarness) -> None:
+    together = threading.Barrier(16)
+
+    def work(n: int) -> None:
+        with PostgresSaver.from_conn_string(database.url, schema="elsewhere") as saver:
+            together.wait(60)
+            saver.setup()
+            saver.setup()
+            saver.put(*arguments(f"thread {n}", n))
+
+    with ThreadPoolExecutor(16) as threads:
+        list(threads.map(work, range(16)))
+    assert database.query("SELECT count(*) FROM elsewhere.saver_threads") == [(16,)]
+    assert database.query("SELECT number FROM elsewhere.saver_migrations") == [(1,)]
+    assert database.query("SELECT to_regclass('public.saver_threads')") == [(None,)]
+
+
+def test_writers_of_one_thread_do_not_lose_each_others_logs(database: PostgresHarness) -> None:
+    """Two savers, each of which thinks that it knows the log."""
+    with (
+        PostgresSaver.from_conn_string(database.url) as one,
+        PostgresSaver.from_conn_string(database.url) as other,
+    ):
+        one.setup()
+        chain = Chain(SyncFacade(one), "t")
+        for step in range(6):
+            chain.saver = SyncFacade((one, other)[step % 2])
+            chain.put({"log": large(1) + "x" * 3000 * step, "own": large(step + 5)})
+        found = [values(each) for each in one.list(on("t"))]
+        assert [each["log"] for each in found] == [
+            large(1) + "x" * 3000 * step for step in range(5, -1, -1)
+        ]
+        (segments,) = database.query("SELECT sum(length(data)) FROM saver_segments")[0]
+        assert segments < 10 * len(large(1))

