@@ -153,6 +153,8 @@ class Snapshot:
 
     def value(self, thread: ThreadKey, stored: Stored) -> Typed:
         """A stored value's bytes, put together and checked."""
+        if stored.layout is None:
+            return stored.kind, stored.inline
         return stored.kind, assemble(stored, self.segments[thread])
 
     def writes_of(
