@@ -104,7 +104,7 @@ async def _once(connection: Connection, request: Any) -> Any:
     if connection.info.transaction_status == TransactionStatus.INTRANS:
         async with connection.transaction():
             reply = await _in_transaction(connection, request)
-        if not isinstance(request, Query):
+        if not isinstance(request, Query) and getattr(request, "write", True):
             await connection.commit()
         return reply
     async with _autocommit(connection):

@@ -84,16 +84,16 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         to = put.checkpoint
         epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
-        segments, stored = parameters(prepared)
-        names = [[one.channel for one in put.values], [one.version for one in put.values]]
+        names = ({"channel": one.channel, "version": one.version} for one in put.values)
+        data, segments, stored = parameters(prepared, names)
         values = [
             *place,
             to.ns,
             to.checkpoint_id,
-            *segments,
+            data,
+            segments,
             *checkpoint_columns(to, put.run_id),
-            *names,
-            *stored,
+            stored,
         ]
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
@@ -157,18 +157,19 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         records = codec.writes(writes, task_id, task_path)
         epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
-        segments, stored = parameters(prepared)
+        names = ({"idx": one.idx, "channel": one.channel} for one in records)
+        data, segments, stored = parameters(prepared, names)
         first = records[0]
         values = [
             *place,
             at.namespace,
             at.checkpoint_id,
-            *segments,
+            data,
+            segments,
             first.task_id,
             first.task_path,
             [one.idx for one in records],
-            [one.channel for one in records],
-            *stored,
+            stored,
         ]
         replied = yield from attempt(self._queries[f"writes_{kind}"], values)
         if not replied:

@@ -103,7 +103,7 @@ def _once(connection: Connection, request: Any) -> Any:
     if connection.info.transaction_status == TransactionStatus.INTRANS:
         with connection.transaction():
             reply = _in_transaction(connection, request)
-        if not isinstance(request, Query):
+        if not isinstance(request, Query) and getattr(request, "write", True):
             connection.commit()
         return reply
     with _autocommit(connection):
