@@ -60,6 +60,9 @@ def candidates(
     ):
         if value is not None:
             where(condition, value)
+    # True of all text. Without statistics Postgres takes a thread for ten rows, and sorts all that
+    # it has; who asks twice more is taken for one who wants a row or two, in the index's order.
+    where("c.checkpoint_id >= '' AND c.ns >= ''")
     everywhere = listing.thread_id is None
     # of one thread the primary key has the order; over all threads an index of its own
     order = ("(c.checkpoint_id || '')", "c.thread_id") if everywhere else ("c.checkpoint_id",)
