@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
+from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
 from checkpoint_base.listing import fill_page
 from checkpoint_base.log import Prepared
@@ -58,16 +59,30 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
     ) -> None:
         self._queries = statements(schema)
+        self._schema = schema
         self._migrations = migrations(schema)
         self._logs = Logs(self._queries, policy, clock, new_epoch)
 
     # ------------------------------------------------------------------ setup
 
-    def _migrate(self) -> Plan[None]:
+    def setup(self, partitions: int | None = None) -> Plan[None]:
+        """Create or migrate the schema; only reads when there is nothing to do.
+
+        Args:
+            partitions: into how many partitions new tables are divided, by a hash of the thread;
+                None: none. It changes nothing about tables that are there.
+        """
+        if partitions is not None and (type(partitions) is not int or partitions < 1):
+            raise InvalidArgumentError(f"partitions: wanted 1 or more, got {partitions!r}")
+        if (yield from read(self._missing)):
+            yield from write(self._create, partitions)
+
+    def _create(self, partitions: int | None) -> Plan[None]:
         yield from rows(self._queries["lock_setup"])
         if not (yield from rows(self._queries["has_schema"])):
             yield from execute(self._queries["create_schema"])
-        yield from super()._migrate()
+        self._migrations = migrations(self._schema, partitions)
+        yield from self._migrate()
 
     # ------------------------------------------------------------------ put
 

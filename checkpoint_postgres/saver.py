@@ -68,8 +68,26 @@ class PostgresSaver(FullSyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, SyncPostgresDriver(source), policy, serde=serde)
+        self._postgres = planner
         self._source = source
         self.conn = conn
+
+    def setup(self, partitions: int | None = None) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op.
+
+        Args:
+            partitions: into how many partitions new tables are divided, by a hash of the thread;
+                None: none. It changes nothing about tables that are there.
+
+        Raises:
+            InvalidArgumentError: less than one partition.
+            SchemaVersionError: a newer version of this library was here.
+        """
+        self._drive(self._postgres.setup(partitions))
+
+    async def asetup(self, partitions: int | None = None) -> None:
+        """`setup`, without blocking."""
+        await self._adrive(self._postgres.setup(partitions))
 
     @classmethod
     @contextmanager
@@ -164,8 +182,17 @@ class AsyncPostgresSaver(FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, AsyncPostgresDriver(source), policy, serde=serde)
+        self._postgres = planner
         self._source = source
         self.conn = conn
+
+    async def setup(self, partitions: int | None = None) -> None:
+        """As `PostgresSaver.setup`."""
+        await self.asetup(partitions)
+
+    async def asetup(self, partitions: int | None = None) -> None:
+        """`setup`, under the name that it has on every saver."""
+        await self._adrive(self._postgres.setup(partitions))
 
     @classmethod
     @asynccontextmanager
