@@ -45,6 +45,10 @@ class OneConnection:
                 self.connection = await self._reconnect()
             yield self.connection
 
+    async def close(self) -> None:
+        """Close the connection, which is ours."""
+        await self.connection.close()
+
 
 class FromPool:
     """Connections of a pool."""
@@ -60,6 +64,9 @@ class FromPool:
             yield connection
         finally:
             await self._pool.putconn(connection)
+
+    async def close(self) -> None:
+        """Nothing: the pool is closed by whoever opened it."""
 
     async def _checked(self) -> Connection:
         for _ in range(self._pool.max_size):

@@ -73,9 +73,8 @@ def candidates(
         where(f"({', '.join((*order, 'c.ns'))}) < ({marks})", *last)
     for fragment in fragments(listing.filter):
         where("(c.sealed IS NOT NULL OR strpos(c.metadata, {}::text) > 0)", fragment)
-    tables = queries["tables"]
     sql = (
-        f"SELECT {queries['columns']} FROM {tables} "  # noqa: S608 (constants)
+        f"SELECT {queries['columns']} FROM {queries['tables']} "  # noqa: S608 (constants)
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(f'{name} DESC' for name in (*order, 'c.ns'))} LIMIT {int(count)}"
     )

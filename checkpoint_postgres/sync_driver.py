@@ -44,6 +44,10 @@ class OneConnection:
                 self.connection = self._reconnect()
             yield self.connection
 
+    def close(self) -> None:
+        """Close the connection, which is ours."""
+        self.connection.close()
+
 
 class FromPool:
     """Connections of a pool."""
@@ -59,6 +63,9 @@ class FromPool:
             yield connection
         finally:
             self._pool.putconn(connection)
+
+    def close(self) -> None:
+        """Nothing: the pool is closed by whoever opened it."""
 
     def _checked(self) -> Connection:
         for _ in range(self._pool.max_size):

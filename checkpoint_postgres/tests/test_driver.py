@@ -191,7 +191,8 @@ def test_partitions(database: PostgresHarness) -> None:
         *(f"saver_values_{n}" for n in range(3)),
     ]
     stored = database.query(
-        "SELECT DISTINCT attstorage::text FROM pg_attribute JOIN pg_class ON attrelid = pg_class.oid "
+        "SELECT DISTINCT attstorage::text FROM pg_attribute "
+        "JOIN pg_class ON attrelid = pg_class.oid "
         "WHERE relname LIKE 'saver_segments__' AND attname = 'data'"
     )
     assert stored == [("e",)]
