@@ -45,6 +45,10 @@ class OneConnection:
                 self.connection = await self._reconnect()
             yield self.connection
 
+    async def close(self) -> None:
+        """Close the connection, which is ours."""
+        await self.connection.close()
+
 
 class FromPool:
     """Connections of a pool."""
@@ -60,6 +64,9 @@ class FromPool:
             yield connection
         finally:
             await self._pool.putconn(connection)
+
+    async def close(self) -> None:
+        """Nothing: the pool is closed by whoever opened it."""
 
     async def _checked(self) -> Connection:
         for _ in range(self._pool.max_size):
@@ -104,7 +111,7 @@ async def _once(connection: Connection, request: Any) -> Any:
     if connection.info.transaction_status == TransactionStatus.INTRANS:
         async with connection.transaction():
             reply = await _in_transaction(connection, request)
-        if not isinstance(request, Query):
+        if not isinstance(request, Query) and getattr(request, "write", True):
             await connection.commit()
         return reply
     async with _autocommit(connection):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
@@ -11,6 +12,8 @@ from checkpoint_base.records import Stored
 from checkpoint_base.sharing import Segment, ranges_of
 from checkpoint_base.sql.logs import SqlLogs, Thread
 from checkpoint_base.sql.requests import execute, execute_many, rows
+
+_to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def ranges_text(layout: bytes | None) -> str | None:
@@ -25,27 +28,28 @@ def columns(stored: Stored) -> tuple[Any, ...]:
     return (*stored, ranges_text(stored.layout))
 
 
-def parameters(prepared: Prepared) -> tuple[list[Any], list[Any]]:
-    """What a put's statement takes of it: ($12 to $16, columns of the values from type on)."""
+def parameters(prepared: Prepared, names: Iterable[Mapping[str, Any]]) -> tuple[bytes, str, str]:
+    """What a put's statement takes: binary data, JSON of the segments, JSON of the values, each of
+    which goes by its entry of `names`.
+    """
     pieces: list[bytes] = []
     at = 1  # SQL counts from 1
-    starts: list[list[int]] = [[], [], [], []]
+    segments = []
     for start, digests, data in prepared.segments:
-        _append(starts, start, at, len(digests), len(data))
+        segments.append({"start": start, "at": at, "digests": len(digests), "size": len(data)})
         pieces += digests, data
         at += len(digests) + len(data)
-    values: list[list[Any]] = [[], [], [], [], []]
-    for kind, inline, layout in prepared.stored:
-        size = None if layout is None else len(layout)
-        _append(values, kind, at, len(inline), size, ranges_text(layout))
-        pieces += inline, layout or b""
-        at += len(inline) + (size or 0)
-    return [b"".join(pieces), *starts], values
-
-
-def _append(lists: Sequence[list[Any]], *row: Any) -> None:
-    for column, entry in zip(lists, row, strict=True):
-        column.append(entry)
+    values = []
+    for name, (kind, inline, layout) in zip(names, prepared.stored, strict=True):
+        entry = {**name, "type": kind, "at": at, "size": len(inline)}
+        pieces.append(inline)
+        at += len(inline)
+        if layout is not None:
+            entry |= {"layout": len(layout), "ranges": ranges_text(layout)}
+            pieces.append(layout)
+            at += len(layout)
+        values.append(entry)
+    return b"".join(pieces), _to_json(segments), _to_json(values)
 
 
 class Logs(SqlLogs):

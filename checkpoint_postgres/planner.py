@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
+from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
 from checkpoint_base.listing import fill_page
 from checkpoint_base.log import Prepared
@@ -58,16 +59,30 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
     ) -> None:
         self._queries = statements(schema)
+        self._schema = schema
         self._migrations = migrations(schema)
         self._logs = Logs(self._queries, policy, clock, new_epoch)
 
     # ------------------------------------------------------------------ setup
 
-    def _migrate(self) -> Plan[None]:
+    def setup(self, partitions: int | None = None) -> Plan[None]:
+        """Create or migrate the schema; only reads when there is nothing to do.
+
+        Args:
+            partitions: into how many partitions new tables are divided, by a hash of the thread;
+                None: none. It changes nothing about tables that are there.
+        """
+        if partitions is not None and (type(partitions) is not int or partitions < 1):
+            raise InvalidArgumentError(f"partitions: wanted 1 or more, got {partitions!r}")
+        if (yield from read(self._missing)):
+            yield from write(self._create, partitions)
+
+    def _create(self, partitions: int | None) -> Plan[None]:
         yield from rows(self._queries["lock_setup"])
         if not (yield from rows(self._queries["has_schema"])):
             yield from execute(self._queries["create_schema"])
-        yield from super()._migrate()
+        self._migrations = migrations(self._schema, partitions)
+        yield from self._migrate()
 
     # ------------------------------------------------------------------ put
 
@@ -84,16 +99,16 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         to = put.checkpoint
         epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
-        segments, stored = parameters(prepared)
-        names = [[one.channel for one in put.values], [one.version for one in put.values]]
+        names = ({"channel": one.channel, "version": one.version} for one in put.values)
+        data, segments, stored = parameters(prepared, names)
         values = [
             *place,
             to.ns,
             to.checkpoint_id,
-            *segments,
+            data,
+            segments,
             *checkpoint_columns(to, put.run_id),
-            *names,
-            *stored,
+            stored,
         ]
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
@@ -157,18 +172,19 @@ class PostgresPlanner(Setup, Writing, Removal, Threads):
         records = codec.writes(writes, task_id, task_path)
         epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
-        segments, stored = parameters(prepared)
+        names = ({"idx": one.idx, "channel": one.channel} for one in records)
+        data, segments, stored = parameters(prepared, names)
         first = records[0]
         values = [
             *place,
             at.namespace,
             at.checkpoint_id,
-            *segments,
+            data,
+            segments,
             first.task_id,
             first.task_path,
             [one.idx for one in records],
-            [one.channel for one in records],
-            *stored,
+            stored,
         ]
         replied = yield from attempt(self._queries[f"writes_{kind}"], values)
         if not replied:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -37,6 +38,8 @@ class PostgresSaver(FullSyncSaver):
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        reconnect: makes another connection when `conn` is lost; None: it is not replaced. A pool
+            needs none.
 
     `setup()` must have been called once for a schema.
 
@@ -68,8 +71,26 @@ class PostgresSaver(FullSyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, SyncPostgresDriver(source), policy, serde=serde)
+        self._postgres = planner
         self._source = source
         self.conn = conn
+
+    def setup(self, partitions: int | None = None) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op.
+
+        Args:
+            partitions: into how many partitions new tables are divided, by a hash of the thread;
+                None: none. It changes nothing about tables that are there.
+
+        Raises:
+            InvalidArgumentError: less than one partition.
+            SchemaVersionError: a newer version of this library was here.
+        """
+        self._drive(self._postgres.setup(partitions))
+
+    async def asetup(self, partitions: int | None = None) -> None:
+        """`setup`, without blocking."""
+        await self._adrive(self._postgres.setup(partitions))
 
     @classmethod
     @contextmanager
@@ -97,31 +118,14 @@ class PostgresSaver(FullSyncSaver):
         Raises:
             BackendUnavailableError: there is no server.
         """
-        psycopg, psycopg_pool = _drivers(cls.__name__)
-        options: dict[str, Any] = {"schema": schema, "serde": serde, "ttl": ttl, "clock": clock}
-        if pool is not None:
-            with psycopg_pool.ConnectionPool(conn_string, **_pooled(pool)) as connections:
-                saver = cls(connections, **options)
-                try:
-                    yield saver
-                finally:
-                    saver.stop_ttl_sweeper()
-            return
-
-        def connect() -> Connection[Any]:
-            connection: Connection[Any] = psycopg.Connection.connect(conn_string, autocommit=True)
-            return connection
-
-        try:
-            connection = connect()
-        except psycopg.OperationalError as error:
-            raise BackendUnavailableError(f"no connection to Postgres: {error}") from error
-        saver = cls(connection, reconnect=connect, **options)
-        try:
-            yield saver
-        finally:
-            saver.stop_ttl_sweeper()
-            saver._source.connection.close()  # type: ignore[union-attr]  # one connection
+        with _connected(cls.__name__, conn_string, pool) as (conn, reconnect):
+            saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
+            try:
+                yield saver
+            finally:
+                saver.stop_ttl_sweeper()
+                if reconnect is not None:
+                    saver._source.close()
 
 
 class AsyncPostgresSaver(FullAsyncSaver):
@@ -133,6 +137,7 @@ class AsyncPostgresSaver(FullAsyncSaver):
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        reconnect: as in `PostgresSaver`, awaitable.
 
     `await saver.setup()` must have been called once for a schema.
 
@@ -164,8 +169,17 @@ class AsyncPostgresSaver(FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, AsyncPostgresDriver(source), policy, serde=serde)
+        self._postgres = planner
         self._source = source
         self.conn = conn
+
+    async def setup(self, partitions: int | None = None) -> None:
+        """As `PostgresSaver.setup`."""
+        await self.asetup(partitions)
+
+    async def asetup(self, partitions: int | None = None) -> None:
+        """`setup`, under the name that it has on every saver."""
+        await self._adrive(self._postgres.setup(partitions))
 
     @classmethod
     @asynccontextmanager
@@ -180,33 +194,51 @@ class AsyncPostgresSaver(FullAsyncSaver):
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
         """`PostgresSaver.from_conn_string`, for an event loop."""
-        psycopg, psycopg_pool = _drivers(cls.__name__)
-        options: dict[str, Any] = {"schema": schema, "serde": serde, "ttl": ttl, "clock": clock}
-        if pool is not None:
-            async with psycopg_pool.AsyncConnectionPool(conn_string, **_pooled(pool)) as several:
-                saver = cls(several, **options)
-                try:
-                    yield saver
-                finally:
-                    await saver.astop_ttl_sweeper()
-            return
+        async with _aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
+            saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
+            try:
+                yield saver
+            finally:
+                await saver.astop_ttl_sweeper()
+                if reconnect is not None:
+                    await saver._source.close()
 
-        async def connect() -> AsyncConnection[Any]:
-            connection: AsyncConnection[Any] = await psycopg.AsyncConnection.connect(
-                conn_string, autocommit=True
-            )
-            return connection
 
-        try:
-            connection = await connect()
-        except psycopg.OperationalError as error:
-            raise BackendUnavailableError(f"no connection to Postgres: {error}") from error
-        saver = cls(connection, reconnect=connect, **options)
-        try:
-            yield saver
-        finally:
-            await saver.astop_ttl_sweeper()
-            await saver._source.connection.close()  # type: ignore[union-attr]  # one connection
+@contextmanager
+def _connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Iterator[Any]:
+    """A pool, or a connection and how to make another one."""
+    psycopg, psycopg_pool = _drivers(needed_by)
+    if pool is not None:
+        with psycopg_pool.ConnectionPool(conn_string, **_pooled(pool)) as connections:
+            yield connections, None
+        return
+    connect = partial(psycopg.Connection.connect, conn_string, autocommit=True)
+    try:
+        connection = connect()
+    except psycopg.OperationalError as error:
+        raise _unreachable(error) from error
+    yield connection, connect
+
+
+@asynccontextmanager
+async def _aconnected(
+    needed_by: str, conn_string: str, pool: PoolOptions | None
+) -> AsyncIterator[Any]:
+    psycopg, psycopg_pool = _drivers(needed_by)
+    if pool is not None:
+        async with psycopg_pool.AsyncConnectionPool(conn_string, **_pooled(pool)) as connections:
+            yield connections, None
+        return
+    connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True)
+    try:
+        connection = await connect()
+    except psycopg.OperationalError as error:
+        raise _unreachable(error) from error
+    yield connection, connect
+
+
+def _unreachable(error: Exception) -> BackendUnavailableError:
+    return BackendUnavailableError(f"no connection to Postgres: {error}")
 
 
 def _pooled(pool: PoolOptions) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
@@ -13,6 +13,7 @@ from checkpoint_base.migrate import Migration, load_migrations, load_queries
 _PACKAGE = "checkpoint_postgres"
 _SLOT = re.compile(r"\{(\w+)\}")
 _SCHEMA = re.compile(r"('?)\{schema\}")
+_TABLE = re.compile(r"CREATE TABLE (\S+) (\(\n.*?\n\)) (WITH .*?);", re.DOTALL)
 _LONGEST = 63  # bytes of an identifier
 
 
@@ -67,8 +68,24 @@ def _filled(blocks: Mapping[str, str], name: str, choice: Mapping[str, str]) -> 
     return _SLOT.sub(block, blocks[name])
 
 
-def migrations(schema: str) -> tuple[Migration, ...]:
-    """The migrations, for this schema."""
-    return tuple(
-        Migration(one.number, _in_schema(one.sql, schema)) for one in load_migrations(_PACKAGE)
-    )
+def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, ...]:
+    """The migrations, for this schema; tables divided into so many partitions, or into none."""
+    found = load_migrations(_PACKAGE)
+    if partitions is not None:
+        found = tuple(
+            Migration(one.number, _TABLE.sub(partial(_partitioned, partitions), one.sql))
+            for one in found
+        )
+    return tuple(Migration(one.number, _in_schema(one.sql, schema)) for one in found)
+
+
+def _partitioned(partitions: int, table: re.Match[str]) -> str:
+    """A CREATE TABLE, followed by one for each partition, which has the settings of storage."""
+    name, columns, settings = table.groups()
+    pieces = [f"CREATE TABLE {name} {columns} PARTITION BY HASH (thread_id);"]
+    pieces += [
+        f"CREATE TABLE {name}_{n} PARTITION OF {name} "
+        f"FOR VALUES WITH (MODULUS {partitions}, REMAINDER {n}) {settings};"
+        for n in range(partitions)
+    ]
+    return "\n".join(pieces)

@@ -44,6 +44,10 @@ class OneConnection:
                 self.connection = self._reconnect()
             yield self.connection
 
+    def close(self) -> None:
+        """Close the connection, which is ours."""
+        self.connection.close()
+
 
 class FromPool:
     """Connections of a pool."""
@@ -59,6 +63,9 @@ class FromPool:
             yield connection
         finally:
             self._pool.putconn(connection)
+
+    def close(self) -> None:
+        """Nothing: the pool is closed by whoever opened it."""
 
     def _checked(self) -> Connection:
         for _ in range(self._pool.max_size):
@@ -103,7 +110,7 @@ def _once(connection: Connection, request: Any) -> Any:
     if connection.info.transaction_status == TransactionStatus.INTRANS:
         with connection.transaction():
             reply = _in_transaction(connection, request)
-        if not isinstance(request, Query):
+        if not isinstance(request, Query) and getattr(request, "write", True):
             connection.commit()
         return reply
     with _autocommit(connection):

@@ -116,4 +116,7 @@ def _as_user() -> dict[str, Any]:
     """Postgres refuses to run as root."""
     if os.name != "posix" or os.geteuid() != 0:
         return {}
-    return {"user": _UNPRIVILEGED, "group": "nogroup", "extra_groups": ()}
+    import pwd
+
+    user = pwd.getpwnam(_UNPRIVILEGED)
+    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}

@@ -5,9 +5,9 @@
 -- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver  $5 horizon
 -- $6 epoch  $7 where the log ends  $8 where it ends afterwards  $9 whether the log is needed
 -- $10 namespace  $11 checkpoint_id
--- $12 all binary data of the segments and values, one after the other: an array of bytea would be
---     escaped as text by the driver, and parsed again by the server
--- $13-$16 segments: start, where in $12 it is, sizes of its digests and its data
+-- $12 all binary data of the segments and values, one after the other
+-- $13 JSON of the segments: their start, where in $12 they are, sizes of their digests and data
+--     (arrays would be escaped by the driver one by one, and those of bytea as text)
 
 -- name: open
 INSERT INTO {schema}.saver_threads AS t
@@ -42,8 +42,8 @@ RETURNING t.thread_id, t.epoch, t.log_end
 INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
 SELECT t.thread_id, s.start, substring($12::bytea FROM s.at FOR s.digests),
     substring($12::bytea FROM s.at + s.digests FOR s.size)
-FROM t, unnest($13::bigint[], $14::integer[], $15::integer[], $16::integer[])
-    AS s (start, at, digests, size)
+FROM t, json_to_recordset($13::json)
+    AS s (start bigint, at integer, digests integer, size integer)
 
 -- name: put_allowed
 NOT EXISTS (
@@ -58,8 +58,8 @@ c AS (
     INSERT INTO {schema}.saver_checkpoints
         (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
          sealed_type, sealed)
-    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, $19::integer, $20::text,
-        $21::text, $22::bytea, $23::text, $24::text, $25::bytea
+    SELECT t.thread_id, $10::text, $11::text, $14::text, $15::text, $16::integer, $17::text,
+        $18::text, $19::bytea, $20::text, $21::text, $22::bytea
     FROM t
 ),
 v AS (
@@ -68,10 +68,9 @@ v AS (
     SELECT t.thread_id, $10::text, v.channel, v.version, v.type,
         substring($12::bytea FROM v.at FOR v.size),
         substring($12::bytea FROM v.at + v.size FOR v.layout), v.ranges::int8multirange
-    FROM t, unnest(
-        $26::text[], $27::text[], $28::text[], $29::integer[], $30::integer[], $31::integer[],
-        $32::text[]
-    ) AS v (channel, version, type, at, size, layout, ranges)
+    FROM t, json_to_recordset($23::json) AS v (
+        channel text, version text, type text, at integer, size integer, layout integer, ranges text
+    )
 )
 SELECT epoch, log_end FROM t
 
@@ -79,8 +78,8 @@ SELECT epoch, log_end FROM t
 NOT EXISTS (
     SELECT 1 FROM {schema}.saver_writes AS w
     WHERE w.thread_id = $1::text AND w.ns = $10::text AND w.checkpoint_id = $11::text
-        AND w.task_id = $17::text AND w.idx = ANY ($19::integer[])
-        AND (cardinality($13::bigint[]) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
+        AND w.task_id = $14::text AND w.idx = ANY ($16::integer[])
+        AND (json_array_length($13::json) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
 )
 
 -- name: put_writes
@@ -89,13 +88,12 @@ s AS ({append}),
 w AS (
     INSERT INTO {schema}.saver_writes AS old
         (thread_id, ns, checkpoint_id, task_id, task_path, idx, channel, type, data, layout, ranges)
-    SELECT t.thread_id, $10::text, $11::text, $17::text, $18::text, w.idx, w.channel, w.type,
+    SELECT t.thread_id, $10::text, $11::text, $14::text, $15::text, w.idx, w.channel, w.type,
         substring($12::bytea FROM w.at FOR w.size),
         substring($12::bytea FROM w.at + w.size FOR w.layout), w.ranges::int8multirange
-    FROM t, unnest(
-        $19::integer[], $20::text[], $21::text[], $22::integer[], $23::integer[], $24::integer[],
-        $25::text[]
-    ) AS w (idx, channel, type, at, size, layout, ranges)
+    FROM t, json_to_recordset($17::json) AS w (
+        idx integer, channel text, type text, at integer, size integer, layout integer, ranges text
+    )
     ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET
         task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
         data = excluded.data, layout = excluded.layout, ranges = excluded.ranges

@@ -289,9 +289,10 @@ SELECT
     (SELECT count(*) FROM {schema}.saver_segments),
     (SELECT count(*) FROM {schema}.saver_writes),
     (
-        pg_total_relation_size('{schema}.saver_threads')
-        + pg_total_relation_size('{schema}.saver_checkpoints')
-        + pg_total_relation_size('{schema}.saver_values')
-        + pg_total_relation_size('{schema}.saver_segments')
-        + pg_total_relation_size('{schema}.saver_writes')
-    )::bigint
+        SELECT sum(pg_total_relation_size(coalesce(part.relid, tables.name)))::bigint
+        FROM unnest(ARRAY[
+            '{schema}.saver_threads', '{schema}.saver_checkpoints', '{schema}.saver_values',
+            '{schema}.saver_segments', '{schema}.saver_writes'
+        ]::regclass[]) AS tables (name)
+        LEFT JOIN LATERAL pg_partition_tree(tables.name) AS part ON part.isleaf
+    )

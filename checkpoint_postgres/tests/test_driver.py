@@ -167,6 +167,37 @@ def test_a_role_that_may_not_create_schemas(database: PostgresHarness) -> None:
         admin.execute(f"DROP OWNED BY {role}; DROP ROLE {role}".encode())
 
 
+def test_partitions(database: PostgresHarness) -> None:
+    with PostgresSaver.from_conn_string(database.url, schema=ODD_SCHEMA) as saver:
+        with pytest.raises(InvalidArgumentError, match="partitions"):
+            saver.setup(0)
+        saver.setup(partitions=3)
+        use(saver)
+        saver.setup(partitions=5)  # they are there
+        for n in range(20):
+            put(saver, f"thread {n}")
+        put(saver)
+        with PostgresSaver.from_conn_string(database.url, schema=ODD_SCHEMA) as cold:
+            put(cold)  # the log is not known: a transaction
+        assert len(list(saver.list(None))) == 23
+        assert saver.stats()["threads"] == 21
+        assert saver.stats()["bytes"] > 100_000
+    parted = database.query(
+        "SELECT relname, relkind FROM pg_class WHERE relname LIKE 'saver_values%' "
+        "AND relkind IN ('r', 'p') ORDER BY 1"
+    )
+    assert [name for name, _ in parted] == [
+        "saver_values",
+        *(f"saver_values_{n}" for n in range(3)),
+    ]
+    stored = database.query(
+        "SELECT DISTINCT attstorage::text FROM pg_attribute "
+        "JOIN pg_class ON attrelid = pg_class.oid "
+        "WHERE relname LIKE 'saver_segments__' AND attname = 'data'"
+    )
+    assert stored == [("e",)]
+
+
 def test_a_newer_schema_is_refused(
     database: PostgresHarness, connection: psycopg.Connection[Any]
 ) -> None:

@@ -1,7 +1,7 @@
 -- Every key begins with thread_id, so that all of a thread is in one shard or partition. Text is
 -- compared byte by byte, which is the order of Python's strings, whatever the database's locale.
 
--- Autovacuum waits for some thousand rows: a plan made on the statistics of a handful would read
+-- Autovacuum waits for some hundred rows: a plan made on the statistics of a handful would read
 -- whole tables, and prepared statements keep their plans until the next look.
 
 -- Threads: the lock, the clock and the log of everything below.
@@ -13,12 +13,12 @@ CREATE TABLE {schema}.saver_threads (
     ttl_override double precision,
     epoch bigint NOT NULL,
     log_end bigint NOT NULL
-) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_at, thread_id);
 CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
     WHERE expires_at IS NOT NULL;
 
--- Checkpoints without their values.
+-- Checkpoints without their values. The key has the order of lists, of one namespace or of all.
 CREATE TABLE {schema}.saver_checkpoints (
     thread_id text COLLATE "C" NOT NULL,
     ns text COLLATE "C" NOT NULL,
@@ -32,10 +32,8 @@ CREATE TABLE {schema}.saver_checkpoints (
     metadata text NOT NULL,
     sealed_type text,
     sealed bytea,
-    PRIMARY KEY (thread_id, ns, checkpoint_id)
-) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
-CREATE INDEX saver_checkpoints_thread
-    ON {schema}.saver_checkpoints (thread_id, checkpoint_id, ns);
+    PRIMARY KEY (thread_id, checkpoint_id, ns)
+) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 -- For lists over all threads. An expression, lest the newest of one thread be looked for in it.
 CREATE INDEX saver_checkpoints_newest
     ON {schema}.saver_checkpoints ((checkpoint_id || ''), thread_id, ns);
@@ -53,7 +51,7 @@ CREATE TABLE {schema}.saver_values (
     layout bytea,
     ranges int8multirange,
     PRIMARY KEY (thread_id, ns, channel, version)
-) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 ALTER TABLE {schema}.saver_values ALTER COLUMN data SET STORAGE EXTERNAL;
 
 -- The threads' logs: `start` is where in its log the segment begins.
@@ -63,7 +61,7 @@ CREATE TABLE {schema}.saver_segments (
     digests bytea NOT NULL,
     data bytea NOT NULL,
     PRIMARY KEY (thread_id, start)
-) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 ALTER TABLE {schema}.saver_segments
     ALTER COLUMN data SET STORAGE EXTERNAL, ALTER COLUMN digests SET STORAGE EXTERNAL;
 
@@ -80,5 +78,5 @@ CREATE TABLE {schema}.saver_writes (
     layout bytea,
     ranges int8multirange,
     PRIMARY KEY (thread_id, ns, checkpoint_id, task_id, idx)
-) WITH (autovacuum_analyze_threshold = 2000, autovacuum_vacuum_threshold = 2000);
+) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 ALTER TABLE {schema}.saver_writes ALTER COLUMN data SET STORAGE EXTERNAL;
