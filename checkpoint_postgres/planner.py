@@ -28,7 +28,6 @@ from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
 from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.removal import Removal
 from checkpoint_base.sql.requests import Row, execute, row, rows
 from checkpoint_base.sql.setup import Setup
 from checkpoint_base.sql.threads import Threads
@@ -40,7 +39,7 @@ from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import migrations, statements
 
 
-class PostgresPlanner(Setup, Writing, Removal, Threads):
+class PostgresPlanner(Setup, Writing, Threads):
     """Plans for Postgres. Copies of a saver share one planner, and with it what is known of logs.
 
     A put is tried as one statement, on what is known of the thread's log. Where that is not so any

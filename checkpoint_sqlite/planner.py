@@ -26,7 +26,6 @@ from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import ValueKey
 from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.removal import Removal
 from checkpoint_base.sql.requests import row, rows
 from checkpoint_base.sql.setup import Setup
 from checkpoint_base.sql.threads import Threads
@@ -47,7 +46,7 @@ _ONE = _LATEST + "AND c.checkpoint_id = ?"
 _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
 
 
-class SqlitePlanner(Setup, Writing, Removal, Threads):
+class SqlitePlanner(Setup, Writing, Threads):
     """Plans for SQLite. Copies of a saver share one planner, and with it what is known of logs."""
 
     backend = "sqlite"

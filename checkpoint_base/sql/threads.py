@@ -11,20 +11,17 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stats, ThreadPage
-from checkpoint_base.sql.logs import SqlLogs, Thread
+from checkpoint_base.sql.logs import Thread
+from checkpoint_base.sql.removal import Removal
 from checkpoint_base.sql.requests import execute, row, rows
 
 _SWEPT_AT_ONCE: Final = 200
 
 
-class Threads:
+class Threads(Removal):
     """Plans on threads."""
 
     backend: ClassVar[str]
-    _logs: SqlLogs
-
-    def _keep_latest(self, codec: Codec, thread_id: str) -> Plan[None]:
-        raise NotImplementedError  # Removal has it
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads: one read transaction."""
