@@ -248,10 +248,10 @@ class MemoryPlanner:
         original, there = self._find(source), self._find(target)
         if original is None or source == target:
             return
-        if there is not None and (own := there.checkpoints.keys() - original.checkpoints.keys()):
+        if there is not None and (own := there.own(original)):
             raise InvalidArgumentError(
                 f"target_thread_id: wanted a thread with nothing of its own, but {target!r} has "
-                f"checkpoint {min(own)[1]!r}, which {source!r} has not"
+                f"checkpoint {min(own)[1]!r} or writes for it, which {source!r} has not"
             )
         self.threads.pop(target, None)
         copy = self._open(target, original.ttl)

@@ -47,6 +47,11 @@ class MemoryThread:
             if (record.ns, channel, version) in self.values
         }
 
+    def own(self, other: MemoryThread) -> set[Key]:
+        """The checkpoints that it has, or has writes for, and `other` has not."""
+        checkpoints = self.checkpoints.keys() - other.checkpoints.keys()
+        return checkpoints | (self.writes.keys() - other.writes.keys())
+
     def ancestors(self, record: CheckpointRecord) -> Sequence[CheckpointRecord]:
         """Its parent, the parent of that, and so on."""
         chain: list[CheckpointRecord] = []

@@ -132,7 +132,7 @@ class Removal:
             if own:
                 raise InvalidArgumentError(
                     f"target_thread_id: wanted a thread with nothing of its own, but {target!r} "
-                    f"has checkpoint {own[1]!r}, which {source!r} has not"
+                    f"has checkpoint {own[1]!r} or writes for it, which {source!r} has not"
                 )
         yield from self._delete(target)
         copy = yield from self._logs.create(target, original.ttl_override, original.log_end)

@@ -223,6 +223,12 @@ SELECT ns, checkpoint_id FROM {schema}.saver_checkpoints AS t WHERE t.thread_id 
         SELECT 1 FROM {schema}.saver_checkpoints AS s
         WHERE s.thread_id = $2 AND s.ns = t.ns AND s.checkpoint_id = t.checkpoint_id
     )
+UNION ALL
+SELECT ns, checkpoint_id FROM {schema}.saver_writes AS t WHERE t.thread_id = $1
+    AND NOT EXISTS (
+        SELECT 1 FROM {schema}.saver_writes AS s
+        WHERE s.thread_id = $2 AND s.ns = t.ns AND s.checkpoint_id = t.checkpoint_id
+    )
 LIMIT 1
 
 -- name: copy_checkpoints

@@ -166,6 +166,12 @@ SELECT ns, checkpoint_id FROM saver_checkpoints AS t WHERE t.thread = ?1
         SELECT 1 FROM saver_checkpoints AS s
         WHERE s.thread = ?2 AND s.ns = t.ns AND s.checkpoint_id = t.checkpoint_id
     )
+UNION ALL
+SELECT ns, checkpoint_id FROM saver_writes AS t WHERE t.thread = ?1
+    AND NOT EXISTS (
+        SELECT 1 FROM saver_writes AS s
+        WHERE s.thread = ?2 AND s.ns = t.ns AND s.checkpoint_id = t.checkpoint_id
+    )
 LIMIT 1
 
 -- name: copy_checkpoints

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 
-from conformance_tests.build import Chain, large, new_thread, on, values
+from conformance_tests.build import (
+    Chain,
+    checkpoint,
+    checkpoint_id,
+    large,
+    metadata,
+    new_id,
+    new_thread,
+    on,
+    values,
+    writes,
+)
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same, plain
 from conformance_tests.facade import Facade
@@ -90,6 +101,16 @@ class CopyThreadClauses(SaverClauses):
         with pytest.raises(ValueError, match="target"):
             saver.copy_thread(source.thread_id, target.thread_id)
         assert_same(before, everything(saver, target.thread_id), "target")
+
+    def test_copy_thread_target_that_holds_early_writes(self, saver: Facade) -> None:
+        """Writes that wait for their checkpoint are something, too: a run is under way."""
+        source, target = filled_thread(saver), new_thread()
+        early = on(target, checkpoint_id=new_id())
+        saver.put_writes(early, [("a", 1)], "task")
+        with pytest.raises(ValueError, match="target"):
+            saver.copy_thread(source.thread_id, target)
+        saver.put(on(target), checkpoint(id=checkpoint_id(early)), metadata(), {})
+        assert writes(saver.get_tuple(early)) == [("task", "a", 1)]
 
     def test_copy_thread_absent_source(self, saver: Facade, harness: SaverHarness) -> None:
         """Nothing to copy is nothing to do, whatever the target holds."""
