@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.filters import matches
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found
+
+_MOST_CANDIDATES: Final = 200
+_EXPONENTS: Final = 10**15
 
 Candidates = Callable[[Listing, int], Plan[list[Found]]]
 """Reads up to so many of the next rows that may be wanted, in order."""
@@ -19,16 +22,23 @@ Candidates = Callable[[Listing, int], Plan[list[Found]]]
 def fill_page(
     codec: Codec, listing: Listing, candidates: Candidates
 ) -> Plan[tuple[list[Found], Listing | None]]:
-    """The next page of a listing, and what is left to list (None: nothing)."""
-    size = listing.page_size
+    """The next page of a listing, and what is left to list (None: nothing).
+
+    Where few candidates match, twice as many are asked for each time.
+    """
+    size = count = listing.page_size
     found: list[Found] = []
     rest: Listing | None = listing
     while rest is not None and len(found) < size:
-        wanted = size - len(found)
-        some = yield from candidates(rest, wanted)
+        some = yield from candidates(rest, count)
         fitting = [one for one in some if matches_metadata(codec, one, listing.filter)]
-        found += fitting
-        rest = None if len(some) < wanted else rest.after(len(fitting), some[-1].position)
+        taken = fitting[: size - len(found)]
+        found += taken
+        if len(taken) < len(fitting):
+            rest = rest.after(len(taken), taken[-1].position)
+        else:
+            rest = None if len(some) < count else rest.after(len(taken), some[-1].position)
+        count = max(count, min(2 * count, _MOST_CANDIDATES))
     return found, rest if rest is None or rest.remaining != 0 else None
 
 
@@ -44,5 +54,13 @@ def fragments(wanted: Mapping[str, Any] | None) -> list[str]:
     return [
         json.dumps({key: value}, separators=(",", ":"))[1:-1]
         for key, value in wanted.items()
-        if type(key) is str and (type(value) is str or type(value) is bool)
+        if type(key) is str and _is_sought(value)
     ]
+
+
+def _is_sought(value: Any) -> bool:
+    """Whether JSON has only one beginning for what equals `value`: 7 is the beginning of 7.0, but
+    0 also equals -0.0, and a large number may have an exponent.
+    """
+    kind = type(value)
+    return kind is str or kind is bool or (kind is int and 0 < abs(value) < _EXPONENTS)

@@ -114,6 +114,19 @@ def test_a_page_of_list_is_four_statements_however_many_checkpoints(counting: Co
         assert counting.counts == {"reads": 1, "statements": 4}
 
 
+@pytest.mark.parametrize(("wanted", "most"), [(3, 6), (3.0, 11)])  # 3, 30 to 39, 300; all
+def test_a_filter_that_matches_rarely_is_few_statements(
+    counting: Counting, wanted: float, most: int
+) -> None:
+    for step in range(1, 301):
+        counting.put(step, a=step)
+    listing = Listing.of({"configurable": {"thread_id": "t"}}, {"step": wanted}, None, 1)
+    page = counting.run(counting.planner.list_page(counting.codec, listing))
+    assert [each.metadata["step"] for each in page.tuples] == [3]
+    assert counting.counts["reads"] == 1
+    assert counting.counts["statements"] <= most
+
+
 def test_a_chain_of_a_thousand_ancestors_is_few_statements(counting: Counting) -> None:
     for step in range(1, 1001):
         counting.put(step, **({"log": ["seed"]} if step == 1 else {"other": step}))
