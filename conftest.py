@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.servers import postgres
+from tests.servers.postgres import postgres
 
 pytest.register_assert_rewrite("conformance_tests")
 

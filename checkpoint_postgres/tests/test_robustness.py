@@ -18,7 +18,8 @@ from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
 from conformance_tests.facade import SyncFacade
-from tests.servers import free_port, running_postgres, temporary_folder
+from tests.servers.postgres import running_postgres
+from tests.servers.process import free_port, temporary_folder
 
 FOUR = {"min_size": 4, "max_size": 4}
 

@@ -1,22 +1,24 @@
-"""Real servers for tests, out of wheels: on a free loopback port, in a temporary folder."""
+"""Postgres out of a wheel."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-_START_WITHIN = 60.0  # seconds
-_UNPRIVILEGED = "nobody"
+from tests.servers.process import (
+    START_WITHIN,
+    UNPRIVILEGED,
+    as_user,
+    free_port,
+    run_unprivileged,
+    temporary_folder,
+)
 
 
 @contextmanager
@@ -27,27 +29,16 @@ def postgres(**settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """A folder that the server's user can work in."""
-    folder = Path(tempfile.mkdtemp(prefix="server-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder)
-
-
-@contextmanager
 def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
     """Postgres on the data in `folder`, made on the first call; ended by a fast shutdown."""
     programs = _programs(folder)
     data = folder / "data"
     if not data.exists():
         data.mkdir()
-        if _as_user():
-            shutil.chown(data, _UNPRIVILEGED)
+        if as_user():
+            shutil.chown(data, UNPRIVILEGED)
         options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--no-sync")
-        _run(programs / "initdb", "-D", data, *options)
+        run_unprivileged(programs / "initdb", "-D", data, *options)
     settings = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
@@ -63,26 +54,18 @@ def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
             stdout=output,
             stderr=output,
             cwd="/",
-            **_as_user(),
+            **as_user(),
         )
     try:
         _wait_for(port, server, log)
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
         server.send_signal(signal.SIGINT)
-        server.wait(_START_WITHIN)
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+        server.wait(START_WITHIN)
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_WITHIN
+    deadline = time.monotonic() + START_WITHIN
     while b"ready to accept connections" not in log.read_bytes().rsplit(b"starting PostgreSQL")[-1]:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"no Postgres on port {port}:\n{log.read_text()[-2000:]}")
@@ -101,22 +84,8 @@ def _programs(folder: Path) -> Path:
     for program in programs.iterdir():
         program.chmod(program.stat().st_mode | 0o555)
     try:
-        _run(programs / "postgres", "-V")
+        run_unprivileged(programs / "postgres", "-V")
     except (PermissionError, subprocess.CalledProcessError):
         shutil.copytree(programs.parent, copied.parent, symlinks=True)
         return copied
     return programs
-
-
-def _run(*command: str | Path) -> None:
-    subprocess.run(command, check=True, capture_output=True, cwd="/", **_as_user())
-
-
-def _as_user() -> dict[str, Any]:
-    """Postgres refuses to run as root."""
-    if os.name != "posix" or os.geteuid() != 0:
-        return {}
-    import pwd
-
-    user = pwd.getpwnam(_UNPRIVILEGED)
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": ()}
