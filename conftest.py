@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
 
 pytest.register_assert_rewrite("conformance_tests")
@@ -22,6 +24,7 @@ BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
     "postgres": "checkpoint_postgres/tests/",
+    "mongo": "checkpoint_mongo/tests/",
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
@@ -33,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--every-backend",
         action="store_true",
         help="fail when a backend has no passed test or any test was skipped (make test)",
+    )
+    parser.addoption(
+        "--mongo-url",
+        default=os.environ.get("TEST_MONGO_URL"),
+        help="a MongoDB that runs already, e.g. in a container; its databases saver_… are dropped",
     )
 
 
@@ -58,6 +66,16 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
 def postgres_server() -> Iterator[str]:
     """The URL of a real server's own database; tests make databases beside it."""
     with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server; tests make databases on it."""
+    if (url := request.config.getoption("mongo_url")) is not None:
+        yield url
+        return
+    with mongo() as url:
         yield url
 
 
