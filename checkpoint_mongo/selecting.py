@@ -74,7 +74,7 @@ def _in_thread(listing: Listing) -> list[Document]:
 
 
 def _anywhere(listing: Listing) -> list[Document]:
-    places: dict[str, Any] = {"$gte": ""}
+    places: dict[str, Any] = {"$gt": ""}
     if listing.checkpoint_id is not None:
         places = under(listing.checkpoint_id)
     ends = [] if listing.before is None else [listing.before]

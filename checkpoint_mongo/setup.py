@@ -14,8 +14,8 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
     1: (
         Index((("thread_id", 1), ("key", 1)), unique=True),
         Index((("ref", 1),), sparse=True),
-        Index((("place", -1),), sparse=True),
-        Index((("recent", -1),), sparse=True),
+        Index((("place", 1),), sparse=True),
+        Index((("recent", 1),), sparse=True),
         Index((("run_id", 1),), sparse=True),
         Index((("expires_at", 1),), sparse=True),
         Index((("open_at", 1),), sparse=True),
