@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Final
 
 from bson.errors import InvalidDocument
@@ -24,10 +25,10 @@ from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 
 _CONVERSION: Final = 241
 _DUPLICATE: Final = 11000
-_ATTEMPTS: Final = 12
+_PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
 _PAUSE: Final = 0.002  # seconds, and twice as long each time
-_LONGEST: Final = 0.25
+_LONGEST: Final = 0.05
 # a primary that steps down, a node that shuts down, an operation that was in its way
 _STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
 _CONFLICTS: Final = frozenset({112, 24, 50, 251, 256})
@@ -67,6 +68,7 @@ class Attempts:
     """
 
     def __init__(self) -> None:
+        self._began = time.monotonic()
         self._conflicts = 0
         self._losses = 0
 
@@ -84,7 +86,7 @@ class Attempts:
             self._losses += 1
             return pause_of(self._losses + 3)
         if (error.has_error_label(_TRANSIENT) or codes & _CONFLICTS) and (
-            self._conflicts < _ATTEMPTS
+            time.monotonic() - self._began < _PATIENCE
         ):
             self._conflicts += 1
             return pause_of(self._conflicts)

@@ -11,7 +11,7 @@ from checkpoint_base.sql.logs import SqlLogs, Thread
 from checkpoint_mongo.documents import segment_document
 from checkpoint_mongo.keys import THREAD, segment_key, under
 from checkpoint_mongo.pipelines import of_thread
-from checkpoint_mongo.requests import Op, documents, write_all
+from checkpoint_mongo.requests import Document, Op, documents, write_all
 
 _DELETED_AT_ONCE: Final = 1000
 _COPIED_AT_ONCE: Final = 32  # segments, of up to 256 KiB
@@ -21,12 +21,15 @@ class Logs(SqlLogs):
     """Sub-plans on threads and their logs, for whoever holds the thread."""
 
     def find(self, thread_id: str) -> Plan[Thread | None]:
-        found = yield from documents(of_thread(thread_id))
+        return self.live((yield from documents(of_thread(thread_id))))
+
+    def live(self, found: Sequence[Document]) -> Thread | None:
+        """The thread whose document was read, unless it is dead or has expired."""
         if not found or found[0].get("dead"):
             return None
         one = found[0]
         thread = Thread(
-            thread_id,
+            one["thread_id"],
             one["epoch"],
             one["log_end"],
             one.get("expires_at"),

@@ -158,8 +158,9 @@ def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]
     if expired is not None:
         over = {"$lte": [{"$ifNull": ["$expires_at", float("inf")]}, expired]}
         allowed.append(over)
+    again = {"$eq": ["$epoch", new_epoch]}  # this very call, after an error
     fields = {
-        "epoch": {"$cond": [{"$and": allowed}, new_epoch, REFUSED]},
+        "epoch": {"$cond": [{"$or": [again, {"$and": allowed}]}, new_epoch, REFUSED]},
         "dead": True,
         "held_at": _NOW,
         "expires_at": 0.0,  # the next sweep finishes what a crash interrupts

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -38,9 +38,16 @@ from checkpoint_mongo.documents import (
 )
 from checkpoint_mongo.keys import task_key
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import Clock, Guard, close_thread, open_thread, read_clock
+from checkpoint_mongo.pipelines import (
+    Clock,
+    Guard,
+    close_thread,
+    of_thread,
+    open_thread,
+    read_clock,
+)
 from checkpoint_mongo.reading import Reading
-from checkpoint_mongo.requests import Op, documents, pause, server, write_all
+from checkpoint_mongo.requests import Op, RefusedError, Written, documents, pause, server, write_all
 from checkpoint_mongo.selecting import exactly, newest_of
 from checkpoint_mongo.setup import Setup
 from checkpoint_mongo.statements import STATEMENTS
@@ -52,7 +59,25 @@ STALE: Final = 60.0
 _LARGE: Final = 1 << 24
 """A put of more bytes than this is no transaction, for which a server may have no room."""
 
+_TRIES: Final = 2
+"""How often a put is tried that others come before, until it takes its turn."""
+
 Documents = Callable[[Prepared], list[Op]]
+
+
+class Attempt(NamedTuple):
+    """Something to be stored, ready for a thread as it is taken for."""
+
+    thread: Thread
+    prepared: Prepared
+    segments: list[Op]
+    documents: list[Op]
+
+    @classmethod
+    def of(cls, thread: Thread, prepared: Prepared, made_of: Documents) -> Attempt:
+        """With all its documents."""
+        segments = [segment_document(str(thread.key), each) for each in prepared.segments]
+        return cls(thread, prepared, segments, made_of(prepared))
 
 
 class MongoPlanner(Setup, Reading, Threads):
@@ -144,68 +169,89 @@ class MongoPlanner(Setup, Reading, Threads):
         whether any of the documents was there.
         """
         found = yield from server()
+        whole = whole and found.has_transactions
+        attempt = self._first(thread_id, ttl, values, made_of)
+        written = yield from self._try(attempt, whole=whole)
+        tries = count(1)
+        while written is None:
+            tried = next(tries)
+            if tried > _TRIES and found.has_transactions:
+                turn = self._in_turn, thread_id, ttl, values, made_of
+                attempt, written = yield from self._exclusively([thread_id], *turn)
+                break
+            yield from pause(tried)
+            attempt = yield from self._again(thread_id, ttl, values, made_of)
+            written = yield from self._try(attempt, whole=whole)
+        if 0 in written.made:
+            self._logs.known.put(thread_id, attempt.thread.epoch, 0, ())
+        self._logs.committed(thread_id, attempt.prepared)
+        first = 1 + len(attempt.segments)
+        made = range(first, first + len(attempt.documents))
+        return bool(attempt.segments), not written.made.issuperset(made)
+
+    def _first(
+        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
+    ) -> Attempt:
+        """What can be tried on what is known of the thread's log; perhaps there is no thread."""
         epoch = self._logs.new_epoch()
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         log = prepared.appender
         makes = log is None or not log.shares or log.epoch == epoch
-        thread = Thread(thread_id, epoch, log.begin if log else 0, None, None, is_new=makes)
-        attempts = count()
-        written = None
-        while written is None:
-            made = made_of(prepared)
-            segments = [segment_document(thread_id, each) for each in prepared.segments]
-            large = sum(len(each.data) for each in prepared.segments) > _LARGE
-            is_whole = whole and found.has_transactions and not large
-            ops = self._opened(thread, ttl, prepared, [*segments, *made], whole=is_whole)
-            written = yield from write_all(ops, whole=is_whole)
-            if written is None:
-                yield from pause(next(attempts))
-                thread, prepared = yield from self._look(thread_id, values)
-        if 0 in written.made:
-            self._logs.known.put(thread_id, thread.epoch, 0, ())
-        self._logs.committed(thread_id, prepared)
-        first = 1 + len(segments)
-        replaced = not written.made.issuperset(range(first, first + len(made)))
-        return bool(segments), replaced
+        thread = Thread(thread_id, epoch, 0, None, ttl, is_new=makes)
+        return Attempt.of(thread, prepared, made_of)
 
-    def _opened(
+    def _again(
         self,
-        thread: Thread,
+        thread_id: str,
         ttl: float | None,
-        prepared: Prepared,
-        ops: Sequence[Op],
+        values: Sequence[Typed],
+        made_of: Documents,
         *,
-        whole: bool,
-    ) -> list[Op]:
-        """These changes, behind the one that lets them in; and, where there is no transaction,
+        held: bool = False,
+    ) -> Plan[Attempt]:
+        """What can be tried on the thread as it is now; `held`: in a transaction that has it."""
+        logs = self._logs
+        there = yield from documents(of_thread(thread_id))
+        thread = logs.live(there)
+        if thread is None:
+            if there:  # what an expired one had is gone
+                yield from (self._clear(there[0]) if held else self._bury(thread_id, logs.horizon))
+            thread = Thread(thread_id, logs.new_epoch(), 0, None, None, is_new=True)
+        newest = partial(logs.newest, thread)
+        prepared = yield from logs.fit(
+            thread_id, thread.epoch, thread.log_end, None, values, newest=newest
+        )
+        return Attempt.of(thread._replace(ttl_override=ttl), prepared, made_of)
+
+    def _in_turn(
+        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
+    ) -> Plan[tuple[Attempt, Written]]:
+        """Look and store, while nobody else writes to the thread."""
+        attempt = yield from self._again(thread_id, ttl, values, made_of, held=True)
+        written = yield from write_all(self._opened(attempt, whole=True))
+        if written is None:
+            raise RefusedError(thread_id)
+        return attempt, written
+
+    def _try(self, attempt: Attempt, *, whole: bool) -> Plan[Written | None]:
+        size = sum(len(op.what["data"]) for op in attempt.segments if isinstance(op.what, dict))
+        whole = whole and size <= _LARGE
+        return (yield from write_all(self._opened(attempt, whole=whole), whole=whole))
+
+    def _opened(self, attempt: Attempt, *, whole: bool) -> list[Op]:
+        """The changes, behind the one that lets them in; and, where there is no transaction,
         before the one that says that they are done.
         """
-        guard, logs = self._guard(thread.key), self._logs
-        log = prepared.appender
+        thread, logs, log = attempt.thread, self._logs, attempt.prepared.appender
+        guard = self._guard(thread.key)
         needed = (log.epoch, log.begin, log.end) if log is not None and log.shares else None
-        clock = Clock(logs.clock(), ttl, logs.policy.default_ttl)
+        clock = Clock(logs.clock(), thread.ttl_override, logs.policy.default_ttl)
         mark = "" if whole else f"{logs.new_epoch():x}"
         new_epoch = thread.epoch if thread.is_new else None
         opened = open_thread(guard, clock, needed, new_epoch, mark)
-        return [opened, *ops, close_thread(guard, mark)] if mark else [opened, *ops]
-
-    def _look(self, thread_id: str, values: Sequence[Typed]) -> Plan[tuple[Thread, Prepared]]:
-        """The thread as it is now, and the values prepared for it."""
-        logs = self._logs
-        thread = yield from logs.find(thread_id)
-        if thread is None:
-            yield from self._bury(thread_id, logs.horizon)  # what an expired one had is gone
-            thread = Thread(thread_id, logs.new_epoch(), 0, None, None, is_new=True)
-        prepared = yield from logs.fit(
-            thread_id,
-            thread.epoch,
-            thread.log_end,
-            None,
-            values,
-            newest=partial(logs.newest, thread),
-        )
-        return thread, prepared
+        ops = [opened, *attempt.segments, *attempt.documents]
+        return [*ops, close_thread(guard, mark)] if mark else ops
 
     def _replaced_large(self, at: Address, task_id: str) -> Plan[bool]:
         key = task_key(at.namespace, at.checkpoint_id or "", task_id, 0)

@@ -23,7 +23,6 @@ from checkpoint_mongo.selecting import candidates
 
 _CALM: Final = 50
 """How often a read is tried again because somebody removes from the thread meanwhile."""
-_STEPS: Final = 256  # ancestors looked at at a time
 
 
 class Arrived(NamedTuple):
@@ -278,12 +277,11 @@ class Reading:
         name: str | None = at
         while name is not None and len(chain) <= depth:
             if name not in seen:
-                wanted = min(depth + 1 - len(chain), _STEPS)
                 keys = {"$gte": f"c\0{ns}\0", "$lte": checkpoint_key(ns, name)}
                 stages: Stages = [
                     {"$match": {"thread_id": thread_id, "key": keys}},
                     {"$sort": {"key": -1}},
-                    {"$limit": wanted},
+                    {"$limit": depth + 1 - len(chain)},
                     {"$project": {"_id": 0, "checkpoint_id": 1, "parent_id": 1, "versions": 1}},
                 ]
                 found = yield from documents(stages)

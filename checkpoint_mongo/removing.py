@@ -32,7 +32,7 @@ from checkpoint_mongo.statements import early_writes
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 400
+_PATIENCE: Final = 2000
 """How often a thread is asked for that somebody else writes to: longer than one is stale."""
 _COPIED_AT_ONCE: Final = 200  # documents without segments
 
@@ -109,9 +109,8 @@ class Removing(Removal):
 
     def _bury(self, thread_id: str, expired: float | None) -> Plan[bool]:
         """Remove a thread; `expired`: only if it expires by then. Whether it was removed."""
+        ops = bury_thread(self._guard(thread_id), self._logs.new_epoch(), expired)
         for attempt in range(_PATIENCE):
-            guard = self._guard(thread_id)
-            ops = bury_thread(guard, self._logs.new_epoch(), expired)
             if (yield from write_all(ops)) is not None:
                 return True
             found = yield from documents(of_thread(thread_id))
@@ -119,6 +118,12 @@ class Removing(Removal):
                 return False
             yield from pause(attempt)
         raise BackendUnavailableError(f"thread {thread_id!r} is being written to all the time")
+
+    def _clear(self, thread: Document) -> Plan[None]:
+        """Remove an expired thread that is held."""
+        if thread.get("dead"):
+            raise RefusedError(thread["thread_id"])  # somebody is about to remove it
+        yield from self._logs.purge(Thread(thread["thread_id"], 0, 0, None, None))
 
     @staticmethod
     def _is_touched(thread: Document, expired: float | None) -> bool:

@@ -132,9 +132,7 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
         lambda *key: [*_one(*key), {"$project": dict.fromkeys(_METADATA, 1)}], fields(*_METADATA)
     ),
     "new_epoch": Change(
-        lambda epoch, thread: Op(
-            {"thread_id": thread, "key": THREAD}, [{"$set": {"epoch": epoch}}]
-        )
+        lambda epoch, thread: Op({"thread_id": thread, "key": THREAD}, [{"$set": {"epoch": epoch}}])
     ),
     "is_empty": Reading(_any, fields(), is_empty=True),
     "has_write": Reading(_has_write, fields("_id")),

@@ -80,9 +80,9 @@ class MongoHarness(SaverHarness):
     def stored(self) -> bytes:
         return b"\0".join(
             document.raw
-            for document in self.client[self.db_name].get_collection(
-                "saver_records", codec_options=_raw()
-            ).find()
+            for document in self.client[self.db_name]
+            .get_collection("saver_records", codec_options=_raw())
+            .find()
         )
 
     def damage(self) -> None:

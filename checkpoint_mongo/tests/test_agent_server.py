@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
+from pymongo import MongoClient
 
 from checkpoint_base.tests.test_agent_server import AgentServerTests
-from checkpoint_mongo.tests.harness import drop_database, new_database
 
 
 class TestMongoDB(AgentServerTests):
     @pytest.fixture(scope="class")
     @classmethod
-    def url(cls, postgres_server: str) -> Iterator[str]:
-        url = new_database(postgres_server)
-        yield url
-        drop_database(url)
+    def url(cls, mongo_server: str) -> Iterator[str]:
+        name = f"saver_{secrets.token_hex(6)}"
+        server, _, options = mongo_server.partition("/?")
+        yield f"{server}/{name}?{options}"
+        with MongoClient(mongo_server) as client:
+            client.drop_database(name)

@@ -15,9 +15,13 @@ from tests.servers.process import START_WITHIN, free_port, temporary_folder
 
 @contextmanager
 def mongo(*options: str) -> Iterator[str]:
-    """A server of its own; yields its URL."""
+    """A server of its own; yields its URL.
+
+    What it remembers for writes to be retried makes each write slower, as it fills: tests of what
+    is lost and made again ask for them, all others go without.
+    """
     with temporary_folder() as folder, running_mongo(folder, free_port(), *options) as (url, _):
-        yield url
+        yield f"{url}&retryWrites=false"
 
 
 @contextmanager
@@ -49,8 +53,6 @@ def running_mongo(
         except subprocess.TimeoutExpired:  # it waits for its clients' connections
             server.kill()
             server.wait(START_WITHIN)
-
-
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
