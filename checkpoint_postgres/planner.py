@@ -62,6 +62,16 @@ class PostgresPlanner(Setup, Writing, Threads):
         self._migrations = migrations(schema)
         self._logs = Logs(self._queries, policy, clock, new_epoch)
 
+    @property
+    def logs(self) -> Logs:
+        """The threads' logs, for plans outside of this class."""
+        return self._logs
+
+    @property
+    def schema(self) -> str:
+        """Where the tables are."""
+        return self._schema
+
     # ------------------------------------------------------------------ setup
 
     def setup(self, partitions: int | None = None) -> Plan[None]:

@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_postgres.adopt import Adopts
 from checkpoint_postgres.planner import PostgresPlanner
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MAX_SIZE: Final = 10
 PoolOptions = Mapping[str, Any]
 
 
-class PostgresSaver(FullSyncSaver):
+class PostgresSaver(Adopts, FullSyncSaver):
     """Checkpoints in Postgres 14 or later, for threads; its async methods run in a worker thread.
 
     Args:
@@ -128,7 +129,7 @@ class PostgresSaver(FullSyncSaver):
                     saver._source.close()
 
 
-class AsyncPostgresSaver(FullAsyncSaver):
+class AsyncPostgresSaver(Adopts, FullAsyncSaver):
     """Checkpoints in Postgres, for an event loop; its sync methods work from other threads.
 
     Args:
