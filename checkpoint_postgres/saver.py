@@ -99,6 +99,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         cls,
         conn_string: str,
         *,
+        pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
@@ -109,6 +110,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
+            pipeline: taken because LangGraph's own saver takes it, where it saves round trips.
+                It changes nothing: each operation is one round trip anyway.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
             schema: as in the constructor.
@@ -188,6 +191,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         cls,
         conn_string: str,
         *,
+        pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
