@@ -180,13 +180,17 @@ class Codec:
             config = {**config, "configurable": rest}
         return cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
 
+    def is_readable(self, key: str) -> bool:
+        """Whether the database can read a metadata entry, if it is plain JSON."""
+        return not self._encrypted or key in BASE_METADATA
+
     def _split(self, metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """(entries for the database to read, entries for the serializer)."""
         plain: dict[str, Any] = {}
         sealed: dict[str, Any] = {}
         for key, value in metadata.items():
-            hidden = self._encrypted and key not in BASE_METADATA
-            (sealed if hidden or not is_plain(value) else plain)[key] = value
+            is_open = self.is_readable(key) and is_plain(value)
+            (plain if is_open else sealed)[key] = value
         return plain, sealed
 
     def writes(

@@ -11,7 +11,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.sql.requests import execute, rows
 from checkpoint_postgres.adopting import Adopting, Task
 from checkpoint_postgres.originals import Clash
 from checkpoint_postgres.statements import adopting
@@ -91,6 +91,9 @@ class Adoption:
         """Copy a page, or find that a thread needs nothing; None: there is nothing left."""
         if not self._looked:
             yield from read(self._look)
+            if not (yield from rows(self._queries["has_adopted"])):
+                yield from write(execute, self._queries["create_adopted"])
+            self._looked = True
         if self._task is None:
             if not self._waiting and self._all:
                 yield from self._list()
@@ -114,7 +117,6 @@ class Adoption:
             )
         if self._total is None:
             ((self._total,),) = yield from rows(self._queries["count_threads"])
-        self._looked = True
 
     def _list(self) -> Plan[None]:
         values = (self._last, _THREADS_AT_ONCE)

@@ -51,10 +51,11 @@ def statements(schema: str) -> Mapping[str, str]:
         "writes_known": _filled(
             put, "put_writes", {"open": "reopen", "allowed": "put_writes_allowed"}
         ),
-        "newest": _filled(read, "whole", {"found": "newest"}),
-        "one": _filled(read, "whole", {"found": "one"}),
+        "newest": _filled(read, "single", {"found": "newest"}),
+        "one": _filled(read, "single", {"found": "one"}),
         # `list` fills in what it looks for
         "found": _filled(read, "whole", {"found": ""}),
+        "bare": _filled(read, "bare", {"found": ""}),
         "columns": read["columns"],
         "tables": read["tables"],
         "some": _filled(read, "some", {}),

@@ -113,6 +113,19 @@ FROM unnest($2::text[], $3::text[]) AS p (ns, id), LATERAL (
     OFFSET 0
 ) AS w
 
+-- name: has_adopted
+SELECT 1 WHERE to_regclass('{schema}.saver_adopted') IS NOT NULL
+
+-- name: create_adopted
+-- Threads that were copied: `state` is what the original was like, `ns` and `checkpoint_id` how far
+-- it is copied, NULL when it is copied whole.
+CREATE TABLE IF NOT EXISTS {schema}.saver_adopted (
+    thread_id text COLLATE "C" PRIMARY KEY,
+    state text NOT NULL,
+    ns text,
+    checkpoint_id text
+)
+
 -- name: adopted
 SELECT state, ns, checkpoint_id FROM {schema}.saver_adopted WHERE thread_id = $1
 

@@ -98,6 +98,17 @@ def test_each_operation_is_one_round_trip(counted_saver: tuple[Facade, Proxy]) -
                 assert counted.round_trips == expected, name
 
 
+def test_values_are_fetched_only_of_what_matches(counted_saver: tuple[Facade, Proxy]) -> None:
+    saver, proxy = counted_saver
+    chain = Chain(saver, "t")
+    for step in range(20):
+        chain.put({"log": large(step, 30_000)}, tags=[step])
+    for wanted, found in (({"tags": [3]}, [3]), ({"tags": [-1]}, []), ({"step": -1}, [])):
+        with proxy.counting() as counted:
+            assert [one.metadata["step"] for one in saver.list(on("t"), filter=wanted)] == found
+        assert counted.sent["client"] < 20_000 + 31_000 * len(found)
+
+
 # ---------------------------------------------------------------- poolers
 
 POOLERS: dict[str, Callable[[str], AbstractContextManager[str]]] = {"sessions shared": pooled}
