@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import pytest
 
@@ -21,7 +21,13 @@ class Opener(Protocol):
 
 
 class SaverClauses:
-    """Base of all mixins: how a clause gets its saver."""
+    """Base of all mixins: how a clause gets its saver.
+
+    Attributes:
+        contract: The first part of the clauses' ids.
+    """
+
+    contract: ClassVar[str] = "saver"
 
     def __init_subclass__(cls) -> None:
         """A clause of one mixin must not hide a clause of another by having its name."""

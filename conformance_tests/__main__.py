@@ -1,0 +1,7 @@
+"""`python -m conformance_tests run mypkg:harness`."""
+
+import sys
+
+from conformance_tests.command import main
+
+sys.exit(main())
