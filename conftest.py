@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from conformance_tests.plugin import REWRITTEN
 from tests.servers.postgres import postgres
 
-pytest_plugins = ("conformance_tests.plugin",)
-pytest.register_assert_rewrite(*REWRITTEN)
+pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = ["*/tests/test_agent_server.py"] if sys.version_info < (3, 11) else []

@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from conformance_tests.calls import CALLS, short
-from conformance_tests.clauses import clause_of
+from conformance_tests.catalogue import clause_of
 from conformance_tests.compare import difference
 
 CALLS_SECTION: Final = "the calls that led there"
@@ -23,10 +23,15 @@ def told(got: object, expected: object) -> list[str]:
     first = difference(expected, got, "it")
     return [
         "got == expected",
-        f"got:      {short(got)}",
-        f"expected: {short(expected)}",
-        *([f"differs:  {first}"] if first else []),
+        f"got:      {_cut(short(got))}",
+        f"expected: {_cut(short(expected))}",
+        *([f"differs:  {_cut(first)}"] if first else []),
     ]
+
+
+def _cut(text: str) -> str:
+    """Pytest shows 640 characters of all lines together."""
+    return text if len(text) <= 190 else f"{text[:190]}…"
 
 
 def explain(item: pytest.Item, report: pytest.TestReport) -> None:

@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -53,5 +53,9 @@ def _harness(make: Callable[..., Any], folder: Path) -> Iterator[Any]:
         with contextmanager(make)(*given) as harness:
             yield harness
     else:
-        with closing(make(*given)) as harness:
+        harness = make(*given)
+        try:
             yield harness
+        finally:
+            if callable(close := getattr(harness, "close", None)):
+                close()

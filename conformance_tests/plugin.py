@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-REWRITTEN = tuple(
-    f"conformance_tests.{name}" for name in ("savers", "stores", "build", "compare", "upstream")
+# pytest does this by itself where the package came as a wheel
+pytest.register_assert_rewrite(
+    *(f"conformance_tests.{name}" for name in ("savers", "stores", "build", "compare", "upstream"))
 )
-"""Where asserts are; pytest does so by itself where the package came as a wheel."""
+
 RUNNING = pytest.StashKey[bool]()
 
 
@@ -27,7 +28,6 @@ def pytest_load_initial_conftests(
     del parser  # pluggy calls by name
     named = {arg.split("::")[0].split(".")[0] for arg in args}
     if "--pyargs" in args and "conformance_tests" in named:
-        pytest.register_assert_rewrite(*REWRITTEN)
         from conformance_tests.run import Run
 
         early_config.pluginmanager.register(Run(), "conformance-run")

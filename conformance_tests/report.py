@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from conformance_tests.clauses import Clause
+from conformance_tests.catalogue import Clause
 from conformance_tests.failures import CALLS_SECTION, CLAUSE, HARNESS, SERVER
 from conformance_tests.levels import LEVELS, verdict
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance_tests.clauses import Clause, clause_of, clauses_in, contract_of, unknown
+from conformance_tests.catalogue import Clause, clause_of, clauses_in, contract_of, unknown
 from conformance_tests.html import to_html
 from conformance_tests.report import Report, Result, to_json
 from conformance_tests.terminal import Progress
@@ -71,6 +71,10 @@ class Run:
         if left_out:
             items[:] = [item for item, clause in found if not clause or clause.id in chosen]
             config.hook.pytest_deselected(items=left_out)
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        """The suite's own tests are in a checkout, not in the wheel; they run the suite."""
+        return True if collection_path == Path(__file__).parent / "tests" else None
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         if self.progress is not None:

@@ -11,6 +11,8 @@ from conformance_tests.report import FAILED, GAP, PASSED, Report, Result
 
 SHOWN: Final = 12
 """Failed clauses that are shown in full; all of them are in the reports."""
+LINES: Final = 16
+"""Of the calls that led there."""
 _MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", None: "-"}
 
 
@@ -96,4 +98,4 @@ def _failure(result: Result) -> Iterable[str]:
     yield from (f"    {line}" for line in wrong[0].message.splitlines())
     if wrong[0].calls:
         yield "  the calls that led there:"
-        yield from (f"    {line}" for line in wrong[0].calls.splitlines()[-16:])
+        yield from (f"    {line}" for line in wrong[0].calls.splitlines()[-LINES:])
