@@ -15,8 +15,18 @@ if TYPE_CHECKING:
     from conformance_tests.harness import SaverHarness
     from conformance_tests.savers.conformance import SaverConformance
     from conformance_tests.savers.graphs import GraphConformance
+    from conformance_tests.stores.conformance import StoreConformance
+    from conformance_tests.stores.harness import StoreHarness
 
-__all__ = ["Capability", "GraphConformance", "Proxy", "SaverConformance", "SaverHarness"]
+__all__ = [
+    "Capability",
+    "GraphConformance",
+    "Proxy",
+    "SaverConformance",
+    "SaverHarness",
+    "StoreConformance",
+    "StoreHarness",
+]
 
 _HOMES = {
     "Capability": "capabilities",
@@ -24,6 +34,8 @@ _HOMES = {
     "Proxy": "faults",
     "SaverConformance": "savers.conformance",
     "SaverHarness": "harness",
+    "StoreConformance": "stores.conformance",
+    "StoreHarness": "stores.harness",
 }
 
 

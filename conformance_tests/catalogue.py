@@ -51,12 +51,11 @@ def clause_of(cls: type, name: str) -> Clause | None:
     capability = capability_of(method)
     if contract is None or method is None or capability is None:
         return None
-    rest, topic = name.removeprefix("test_"), str(capability.value)
-    if rest.startswith(f"{topic}_"):
-        rest = rest.removeprefix(f"{topic}_")
-    else:  # clauses with graphs are named by their story
+    rest, topic = name.removeprefix("test_"), str(capability.value).removeprefix("store_")
+    if not rest.startswith(f"{topic}_"):  # named by the class: a story with graphs, a sub-topic
         owner = method.__qualname__.split(".")[-2].removesuffix("Clauses")
         topic = re.sub("(?<!^)(?=[A-Z])", "_", owner).lower()
+    rest = rest.removeprefix(f"{topic}_")
     statement = " ".join((inspect.getdoc(method) or "").split())
     return Clause(f"{contract}.{topic}.{rest}", capability, statement)
 

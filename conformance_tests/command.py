@@ -16,6 +16,7 @@ from conformance_tests.catalogue import unknown
 from conformance_tests.harness import SaverHarness
 from conformance_tests.loading import load
 from conformance_tests.run import offered
+from conformance_tests.stores.harness import StoreHarness
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,8 +70,9 @@ def _kind(spec: str) -> str:
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         load(spec)(Path(folder)) as harness,
     ):
-        if isinstance(harness, SaverHarness):
-            return "saver"
+        for kind, cls in (("saver", SaverHarness), ("store", StoreHarness)):
+            if isinstance(harness, cls):
+                return kind
     raise pytest.UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
 
 

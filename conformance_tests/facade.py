@@ -228,11 +228,11 @@ def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[
     loop = LoopThread()
     try:
         context = harness.aopen(**options)
-        saver = loop.run(_enter(context))
+        saver = loop.run(enter(context))
         try:
             yield AsyncFacade(saver, loop)
         finally:
-            loop.run(_leave(context))
+            loop.run(leave(context))
     finally:
         loop.close()
 
@@ -241,9 +241,11 @@ async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None
     return await anext(items, None)
 
 
-async def _enter(context: Any) -> Any:
+async def enter(context: Any) -> Any:
+    """Enter an async context, as a coroutine."""
     return await context.__aenter__()
 
 
-async def _leave(context: Any) -> None:
+async def leave(context: Any) -> None:
+    """Leave it without an error."""
     await context.__aexit__(None, None, None)

@@ -66,7 +66,20 @@ SAVER_LEVELS: Final = (
     ),
 )
 
-LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {"saver": SAVER_LEVELS}
+STORE_LEVELS: Final = (
+    _level(
+        "remembers",
+        Capability.STORE_ITEMS,
+        Capability.STORE_BATCH,
+        Capability.STORE_SEARCH,
+        Capability.STORE_NAMESPACES,
+    ),
+    _level("finds by value", Capability.STORE_FILTER),
+    _level("finds by meaning", Capability.STORE_MEANING),
+    _level("forgets in time", Capability.STORE_TTL),
+)
+
+LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {"saver": SAVER_LEVELS, "store": STORE_LEVELS}
 """By contract. Each of its capabilities is in exactly one level."""
 
 COMPLETE: Final = "complete"

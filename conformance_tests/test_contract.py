@@ -1,4 +1,4 @@
-"""What `pytest --pyargs conformance_tests --saver mypkg:harness` runs."""
+"""What `pytest --pyargs conformance_tests --saver mypkg:harness` runs, or `--store …`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from conformance_tests.loading import load
 from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.stores.conformance import StoreConformance
 
 
 class Named:
@@ -36,3 +37,9 @@ class TestGraphs(Named, GraphConformance):
     """Every clause about compiled graphs with the saver."""
 
     option = "saver"
+
+
+class TestStore(Named, StoreConformance):
+    """Every clause about stores."""
+
+    option = "store"

@@ -11,6 +11,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from conformance_tests.command import main
+
 ROOT = Path(__file__).parents[2]
 BROKEN = "conformance_tests.tests.broken"
 
@@ -96,8 +98,6 @@ def test_what_is_as_it_should_be_ends_with_zero_and_claims_no_more_than_it_saw()
 def test_a_mistake_is_one_line_and_ends_with_two(
     arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from conformance_tests.command import main
-
     assert main(["run", *arguments]) == 2
     captured = capsys.readouterr()
     assert said in captured.err
@@ -105,8 +105,6 @@ def test_a_mistake_is_one_line_and_ends_with_two(
 
 
 def test_the_list_has_every_clause_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    from conformance_tests.command import main
-
     assert main(["run", "--list", "--only", "saver.setup"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "saver.setup.any_number_of_times"
