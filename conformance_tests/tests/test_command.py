@@ -123,6 +123,18 @@ def test_pytest_runs_the_same_clauses(tmp_path: Path) -> None:
     assert "which one? --saver" in nobody.stderr
 
 
+def test_test_ids_are_the_same_in_every_process(tmp_path: Path) -> None:
+    """Or pytest-xdist cannot share the work out."""
+    command = ("pytest", "-p", "conformance_tests.plugin", "--pyargs", "conformance_tests")
+    given = [part for kind in ("saver", "store") for part in (f"--{kind}", "nobody:opens_it")]
+    found = [
+        run(*command, *given, "--collect-only", "-q", cwd=tmp_path).stdout.splitlines()[:-1]
+        for _ in range(2)
+    ]
+    assert len(found[0]) > 1000
+    assert found[0] == found[1]
+
+
 def test_the_plugin_is_not_in_the_way_of_other_projects(tmp_path: Path) -> None:
     """Their options, their asserts, and what they import stay as they are."""
     (tmp_path / "conftest.py").write_text(
