@@ -16,8 +16,8 @@ help:  ## this text
 demo: $(VENV)/.installed-demo  ## an agent that remembers, in the terminal (no keys, no network)
 	@$(BIN)/python -m examples.memory_agent
 
-test: $(VENV)/.installed-dev  ## every test; ends with a line per backend
-	@$(BIN)/python -m pytest -q --every-backend $(ARGS)
+test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
+	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers.postgres import postgres
 
-pytest.register_assert_rewrite("conformance_tests")
+pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = ["*/tests/test_agent_server.py"] if sys.version_info < (3, 11) else []

@@ -41,6 +41,21 @@ def drop_database(url: str) -> None:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+def empty_database(url: str) -> None:
+    """End whoever is still connected, and remove all tables."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        found = connection.execute(
+            "SELECT oid::regnamespace FROM pg_namespace "
+            "WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+        ).fetchall()
+        names = [str(name) for (name,) in found]
+        connection.execute(f"DROP SCHEMA {', '.join(names)} CASCADE; CREATE SCHEMA public".encode())
+
+
 class PostgresHarness(SaverHarness):
     """A database; sync and async savers open it side by side."""
 
@@ -111,4 +126,4 @@ class PostgresHarness(SaverHarness):
         return cls(location)
 
     def close(self) -> None:
-        drop_database(self.url)
+        empty_database(self.url)
