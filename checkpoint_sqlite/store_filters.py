@@ -52,8 +52,8 @@ def _clause(condition: Condition) -> Iterator[Clause]:
 def _fragment(name: str, operand: Any) -> str | None:
     """What the text of every value has that fulfils the condition; None: there is no such text.
 
-    Other than printable ASCII may be written or escaped. 7 is the beginning of 7.0, but 0 also equals -0.0,
-    and a large number may have an exponent.
+    Other than printable ASCII may be written or escaped. 7 is the beginning of 7.0, but 0 also
+    equals -0.0, and a large number may have an exponent.
     """
     kind = type(operand)
     if kind is float:
