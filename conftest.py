@@ -7,10 +7,14 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers.postgres import postgres
+
+if TYPE_CHECKING:
+    from tests.minilm import MiniLM
 
 pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
@@ -59,6 +63,14 @@ def postgres_server() -> Iterator[str]:
     """The URL of a real server's own database; tests make databases beside it."""
     with postgres() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def sentence_embeddings() -> MiniLM:
+    """A real model of sentences, for `conformance_tests.stores.sentences`."""
+    from tests.minilm import MiniLM
+
+    return MiniLM()
 
 
 @dataclass(eq=False)

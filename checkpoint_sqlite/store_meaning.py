@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from checkpoint_base.plan import Plan, read
@@ -27,8 +27,10 @@ _EMBEDDED: Final = (
 )
 _JOINED: Final = "store_embeddings AS e CROSS JOIN store_items AS i ON i.id = e.item"
 _AT_ONCE: Final = 4096
-_LOOKED_AT: Final = 512
-"""How many of the best items are looked at one by one before the filter is asked first."""
+_LOOKED_AT: Final = 64
+_SELECTIVE: Final = 16
+"""So many of the best items, or one in so many of all, are looked at one by one before the filter
+is asked first."""
 
 
 class Meaning:
@@ -68,7 +70,7 @@ class Meaning:
             return None
         if not fits:
             return (yield from self._from_file(search, search.vector, now))
-        return (yield from self._from_cache(search, change, now))
+        return (yield from self._from_cache(search, search.vector, change, now))
 
     # ------------------------------------------------------------------ in memory
 
@@ -102,7 +104,7 @@ class Meaning:
         first = yield from row(self._queries["first_change"])
         if known < 0 or first is None or first[0] > known + 1:
             return None
-        most = count // 4 + _LOOKED_AT
+        most = count // 4 + _AT_ONCE
         touched = yield from rows(self._queries["changed_items"], (known, most + 1))
         return [item for (item,) in touched] if len(touched) <= most else None
 
@@ -115,31 +117,34 @@ class Meaning:
             if len(some) < _AT_ONCE:
                 return found
 
-    def _from_cache(self, search: Search, change: int, now: float) -> Plan[list[Found] | None]:
+    def _from_cache(
+        self, search: Search, query: Array, change: int, now: float
+    ) -> Plan[list[Found] | None]:
         """The best are looked at one by one. Where few of them match, the filter comes first."""
-        items: list[int] | None = None
-        leading = self._leading(change, search, None, search.end)
+        leading = self._ranked(search, query, change, None)
+        most = max(_LOOKED_AT, len(self._cache) // _SELECTIVE, 2 * search.end)
         seen, count, found = 0, search.end, list[Found]()
         while leading is not None:
-            found += yield from self._look(search, leading[seen:], now)
-            if len(found) >= search.end or len(leading) < count:
+            best = leading(count)
+            found += yield from self._look(search, best[seen:], now)
+            if len(found) >= search.end or len(best) < count:
                 return found[search.offset : search.end]
-            seen, count = count, max(2 * count, _LOOKED_AT // 4)
-            if items is None and count > max(_LOOKED_AT, 2 * search.end):
+            seen, count = count, max(4 * count, _LOOKED_AT)
+            if seen < most <= count:
                 items = yield from self._matching(search, now)
-                seen, count, found = 0, search.end, []
-            leading = self._leading(change, search, items, count)
+                leading = self._ranked(search, query, change, items)
+                seen, found = 0, []
         return None
 
-    def _leading(
-        self, change: int, search: Search, items: Iterable[int] | None, count: int
-    ) -> list[tuple[int, float]] | None:
-        """The first (item, score); None: the vectors are not those of this transaction now."""
+    def _ranked(
+        self, search: Search, query: Array, change: int, items: Iterable[int] | None
+    ) -> Callable[[int], list[tuple[int, float]]] | None:
+        """What gives the best; None: the vectors are not those of this transaction any more."""
         with self._cache.lock:
             if self._cache.change != change:
                 return None
-            best = self._cache.ranking(search, items).leading(count, self._cache.name)
-            return [(self._cache.item(place), score) for place, score in best]
+            view = self._cache.view(search, items)
+        return view.ranked(query)
 
     def _look(
         self, search: Search, best: Sequence[tuple[int, float]], now: float
@@ -160,7 +165,8 @@ class Meaning:
     def _matching(self, search: Search, now: float) -> Plan[list[int]]:
         """The items that match, as the filter says: SQL selects, Python decides."""
         conditions, values = where(search, self._ttl.horizon(now))
-        sql = f"SELECT e.item, i.value FROM {_JOINED} WHERE {' AND '.join(conditions)}"  # noqa: S608
+        # vectors take a lot of pages: the join with them is made in memory
+        sql = f"SELECT i.id, i.value FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
         some = yield from rows(sql, values)
         wanted_ones = search.filter.matches
         return [item for item, value in some if wanted_ones(loads(value))]

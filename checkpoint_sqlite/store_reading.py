@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
@@ -16,7 +15,21 @@ COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at
 """What `Record` takes, of store_items AS i."""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
-_LEAST, _MOST = 50, 1000
+_LEAST: Final = 50
+_AT_MOST: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
+)
+_LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
+_ALL: Final = """
+WITH RECURSIVE seek (ns) AS (
+    SELECT ({first})
+    UNION ALL
+    SELECT ({next}) FROM seek WHERE seek.ns IS NOT NULL
+    LIMIT ?
+)
+SELECT ns FROM seek
+"""
+_FEW, _WINDOW = 200, 2000
 Where = tuple[list[str], list[Any]]
 
 
@@ -42,39 +55,63 @@ def _conditions(
 
 
 def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first."""
+    """The items that a search without a query gives, newest first.
+
+    The index by time gives the newest first; the one by name, few items if the namespace has few.
+    Where it has many, the newest of all are looked at first.
+    """
+    within = search.bounds
+    if within is None:
+        return (yield from _in_order(search, horizon, "store_items_updated"))
+    ((some,),) = yield from rows(_AT_MOST, (*within, _FEW))
+    if some == _FEW:
+        found = yield from _among_newest(search, horizon)
+        if len(found) == search.limit:
+            return found
+    return (yield from _in_order(search, horizon, "store_items_name"))
+
+
+def _in_order(search: Search, horizon: float | None, index: str) -> Plan[list[Record]]:
+    """With a filter, what SQL selects may be too much, and is checked; more is asked for then."""
     conditions, values = where(search, horizon)
-    if not search.filter:
-        sql = (
-            f"SELECT {COLUMNS} FROM store_items AS i "  # noqa: S608 (conditions are constants)
-            f"WHERE {' AND '.join(conditions)} {_NEWEST} LIMIT ? OFFSET ?"
-        )
-        found = yield from rows(sql, [*values, search.limit, search.offset])
-        return [Record(*one) for one in found]
-    return (yield from _filtered(search, conditions, values))
-
-
-def _filtered(
-    search: Search, conditions: Sequence[str], values: Sequence[Any]
-) -> Plan[list[Record]]:
-    """The same with a filter: what SQL selects may be too much, and is checked."""
     matching: list[Record] = []
     after: Record | None = None
-    count = min(max(search.end, _LEAST), _MOST)
-    while len(matching) < search.end:
+    count = search.end if not search.filter else max(2 * search.end, _LEAST)
+    while True:
         behind = "(i.updated_at < ? OR (i.updated_at = ? AND (i.ns, i.key) > (?, ?)))"
         both = [*conditions, *([behind] if after else [])]
         position = [after.updated_at, after.updated_at, after.ns, after.key] if after else []
         sql = (
-            f"SELECT {COLUMNS} FROM store_items AS i "  # noqa: S608 (conditions are constants)
+            f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {index} "  # noqa: S608 (constants)
             f"WHERE {' AND '.join(both)} {_NEWEST} LIMIT ?"
         )
         found = [Record(*one) for one in (yield from rows(sql, [*values, *position, count]))]
-        matching += [one for one in found if search.filter.matches(one.decoded)]
-        if len(found) < count:
-            break
-        after, count = found[-1], min(2 * count, _MOST)
-    return matching[search.offset : search.end]
+        matching += _matching(search, found)
+        if len(matching) >= search.end or len(found) < count:
+            return matching[search.offset : search.end]
+        after, count = found[-1], 8 * count
+
+
+def _among_newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
+    """As many as there are of the page among the items that were put last."""
+    conditions, values = where(search, horizon)
+    sql = (
+        f"SELECT {COLUMNS} FROM ({_LAST}) AS last "  # noqa: S608 (conditions are constants)
+        f"CROSS JOIN store_items AS i ON i.id = last.id WHERE {' AND '.join(conditions)} LIMIT ?"
+    )
+    count = search.end
+    while True:
+        found = [Record(*one) for one in (yield from rows(sql, [_WINDOW, *values, count]))]
+        matching = _matching(search, found)
+        if len(matching) >= search.end or len(found) < count:
+            return matching[search.offset : search.end]
+        count *= 4  # SQL selected too much
+
+
+def _matching(search: Search, found: list[Record]) -> list[Record]:
+    if not search.filter:
+        return found
+    return [one for one in found if search.filter.matches(one.decoded)]
 
 
 def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
@@ -86,15 +123,20 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
     enough = query.offset + query.limit if query.is_one_range else None
     first, end = query.bounds or ("", None)
     conditions, values = _conditions(None, horizon)
-    sql = (
-        "SELECT i.ns FROM store_items AS i "  # noqa: S608 (conditions are constants)
-        f"WHERE i.ns >= ? {'AND i.ns < ?' if end is not None else ''} "
-        f"AND {' AND '.join(conditions)} ORDER BY i.ns LIMIT 1"
-    )
-    last = [] if end is None else [end]
+    least = f"SELECT i.ns FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
+    upper, last = ("", []) if end is None else (" AND i.ns < ?", [end])
+    if query.max_depth is None or not query.is_one_range:
+        sql = _ALL.format(
+            first=f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1",
+            next=f"{least} AND i.ns > seek.ns{upper} ORDER BY i.ns LIMIT 1",
+        )
+        many = -1 if enough is None else enough
+        whole = yield from rows(sql, (*values, first, *last, *values, *last, many))
+        return [ns for (ns,) in whole if ns is not None]
+    sql = f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1"
     found: list[str] = []
     while enough is None or len(found) < enough:
-        next_one = yield from row(sql, (first, *last, *values))
+        next_one = yield from row(sql, (*values, first, *last))
         if next_one is None:
             break
         ns: str = next_one[0]
@@ -107,7 +149,7 @@ def _after(query: NamespaceQuery, ns: str) -> str:
     """The least text that may be a namespace still unknown to the answer."""
     namespace = decode(ns)
     cut = query.cut(namespace)
-    if query.is_one_range and len(cut) < len(namespace):
+    if len(cut) < len(namespace):
         within = bounds(encode(cut))
         if within is not None:
             return within[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -26,6 +26,32 @@ class Embeddings(NamedTuple):
     key: str
     vectors: int
     data: bytes
+
+
+class View(NamedTuple):
+    """The vectors of items as they were at one moment.
+
+    Attributes:
+        vectors: by place.
+        places: which of them count; None: all.
+        items: which item is at a place.
+        names: and what it is called.
+    """
+
+    vectors: Vectors
+    places: Rows | None
+    items: Sequence[int]
+    names: Sequence[Name]
+
+    def ranked(self, query: Array) -> Callable[[int], list[tuple[int, float]]]:
+        """What gives the first so many of them, as (item, score), best first."""
+        ranking = Ranking(self.vectors, query, self.places)
+
+        def leading(count: int) -> list[tuple[int, float]]:
+            best = ranking.leading(count, self.names.__getitem__)
+            return [(self.items[place], score) for place, score in best]
+
+        return leading
 
 
 class VectorCache:
@@ -137,16 +163,14 @@ class VectorCache:
 
     # ------------------------------------------------------------------ search
 
-    def ranking(self, search: Search, items: Iterable[int] | None = None) -> Ranking:
-        """All items in the search's namespaces, or these of them, in the order of their scores.
-
-        `search` must have a vector.
+    def view(self, search: Search, items: Iterable[int] | None = None) -> View:
+        """All items in the search's namespaces, or these of them. What is done to the cache later
+        leaves a view as it is: rows that are in use are never written again.
         """
-        assert search.vector is not None  # noqa: S101  (for the type checker)
         starts = None if self._end == len(self._items) else self._starts
         measures = self._measures[: self._end]
         vectors = Vectors(self._rows[: self._end], starts, self._distance, measures)
-        return Ranking(vectors, search.vector, self._places(search, items))
+        return View(vectors, self._places(search, items), self._items, self._names)
 
     def _places(self, search: Search, items: Iterable[int] | None) -> Rows | None:
         if items is not None:
@@ -171,11 +195,3 @@ class VectorCache:
         ranks = self._ranks[self._spaces]
         inside: npt.NDArray[np.bool_] = (ranks >= first) & (ranks < end)
         return inside
-
-    def item(self, place: int) -> int:
-        """The item at a place."""
-        return self._items[place]
-
-    def name(self, place: int) -> Name:
-        """The name of the item at a place."""
-        return self._names[place]

@@ -62,12 +62,14 @@ class Record:
 
     def item(self) -> Item:
         """What `get` gives: with a value of its own each time."""
+        created = moment(self.created_at)
+        same = self.updated_at == self.created_at
         return Item(
             value=loads(self.value),
             key=self.key,
             namespace=decode(self.ns),
-            created_at=moment(self.created_at),
-            updated_at=moment(self.updated_at),
+            created_at=created,
+            updated_at=created if same else moment(self.updated_at),
         )
 
 
@@ -80,12 +82,14 @@ class Found(NamedTuple):
     def item(self) -> SearchItem:
         """What `search` gives."""
         record = self.record
+        created = moment(record.created_at)
+        same = record.updated_at == record.created_at
         return SearchItem(
             namespace=decode(record.ns),
             key=record.key,
             value=record.decoded,
-            created_at=moment(record.created_at),
-            updated_at=moment(record.updated_at),
+            created_at=created,
+            updated_at=created if same else moment(record.updated_at),
             score=self.score,
         )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from checkpoint_base.errors import InvalidArgumentError
 
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODE: Final = json.JSONDecoder().raw_decode
 _ASCII: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
@@ -43,9 +44,9 @@ def dumps(value: Any) -> str:
     return found
 
 
-def loads(value: str | bytes) -> dict[str, Any]:
-    """The value with this text."""
-    found: dict[str, Any] = json.loads(value)
+def loads(value: str) -> dict[str, Any]:
+    """The value with this text, which is one of `dumps`."""
+    found: dict[str, Any] = _DECODE(value)[0]  # json.loads would also look for white space
     return found
 
 

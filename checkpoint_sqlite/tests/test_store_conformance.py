@@ -8,10 +8,24 @@ import pytest
 
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests import StoreConformance
+from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.sentences import SentenceClauses
 
 
 class TestSqliteStore(StoreConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db")
+
+
+class TestSqliteSentences(SentenceClauses):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db")
+
+
+class TestSqliteStoreGraphs(StoreGraphConformance):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> SqliteStoreHarness:
         return SqliteStoreHarness(tmp_path / "memories.db")

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from conformance_tests.stores.batches import BatchClauses
+from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
 from conformance_tests.stores.filters import StoreFilterClauses
+from conformance_tests.stores.hostile_input import StoreHostileInputClauses
 from conformance_tests.stores.items import ItemClauses
+from conformance_tests.stores.life import StoreLifeClauses
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
 from conformance_tests.stores.namespaces import NamespaceClauses
+from conformance_tests.stores.processes import StoreProcessClauses
 from conformance_tests.stores.search import SearchClauses
+from conformance_tests.stores.stateful import StoreModelClauses
 from conformance_tests.stores.ttl import StoreTTLClauses
 
 
@@ -20,6 +25,12 @@ class StoreConformance(
     MeaningClauses,
     EmbeddingClauses,
     StoreTTLClauses,
+    StoreHostileInputClauses,
+    StoreConcurrencyClauses,
+    StoreTaskClauses,
+    StoreProcessClauses,
+    StoreLifeClauses,
+    StoreModelClauses,
 ):
     """Every clause about stores, sync and async.
 

@@ -15,6 +15,7 @@ from conformance_tests.facade import Flavour, LoopThread, enter, leave
 from conformance_tests.stores.harness import StoreHarness
 
 Namespace = tuple[str, ...]
+Call = tuple[str, Sequence[Any], Mapping[str, Any]]
 
 
 class StoreFacade(abc.ABC):
@@ -32,7 +33,7 @@ class StoreFacade(abc.ABC):
         """Call the method `name`, or its a-twin, and return its result."""
 
     @abc.abstractmethod
-    def together(self, calls: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]]) -> list[Any]:
+    def together(self, calls: Sequence[Call]) -> list[Any]:
         """Make calls (name, args, kwargs) at once, in async in one tick; errors are results."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
@@ -72,7 +73,7 @@ class SyncStoreFacade(StoreFacade):
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
-    def together(self, calls: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]]) -> list[Any]:
+    def together(self, calls: Sequence[Call]) -> list[Any]:
         results: list[Any] = []
         for name, args, kwargs in calls:
             try:
@@ -92,12 +93,10 @@ class AsyncStoreFacade(StoreFacade):
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
-    def together(self, calls: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]]) -> list[Any]:
+    def together(self, calls: Sequence[Call]) -> list[Any]:
         return self.loop.run(self._gather(calls))
 
-    async def _gather(
-        self, calls: Sequence[tuple[str, Sequence[Any], Mapping[str, Any]]]
-    ) -> list[Any]:
+    async def _gather(self, calls: Sequence[Call]) -> list[Any]:
         methods = [(getattr(self.raw, f"a{name}"), args, kwargs) for name, args, kwargs in calls]
         return await asyncio.gather(
             *(method(*args, **kwargs) for method, args, kwargs in methods), return_exceptions=True
