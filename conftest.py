@@ -13,10 +13,10 @@ import pytest
 
 from tests.servers.postgres import postgres
 
-pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
-
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
+
+pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = ["*/tests/test_agent_server.py"] if sys.version_info < (3, 11) else []
