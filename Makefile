@@ -17,8 +17,8 @@ demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no 
 	@$(BIN)/python -m examples.memory_agent
 	@$(BIN)/python -m examples.semantic_memory
 
-test: $(VENV)/.installed-dev  ## every test; ends with a line per backend
-	@$(BIN)/python -m pytest -q --every-backend $(ARGS)
+test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
+	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -11,7 +11,13 @@ from conformance_tests.facade import FLAVOURS, Flavour
 
 
 class Clauses:
-    """Base of all mixins: how a clause is run."""
+    """Base of all mixins: how a clause is run.
+
+    Attributes:
+        contract: The first part of the clauses' ids: saver, graph or store.
+    """
+
+    contract: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
         """A clause of one mixin must not hide a clause of another by having its name."""
@@ -37,8 +43,9 @@ class Clauses:
     def declared_gap(self, request: pytest.FixtureRequest, harness: Any) -> None:
         """Expects the clauses of a declared gap to fail; one that passes fails the run."""
         capability = self.capability_under_test(request)
-        if capability in harness.gaps:
-            reason = f"declared gap {capability.value!r}: {harness.gaps[capability]}"
+        gaps = {**harness.not_offered(), **harness.gaps}
+        if capability in gaps:
+            reason = f"declared gap {capability.value!r}: {gaps[capability]}"
             strict = self.gap_must_fail(request)
             request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
 

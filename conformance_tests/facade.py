@@ -32,6 +32,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from conformance_tests.calls import CALLS
 from conformance_tests.harness import SaverHarness
 
 T = TypeVar("T")
@@ -78,10 +79,17 @@ class Facade(abc.ABC):
         self.raw = raw
 
     @abc.abstractmethod
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name`, or its a-twin, and return its result."""
 
     @abc.abstractmethod
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+        """Iterate over checkpoints; nothing runs between two items."""
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method `name`, or its a-twin, and return its result."""
+        return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+
     def list(
         self,
         config: RunnableConfig | None,
@@ -91,6 +99,8 @@ class Facade(abc.ABC):
         limit: int | None = None,
     ) -> Listed:
         """Iterate over checkpoints; nothing runs between two items."""
+        options = {"filter": filter, "before": before, "limit": limit}
+        return CALLS.items("list", self._list(config, **options), (config,), options)
 
     @abc.abstractmethod
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
@@ -163,10 +173,10 @@ class Facade(abc.ABC):
 class SyncFacade(Facade):
     """Calls the sync methods."""
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
         found: Listed = self.raw.list(config, **options)
         return found
 
@@ -186,10 +196,10 @@ class AsyncFacade(Facade):
         super().__init__(raw)
         self.loop = loop
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
         items = self.raw.alist(config, **options)
         try:
             while (item := self.loop.run(_next(items))) is not None:

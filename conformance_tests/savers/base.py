@@ -23,6 +23,8 @@ class Opener(Protocol):
 class SaverClauses(Clauses):
     """Base of all mixins: how a clause gets its saver."""
 
+    contract = "saver"
+
     @pytest.fixture
     def harness(self) -> SaverHarness:
         """The backend under test, empty. Each backend's test class overrides this fixture."""

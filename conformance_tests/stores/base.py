@@ -25,6 +25,8 @@ class StoreOpener(Protocol):
 class StoreClauses(Clauses):
     """Base of all mixins: how a clause gets its store."""
 
+    contract = "store"
+
     @pytest.fixture
     def harness(self) -> StoreHarness:
         """The backend under test, empty. Each backend's test class overrides this fixture."""

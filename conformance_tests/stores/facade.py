@@ -10,6 +10,7 @@ from typing import Any
 
 from langgraph.store.base import Item, Op, Result, SearchItem
 
+from conformance_tests.calls import CALLS
 from conformance_tests.facade import Flavour, LoopThread, enter, leave
 from conformance_tests.stores.harness import StoreHarness
 
@@ -28,12 +29,16 @@ class StoreFacade(abc.ABC):
         self.raw = raw
 
     @abc.abstractmethod
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name`, or its a-twin, and return its result."""
 
     @abc.abstractmethod
     def together(self, calls: Sequence[Call]) -> list[Any]:
         """Make calls (name, args, kwargs) at once, in async in one tick; errors are results."""
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method `name`, or its a-twin, and return its result."""
+        return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
 
     def put(self, namespace: Namespace, key: str, value: Mapping[str, Any], **rest: Any) -> None:
         self.call("put", namespace, key, value, **rest)
@@ -65,7 +70,7 @@ class StoreFacade(abc.ABC):
 class SyncStoreFacade(StoreFacade):
     """Calls the sync methods."""
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
     def together(self, calls: Sequence[Call]) -> list[Any]:
@@ -85,7 +90,7 @@ class AsyncStoreFacade(StoreFacade):
         super().__init__(raw)
         self.loop = loop
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
     def together(self, calls: Sequence[Call]) -> list[Any]:
