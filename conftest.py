@@ -8,13 +8,17 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
 
-pytest.register_assert_rewrite("conformance_tests")
+if TYPE_CHECKING:
+    from tests.minilm import MiniLM
+
+pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = ["*/tests/test_agent_server.py"] if sys.version_info < (3, 11) else []
@@ -28,7 +32,8 @@ BACKENDS = {
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
-_PROPERTY = "backend"
+_BACKEND, _VERSION = "backend", "version"
+_versions: dict[str, str] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,11 +60,10 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
         return
     harness = request.getfixturevalue("harness")
     backend = str(harness.name).split()[0]
-    request.node.user_properties.append((_PROPERTY, backend))
-    report = request.config.pluginmanager.get_plugin("backend-report")
-    assert isinstance(report, BackendReport)
-    if backend not in report.versions:
-        report.versions[backend] = harness.version()
+    if backend not in _versions:
+        _versions[backend] = harness.version()
+    # properties travel with a test's report, from the process that ran it to the one that sums up
+    request.node.user_properties += [(_BACKEND, backend), (_VERSION, _versions[backend])]
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +83,14 @@ def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def sentence_embeddings() -> MiniLM:
+    """A real model of sentences, for `conformance_tests.stores.sentences`."""
+    from tests.minilm import MiniLM
+
+    return MiniLM()
+
+
 @dataclass(eq=False)
 class BackendReport:
     """Counts outcomes per backend and prints them as the very last lines of the run."""
@@ -94,6 +106,7 @@ class BackendReport:
             self.skipped.append(report.nodeid)
         outcome = "declared gaps" if gap and report.skipped else report.outcome
         if report.when == "call" or not report.passed:
+            self.versions.update(_versions_of(report))
             for backend in _backends_of(report):
                 self.outcomes.setdefault(backend, Counter())[outcome] += 1
 
@@ -141,9 +154,17 @@ def _langgraph() -> str:
     return f"langgraph-checkpoint {importlib.metadata.version('langgraph-checkpoint')}"
 
 
+def _properties(report: pytest.TestReport, wanted: str) -> list[str]:
+    return [str(value) for name, value in report.user_properties if name == wanted]
+
+
+def _versions_of(report: pytest.TestReport) -> Iterable[tuple[str, str]]:
+    return zip(_properties(report, _BACKEND), _properties(report, _VERSION), strict=True)
+
+
 def _backends_of(report: pytest.TestReport) -> set[str]:
     """A test of the shared folders may run on several backends; it counts for each of them."""
-    found = {str(value) for name, value in report.user_properties if name == _PROPERTY}
+    found = set(_properties(report, _BACKEND))
     if not found:
         found = {name for name, folder in BACKENDS.items() if report.nodeid.startswith(folder)}
     return found or {CORE}

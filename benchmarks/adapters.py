@@ -1,6 +1,6 @@
-"""Our savers for a side-by-side benchmark harness that loads adapter files (`--ours FILE`).
+"""Our savers and stores for a side-by-side benchmark that loads adapter files (`--ours FILE`).
 
-`core` is the harness's own module. The savers are opened as the README shows, on their defaults;
+`core` is the harness's own module. They are opened as the README shows, on their defaults;
 only while a workload preloads data (`relaxed`) does SQLite stop waiting for the disk.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+import core
 from core import Adapter, Ctx, register
 
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
+from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
 
 
 @contextlib.contextmanager
@@ -44,6 +46,31 @@ register(
 
 
 @contextlib.contextmanager
+def sqlite_store(cell: Ctx) -> Iterator[SqliteStore]:
+    synchronous = "off" if cell.relaxed else "full"
+    opened = SqliteStore.from_conn_string(
+        cell.dir / "s.sqlite", index=cell.index, synchronous=synchronous
+    )
+    with opened as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-sqlite",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=sqlite_store,
+        family="sqlite",
+        durable="WAL, synchronous=FULL (fsync per commit)",
+        vector=True,
+        ttl="sweep",
+    )
+)
+
+
+@contextlib.contextmanager
 def postgres_saver(cell: Ctx) -> Iterator[PostgresSaver]:
     with PostgresSaver.from_conn_string(cell.url, pool={"max_size": cell.pool}) as saver:
         saver.setup()
@@ -68,5 +95,34 @@ register(
         server="pg",
         family="pg",
         durable="fsync=on, synchronous_commit=on",
+    )
+)
+
+
+@contextlib.contextmanager
+def mongo_saver(cell: Ctx) -> Iterator[MongoDBSaver]:
+    with MongoDBSaver.from_conn_string(cell.url) as saver:
+        saver.setup()
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def mongo_asaver(cell: Ctx) -> AsyncIterator[AsyncMongoDBSaver]:
+    url = core.mongo_url(cell.url, maxPoolSize=cell.pool)
+    async with AsyncMongoDBSaver.from_conn_string(url) as saver:
+        await saver.setup()
+        yield saver
+
+
+register(
+    Adapter(
+        name="ours-mongo",
+        kind="saver",
+        package="langgraph-checkpoint-suite",
+        open=mongo_saver,
+        aopen=mongo_asaver,
+        server="mongo",
+        family="mongo",
+        durable="fsync on every commit",
     )
 )

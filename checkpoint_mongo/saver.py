@@ -77,7 +77,7 @@ class MongoDBSaver(FullSyncSaver):
         cls,
         conn_string: str,
         *,
-        db_name: str = DB_NAME,
+        db_name: str | None = None,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
         ttl: TTL = None,
@@ -87,7 +87,8 @@ class MongoDBSaver(FullSyncSaver):
 
         Args:
             conn_string: `mongodb://…` or `mongodb+srv://…`, with PyMongo's options.
-            db_name: the database; one that the URL names is only for its authentication.
+            db_name: the database; None: the one that the URL names, unless that is `admin`, or
+                else `checkpointing_db`.
             collection_prefix: as in the constructor.
             serde: as in the constructor.
             ttl: as in the constructor; minutes.
@@ -100,7 +101,7 @@ class MongoDBSaver(FullSyncSaver):
         with _understood(), pymongo.MongoClient(conn_string) as client:
             saver = cls(
                 client,
-                db_name,
+                db_name or _named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
                 ttl=ttl,
@@ -164,7 +165,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         cls,
         conn_string: str,
         *,
-        db_name: str = DB_NAME,
+        db_name: str | None = None,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
         ttl: TTL = None,
@@ -177,7 +178,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         async with client:
             saver = cls(
                 client,
-                db_name,
+                db_name or _named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
                 ttl=ttl,
@@ -192,6 +193,12 @@ class AsyncMongoDBSaver(FullAsyncSaver):
 _FORBIDDEN = '/\\. "$'
 _LONGEST = 63  # bytes of a database's name
 _LONGEST_PREFIX = 100
+
+
+def _named_by(client: Any) -> str:
+    """The database of a URL; `admin` is only where its user is known."""
+    name: str = client.get_default_database(DB_NAME).name
+    return DB_NAME if name == "admin" else name
 
 
 def _name(argument: str, value: str) -> str:

@@ -10,7 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-POSTGRES = "postgresql://agent@db.example/agent"  # what the documentation calls its server
+# what the documentation calls its servers, and the fixtures that are them here
+SERVERS = {
+    "postgresql://agent@db.example/agent": "postgres_server",
+    "mongodb://db.example": "mongo_server",
+}
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -20,8 +24,9 @@ def test_snippets_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
-    if POSTGRES in text:
-        text = text.replace(POSTGRES, request.getfixturevalue("postgres_server"))
+    for url, fixture in SERVERS.items():
+        if url in text:
+            text = text.replace(url, request.getfixturevalue(fixture))
     namespace: dict[str, object] = {"__name__": "snippet"}
     for match in BLOCK.finditer(text):
         line = text[: match.start()].count("\n") + 1

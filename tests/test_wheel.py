@@ -18,6 +18,8 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
+    "checkpoint_mongo": ("mongo", {"pymongo"}),
+    "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
 }
 DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}

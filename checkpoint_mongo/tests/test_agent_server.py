@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from pymongo import MongoClient
@@ -18,5 +19,6 @@ class TestMongoDB(AgentServerTests):
         name = f"saver_{secrets.token_hex(6)}"
         server, _, options = mongo_server.partition("/?")
         yield f"{server}/{name}?{options}"
-        with MongoClient(mongo_server) as client:
-            client.drop_database(name)
+        client: MongoClient[Any] = MongoClient(mongo_server)
+        client.drop_database(name)
+        client.close()
