@@ -120,6 +120,7 @@ def test_a_primary_that_steps_down_costs_nothing(
     mongo_server: str, database: MongoHarness, code: int, retry: str
 ) -> None:
     url = database.url.replace("retryWrites=false", f"retryWrites={retry}")
+    url += "&heartbeatFrequencyMS=500&serverMonitoringMode=poll"
     with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
         saver.setup()
         for step, command in enumerate(["update", "commitTransaction", "aggregate"] * 3):
