@@ -79,17 +79,16 @@ class Attempts:
             BackendUnavailableError: there is no server, or it did not do it in time.
         """
         codes = codes_of(error)
-        lost = isinstance(error, AutoReconnect) and not isinstance(
-            error, (ServerSelectionTimeoutError, NetworkTimeout)
-        )
-        if (lost or codes & _STEPPED) and self._losses < _LOSSES:
+        if isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
+            raise named(error) from error
+        if isinstance(error, AutoReconnect) or codes & _STEPPED:
             self._losses += 1
-            return pause_of(self._losses + 3)
-        if (error.has_error_label(_TRANSIENT) or codes & _CONFLICTS) and (
-            time.monotonic() - self._began < _PATIENCE
-        ):
+            if self._losses <= _LOSSES:
+                return pause_of(self._losses + 3)
+        elif error.has_error_label(_TRANSIENT) or codes & _CONFLICTS:
             self._conflicts += 1
-            return pause_of(self._conflicts)
+            if time.monotonic() - self._began < _PATIENCE:
+                return pause_of(self._conflicts)
         raise named(error) from error
 
 

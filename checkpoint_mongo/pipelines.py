@@ -21,7 +21,8 @@ _EPOCH: Final = {"$toString": {"$ifNull": ["$epoch", "no thread"]}}
 # because it depends on the document.
 REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
 _IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
-_NOW: Final = "$$NOW"
+NOW: Final = {"$toLong": "$$NOW"}
+"""The server's clock, in milliseconds: whether a write is dead is for it to say."""
 
 
 class Guard(NamedTuple):
@@ -43,7 +44,7 @@ class Guard(NamedTuple):
         return {"thread_id": self.thread_id, "key": THREAD}
 
     def _long_ago(self) -> dict[str, Any]:
-        return {"$subtract": [_NOW, int(self.stale * 1000)]}
+        return {"$subtract": [NOW, int(self.stale * 1000)]}
 
     def is_live(self) -> dict[str, Any]:
         """Neither deleted nor expired."""
@@ -112,7 +113,7 @@ def open_thread(
         "expires_at": clock.expires_at,
     }
     if mark:
-        fields |= {f"open.{mark}": _NOW, "open_at": _NOW}
+        fields |= {f"open.{mark}": NOW, "open_at": NOW}
     return Op(guard.where, [{"$set": fields}], upsert=True)
 
 
@@ -136,7 +137,7 @@ def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
     fields: dict[str, Any] = {"epoch": {"$cond": [{"$eq": ["$dead", True]}, "$epoch", epoch]}}
     fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE"}
     if lasting:
-        fields["held_at"] = _NOW
+        fields["held_at"] = NOW
     return Op(guard.where, [{"$set": fields}])
 
 
@@ -162,7 +163,7 @@ def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]
     fields = {
         "epoch": {"$cond": [{"$or": [again, {"$and": allowed}]}, new_epoch, REFUSED]},
         "dead": True,
-        "held_at": _NOW,
+        "held_at": NOW,
         "expires_at": 0.0,  # the next sweep finishes what a crash interrupts
         "recent": "$$REMOVE",
         "ref": "$$REMOVE",

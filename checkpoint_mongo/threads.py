@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any, Final
 
 from checkpoint_base.codec import Codec
@@ -13,11 +12,11 @@ from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.sql.requests import rows
 from checkpoint_mongo.keys import THREAD, recent_of
 from checkpoint_mongo.log import Logs
+from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.removing import Removing
 from checkpoint_mongo.requests import Document, Op, documents, server, write_all
 
 _SWEPT_AT_ONCE: Final = 200
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _RECORDS: Final = {
     "": "threads",
     "c\0": "checkpoints",
@@ -95,10 +94,10 @@ class Threads(Removing):
 
     def _sweep_leftovers(self) -> Plan[None]:
         """What puts left that never ended: a standalone server, or its client, died."""
-        age = {"$subtract": ["$$NOW", int(self._stale * 1000)]}
+        age = {"$subtract": [NOW, int(self._stale * 1000)]}
         found = yield from documents(
             [
-                {"$match": {"open_at": {"$gt": _LONG_AGO}}},
+                {"$match": {"open_at": {"$gt": 0}}},
                 {"$match": {"$expr": {"$lte": ["$open_at", age]}}},
                 {"$project": {"_id": 0, "thread_id": 1}},
             ]
