@@ -170,18 +170,21 @@ class MongoPlanner(Setup, Reading, Threads):
         """
         found = yield from server()
         whole = whole and found.has_transactions
+        mark = f"{self._logs.new_epoch():x}"
         attempt = self._first(thread_id, ttl, values, made_of)
-        written = yield from self._try(attempt, whole=whole)
+        written = yield from self._try(attempt, mark, whole=whole)
         tries = count(1)
         while written is None:
             tried = next(tries)
             if tried > _TRIES and found.has_transactions:
+                # a command that an error ended in the middle may have left it
+                yield from write_all([close_thread(self._guard(thread_id), mark)])
                 turn = self._in_turn, thread_id, ttl, values, made_of
                 attempt, written = yield from self._exclusively([thread_id], *turn)
                 break
             yield from pause(tried)
             attempt = yield from self._again(thread_id, ttl, values, made_of)
-            written = yield from self._try(attempt, whole=whole)
+            written = yield from self._try(attempt, mark, whole=whole)
         if 0 in written.made:
             self._logs.known.put(thread_id, attempt.thread.epoch, 0, ())
         self._logs.committed(thread_id, attempt.prepared)
@@ -229,17 +232,18 @@ class MongoPlanner(Setup, Reading, Threads):
     ) -> Plan[tuple[Attempt, Written]]:
         """Look and store, while nobody else writes to the thread."""
         attempt = yield from self._again(thread_id, ttl, values, made_of, held=True)
-        written = yield from write_all(self._opened(attempt, whole=True))
+        written = yield from write_all(self._opened(attempt, ""))
         if written is None:
             raise RefusedError(thread_id)
         return attempt, written
 
-    def _try(self, attempt: Attempt, *, whole: bool) -> Plan[Written | None]:
+    def _try(self, attempt: Attempt, mark: str, *, whole: bool) -> Plan[Written | None]:
         size = sum(len(op.what["data"]) for op in attempt.segments if isinstance(op.what, dict))
         whole = whole and size <= _LARGE
-        return (yield from write_all(self._opened(attempt, whole=whole), whole=whole))
+        ops = self._opened(attempt, "" if whole else mark)
+        return (yield from write_all(ops, whole=whole))
 
-    def _opened(self, attempt: Attempt, *, whole: bool) -> list[Op]:
+    def _opened(self, attempt: Attempt, mark: str) -> list[Op]:
         """The changes, behind the one that lets them in; and, where there is no transaction,
         before the one that says that they are done.
         """
@@ -247,7 +251,6 @@ class MongoPlanner(Setup, Reading, Threads):
         guard = self._guard(thread.key)
         needed = (log.epoch, log.begin, log.end) if log is not None and log.shares else None
         clock = Clock(logs.clock(), thread.ttl_override, logs.policy.default_ttl)
-        mark = "" if whole else f"{logs.new_epoch():x}"
         new_epoch = thread.epoch if thread.is_new else None
         opened = open_thread(guard, clock, needed, new_epoch, mark)
         ops = [opened, *attempt.segments, *attempt.documents]
