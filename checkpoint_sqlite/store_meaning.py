@@ -27,6 +27,7 @@ _EMBEDDED: Final = (
 )
 _JOINED: Final = "store_embeddings AS e CROSS JOIN store_items AS i ON i.id = e.item"
 _AT_ONCE: Final = 4096
+_ATTEMPTS: Final = 20
 _LOOKED_AT: Final = 64
 _SELECTIVE: Final = 16
 """So many of the best items, or one in so many of all, are looked at one by one before the filter
@@ -56,8 +57,12 @@ class Meaning:
 
     def search(self, search: Search, now: float) -> Plan[list[Found]]:
         """What a search gives, in one read transaction."""
+        attempts = 0
         while (found := (yield from read(self._search, search, now))) is None:
-            pass  # another thread's transaction is newer, and so are the vectors: look again
+            # another thread's transaction is newer, and so are the vectors: look again
+            attempts += 1
+            if attempts % _ATTEMPTS == 0:
+                self._cache.forget()  # or the file is older: it was put back
         return found
 
     def _search(self, search: Search, now: float) -> Plan[list[Found] | None]:
