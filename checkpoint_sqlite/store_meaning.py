@@ -8,6 +8,7 @@ from typing import Final
 from checkpoint_base.plan import Plan, read
 from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
+from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
 from checkpoint_sqlite.vectors import Embeddings, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
@@ -154,12 +155,16 @@ class Meaning:
     def _look(
         self, search: Search, best: Sequence[tuple[int, float]], now: float
     ) -> Plan[list[Found]]:
-        some = yield from wanted(_BY_ITEM, [(item,) for item, _ in best])
+        found = clauses(search.filter)
+        sql = " AND ".join([f"{_BY_ITEM} WHERE 1", *(clause.sql for clause in found)])
+        values = [value for clause in found for value in clause.values]
+        some = yield from wanted(sql, [(item,) for item, _ in best], values)
         records = {item: Record(*columns) for item, *columns in some}
+        there = ((records.get(item), score) for item, score in best)
         return [
             Found(record, score)
-            for item, score in best
-            if self._is_wanted(record := records[item], search, now)
+            for record, score in there
+            if record is not None and self._is_wanted(record, search, now)
         ]
 
     def _is_wanted(self, record: Record, search: Search, now: float) -> bool:
