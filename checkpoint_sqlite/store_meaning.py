@@ -10,7 +10,7 @@ from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
+from checkpoint_sqlite.vectors import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
@@ -92,7 +92,7 @@ class Meaning:
         touched = yield from self._touched(known, count)
         found: list[Embeddings] = []
         if touched is None:
-            found = yield from self._all()
+            places = yield from self._all(count)
         else:
             wants = [(item,) for item in touched]
             found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
@@ -100,9 +100,10 @@ class Meaning:
             if cache.change != known:
                 return None
             if touched is None:
-                cache.fill(change, found)
+                cache.places = places
             else:
-                cache.apply(change, touched, found)
+                cache.places.replace(touched, found)
+            cache.change = change
         return True
 
     def _touched(self, known: int, count: int) -> Plan[list[int] | None]:
@@ -114,21 +115,22 @@ class Meaning:
         touched = yield from rows(self._queries["changed_items"], (known, most + 1))
         return [item for (item,) in touched] if len(touched) <= most else None
 
-    def _all(self) -> Plan[list[Embeddings]]:
-        found: list[Embeddings] = []
-        while True:
-            after = found[-1].item if found else -(1 << 62)
+    def _all(self, count: int) -> Plan[Places]:
+        """The vectors of the file, of which there are so many, read a part at a time."""
+        places = Places(self._dims, self._distance, count)
+        after: int | None = -(1 << 62)
+        while after is not None:
             some = yield from rows(self._queries["all_embeddings"], (after, _AT_ONCE))
-            found += [Embeddings(*one) for one in some]
-            if len(some) < _AT_ONCE:
-                return found
+            places.append([Embeddings(*one) for one in some])
+            after = some[-1][0] if len(some) == _AT_ONCE else None
+        return places
 
     def _from_cache(
         self, search: Search, query: Array, change: int, now: float
     ) -> Plan[list[Found] | None]:
         """The best are looked at one by one. Where few of them match, the filter comes first."""
         leading = self._ranked(search, query, change, None)
-        most = max(_LOOKED_AT, len(self._cache) // _SELECTIVE, 2 * search.end)
+        most = max(_LOOKED_AT, len(self._cache.places) // _SELECTIVE, 2 * search.end)
         seen, count, found = 0, search.end, list[Found]()
         while leading is not None:
             best = leading(count)
@@ -149,7 +151,7 @@ class Meaning:
         with self._cache.lock:
             if self._cache.change != change:
                 return None
-            view = self._cache.view(search, items)
+            view = self._cache.places.view(search, items)
         return view.ranked(query)
 
     def _look(

@@ -23,7 +23,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
+from checkpoint_sqlite.vectors import Embeddings, Places
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
 from store_vector.filters import Filter
@@ -223,43 +223,42 @@ def embeddings(item: int, *rows: tuple[float, ...], ns: str = "n") -> Embeddings
     return Embeddings(item, encode((ns,)), f"{item}", len(rows), data)
 
 
-def ranked(cache: VectorCache, *query: float, ns: str = "", among: Any = None) -> list[int]:
+def ranked(places: Places, *query: float, ns: str = "", among: Any = None) -> list[int]:
     vector = np.array(query, np.float32)
     at = encode((ns,)) if ns else ""
     search = Search(at, Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    return [item for item, _ in cache.view(search, among).ranked(vector)(100)]
+    return [item for item, _ in places.view(search, among).ranked(vector)(100)]
 
 
-def test_a_cache_follows_any_changes() -> None:
+def test_places_follow_any_changes() -> None:
     """Against a dict that holds the same, through updates, deletes and moves."""
     random = np.random.default_rng(5)
-    cache, held = VectorCache(2, "cosine"), dict[int, Embeddings]()
-    cache.fill(0, [])
-    assert ranked(cache, 1, 0) == []
-    for change in range(1, 200):
+    places, held = Places(2, "cosine"), dict[int, Embeddings]()
+    assert ranked(places, 1, 0) == []
+    for _ in range(200):
         touched = {int(item) for item in random.integers(0, 40, 3)}
         now = [
             embeddings(item, *random.standard_normal((random.integers(1, 4), 2)), ns=f"n{item % 3}")
             for item in touched
             if random.random() < 0.7
         ]
-        cache.apply(change, touched, now)
+        places.replace(touched, now)
         held = {item: one for item, one in held.items() if item not in touched}
         held |= {one.item: one for one in now}
-        assert (len(cache), cache.change) == (len(held), change)
-        fresh = VectorCache(2, "cosine")
-        fresh.fill(change, list(held.values()))
+        assert len(places) == len(held)
+        fresh = Places(2, "cosine", 10)
+        fresh.append(list(held.values()))
         for space in ("", "n1", "none"):
-            assert ranked(cache, 1, 0.3, ns=space) == ranked(fresh, 1, 0.3, ns=space)
-        assert sorted(ranked(cache, 0, 1, among=[3, 5, 99])) == sorted({3, 5} & held.keys())
-    assert cache.size <= 4 * 2 * 3 * 3 * 40 + 4 * 2 * 256, "what is left behind must go"
+            assert ranked(places, 1, 0.3, ns=space) == ranked(fresh, 1, 0.3, ns=space)
+        assert sorted(ranked(places, 0, 1, among=[3, 5, 99])) == sorted({3, 5} & held.keys())
+    assert places.size <= 4 * 2 * 3 * 3 * 40 + 4 * 2 * 256, "what is left behind must go"
 
 
 def test_a_view_stays_as_it_was() -> None:
-    cache = VectorCache(2, "cosine")
-    cache.fill(0, [embeddings(item, (1.0, item)) for item in range(9)])
+    places = Places(2, "cosine")
+    places.append([embeddings(item, (1.0, item)) for item in range(9)])
     vector = np.array([1, 0], np.float32)
     search = Search("", Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    view = cache.view(search)
-    cache.apply(1, range(9), [embeddings(item, (0.0, 1.0)) for item in range(9, 400)])
+    view = places.view(search)
+    places.replace(range(9), [embeddings(item, (0.0, 1.0)) for item in range(9, 400)])
     assert [item for item, _ in view.ranked(vector)(100)] == list(range(9))
