@@ -48,12 +48,20 @@ def _sqlite_path(url: str) -> str:
 _POSTGRES: Final = _Backend(
     "checkpoint_postgres", "PostgresSaver", "AsyncPostgresSaver", "postgres", str, {"pool": {}}
 )
+_REDIS: Final = _Backend("checkpoint_redis", "RedisSaver", "AsyncRedisSaver", "redis", str)
 _BACKENDS: Final = {
     "sqlite": _Backend(
         "checkpoint_sqlite", "SqliteSaver", "AsyncSqliteSaver", "sqlite", _sqlite_path
     ),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "unix": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
 }
 
 
@@ -77,7 +85,8 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
 
     Args:
         url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
-            says), `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+            says), `redis://host:port/db` (or another of `RedisSaver.from_conn_string`),
+            `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:

@@ -43,9 +43,7 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
                 await client.aclose()
                 await client.connection_pool.disconnect()
     else:
-        pool = BlockingConnectionPool.from_url(
-            url, max_connections=size, **target.options, **once
-        )
+        pool = BlockingConnectionPool.from_url(url, max_connections=size, **target.options, **once)
         try:
             yield Redis(connection_pool=pool)
         finally:

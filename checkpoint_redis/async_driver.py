@@ -19,7 +19,8 @@ class AsyncRedisDriver:
     """Performs plans."""
 
     def __init__(self, client: Redis | RedisCluster) -> None:
-        self._client = client
+        self._client: Any = client  # redis-py types its methods in part
+        self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
@@ -49,13 +50,9 @@ class AsyncRedisDriver:
                 return [await self._client.execute_command(*commands[0], **RAW)]
             except ResponseError as error:
                 return [error]
-        pipeline: Any = self._client.pipeline(**self._plain)
+        pipeline = self._client.pipeline(**self._options)
         async with pipeline:
             for command in commands:
                 pipeline.execute_command(*command, **RAW)
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
         return replies
-
-    @property
-    def _plain(self) -> dict[str, bool]:
-        return {} if isinstance(self._client, RedisCluster) else {"transaction": False}

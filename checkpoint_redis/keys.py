@@ -1,4 +1,4 @@
-"""The names of keys. All of a thread lies in one slot; the registry is in parts, each in its own."""
+"""The names of keys. All of a thread lies in one slot, each part of the registry in its own."""
 
 from __future__ import annotations
 

@@ -57,7 +57,9 @@ def pack_checkpoint(record: CheckpointRecord, run_id: str | None) -> bytes:
     return b"".join([head, *(part for part in parts if part), sealed or b""])
 
 
-def unpack_checkpoint(thread_id: str, ns: str, checkpoint_id: str, packed: bytes) -> CheckpointRecord:
+def unpack_checkpoint(
+    thread_id: str, ns: str, checkpoint_id: str, packed: bytes
+) -> CheckpointRecord:
     """The record again."""
     _, v, *lengths = _CHECKPOINT.unpack_from(packed)
     at = _CHECKPOINT.size

@@ -38,6 +38,7 @@ from checkpoint_redis.packing import (
 from checkpoint_redis.reading import found_in, lineage_of, wanted
 from checkpoint_redis.requests import Arg, Call, call, calls
 from checkpoint_redis.scripts import script
+from checkpoint_redis.writing import Storing
 
 SCHEMA: Final = 1
 """The version of what is stored."""
@@ -106,7 +107,7 @@ class RedisPlanner(Everywhere):
             return [*where, packed, *run, len(values), *values]
 
         values = [one.value for one in put.values]
-        yield from self._store("put", to.thread_id, put.ttl, values, finish, run_id)
+        yield from self._store(Storing("put", to.thread_id, put.ttl, values, finish, run_id))
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -131,7 +132,7 @@ class RedisPlanner(Everywhere):
             return [len(packed), *packed]
 
         values = [one.value for one in records]
-        yield from self._store("put_writes", at.thread_id, at.ttl, values, finish, None)
+        yield from self._store(Storing("put_writes", at.thread_id, at.ttl, values, finish))
 
     # ------------------------------------------------------------------ read
 

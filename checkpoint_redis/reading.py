@@ -47,7 +47,7 @@ def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) ->
 
 
 def wanted(listing: Listing) -> list[Arg] | None:
-    """What scripts that walk a thread's checkpoints take (lua/order.lua); None: there is nothing."""
+    """What scripts that walk a thread's checkpoints take (lua/order.lua); None: nothing."""
     only, before, position = listing.checkpoint_id, listing.before, listing.position
     if only is not None and before is not None and only >= before:
         return None

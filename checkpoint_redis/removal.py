@@ -98,9 +98,7 @@ class Removal(Writing):
             if done != b"other":  # otherwise somebody wrote to it meanwhile
                 return bool(done == b"done")
 
-    def _ancestors(
-        self, codec: Codec, thread_id: str, heads: Sequence[_Head]
-    ) -> Plan[set[Place]]:
+    def _ancestors(self, codec: Codec, thread_id: str, heads: Sequence[_Head]) -> Plan[set[Place]]:
         """The checkpoints without which those would not read the same."""
         needed = {
             (head.record.ns, head.record.parent_id)
@@ -136,9 +134,7 @@ class Removal(Writing):
             runs = sorted({names_of(name)[0].encode() for name in names if name[:1] == b"r"})
             if self._keys.clustered:
                 due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
-                yield from calls(
-                    [self._register(target, due, *(run.decode() for run in runs))]
-                )
+                yield from calls([self._register(target, due, *(run.decode() for run in runs))])
             args: list[Arg] = [revision, str(self._logs.new_epoch()), records, order, ttl]
             done = yield from self._ask("paste", target, [*self._touch(), *args, len(runs), *runs])
             if done == b"done":

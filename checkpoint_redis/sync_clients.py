@@ -22,7 +22,7 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
     """The client that a URL names. The driver tries again what was lost, the client does not."""
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in target.hosts]
+        nodes = [ClusterNode(*host) for host in target.hosts]  # type: ignore[no-untyped-call]
         try:
             cluster = RedisCluster(startup_nodes=nodes, **target.options)
         except RedisError as error:
@@ -33,7 +33,7 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
             cluster.close()
     elif target.kind == "sentinel":
         sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
-        primary: Redis = sentinel.master_for(target.service, **once)
+        primary: Redis = sentinel.master_for(target.service, **once)  # type: ignore[no-untyped-call]
         try:
             yield primary
         finally:
@@ -41,9 +41,7 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
                 client.close()
                 client.connection_pool.disconnect()
     else:
-        pool = BlockingConnectionPool.from_url(
-            url, max_connections=size, **target.options, **once
-        )
+        pool = BlockingConnectionPool.from_url(url, max_connections=size, **target.options, **once)
         try:
             yield Redis(connection_pool=pool)
         finally:

@@ -18,7 +18,8 @@ class SyncRedisDriver:
     """Performs plans."""
 
     def __init__(self, client: Redis | RedisCluster) -> None:
-        self._client = client
+        self._client: Any = client  # redis-py types its methods in part
+        self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
@@ -48,13 +49,9 @@ class SyncRedisDriver:
                 return [self._client.execute_command(*commands[0], **RAW)]
             except ResponseError as error:
                 return [error]
-        pipeline: Any = self._client.pipeline(**self._plain)
+        pipeline = self._client.pipeline(**self._options)
         with pipeline:
             for command in commands:
                 pipeline.execute_command(*command, **RAW)
             replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
-
-    @property
-    def _plain(self) -> dict[str, bool]:
-        return {} if isinstance(self._client, RedisCluster) else {"transaction": False}

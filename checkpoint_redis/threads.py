@@ -60,8 +60,10 @@ class Threads(Removal):
         self, query: ThreadQuery, position: _Entry | None, count: int
     ) -> Plan[tuple[list[_Entry], _Entry | None]]:
         """Up to so many of the next entries, and where to go on (None: that was all)."""
-        asked = [Call(script("threads"), part, _bounds(query, position, count)) for part in
-                 self._keys.parts]
+        asked = [
+            Call(script("threads"), part, _bounds(query, position, count))
+            for part in self._keys.parts
+        ]
         entries: list[_Entry] = []
         stops: list[_Entry] = []
         for found, stop in (yield from calls(asked)):
@@ -104,8 +106,8 @@ class Threads(Removal):
                 if self._logs.policy.expires_whole:
                     swept += yield from self._expire(part, overdue, now)
                 else:
-                    for name, due, updated in overdue:
-                        swept += yield from self._thin_out(codec, part, name, due, updated, now)
+                    for entry in overdue:
+                        swept += yield from self._thin_out(codec, part, entry, now)
         return swept
 
     def _expire(self, part: list[bytes], overdue: Sequence[Any], now: float) -> Plan[int]:
@@ -123,8 +125,9 @@ class Threads(Removal):
         return swept
 
     def _thin_out(
-        self, codec: Codec, part: list[bytes], name: bytes, due: bytes, updated: bytes, now: float
+        self, codec: Codec, part: list[bytes], entry: Sequence[bytes], now: float
     ) -> Plan[int]:
+        name, due, updated = entry
         if (yield from self._keep_latest(codec, name.decode(), now)):
             if self._keys.clustered:
                 yield from calls([Call(script("postpone"), part, [name, due, b""])])
@@ -141,7 +144,7 @@ class Threads(Removal):
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count what there is: one round trip for a thread, else some for 500 threads each."""
-        server = _server(((yield from call(script("server"), (), ()))).decode())
+        server = _server((yield from call(script("server"), (), ())).decode())
         totals = [0] * 6
         if thread_id is not None:
             yield from self._count([thread_id.encode()], totals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
@@ -18,6 +18,26 @@ OVERDUE: Final = 64
 
 Finish = Callable[[Sequence[Stored]], list[Arg]]
 """What an operation's script takes, of what its values became."""
+
+
+class Storing(NamedTuple):
+    """What is to be stored.
+
+    Attributes:
+        name: of the script.
+        thread_id: where.
+        ttl: minutes that this run asks for.
+        values: serialized.
+        finish: gives the script's own arguments.
+        run_id: to be noted in the registry.
+    """
+
+    name: str
+    thread_id: str
+    ttl: float | None
+    values: Sequence[Typed]
+    finish: Finish
+    run_id: str | None = None
 
 
 def moment(seconds: float | None) -> bytes:
@@ -64,15 +84,8 @@ class Writing:
 
     # ------------------------------------------------------------------ storing
 
-    def _store(
-        self,
-        name: str,
-        thread_id: str,
-        ttl: float | None,
-        values: Sequence[Typed],
-        finish: Finish,
-        run_id: str | None,
-    ) -> Plan[None]:
+    def _store(self, what: Storing) -> Plan[None]:
+        name, thread_id, ttl, values, finish, run_id = what
         epoch = self._logs.new_epoch()
         must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))

@@ -6,6 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from functools import cached_property
 from typing import Any
 
 import redis
@@ -62,55 +63,53 @@ class RedisHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    @contextmanager
-    def client(self) -> Iterator[Any]:
-        """Behind the saver's back."""
-        with redis.Redis.from_url(self.url) as client:
-            yield client
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """Connections behind the saver's back, to each server of its own."""
+        return [redis.Redis.from_url(self.url)]
 
-    def threads(self, client: Any) -> list[bytes]:
-        """The keys with the records of threads."""
-        found = client.scan_iter(match=f"{self.prefix}:{{*}}:records", count=1000)
-        return sorted(found)
+    def keys(self, pattern: str = "*") -> Iterator[tuple[Any, bytes]]:
+        """The keys below the prefix, each with the server that has it."""
+        for node in self.nodes:
+            for key in node.scan_iter(match=f"{self.prefix}:{pattern}", count=1000):
+                yield node, key
 
     def rows(self) -> Mapping[str, int]:
         counts: Counter[str] = Counter()
-        with self.client() as client:
-            for key in self.threads(client):
-                counts["threads"] += 1
-                for name in client.hkeys(key):
-                    if kind := KINDS.get(name[:1].decode()):
-                        counts[kind] += 1
+        for node, key in self.keys("{*}:records"):
+            counts["threads"] += 1
+            for name in node.hkeys(key):
+                if kind := KINDS.get(name[:1].decode()):
+                    counts[kind] += 1
         return {record: counts[record] for record in ("threads", *KINDS.values())}
 
     def stored(self) -> bytes:
         found: list[bytes] = []
-        with self.client() as client:
-            for key in client.scan_iter(match=f"{self.prefix}:*", count=1000):
-                found.append(key)
-                if client.type(key) == b"hash":
-                    for name, value in client.hgetall(key).items():
-                        found += name, value
-                elif client.type(key) == b"zset":
-                    found += client.zrange(key, 0, -1)
-                else:
-                    found.append(client.get(key))
+        for node, key in self.keys():
+            found.append(key)
+            kind = node.type(key)
+            if kind == b"hash":
+                for name, value in node.hgetall(key).items():
+                    found += name, value
+            elif kind == b"zset":
+                found += node.zrange(key, 0, -1)
+            else:
+                found.append(node.get(key) or b"")
         return b"\0".join(found)
 
     def damage(self) -> None:
-        with self.client() as client:
-            for key in self.threads(client):
-                for name in client.hkeys(key):
-                    if name[:1] == b"s":
-                        data = bytearray(client.hget(key, name))
-                        data[len(data) // 2] ^= 1
-                        client.hset(key, name, bytes(data))
-                        return
+        for node, key in self.keys("{*}:records"):
+            for name in node.hkeys(key):
+                if name[:1] == b"s":
+                    data = bytearray(node.hget(key, name) or b"")
+                    data[len(data) // 2] ^= 1
+                    node.hset(key, name, bytes(data))
+                    return
         raise LookupError("no segment is stored")
 
     def version(self) -> str:
-        with self.client() as client:
-            return f"Redis {client.execute_command('INFO', 'server')['redis_version']}"
+        told = [node.execute_command("INFO", "server")["redis_version"] for node in self.nodes]
+        return f"Redis {'/'.join(sorted(set(told)))}" + (f" x {len(told)}" if len(told) > 1 else "")
 
     def location(self) -> str:
         return f"{self.url} {self.prefix}"
@@ -120,10 +119,10 @@ class RedisHarness(SaverHarness):
         return cls(*location.split())
 
     def close(self) -> None:
-        with self.client() as client:
-            keys = list(client.scan_iter(match=f"{self.prefix}:*", count=1000))
-            for key in keys:
-                client.unlink(key)
+        for node, key in list(self.keys()):
+            node.unlink(key)
+        for node in self.nodes:
+            node.close()
 
 
 class ClusterHarness(RedisHarness):
@@ -131,14 +130,8 @@ class ClusterHarness(RedisHarness):
 
     name = "redis-cluster (three nodes)"
 
-    @contextmanager
-    def client(self) -> Iterator[Any]:
-        host, _, port = self.url.partition("://")[2].split(",")[0].partition(":")
-        with redis.RedisCluster(host, int(port)) as client:
-            yield client
-
-    def version(self) -> str:
-        with self.client() as client:
-            told = client.info("server", target_nodes=client.get_primaries())
-            versions = {each["redis_version"] for each in told.values()}
-            return f"Redis {'/'.join(sorted(versions))} x {len(told)}"
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """A key is found on the node that has its slot."""
+        hosts = self.url.partition("://")[2].split(",")
+        return [redis.Redis.from_url(f"redis://{host}") for host in hosts]

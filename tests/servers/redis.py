@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -32,9 +32,7 @@ def running_redis(folder: Path, port: int, **settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def started_redis(
-    folder: Path, port: int, **settings: str
-) -> Iterator[subprocess.Popen[bytes]]:
+def started_redis(folder: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
     """The process of `running_redis`, for tests that kill it."""
     settings = {
         "port": str(port),
@@ -65,7 +63,7 @@ def redis_cluster(nodes: int = 3) -> Iterator[str]:
             place = folder / str(port)
             place.mkdir()
             stack.enter_context(running_redis(place, port, **{"cluster-enabled": "yes"}))
-        clients = [stack.enter_context(redis.Redis(port=port)) for port in ports]
+        clients: list[Any] = [stack.enter_context(redis.Redis(port=port)) for port in ports]
         for number, client in enumerate(clients):
             first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
@@ -87,7 +85,7 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.02)
 
 
-def _wait_for_cluster(clients: list[redis.Redis]) -> None:
+def _wait_for_cluster(clients: list[Any]) -> None:
     deadline = time.monotonic() + START_WITHIN
     while not all(_is_whole(client, len(clients)) for client in clients):
         if time.monotonic() > deadline:
@@ -95,9 +93,9 @@ def _wait_for_cluster(clients: list[redis.Redis]) -> None:
         time.sleep(0.05)
 
 
-def _is_whole(client: redis.Redis, nodes: int) -> bool:
+def _is_whole(client: Any, nodes: int) -> bool:
     told = client.execute_command("CLUSTER INFO")
-    return told["cluster_state"] == "ok" and told["cluster_known_nodes"] == str(nodes)
+    return bool(told["cluster_state"] == "ok" and told["cluster_known_nodes"] == str(nodes))
 
 
 def _port_with_bus() -> int:
