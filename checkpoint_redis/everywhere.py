@@ -72,13 +72,12 @@ class Everywhere(Threads):
 
     def _newest_names(self, listing: Listing, last: Name | None) -> Plan[list[Name]]:
         newest: list[Name] = []
-        for part in self._keys.parts:
-            threads = [name.decode() for name in (yield from self._walk(part))]
-            for first in range(0, len(threads), _ASKED_AT_ONCE):
-                some = threads[first : first + _ASKED_AT_ONCE]
-                floor = newest[-1][0] if len(newest) == _NAMES else ""
-                names = yield from self._names_of(listing, some, last, floor)
-                newest = nlargest(_NAMES, [*newest, *names])
+        threads = [name.decode() for name in (yield from self._walk())]
+        for first in range(0, len(threads), _ASKED_AT_ONCE):
+            some = threads[first : first + _ASKED_AT_ONCE]
+            floor = newest[-1][0] if len(newest) == _NAMES else ""
+            names = yield from self._names_of(listing, some, last, floor)
+            newest = nlargest(_NAMES, [*newest, *names])
         return newest
 
     def _names_of(

@@ -27,6 +27,19 @@ class _Entry(NamedTuple):
     name: bytes
 
 
+class _Overdue(NamedTuple):
+    """A thread whose expiry, as the registry knows it, is over."""
+
+    part: list[bytes]
+    name: bytes
+    due: bytes
+    updated: bytes
+
+    def postponed(self, due: bytes) -> Call:
+        """Note its real expiry."""
+        return Call(script("postpone"), self.part, [self.name, self.due, due])
+
+
 class Threads(Removal):
     """Plans on threads."""
 
@@ -77,18 +90,25 @@ class Threads(Removal):
         taken = [entry for entry in entries if entry >= floor][:count]
         return taken, max(floor, taken[-1]) if len(taken) == count else floor
 
-    def _walk(self, part: list[bytes]) -> Plan[list[bytes]]:
-        """All threads of a part of the registry, some at a time."""
+    def _walk(self) -> Plan[list[bytes]]:
+        """All threads: one round trip for some thousands of each part."""
         names: list[bytes] = []
-        position: _Entry | None = None
         everything = ThreadQuery("", None, None, 0, None)
-        while True:
-            args = _bounds(everything, position, _LOOKED_AT)
-            found, stop = yield from call(script("threads"), part, args)
-            names += found[::2]
-            if not stop:
-                return names
-            position = _Entry(float(stop[1]), stop[0])
+        places: list[tuple[list[bytes], _Entry | None]] = [(one, None) for one in self._keys.parts]
+        while places:
+            asked = [
+                Call(script("threads"), part, _bounds(everything, position, _LOOKED_AT))
+                for part, position in places
+            ]
+            replies = yield from calls(asked)
+            for found, _ in replies:
+                names += found[::2]
+            places = [
+                (part, _Entry(float(stop[1]), stop[0]))
+                for (part, _), (_, stop) in zip(places, replies, strict=True)
+                if stop
+            ]
+        return names
 
     # ------------------------------------------------------------------ expiry
 
@@ -96,49 +116,51 @@ class Threads(Removal):
         """Apply the policy to the threads that expired, each atomically."""
         now, swept = self._logs.clock(), 0
         limit = self._logs.policy.sweep_limit
-        for part in self._keys.parts:
-            while limit is None or swept < limit:
-                count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-                found = yield from call(script("overdue"), part, [moment(now), count])
-                if not found:
-                    break
-                overdue = [found[n : n + 3] for n in range(0, len(found), 3)]
-                if self._logs.policy.expires_whole:
-                    swept += yield from self._expire(part, overdue, now)
-                else:
-                    for entry in overdue:
-                        swept += yield from self._thin_out(codec, part, entry, now)
+        parts = self._keys.parts
+        while parts and (limit is None or swept < limit):
+            asked = [Call(script("overdue"), part, [moment(now), _SWEPT_AT_ONCE]) for part in parts]
+            replies = yield from calls(asked)
+            overdue = [
+                _Overdue(part, *found[n : n + 3])
+                for part, found in zip(parts, replies, strict=True)
+                for n in range(0, len(found), 3)
+            ]
+            left = None if limit is None else limit - swept
+            if self._logs.policy.expires_whole:
+                swept += yield from self._expire(overdue[:left], now)
+            else:
+                swept += yield from self._thin_out(codec, overdue[:left], now)
+            parts = [one for one, found in zip(parts, replies, strict=True) if found]
         return swept
 
-    def _expire(self, part: list[bytes], overdue: Sequence[Any], now: float) -> Plan[int]:
+    def _expire(self, overdue: Sequence[_Overdue], now: float) -> Plan[int]:
         """Remove those that have expired. The server may have been faster."""
-        asked = [self._call("expire", name.decode(), [moment(now)]) for name, _, _ in overdue]
+        asked = [self._call("expire", one.name.decode(), [moment(now)]) for one in overdue]
         replies = yield from calls(asked)
         settle, swept = [], 0
-        for (name, due, updated), (what, now_due) in zip(overdue, replies, strict=True):
+        for one, (what, due) in zip(overdue, replies, strict=True):
             swept += what == b"gone"
             if what == b"there":
-                settle.append(Call(script("postpone"), part, [name, due, now_due]))
+                settle.append(one.postponed(due))
             elif what == b"absent" or self._keys.clustered:
-                settle.append(self._forget(name, updated, due))
+                settle.append(self._forget(one.name, one.updated, one.due))
         yield from calls(settle)
         return swept
 
-    def _thin_out(
-        self, codec: Codec, part: list[bytes], entry: Sequence[bytes], now: float
-    ) -> Plan[int]:
-        name, due, updated = entry
-        if (yield from self._keep_latest(codec, name.decode(), now)):
-            if self._keys.clustered:
-                yield from calls([Call(script("postpone"), part, [name, due, b""])])
-            return 1
-        reply = yield from self._ask("peek", name.decode())
-        if reply is None:
-            settle = self._forget(name, updated, due)
-        else:
-            settle = Call(script("postpone"), part, [name, due, reply[1]])
-        yield from calls([settle])
-        return 0
+    def _thin_out(self, codec: Codec, overdue: Sequence[_Overdue], now: float) -> Plan[int]:
+        settle, swept = [], 0
+        for one in overdue:
+            if (yield from self._keep_latest(codec, one.name.decode(), now)):
+                swept += 1
+                settle.append(one.postponed(b""))
+                continue
+            reply = yield from self._ask("peek", one.name.decode())
+            if reply is None:
+                settle.append(self._forget(one.name, one.updated, one.due))
+            else:
+                settle.append(one.postponed(reply[1]))
+        yield from calls(settle)
+        return swept
 
     # ------------------------------------------------------------------ size
 
@@ -149,10 +171,9 @@ class Threads(Removal):
         if thread_id is not None:
             yield from self._count([thread_id.encode()], totals)
         else:
-            for part in self._keys.parts:
-                names = yield from self._walk(part)
-                for first in range(0, len(names), _WALKED_AT_ONCE):
-                    yield from self._count(names[first : first + _WALKED_AT_ONCE], totals)
+            names = yield from self._walk()
+            for first in range(0, len(names), _WALKED_AT_ONCE):
+                yield from self._count(names[first : first + _WALKED_AT_ONCE], totals)
         threads, checkpoints, values, segments, writes, size = totals
         return Stats(
             backend=self.backend,

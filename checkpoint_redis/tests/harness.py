@@ -6,7 +6,7 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import redis
@@ -125,10 +125,25 @@ class RedisHarness(SaverHarness):
             node.close()
 
 
+@cache
+def cluster_client(url: str) -> redis.RedisCluster:
+    """A client of the cluster for the whole session: making one takes longer than most tests."""
+    host, _, port = url.partition("://")[2].split(",")[0].partition(":")
+    return redis.RedisCluster(host, int(port), decode_responses=True)
+
+
 class ClusterHarness(RedisHarness):
     """The keys below a prefix of a cluster."""
 
     name = "redis-cluster (three nodes)"
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[RedisSaver]:
+        client = cluster_client(self.url)
+        saver = RedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+        saver.setup()
+        yield saver
+        saver.stop_ttl_sweeper()
 
     @cached_property
     def nodes(self) -> list[Any]:
