@@ -11,10 +11,9 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from checkpoint_redis.connect import Target
-from checkpoint_redis.failures import named
+from checkpoint_redis.failures import ERRORS, named
 
 
 @asynccontextmanager
@@ -26,7 +25,7 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
         cluster = RedisCluster(startup_nodes=nodes, **target.options)
         try:
             await cluster.initialize()
-        except RedisError as error:
+        except ERRORS as error:
             await cluster.aclose()
             raise named(error) from error
         try:

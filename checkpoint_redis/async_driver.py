@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
-from checkpoint_redis.failures import LOST, named
+from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
 
@@ -30,7 +30,7 @@ class AsyncRedisDriver:
                     return await self._run(request.calls)
                 except LOST:
                     return await self._run(request.calls)
-            except RedisError as error:
+            except ERRORS as error:
                 raise named(error) from error
         if isinstance(request, Offload):
             return await asyncio.to_thread(request.work)

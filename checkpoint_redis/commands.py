@@ -36,5 +36,5 @@ def checked(replies: list[Any]) -> list[Any]:
     """The replies, if none is an error."""
     for reply in replies:
         if isinstance(reply, Exception):
-            raise named(reply) from reply  # type: ignore[arg-type] # the driver's, all of them
+            raise named(reply) from reply
     return replies

@@ -8,6 +8,9 @@ from redis import exceptions
 
 from checkpoint_base.errors import BackendUnavailableError, CheckpointError, CorruptValueError
 
+ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException)
+"""All that redis-py raises; the second is not one of the first."""
+
 LOST: Final = (
     exceptions.ConnectionError,
     exceptions.TimeoutError,
@@ -27,13 +30,13 @@ _UNAVAILABLE: Final = (
 )
 
 
-def named(error: exceptions.RedisError) -> Exception:
+def named(error: Exception) -> Exception:
     """The error to raise for one of the driver's, which becomes its cause."""
     told = str(error).strip() or type(error).__name__
     if isinstance(error, _UNAVAILABLE):
         return BackendUnavailableError(f"Redis could not do it: {told}")
     if told.startswith("CORRUPT "):
         return CorruptValueError(told.partition(" ")[2])
-    if told.startswith("CROSSSLOT"):
+    if isinstance(error, (exceptions.ClusterCrossSlotError, exceptions.AskError)):
         return CheckpointError(f"this server is a cluster, give the saver a RedisCluster: {told}")
     return error

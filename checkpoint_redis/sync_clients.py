@@ -9,12 +9,11 @@ from typing import Any
 from redis import BlockingConnectionPool, Redis, RedisCluster
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode
-from redis.exceptions import RedisError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from checkpoint_redis.connect import Target
-from checkpoint_redis.failures import named
+from checkpoint_redis.failures import ERRORS, named
 
 
 @contextmanager
@@ -25,7 +24,7 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
         nodes = [ClusterNode(*host) for host in target.hosts]  # type: ignore[no-untyped-call]
         try:
             cluster = RedisCluster(startup_nodes=nodes, **target.options)
-        except RedisError as error:
+        except ERRORS as error:
             raise named(error) from error
         try:
             yield cluster

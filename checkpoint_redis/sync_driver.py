@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis, RedisCluster
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
-from checkpoint_redis.failures import LOST, named
+from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
 
@@ -29,7 +29,7 @@ class SyncRedisDriver:
                     return self._run(request.calls)
                 except LOST:
                     return self._run(request.calls)
-            except RedisError as error:
+            except ERRORS as error:
                 raise named(error) from error
         if isinstance(request, Offload):
             return request.work()

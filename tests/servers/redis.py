@@ -55,6 +55,24 @@ def started_redis(folder: Path, port: int, **settings: str) -> Iterator[subproce
 
 
 @contextmanager
+def running_sentinel(folder: Path, port: int) -> Iterator[str]:
+    """A sentinel that watches the server on `port` as `main`; yields its host and port."""
+    own = free_port()
+    settings = folder / "sentinel.conf"
+    settings.write_text(f"sentinel monitor main 127.0.0.1 {port} 1\n")
+    log = folder / "sentinel.log"
+    flags = (settings, "--sentinel", "--port", str(own), "--bind", "127.0.0.1")
+    with log.open("ab") as output:
+        sentinel = subprocess.Popen([_program(), *flags], stdout=output, stderr=output, cwd=folder)
+    try:
+        _wait_for(own, sentinel, log)
+        yield f"127.0.0.1:{own}"
+    finally:
+        sentinel.terminate()
+        sentinel.wait(START_WITHIN)
+
+
+@contextmanager
 def redis_cluster(nodes: int = 3) -> Iterator[str]:
     """A cluster of its own; yields its URL."""
     with temporary_folder() as folder, ExitStack() as stack:
