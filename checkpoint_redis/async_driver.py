@@ -12,6 +12,7 @@ from redis.exceptions import ResponseError
 from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
 from checkpoint_redis.failures import ERRORS, LOST, named
+from checkpoint_redis.lanes import Lanes
 from checkpoint_redis.requests import Call, Calls
 
 
@@ -20,6 +21,7 @@ class AsyncRedisDriver:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client  # redis-py types its methods in part
+        self._lanes = Lanes(self._send)
         self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
 
     async def perform(self, request: Any) -> Any:
@@ -37,9 +39,9 @@ class AsyncRedisDriver:
         raise TypeError(f"cannot perform {request!r}")
 
     async def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = await self._send([known(call) for call in calls])
+        replies = await self._lanes.send([known(call) for call in calls])
         if again := unknown(replies):
-            told = await self._send([whole(calls[n]) for n in again])
+            told = await self._lanes.send([whole(calls[n]) for n in again])
             for n, reply in zip(again, told, strict=True):
                 replies[n] = reply
         return checked(replies)
