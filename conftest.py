@@ -7,13 +7,17 @@ import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.servers.postgres import postgres
 from tests.servers.redis import redis_cluster, redis_server
 
-pytest.register_assert_rewrite("conformance_tests")
+if TYPE_CHECKING:
+    from tests.minilm import MiniLM
+
+pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = ["*/tests/test_agent_server.py"] if sys.version_info < (3, 11) else []
@@ -76,6 +80,14 @@ def redis_cluster_url() -> Iterator[str]:
     """The URL of a real cluster of three nodes."""
     with redis_cluster() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def sentence_embeddings() -> MiniLM:
+    """A real model of sentences, for `conformance_tests.stores.sentences`."""
+    from tests.minilm import MiniLM
+
+    return MiniLM()
 
 
 @dataclass(eq=False)

@@ -1,6 +1,6 @@
-"""Our savers for a side-by-side benchmark harness that loads adapter files (`--ours FILE`).
+"""Our savers and stores for a side-by-side benchmark that loads adapter files (`--ours FILE`).
 
-`core` is the harness's own module. The savers are opened as the README shows, on their defaults;
+`core` is the harness's own module. They are opened as the README shows, on their defaults;
 only while a workload preloads data (`relaxed`) does SQLite stop waiting for the disk.
 """
 
@@ -13,7 +13,7 @@ from core import Adapter, Ctx, register
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
+from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
 
 
 @contextlib.contextmanager
@@ -40,6 +40,31 @@ register(
         aopen=sqlite_asaver,
         family="sqlite",
         durable="WAL, synchronous=FULL (fsync per commit; writers that wait together share one)",
+    )
+)
+
+
+@contextlib.contextmanager
+def sqlite_store(cell: Ctx) -> Iterator[SqliteStore]:
+    synchronous = "off" if cell.relaxed else "full"
+    opened = SqliteStore.from_conn_string(
+        cell.dir / "s.sqlite", index=cell.index, synchronous=synchronous
+    )
+    with opened as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-sqlite",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=sqlite_store,
+        family="sqlite",
+        durable="WAL, synchronous=FULL (fsync per commit)",
+        vector=True,
+        ttl="sweep",
     )
 )
 

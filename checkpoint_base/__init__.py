@@ -1,9 +1,9 @@
-"""The core of langgraph-checkpoint-suite: savers for LangGraph, one contract on every database."""
+"""The core of langgraph-checkpoint-suite: one contract on every database."""
 
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import aopen_saver, open_saver
+from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_store
 
 __all__ = [
     "MemorySaver",
@@ -12,5 +12,7 @@ __all__ = [
     "ThreadInfo",
     "ThreadPage",
     "aopen_saver",
+    "aopen_store",
     "open_saver",
+    "open_store",
 ]

@@ -94,6 +94,20 @@ class Codec:
         kind, data = self.serde.dumps_typed(value)
         return kind, bytes(data)
 
+    def seal(self, value: Typed) -> Typed:
+        """A serialized value as this serializer writes it: encrypted, if that is what it does."""
+        if not isinstance(self.serde, EncryptedSerializer) or "+" in value[0]:
+            return value
+        name, data = self.serde.cipher.encrypt(value[1])
+        return f"{value[0]}+{name}", data
+
+    def unseal(self, value: Typed) -> Typed:
+        """A serialized value as it was before encryption."""
+        if not isinstance(self.serde, EncryptedSerializer) or "+" not in value[0]:
+            return value
+        kind, name = value[0].split("+", 1)
+        return kind, self.serde.cipher.decrypt(name, value[1])
+
     def load(self, value: Typed) -> Any:
         """Deserialize one value.
 
@@ -118,41 +132,65 @@ class Codec:
     ) -> PutRecord:
         """All records of one `put`."""
         to = address(config)
-        versions = checkpoint.get("channel_versions") or {}
         values = checkpoint.get("channel_values") or {}
-        plain, sealed = self._metadata(config, metadata)
-        run_id = plain.get("run_id")
-        record = CheckpointRecord(
+        record, run_id = self.record(
             to.thread_id,
             to.namespace,
-            text("checkpoint['id']", checkpoint["id"]),
             to.checkpoint_id,
-            checkpoint.get("v", 1),
-            {channel_name(name): version_key(version) for name, version in versions.items()},
-            self.dump({k: v for k, v in checkpoint.items() if k not in _OWN_KEYS}),
-            _to_json(plain),
-            self.dump(sealed) if sealed else None,
+            checkpoint,
+            self._metadata(config, metadata),
         )
         stored = [
             ValueRecord(channel_name(name), version_key(version), self.dump(values[name]))
             for name, version in new_versions.items()
             if name in values
         ]
-        return PutRecord(record, stored, None if run_id is None else str(run_id), to.ttl)
+        return PutRecord(record, stored, run_id, to.ttl)
 
-    def _metadata(
-        self, config: RunnableConfig, metadata: CheckpointMetadata
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(entries for the database to read, entries for the serializer)."""
+    def record(
+        self,
+        thread_id: str,
+        ns: str,
+        parent_id: str | None,
+        checkpoint: Mapping[str, Any],
+        metadata: Mapping[str, Any],
+    ) -> tuple[CheckpointRecord, str | None]:
+        """A checkpoint without its values, and its run; `metadata` is all that it has."""
+        versions = checkpoint.get("channel_versions") or {}
+        plain, sealed = self._split(metadata)
+        run_id = plain.get("run_id")
+        record = CheckpointRecord(
+            thread_id,
+            ns,
+            text("checkpoint['id']", checkpoint["id"]),
+            parent_id,
+            checkpoint.get("v", 1),
+            {channel_name(name): version_key(version) for name, version in versions.items()},
+            self.dump({k: v for k, v in checkpoint.items() if k not in _OWN_KEYS}),
+            _to_json(plain),
+            self.dump(sealed) if sealed else None,
+        )
+        return record, None if run_id is None else str(run_id)
+
+    @staticmethod
+    def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
+        """A checkpoint's metadata, with what its config adds."""
         if "ttl" in (configurable := config.get("configurable") or {}):
             rest = {key: value for key, value in configurable.items() if key != "ttl"}
             config = {**config, "configurable": rest}
-        merged = cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
+        return cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
+
+    def is_readable(self, key: str) -> bool:
+        """Whether the database can read a metadata entry, if it is plain JSON."""
+        return not self._encrypted or key in BASE_METADATA
+
+    def _split(self, metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """(entries for the database to read, entries for the serializer)."""
         plain: dict[str, Any] = {}
         sealed: dict[str, Any] = {}
-        for key, value in merged.items():
-            hidden = self._encrypted and key not in BASE_METADATA
-            (sealed if hidden or not is_plain(value) else plain)[key] = value
+        for key, value in metadata.items():
+            is_open = self.is_readable(key) and is_plain(value)
+            (plain if is_open else sealed)[key] = value
         return plain, sealed
 
     def writes(

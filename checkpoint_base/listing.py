@@ -47,6 +47,16 @@ def matches_metadata(codec: Codec, found: Found, wanted: Mapping[str, Any] | Non
     return not wanted or matches(codec.metadata(found.record.metadata, found.record.sealed), wanted)
 
 
+def is_judged(codec: Codec, wanted: Mapping[str, Any] | None) -> bool:
+    """Whether rows that have all `fragments` most likely match: then their values may be read with
+    them. Else `matches` should look at their metadata first.
+    """
+    return not wanted or all(
+        type(key) is str and _is_sought(value) and codec.is_readable(key)
+        for key, value in wanted.items()
+    )
+
+
 def fragments(wanted: Mapping[str, Any] | None) -> list[str]:
     """Pieces of JSON that every match has. They only spare rows: `matches` decides."""
     if not wanted:

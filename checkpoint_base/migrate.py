@@ -21,14 +21,24 @@ class Migration:
 
     @property
     def statements(self) -> list[str]:
-        """The step's statements, one by one (no statement contains a semicolon of its own)."""
+        """The step's statements, one by one. Only triggers have semicolons of their own."""
         code = "\n".join(line.split("--")[0] for line in self.sql.splitlines())
-        return [statement.strip() for statement in code.split(";") if statement.strip()]
+        found: list[str] = []
+        for part in map(str.strip, code.split(";")):
+            if found and _is_open_trigger(found[-1]):
+                found[-1] += f"; {part}"
+            elif part:
+                found.append(part)
+        return found
 
 
-def load_migrations(package: str) -> tuple[Migration, ...]:
-    """The migrations in `package`'s folder `sql/migrations`, in order."""
-    folder = resources.files(package) / "sql" / "migrations"
+def _is_open_trigger(statement: str) -> bool:
+    return statement.startswith("CREATE TRIGGER") and not statement.endswith("END")
+
+
+def load_migrations(package: str, name: str = "migrations") -> tuple[Migration, ...]:
+    """The migrations in the folder `name` of `package`'s folder `sql`, in order."""
+    folder = resources.files(package) / "sql" / name
     found = {
         int(match[1]): entry.read_text(encoding="utf-8")
         for entry in folder.iterdir()

@@ -1,4 +1,4 @@
-"""Savers by URL: `open_saver("sqlite:///agent.db")`."""
+"""Savers and stores by URL: `open_saver("sqlite:///agent.db")`, `open_store(…)`."""
 
 from __future__ import annotations
 
@@ -6,27 +6,34 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from checkpoint_base.capabilities import FullSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.memory import MemorySaver
 
+if TYPE_CHECKING:
+    from store_vector.store import Store, SyncStore
+
 
 @dataclass(frozen=True)
 class _Backend:
-    """Where a scheme's savers are, and the extra with their driver."""
+    """Where a scheme's savers and stores are, and the extra with their driver."""
 
     package: str
-    sync_class: str
-    async_class: str
+    prefix: str
     extra: str
     target: Callable[[str], str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
-        return self._load(name).from_conn_string(self.target(url), **{**self.defaults, **options})
+        """Open `Saver`, `AsyncSaver`, `Store` or `AsyncStore` of this backend."""
+        kind = name.removeprefix("Async")
+        prefix = name.removesuffix(kind)
+        return self._load(f"{prefix}{self.prefix}{kind}").from_conn_string(
+            self.target(url), **{**self.defaults, **options}
+        )
 
     def _load(self, name: str) -> Any:
         try:
@@ -45,14 +52,10 @@ def _sqlite_path(url: str) -> str:
     return unquote(path[1:])
 
 
-_POSTGRES: Final = _Backend(
-    "checkpoint_postgres", "PostgresSaver", "AsyncPostgresSaver", "postgres", str, {"pool": {}}
-)
-_REDIS: Final = _Backend("checkpoint_redis", "RedisSaver", "AsyncRedisSaver", "redis", str)
+_POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
+_REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
 _BACKENDS: Final = {
-    "sqlite": _Backend(
-        "checkpoint_sqlite", "SqliteSaver", "AsyncSqliteSaver", "sqlite", _sqlite_path
-    ),
+    "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
     "redis": _REDIS,
@@ -97,7 +100,7 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     if backend is None:
         yield MemorySaver(**options)
         return
-    opened = backend.open(backend.sync_class, url, options)
+    opened = backend.open("Saver", url, options)
     with opened as saver:
         saver.setup()
         yield saver
@@ -110,7 +113,43 @@ async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
     if backend is None:
         yield MemorySaver(**options)
         return
-    opened = backend.open(backend.async_class, url, options)
+    opened = backend.open("AsyncSaver", url, options)
     async with opened as saver:
         await saver.setup()
         yield saver
+
+
+@contextmanager
+def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
+    """Open the store that a URL names, set it up, and close it at the end.
+
+    Args:
+        url: as in `open_saver`, but for `memory://`.
+        options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
+
+    Raises:
+        InvalidArgumentError: a scheme that is not known, or has no store.
+        MissingDriverError: its driver is not installed.
+    """
+    opened = _backend_with_store(url).open("Store", url, options)
+    with opened as store:
+        store.setup()
+        yield store
+
+
+@asynccontextmanager
+async def aopen_store(url: str, **options: Any) -> AsyncIterator[Store]:
+    """`open_store`, for an event loop."""
+    opened = _backend_with_store(url).open("AsyncStore", url, options)
+    async with opened as store:
+        await store.setup()
+        yield store
+
+
+def _backend_with_store(url: str) -> _Backend:
+    backend = _backend(url)
+    if backend is None:
+        raise InvalidArgumentError(
+            "url: memory:// has no store here; LangGraph's own InMemoryStore is one"
+        )
+    return backend

@@ -14,6 +14,7 @@ CONFLICTS: Final = (
     errors.DeadlockDetected,
     errors.UniqueViolation,  # two transactions made the same thread
 )
+_PREPARED: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 _RECONNECTS: Final = 3  # the second connection may have died with the first
 _ATTEMPTS: Final = 8
 _PAUSE: Final = 0.01  # seconds, and twice as long each time
@@ -44,7 +45,7 @@ class Attempts:
 
         Raises:
             BackendUnavailableError: there is no server, or it did not do it in time.
-            CheckpointError: setup was never called.
+            CheckpointError: setup was never called, or somebody shares out prepared statements.
         """
         if isinstance(error, CONFLICTS) and self._conflicts < _ATTEMPTS:
             self._conflicts += 1
@@ -59,6 +60,11 @@ def named(error: psycopg.Error) -> Exception:
     """The error to raise for one of the driver's, which becomes its cause."""
     if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
         return CheckpointError(f"the tables are not there, call setup() once: {_told(error)}")
+    if isinstance(error, _PREPARED):
+        return CheckpointError(
+            "connections share sessions and prepared statements, as behind PgBouncer before 1.21 "
+            f"in transaction mode: connect with prepare_threshold=None. {_told(error)}"
+        )
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return BackendUnavailableError(f"Postgres could not do it: {_told(error)}")
     return error

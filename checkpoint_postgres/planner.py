@@ -21,7 +21,7 @@ from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
-from checkpoint_base.listing import fill_page
+from checkpoint_base.listing import fill_page, is_judged
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
@@ -61,6 +61,16 @@ class PostgresPlanner(Setup, Writing, Threads):
         self._schema = schema
         self._migrations = migrations(schema)
         self._logs = Logs(self._queries, policy, clock, new_epoch)
+
+    @property
+    def logs(self) -> Logs:
+        """The threads' logs, for plans outside of this class."""
+        return self._logs
+
+    @property
+    def schema(self) -> str:
+        """Where the tables are."""
+        return self._schema
 
     # ------------------------------------------------------------------ setup
 
@@ -257,20 +267,40 @@ class PostgresPlanner(Setup, Writing, Threads):
     # ------------------------------------------------------------------ list
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints: one statement, or more where a filter lets through too much."""
+        """Some checkpoints: one statement, or more where a filter lets through too much. Where the
+        filter is not for the database to judge, values are read afterwards: one transaction.
+        """
         snapshot = Snapshot([])
-
-        def next_candidates(rest: Listing, count: int) -> Plan[list[Found]]:
-            sql, values = candidates(self._queries, rest, self._logs.horizon, count)
-            some = found_in(snapshot, (yield from rows(sql, values)))
-            return sorted(some, key=lambda one: one.position, reverse=True)
-
-        snapshot.found, rest = yield from fill_page(codec, listing, next_candidates)
+        if is_judged(codec, listing.filter):
+            rest = yield from self._fill(codec, listing, snapshot, "found")
+        else:
+            rest = yield from read(self._fill_bare, codec, listing, snapshot)
         snapshot.teach(self._logs.known)
         if listing.thread_id is not None:
             yield from self._refresh(listing.thread_id, snapshot)
         tuples = yield from snapshot.decoded(codec)
         return Page(tuples, rest)
+
+    def _fill(
+        self, codec: Codec, listing: Listing, snapshot: Snapshot, statement: str
+    ) -> Plan[Listing | None]:
+        def next_candidates(rest: Listing, count: int) -> Plan[list[Found]]:
+            form = self._queries[statement], self._queries
+            sql, values = candidates(*form, rest, self._logs.horizon, count)
+            some = found_in(snapshot, (yield from rows(sql, values)))
+            return sorted(some, key=lambda one: one.position, reverse=True)
+
+        snapshot.found, rest = yield from fill_page(codec, listing, next_candidates)
+        return rest
+
+    def _fill_bare(
+        self, codec: Codec, listing: Listing, snapshot: Snapshot
+    ) -> Plan[Listing | None]:
+        rest = yield from self._fill(codec, listing, snapshot, "bare")
+        if snapshot.found:
+            arrays = arrays_of(snapshot.keys(), snapshot.places())
+            found_in(snapshot, (yield from rows(self._queries["some"], arrays)))
+        return rest
 
     # ------------------------------------------------------------------ removing
 

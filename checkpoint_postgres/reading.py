@@ -40,9 +40,11 @@ def arrays_of(
 
 
 def candidates(
-    queries: Mapping[str, str], listing: Listing, horizon: float, count: int
+    form: str, queries: Mapping[str, str], listing: Listing, horizon: float, count: int
 ) -> tuple[str, list[Any]]:
-    """The statement that reads the next `count` checkpoints which may be wanted."""
+    """The statement that reads the next `count` checkpoints which may be wanted; `form` says what
+    of them.
+    """
     conditions: list[str] = []
     values: list[Any] = []
 
@@ -78,4 +80,4 @@ def candidates(
         f"WHERE {' AND '.join(conditions)} "
         f"ORDER BY {', '.join(f'{name} DESC' for name in (*order, 'c.ns'))} LIMIT {int(count)}"
     )
-    return queries["found"].replace("{found}", sql, 1), values
+    return form.replace("{found}", sql, 1), values

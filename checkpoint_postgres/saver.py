@@ -13,6 +13,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_postgres.adopt import Adopts
 from checkpoint_postgres.planner import PostgresPlanner
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ MAX_SIZE: Final = 10
 PoolOptions = Mapping[str, Any]
 
 
-class PostgresSaver(FullSyncSaver):
+class PostgresSaver(Adopts, FullSyncSaver):
     """Checkpoints in Postgres 14 or later, for threads; its async methods run in a worker thread.
 
     Args:
@@ -98,6 +99,7 @@ class PostgresSaver(FullSyncSaver):
         cls,
         conn_string: str,
         *,
+        pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
@@ -108,6 +110,8 @@ class PostgresSaver(FullSyncSaver):
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
+            pipeline: taken because LangGraph's own saver takes it, where it saves round trips.
+                It changes nothing: each operation is one round trip anyway.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
             schema: as in the constructor.
@@ -128,7 +132,7 @@ class PostgresSaver(FullSyncSaver):
                     saver._source.close()
 
 
-class AsyncPostgresSaver(FullAsyncSaver):
+class AsyncPostgresSaver(Adopts, FullAsyncSaver):
     """Checkpoints in Postgres, for an event loop; its sync methods work from other threads.
 
     Args:
@@ -187,6 +191,7 @@ class AsyncPostgresSaver(FullAsyncSaver):
         cls,
         conn_string: str,
         *,
+        pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,

@@ -12,7 +12,7 @@ from checkpoint_base.migrate import Migration, load_migrations, load_queries
 
 _PACKAGE = "checkpoint_postgres"
 _SLOT = re.compile(r"\{(\w+)\}")
-_SCHEMA = re.compile(r"('?)\{schema\}")
+_NAMED = re.compile(r"('?)\{(schema|source)\}")
 _TABLE = re.compile(r"CREATE TABLE (\S+) (\(\n.*?\n\)) (WITH .*?);", re.DOTALL)
 _LONGEST = 63  # bytes of an identifier
 
@@ -29,10 +29,14 @@ def quoted(schema: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _in_schema(sql: str, schema: str) -> str:
-    name = quoted(schema)
-    literal = name.replace("'", "''")
-    return _SCHEMA.sub(lambda match: match[1] + (literal if match[1] else name), sql)
+def _in_schema(sql: str, schema: str, source: str = "") -> str:
+    names = {"schema": quoted(schema), "source": quoted(source or schema)}
+
+    def name(match: re.Match[str]) -> str:
+        found = names[match[2]]
+        return match[1] + (found.replace("'", "''") if match[1] else found)
+
+    return _NAMED.sub(name, sql)
 
 
 @lru_cache
@@ -47,10 +51,11 @@ def statements(schema: str) -> Mapping[str, str]:
         "writes_known": _filled(
             put, "put_writes", {"open": "reopen", "allowed": "put_writes_allowed"}
         ),
-        "newest": _filled(read, "whole", {"found": "newest"}),
-        "one": _filled(read, "whole", {"found": "one"}),
+        "newest": _filled(read, "single", {"found": "newest"}),
+        "one": _filled(read, "single", {"found": "one"}),
         # `list` fills in what it looks for
         "found": _filled(read, "whole", {"found": ""}),
+        "bare": _filled(read, "bare", {"found": ""}),
         "columns": read["columns"],
         "tables": read["tables"],
         "some": _filled(read, "some", {}),
@@ -66,6 +71,13 @@ def _filled(blocks: Mapping[str, str], name: str, choice: Mapping[str, str]) -> 
         return _filled(blocks, wanted, choice) if wanted in blocks else match[0]
 
     return _SLOT.sub(block, blocks[name])
+
+
+@lru_cache
+def adopting(schema: str, source: str) -> Mapping[str, str]:
+    """The statements of `adopt`, which reads LangGraph's own tables in the schema `source`."""
+    found = load_queries(_PACKAGE, "adopt.sql")
+    return {name: _in_schema(sql, schema, source) for name, sql in found.items()}
 
 
 def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, ...]:

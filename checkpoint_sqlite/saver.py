@@ -54,7 +54,7 @@ class SqliteSaver(FullSyncSaver):
     ) -> None:
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
-        driver = SyncSqliteDriver(conn, planner.setup, reader, _synchronous(synchronous))
+        driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
         super().__init__(planner, driver, policy, serde=serde)
         self.conn = conn
 
@@ -88,7 +88,7 @@ class SqliteSaver(FullSyncSaver):
         connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
         with ExitStack() as stack:
             connection = stack.enter_context(closing(connect()))
-            reader = stack.enter_context(closing(connect())) if _is_file(path) else None
+            reader = stack.enter_context(closing(connect())) if is_file(path) else None
             saver = cls(
                 connection,
                 serde=serde,
@@ -128,12 +128,12 @@ class AsyncSqliteSaver(FullAsyncSaver):
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
-        _aiosqlite()
+        aiosqlite_module("AsyncSqliteSaver")
         from checkpoint_sqlite.async_driver import AsyncSqliteDriver
 
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
-        driver = AsyncSqliteDriver(conn, planner.setup, reader, _synchronous(synchronous))
+        driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
         super().__init__(planner, driver, policy, serde=serde)
         self.conn = conn
 
@@ -151,10 +151,11 @@ class AsyncSqliteSaver(FullAsyncSaver):
     ) -> AsyncIterator[Self]:
         """`SqliteSaver.from_conn_string`, for an event loop."""
         path = fspath(conn_string)
-        connect = partial(_aiosqlite().connect, path, timeout=busy_timeout)
+        module = aiosqlite_module("AsyncSqliteSaver")
+        connect = partial(module.connect, path, timeout=busy_timeout)
         async with AsyncExitStack() as stack:
             connection = await stack.enter_async_context(connect())
-            reader = await stack.enter_async_context(connect()) if _is_file(path) else None
+            reader = await stack.enter_async_context(connect()) if is_file(path) else None
             saver = cls(
                 connection,
                 serde=serde,
@@ -167,20 +168,22 @@ class AsyncSqliteSaver(FullAsyncSaver):
             yield saver
 
 
-def _synchronous(level: str | None) -> str | None:
+def synchronous_level(level: str | None) -> str | None:
+    """A checked `synchronous`; it is formatted into a PRAGMA."""
     if level is not None and level not in SYNCHRONOUS:
         raise InvalidArgumentError(f"synchronous: wanted one of {SYNCHRONOUS}, got {level!r}")
     return level
 
 
-def _is_file(path: str) -> bool:
+def is_file(path: str) -> bool:
     """Whether a second connection to `path` sees the same database."""
     return path != "" and ":memory:" not in path and "mode=memory" not in path
 
 
-def _aiosqlite() -> Any:
+def aiosqlite_module(needed_by: str) -> Any:
+    """aiosqlite, or an error that says how to install it."""
     try:
         import aiosqlite
     except ImportError as error:
-        raise MissingDriverError.of("AsyncSqliteSaver", "sqlite") from error
+        raise MissingDriverError.of(needed_by, "sqlite") from error
     return aiosqlite

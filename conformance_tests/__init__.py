@@ -1,7 +1,48 @@
-"""The contract of LangGraph savers as a test suite that any backend can subclass."""
+"""The contract of LangGraph savers and stores as a test suite that any backend can run.
 
-from conformance_tests.capabilities import Capability
-from conformance_tests.harness import SaverHarness
-from conformance_tests.savers.conformance import SaverConformance
+Names are imported when they are asked for: the pytest plugin lives in this package, and must cost
+nothing, and need nothing, in the runs of somebody who only has the package installed.
+"""
 
-__all__ = ["Capability", "SaverConformance", "SaverHarness"]
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from conformance_tests.capabilities import Capability
+    from conformance_tests.faults import Proxy
+    from conformance_tests.harness import SaverHarness
+    from conformance_tests.savers.conformance import SaverConformance
+    from conformance_tests.savers.graphs import GraphConformance
+    from conformance_tests.stores.conformance import StoreConformance
+    from conformance_tests.stores.graphs import StoreGraphConformance
+    from conformance_tests.stores.harness import StoreHarness
+
+__all__ = [
+    "Capability",
+    "GraphConformance",
+    "Proxy",
+    "SaverConformance",
+    "SaverHarness",
+    "StoreConformance",
+    "StoreGraphConformance",
+    "StoreHarness",
+]
+
+_HOMES = {
+    "Capability": "capabilities",
+    "GraphConformance": "savers.graphs",
+    "Proxy": "faults",
+    "SaverConformance": "savers.conformance",
+    "SaverHarness": "harness",
+    "StoreConformance": "stores.conformance",
+    "StoreGraphConformance": "stores.graphs",
+    "StoreHarness": "stores.harness",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

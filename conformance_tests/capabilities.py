@@ -1,4 +1,4 @@
-"""The capabilities of a saver, and what becomes of the clauses of one that is declared missing.
+"""The capabilities of savers and stores, and what becomes of the clauses of a missing one.
 
 The rule for declared gaps: a harness names each capability that its backend lacks, with a reason.
 Clauses of a declared gap still run, and are expected to fail. A clause of a declared gap that
@@ -18,7 +18,7 @@ _STAMP = "__capability__"
 
 
 class Capability(str, enum.Enum):
-    """What a saver can do. The value is its name in reports and on the command line."""
+    """What a saver or a store can do. The value is its name in reports and on the command line."""
 
     PUT = "put"
     PUT_WRITES = "put_writes"
@@ -45,10 +45,29 @@ class Capability(str, enum.Enum):
     PERSISTENCE = "persistence"
     MODEL = "model"
     UPSTREAM = "upstream"
+    NETWORK = "network"
+    SERVER_DEATH = "server_death"
+    DISK_FULL = "disk_full"
+    ROUND_TRIPS = "round_trips"
+
+    STORE_ITEMS = "store_items"
+    STORE_BATCH = "store_batch"
+    STORE_SEARCH = "store_search"
+    STORE_FILTER = "store_filter"
+    STORE_NAMESPACES = "store_namespaces"
+    STORE_MEANING = "store_meaning"
+    STORE_SENTENCES = "store_sentences"
+    STORE_TTL = "store_ttl"
+    STORE_HOSTILE_INPUT = "store_hostile_input"
+    STORE_CONCURRENCY = "store_concurrency"
+    STORE_PROCESSES = "store_processes"
+    STORE_LIFE = "store_life"
+    STORE_MODEL = "store_model"
+    STORE_GRAPHS = "store_graphs"
 
     @property
     def meaning(self) -> str:
-        """What a saver with this capability does, in one line."""
+        """What a saver or a store with this capability does, in one line."""
         return _MEANINGS[self]
 
 
@@ -78,6 +97,24 @@ _MEANINGS = {
     Capability.PERSISTENCE: "find everything again when opened again",
     Capability.MODEL: "end long random sequences of calls as the reference saver does",
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",
+    Capability.NETWORK: "say so when the network fails, and go on when it is back",
+    Capability.SERVER_DEATH: "keep what was acknowledged when the server is killed",
+    Capability.DISK_FULL: "lose nothing when the disk is full",
+    Capability.ROUND_TRIPS: "keep to the round trips that its harness states",
+    Capability.STORE_ITEMS: "put, get and delete items, and give every JSON value back exactly",
+    Capability.STORE_BATCH: "carry out batches: reads first, the last put of a key wins",
+    Capability.STORE_SEARCH: "find items by namespace, newest first, in pages",
+    Capability.STORE_FILTER: "find items by what their values are",
+    Capability.STORE_NAMESPACES: "list namespaces by prefix, suffix and depth",
+    Capability.STORE_MEANING: "find items by meaning, the best first, filtered before",
+    Capability.STORE_SENTENCES: "rank a paraphrase above what is unrelated, with real embeddings",
+    Capability.STORE_TTL: "let items expire",
+    Capability.STORE_HOSTILE_INPUT: "keep names apart and refuse those that cannot be kept",
+    Capability.STORE_CONCURRENCY: "be used by many threads and tasks at once",
+    Capability.STORE_PROCESSES: "be used by many processes at once",
+    Capability.STORE_LIFE: "set up, close, and serve the methods of the other flavour",
+    Capability.STORE_MODEL: "end long random sequences of batches as a dict does",
+    Capability.STORE_GRAPHS: "be the memory of compiled graphs",
 }
 
 

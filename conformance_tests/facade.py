@@ -32,6 +32,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from conformance_tests.calls import CALLS
 from conformance_tests.harness import SaverHarness
 
 T = TypeVar("T")
@@ -78,10 +79,17 @@ class Facade(abc.ABC):
         self.raw = raw
 
     @abc.abstractmethod
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name`, or its a-twin, and return its result."""
 
     @abc.abstractmethod
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+        """Iterate over checkpoints; nothing runs between two items."""
+
+    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+        """Call the method `name`, or its a-twin, and return its result."""
+        return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+
     def list(
         self,
         config: RunnableConfig | None,
@@ -91,6 +99,8 @@ class Facade(abc.ABC):
         limit: int | None = None,
     ) -> Listed:
         """Iterate over checkpoints; nothing runs between two items."""
+        options = {"filter": filter, "before": before, "limit": limit}
+        return CALLS.items("list", self._list(config, **options), (config,), options)
 
     @abc.abstractmethod
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
@@ -163,10 +173,10 @@ class Facade(abc.ABC):
 class SyncFacade(Facade):
     """Calls the sync methods."""
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
         found: Listed = self.raw.list(config, **options)
         return found
 
@@ -186,10 +196,10 @@ class AsyncFacade(Facade):
         super().__init__(raw)
         self.loop = loop
 
-    def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
-    def list(self, config: RunnableConfig | None, **options: Any) -> Listed:
+    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
         items = self.raw.alist(config, **options)
         try:
             while (item := self.loop.run(_next(items))) is not None:
@@ -218,11 +228,11 @@ def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[
     loop = LoopThread()
     try:
         context = harness.aopen(**options)
-        saver = loop.run(_enter(context))
+        saver = loop.run(enter(context))
         try:
             yield AsyncFacade(saver, loop)
         finally:
-            loop.run(_leave(context))
+            loop.run(leave(context))
     finally:
         loop.close()
 
@@ -231,9 +241,11 @@ async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None
     return await anext(items, None)
 
 
-async def _enter(context: Any) -> Any:
+async def enter(context: Any) -> Any:
+    """Enter an async context, as a coroutine."""
     return await context.__aenter__()
 
 
-async def _leave(context: Any) -> None:
+async def leave(context: Any) -> None:
+    """Leave it without an error."""
     await context.__aexit__(None, None, None)

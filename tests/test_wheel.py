@@ -19,6 +19,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
     "checkpoint_redis": ("redis", {"redis"}),
+    "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
 }
 DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}

@@ -261,7 +261,10 @@ WHERE (expires_at IS NULL OR expires_at > $1::double precision)
     AND ($3::double precision IS NULL OR updated_at < $3::double precision)
     AND ($4::double precision IS NULL OR updated_at > $4::double precision)
     AND ($5::double precision IS NULL OR (updated_at, thread_id) < ($5::double precision, $6::text))
-ORDER BY updated_at DESC, thread_id DESC LIMIT $7::bigint
+    -- the same by the minute, which is indexed
+    AND updated_minute <= floor(least($3::double precision, $5::double precision, 1e15) / 60)::bigint
+    AND updated_minute >= floor(greatest($4::double precision, -1e15) / 60)::bigint
+ORDER BY updated_minute DESC, updated_at DESC, thread_id DESC LIMIT $7::bigint
 
 -- name: expired_threads
 SELECT thread_id FROM {schema}.saver_threads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2

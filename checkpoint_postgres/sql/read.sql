@@ -19,6 +19,31 @@ SELECT {columns} FROM {tables}
 WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::double precision)
     AND c.ns = $3::text AND c.checkpoint_id = $4::text
 
+-- name: own
+SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
+    epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
+    sealed AS more
+FROM c
+
+-- name: bare
+WITH c AS MATERIALIZED ({found})
+{own}
+
+-- name: single
+WITH c AS MATERIALIZED ({found}),
+v AS MATERIALIZED (
+    SELECT v.* FROM c, json_each_text(c.versions::json) AS e, LATERAL (
+        SELECT * FROM {schema}.saver_values AS v
+        WHERE v.thread_id = c.thread_id AND v.ns = c.ns AND v.channel = e.key AND v.version = e.value
+        OFFSET 0
+    ) AS v
+),
+{their_writes},
+{logs}
+{own}
+UNION ALL
+{rows}
+
 -- name: whole
 WITH c AS MATERIALIZED ({found}),
 keys AS (
@@ -29,22 +54,14 @@ keys AS (
         FROM c, json_each_text(c.versions::json) AS e
     ) AS k
 ),
-places AS (
-    SELECT array_agg(thread_id) AS threads, array_agg(ns) AS spaces, array_agg(id) AS ids
-    FROM (
-        SELECT thread_id, ns, checkpoint_id AS id FROM c
-        UNION SELECT thread_id, ns, parent_id FROM c WHERE v < 4 AND parent_id IS NOT NULL
-    ) AS p
-),
-{parts}
-SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
-    epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
-    sealed AS more
-FROM c
+{values_of_keys},
+{their_writes},
+{logs}
+{own}
 UNION ALL
 {rows}
 
--- name: parts
+-- name: values_of_keys
 v AS MATERIALIZED (
     SELECT v.* FROM keys,
         unnest(keys.threads, keys.spaces, keys.channels, keys.versions) AS k (a, b, c, d),
@@ -53,15 +70,24 @@ v AS MATERIALIZED (
             WHERE v.thread_id = k.a AND v.ns = k.b AND v.channel = k.c AND v.version = k.d
             OFFSET 0
         ) AS v
-),
+)
+
+-- name: their_writes
+-- A checkpoint before version 4 has its sends among its parent's writes.
 w AS MATERIALIZED (
-    SELECT w.* FROM places, unnest(places.threads, places.spaces, places.ids) AS p (a, b, c),
-        LATERAL (
-            SELECT * FROM {schema}.saver_writes AS w
-            WHERE w.thread_id = p.a AND w.ns = p.b AND w.checkpoint_id = p.c
-            OFFSET 0
-        ) AS w
-),
+    SELECT w.*
+    FROM (
+        SELECT thread_id, ns, checkpoint_id FROM c
+        UNION SELECT thread_id, ns, parent_id FROM c WHERE v < 4 AND parent_id IS NOT NULL
+    ) AS p (a, b, c),
+    LATERAL (
+        SELECT * FROM {schema}.saver_writes AS w
+        WHERE w.thread_id = p.a AND w.ns = p.b AND w.checkpoint_id = p.c
+        OFFSET 0
+    ) AS w
+)
+
+-- name: logs
 merged AS (
     SELECT thread_id, range_agg(r) AS ranges
     FROM (
@@ -99,8 +125,15 @@ WITH keys AS (
     SELECT $1::text[] AS threads, $2::text[] AS spaces, $3::text[] AS channels,
         $4::text[] AS versions
 ),
-places AS (SELECT $5::text[] AS threads, $6::text[] AS spaces, $7::text[] AS ids),
-{parts}
+{values_of_keys},
+w AS MATERIALIZED (
+    SELECT w.* FROM unnest($5::text[], $6::text[], $7::text[]) AS p (a, b, c), LATERAL (
+        SELECT * FROM {schema}.saver_writes AS w
+        WHERE w.thread_id = p.a AND w.ns = p.b AND w.checkpoint_id = p.c
+        OFFSET 0
+    ) AS w
+),
+{logs}
 SELECT * FROM (
     SELECT NULL::integer AS kind, NULL::text AS thread_id, NULL::text AS ns, NULL::text AS a,
         NULL::text AS b, NULL::text AS c, NULL::text AS d, NULL::bigint AS n,

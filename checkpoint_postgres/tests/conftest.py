@@ -1,4 +1,4 @@
-"""A database of its own for each test."""
+"""A database, empty for each test."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ import pytest
 from checkpoint_postgres.tests.harness import PostgresHarness, new_database
 
 
+@pytest.fixture(scope="session")
+def database_url(postgres_server: str) -> str:
+    """One database for all tests that leave nothing behind: making one takes a while."""
+    return new_database(postgres_server)
+
+
 @pytest.fixture
-def database(postgres_server: str) -> Iterator[PostgresHarness]:
+def database(database_url: str) -> Iterator[PostgresHarness]:
     """An empty database on the real server."""
-    one = PostgresHarness(new_database(postgres_server))
+    one = PostgresHarness(database_url)
     yield one
     one.close()
 

@@ -122,6 +122,24 @@ def test_reads_and_deletion_are_one_statement(counting: Counting) -> None:
     assert counting.counts == ONE
 
 
+def test_a_filter_that_the_database_cannot_judge_is_one_transaction(counting: Counting) -> None:
+    planner, codec = counting.planner, counting.codec
+    for step in range(1, 61):
+        counting.put(step, a=step, b=BIG + str(step))
+
+    def page(wanted: dict[str, Any]) -> list[int]:
+        listing = Listing.of(CONFIG, wanted, None, 10)
+        found = counting.run(planner.list_page(codec, listing))
+        return [one.metadata["step"] for one in found.tuples]
+
+    assert page({"step": 7}) == [7]
+    assert counting.counts == ONE
+    assert page({"step": 7.0}) == [7]
+    assert counting.counts == {"transactions": 1}
+    assert page({"step": [7]}) == []
+    assert page({"other": None}) == list(range(60, 50, -1))
+
+
 def test_reading_with_a_ttl_is_two(connection: psycopg.Connection[Any]) -> None:
     counting = Counting(connection, {"default_ttl": 60})
     counting.put(1, a=1)

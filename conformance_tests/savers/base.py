@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from conformance_tests.capabilities import Capability, capability_of
-from conformance_tests.facade import FLAVOURS, Facade, Flavour, opened
+from conformance_tests.clauses import Clauses
+from conformance_tests.facade import Facade, Flavour, opened
 from conformance_tests.harness import SaverHarness
 
 
@@ -20,47 +20,15 @@ class Opener(Protocol):
         """A facade of the flavour under test; options are the saver's `serde` and `ttl`."""
 
 
-class SaverClauses:
+class SaverClauses(Clauses):
     """Base of all mixins: how a clause gets its saver."""
 
-    def __init_subclass__(cls) -> None:
-        """A clause of one mixin must not hide a clause of another by having its name."""
-        super().__init_subclass__()
-        named = [
-            name for base in cls.__mro__[1:] for name in vars(base) if name.startswith("test_")
-        ]
-        if hidden := sorted({name for name in named if named.count(name) > 1}):
-            raise TypeError(f"{cls.__name__}: two clauses of one name: {hidden}")
+    contract = "saver"
 
     @pytest.fixture
     def harness(self) -> SaverHarness:
         """The backend under test, empty. Each backend's test class overrides this fixture."""
         raise NotImplementedError("override the fixture `harness` in your test class")
-
-    @pytest.fixture(params=FLAVOURS)
-    def flavour(self, request: pytest.FixtureRequest) -> Flavour:
-        """Each clause runs in both."""
-        chosen: Flavour = request.param
-        return chosen
-
-    @pytest.fixture(autouse=True)
-    def declared_gap(self, request: pytest.FixtureRequest, harness: SaverHarness) -> None:
-        """Expects the clauses of a declared gap to fail; one that passes fails the run."""
-        capability = self.capability_under_test(request)
-        if capability in harness.gaps:
-            reason = f"declared gap {capability.value!r}: {harness.gaps[capability]}"
-            strict = self.gap_must_fail(request)
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
-
-    def capability_under_test(self, request: pytest.FixtureRequest) -> Capability:
-        """The capability that the running clause belongs to."""
-        found = capability_of(request.function)
-        assert found is not None, f"{request.node.name} belongs to no capability"
-        return found
-
-    def gap_must_fail(self, request: pytest.FixtureRequest) -> bool:  # noqa: ARG002
-        """Whether the running clause cannot pass without its capability. All of ours cannot."""
-        return True
 
     @pytest.fixture
     def reopened(self, harness: SaverHarness, flavour: Flavour) -> Iterator[Opener]:

@@ -107,7 +107,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, chain.head, "log") == {"log": {"writes": [], "seed": None}}
 
     def test_delta_history_a_value_of_the_target_is_no_seed(self, saver: Facade) -> None:
-        """Ancestors only."""
+        """The walk begins at the parent: what the target stores is what is being rebuilt."""
         chain = Chain(saver)
         chain.put({"log": "parent's"})
         chain.put({"log": "own"})

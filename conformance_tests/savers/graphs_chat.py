@@ -31,6 +31,10 @@ def texts(messages: list[AnyMessage]) -> list[str]:
 @clauses_of(Capability.GET_TUPLE)
 class ChatClauses(GraphClauses):
     def test_a_chat_goes_on_in_reopened_savers(self, graphs: Graphs) -> None:
+        """Each turn may meet another worker: the conversation and its whole history are those
+        of InMemorySaver.
+        """
+
         def story(opened: Open) -> Any:
             for at, text in enumerate(TURNS):
                 with opened() as session:
@@ -46,6 +50,8 @@ class ChatClauses(GraphClauses):
         assert len(history) == 3 * len(TURNS)
 
     def test_a_message_is_replaced_and_removed_by_its_id(self, graphs: Graphs) -> None:
+        """Users edit and delete messages; the edited state is what the next turn reads."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 bot = session.drive(chat(session.saver))
@@ -61,6 +67,7 @@ class ChatClauses(GraphClauses):
         assert texts(history[1]["values"]["messages"]) == ["one", "1: one", "two", "3: two"]
 
     def test_two_threads_at_once_stay_apart(self, graphs: Graphs) -> None:
+        """Two users talk at the same time and never see each other's words."""
         names = ("ann", "bob")
 
         def story(opened: Open) -> Any:
@@ -78,6 +85,7 @@ class ChatClauses(GraphClauses):
             assert own[::2] == [f"{name} {at}" for at in range(4)]
 
     def test_many_threads_at_once_in_one_saver(self, graphs: Graphs) -> None:
+        """One saver serves a dozen conversations at once, and mixes none."""
         names = [f"thread-{k}" for k in range(12)]
         with graphs.open() as session:
             bot = session.drive(chat(session.saver))
@@ -87,6 +95,7 @@ class ChatClauses(GraphClauses):
         assert states == outs
 
     def test_thread_ids_that_are_no_strings(self, graphs: Graphs) -> None:
+        """A graph that was called with thread 7 goes on when asked for thread "7"."""
         config: RunnableConfig = {"configurable": {"thread_id": 7}}
         with graphs.open() as session:
             out = session.drive(chat(session.saver)).invoke(said("hi", 0), config)
@@ -97,6 +106,7 @@ class ChatClauses(GraphClauses):
 @clauses_of(Capability.COPY_THREAD)
 class CopiedChatClauses(GraphClauses):
     def test_a_copied_thread_goes_its_own_way(self, graphs: Graphs) -> None:
+        """The copy has the whole history, and a turn on it leaves the source as it was."""
         with graphs.open() as session:
             bot = session.drive(chat(session.saver))
             bot.invoke(said("one", 0), on_thread("from"))
@@ -115,6 +125,8 @@ class CopiedChatClauses(GraphClauses):
 class DurabilityClauses(GraphClauses):
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_two_runs(self, graphs: Graphs, durability: Durability) -> None:
+        """Whatever the durability, a second run on a thread goes on from the first one's state."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             for _ in range(2):
@@ -131,6 +143,8 @@ class DurabilityClauses(GraphClauses):
 
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_resume_after_a_failure(self, graphs: Graphs, durability: Durability) -> None:
+        """What had finished before a node failed is not run again, whatever the durability."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -149,9 +163,11 @@ class DurabilityClauses(GraphClauses):
         assert counts == {"beta": 2, "add": 1}
 
     def test_sync_has_stored_each_step_before_the_next(self, graphs: Graphs) -> None:
+        """Durability `sync` promises that a crash loses no finished step."""
         assert self._stored_at_each_step(graphs, "sync") == [2, 3, 4]
 
     def test_exit_stores_nothing_before_the_end(self, graphs: Graphs) -> None:
+        """Durability `exit` promises not to write while the graph runs."""
         assert self._stored_at_each_step(graphs, "exit") == [0, 0, 0]
 
     def _stored_at_each_step(self, graphs: Graphs, durability: Durability) -> list[int]:
@@ -174,6 +190,8 @@ class DurabilityClauses(GraphClauses):
 @clauses_of(Capability.LIST)
 class HistoryClauses(GraphClauses):
     def test_filter_limit_and_before(self, graphs: Graphs) -> None:
+        """`get_state_history` selects and pages as it does on InMemorySaver."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 bot = session.drive(chat(session.saver))
@@ -209,6 +227,7 @@ class HistoryClauses(GraphClauses):
         assert [one["step"] for one in got["page"]] == [one["step"] for one in got["whole"][6:9]]
 
     def test_pages_by_before_make_up_the_whole(self, graphs: Graphs) -> None:
+        """A user interface that pages through a history shows each step once."""
         with graphs.open() as session:
             bot = session.drive(chat(session.saver))
             for at, text in enumerate(TURNS):
@@ -227,6 +246,8 @@ class HistoryClauses(GraphClauses):
 @clauses_of(Capability.PUT)
 class StreamClauses(GraphClauses):
     def test_updates(self, graphs: Graphs) -> None:
+        """What a graph streams does not depend on its checkpointer."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 steps = session.drive(three_steps(session.saver, graphs.run_log()))
@@ -239,6 +260,9 @@ class StreamClauses(GraphClauses):
         ]
 
     def test_checkpoints_are_those_of_the_history(self, graphs: Graphs) -> None:
+        """A client that streamed the checkpoints can name them later: the same ids, parents and
+        values.
+        """
         with graphs.open() as session:
             steps = session.drive(three_steps(session.saver, graphs.run_log()))
             parts = steps.stream({"trail": []}, on_thread("s"), stream_mode="checkpoints")

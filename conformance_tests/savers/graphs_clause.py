@@ -47,6 +47,8 @@ class Graphs:
 class GraphClauses(SaverClauses):
     """Base of the mixins: how a clause gets its graphs."""
 
+    contract = "graph"
+
     @pytest.fixture
     def graphs(self, harness: SaverHarness, flavour: Flavour, tmp_path: Path) -> Graphs:
         """The harness's database, for the graphs of the clause in its flavour."""

@@ -32,6 +32,8 @@ def _spoken(snapshots: list[StateSnapshot]) -> list[list[str]]:
 class DeltaClauses(GraphClauses):
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_every_state_of_the_history(self, graphs: Graphs, durability: Durability) -> None:
+        """A DeltaChannel is stored as writes; every state of the past is rebuilt from them."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 _talk(session, durability=durability)
@@ -46,6 +48,7 @@ class DeltaClauses(GraphClauses):
         assert len(history[0]["values"]["messages"]) == 2 * TURNS
 
     def test_the_story_has_steps_with_and_without_a_snapshot(self, graphs: Graphs) -> None:
+        """Some steps store a snapshot and some do not, so the other delta clauses test both."""
         with graphs.open() as session:
             _talk(session)
         with graphs.harness.open() as saver:
@@ -56,6 +59,8 @@ class DeltaClauses(GraphClauses):
         assert 2 <= sum(kept) <= len(kept) - 2 * TURNS // 2
 
     def test_fork(self, graphs: Graphs) -> None:
+        """A state rebuilt at a fork has the writes of its own branch and none of the other."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 bot = _talk(session)
@@ -74,6 +79,8 @@ class DeltaClauses(GraphClauses):
         graphs.as_in_memory(story)
 
     def test_overwrite(self, graphs: Graphs) -> None:
+        """`Overwrite` replaces a delta channel; writes from before it must not come back."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 bot = _talk(session)
@@ -91,6 +98,8 @@ class DeltaClauses(GraphClauses):
         ]
 
     def test_parallel_writes_are_rebuilt_in_order(self, graphs: Graphs) -> None:
+        """Parallel tasks write a delta channel in one order, live and rebuilt."""
+
         def story(opened: Open) -> Any:
             for at in range(3):
                 with opened() as session:
@@ -111,6 +120,9 @@ class DeltaClauses(GraphClauses):
 class PrunedDeltaClauses(GraphClauses):
     @pytest.mark.parametrize("turns_after", [0, 1, 2])
     def test_prune_keeps_what_rebuilds_the_value(self, graphs: Graphs, turns_after: int) -> None:
+        """Pruning takes the history and leaves the state, delta channels included, and the chat
+        goes on.
+        """
         with graphs.open() as session:
             bot = _talk(session)
             for at in range(turns_after):
@@ -133,6 +145,7 @@ class PrunedDeltaClauses(GraphClauses):
 @clauses_of(Capability.COPY_THREAD)
 class CopiedDeltaClauses(GraphClauses):
     def test_copied_thread(self, graphs: Graphs) -> None:
+        """The copy of a thread with delta channels lives on when the source is gone."""
         with graphs.open() as session:
             bot = _talk(session)
             before = told(bot.history(on_thread("d")))

@@ -83,6 +83,10 @@ BOTH = [
 @clauses_of(Capability.PUT_WRITES)
 class InterruptClauses(GraphClauses):
     def test_resume_in_a_reopened_saver(self, graphs: Graphs) -> None:
+        """A human answers hours later: the question is there, and nodes before it do not run
+        again.
+        """
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -99,6 +103,8 @@ class InterruptClauses(GraphClauses):
         assert counts == {"plan": 1, "approve": 2, "act": 1}
 
     def test_three_questions_of_one_node(self, graphs: Graphs) -> None:
+        """Answers already given are kept while a node asks its next question."""
+
         def story(opened: Open) -> Any:
             log, asked = graphs.run_log(), []
             inputs: list[Any] = [{"trail": []}]
@@ -118,6 +124,8 @@ class InterruptClauses(GraphClauses):
         )
 
     def test_parallel_questions_answered_together_by_id(self, graphs: Graphs) -> None:
+        """Each of two waiting tasks gets the answer that was meant for it."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -135,6 +143,8 @@ class InterruptClauses(GraphClauses):
         assert counts == {"left": 2, "quiet": 1, "right": 2, "gather": 1}
 
     def test_parallel_questions_answered_one_by_one(self, graphs: Graphs) -> None:
+        """An answer to one task leaves the other one waiting, and finished tasks finished."""
+
         def story(opened: Open) -> Any:
             log, steps = graphs.run_log(), []
             with opened() as session:
@@ -157,6 +167,8 @@ class InterruptClauses(GraphClauses):
 
     @pytest.mark.parametrize("stop", ["interrupt_before", "interrupt_after"])
     def test_static_breakpoints(self, graphs: Graphs, stop: str) -> None:
+        """A graph that stops before or after a node goes on there, and runs each node once."""
+
         def story(opened: Open) -> Any:
             log, states = graphs.run_log(), []
             inputs: list[Any] = [{"trail": []}, None]
@@ -192,6 +204,7 @@ class OtherProcessClauses(GraphClauses):
         return OtherProcess(worker, harness, flavour)
 
     def test_answer_in_another_process(self, graphs: Graphs, elsewhere: OtherProcess) -> None:
+        """The answer reaches another worker than the question, and the run goes on there."""
         log = graphs.run_log()
         with graphs.open() as session:
             assert ask_for_tea(session, log) == [ASKED]
@@ -210,6 +223,7 @@ class OtherProcessClauses(GraphClauses):
             assert graph.get_state(on_thread("i")).values == out
 
     def test_question_of_another_process(self, graphs: Graphs, elsewhere: OtherProcess) -> None:
+        """What another worker asked is answered here."""
         log = graphs.run_log()
         assert elsewhere.run(ask_for_tea, log) == [ASKED]
         with graphs.open() as session:
@@ -221,6 +235,7 @@ class OtherProcessClauses(GraphClauses):
     def test_parallel_questions_answered_by_id_in_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
+        """Interrupt ids mean the same in every process."""
         log = graphs.run_log()
         with graphs.open() as session:
             graph = session.drive(parallel_questions(session.saver, log))
@@ -231,6 +246,7 @@ class OtherProcessClauses(GraphClauses):
     def test_workflow_goes_on_in_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
+        """A functional workflow takes its tasks' results from the database, not from memory."""
         log = graphs.run_log()
         with graphs.open() as session:
             workflow = session.drive(approved_workflow(session.saver, log))
@@ -242,6 +258,7 @@ class OtherProcessClauses(GraphClauses):
     def test_finished_tasks_are_not_run_again_by_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
+        """A task that was paid for is not run again because a worker was replaced."""
         log = graphs.run_log()
         with graphs.open() as session:
             workflow = session.drive(shaky_workflow(session.saver, log))
@@ -253,6 +270,9 @@ class OtherProcessClauses(GraphClauses):
     def test_nothing_is_lost_when_the_process_is_killed_in_a_step(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
+        """After a `kill -9` in a step, the tasks whose writes were stored are done, the others
+        run again.
+        """
         log = graphs.run_log()
 
         def sibling_is_stored() -> bool:

@@ -34,6 +34,8 @@ class SubgraphClauses(GraphClauses):
         ("own_memory", "second"), [(False, "ok: milk"), (True, "ok: tea, milk")]
     )
     def test_what_a_subgraph_remembers(self, graphs: Graphs, own_memory: bool, second: str) -> None:
+        """A subgraph with a memory of its own finds it again, one without starts anew."""
+
         def story(opened: Open) -> Any:
             for asked in ("tea", "milk"):
                 with opened() as session:
@@ -49,6 +51,10 @@ class SubgraphClauses(GraphClauses):
 
     @pytest.mark.parametrize("own_memory", [False, True])
     def test_a_question_inside_a_subgraph(self, graphs: Graphs, own_memory: bool) -> None:
+        """A question asked in a subgraph has its own state and history, and resumes where it
+        was asked.
+        """
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 build = with_subgraph(session.saver, own_memory=own_memory, asks=True)
@@ -68,6 +74,8 @@ class SubgraphClauses(GraphClauses):
         assert out["answers"] == ["asked for tea", "yes: tea"]
 
     def test_update_inside_a_subgraph(self, graphs: Graphs) -> None:
+        """A human edits the state of the waiting subgraph, and the answer is made from the edit."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 graph = session.drive(with_subgraph(session.saver, own_memory=False, asks=True))
@@ -98,6 +106,8 @@ def _namespace(state: StateSnapshot) -> RunnableConfig:
 @clauses_of(Capability.PUT_WRITES)
 class SendClauses(GraphClauses):
     def test_fan_out(self, graphs: Graphs) -> None:
+        """Results of many sends come in the order of the sends, and each is kept with its task."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -117,6 +127,7 @@ class SendClauses(GraphClauses):
         assert counts == {**dict.fromkeys(WORDS, 1), "add": 1}
 
     def test_only_the_failed_send_runs_again(self, graphs: Graphs) -> None:
+        """Of a fan-out with one failure, the finished sends keep their results."""
         # one after the other and the last one fails, so that it is sure which tasks finish
         config: RunnableConfig = {**on_thread("f"), "max_concurrency": 1}
         last = WORDS[-1]
@@ -145,6 +156,8 @@ class SendClauses(GraphClauses):
 @clauses_of(Capability.PUT_WRITES)
 class FailureClauses(GraphClauses):
     def test_a_finished_sibling_is_not_run_again(self, graphs: Graphs) -> None:
+        """A task that finished beside one that failed is not run again."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -164,6 +177,8 @@ class FailureClauses(GraphClauses):
         assert counts == {"steady": 1, "shaky": 2}
 
     def test_it_may_fail_more_than_once(self, graphs: Graphs) -> None:
+        """However often a task fails, its finished siblings keep their writes."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             inputs: list[Any] = [{"trail": []}, None, None]
@@ -188,6 +203,10 @@ class FailureClauses(GraphClauses):
 @clauses_of(Capability.PUT_WRITES)
 class FunctionalClauses(GraphClauses):
     def test_final_and_previous(self, graphs: Graphs) -> None:
+        """`entrypoint.final` stores one value and returns another; the next run gets the stored
+        one.
+        """
+
         def story(opened: Open) -> Any:
             outs = []
             for number in (3, 4, 5):
@@ -203,6 +222,8 @@ class FunctionalClauses(GraphClauses):
         assert [one["values"] for one in history if one["next"] == ()] == [7, 3, 0]
 
     def test_previous_without_final(self, graphs: Graphs) -> None:
+        """The next run of a workflow gets what the last one returned."""
+
         def story(opened: Open) -> Any:
             for word in ("a", "b", "c"):
                 with opened() as session:
@@ -213,6 +234,8 @@ class FunctionalClauses(GraphClauses):
         assert graphs.as_in_memory(story) == ["a", "b", "c"]
 
     def test_finished_tasks_are_not_run_again_after_an_error(self, graphs: Graphs) -> None:
+        """A workflow that failed goes on from the results of its finished tasks."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -229,6 +252,8 @@ class FunctionalClauses(GraphClauses):
         assert counts == {"workflow": 2, "double-1": 1, "double-2": 1, "shaky": 2}
 
     def test_a_question_between_tasks(self, graphs: Graphs) -> None:
+        """A workflow that asks runs the tasks before its question once."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:

@@ -24,6 +24,8 @@ DONE = ["first@0", "second@1", "third@2"]
 @clauses_of(Capability.LIST)
 class TimeTravelClauses(GraphClauses):
     def test_history_of_a_run(self, graphs: Graphs) -> None:
+        """Each step of a run can be read again by its own config, with its parent."""
+
         def story(opened: Open) -> Any:
             with opened() as session:
                 steps = session.drive(three_steps(session.saver, graphs.run_log()))
@@ -44,6 +46,8 @@ class TimeTravelClauses(GraphClauses):
         assert [one["parent"] for one in history] == [1, 1, 1, 1, None]
 
     def test_replay_from_an_earlier_checkpoint(self, graphs: Graphs) -> None:
+        """A run from an earlier checkpoint repeats what came after it, and nothing before."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -62,6 +66,8 @@ class TimeTravelClauses(GraphClauses):
         assert [one["values"]["trail"] for one in history].count(DONE) == 2
 
     def test_fork_and_both_branches(self, graphs: Graphs) -> None:
+        """A fork has its parent, its own future, and leaves the main branch as it was."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -85,6 +91,8 @@ class TimeTravelClauses(GraphClauses):
         assert counts == {"first": 1, "second": 2, "third": 2}
 
     def test_two_forks_of_one_checkpoint_do_not_meet(self, graphs: Graphs) -> None:
+        """Two branches change the same channel and read each its own value."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             outs = []
@@ -114,6 +122,8 @@ class TimeTravelClauses(GraphClauses):
         ]
 
     def test_update_as_another_node(self, graphs: Graphs) -> None:
+        """An update in the name of a node makes the graph go on after that node."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -130,6 +140,8 @@ class TimeTravelClauses(GraphClauses):
         assert counts == {"third": 1}
 
     def test_an_answered_question_is_asked_again_in_a_replay(self, graphs: Graphs) -> None:
+        """A replay asks again, and the earlier answer stays in its own branch."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:
@@ -154,6 +166,8 @@ class TimeTravelClauses(GraphClauses):
         assert counts["plan"] == 1
 
     def test_command_goto_with_update(self, graphs: Graphs) -> None:
+        """A node that hands over with `Command` is taken from the checkpoint as it was planned."""
+
         def story(opened: Open) -> Any:
             log = graphs.run_log()
             with opened() as session:

@@ -12,9 +12,14 @@ CREATE TABLE {schema}.saver_threads (
     expires_at double precision,
     ttl_override double precision,
     epoch bigint NOT NULL,
-    log_end bigint NOT NULL
-) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
-CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_at, thread_id);
+    log_end bigint NOT NULL,
+    updated_minute bigint NOT NULL
+        GENERATED ALWAYS AS (floor(updated_at / 60)::bigint) STORED
+) WITH (
+    fillfactor = 70, autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500
+);
+-- By the minute, so that most puts change nothing that is indexed, and no index entry is made.
+CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_minute);
 CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
     WHERE expires_at IS NOT NULL;
 
@@ -35,8 +40,7 @@ CREATE TABLE {schema}.saver_checkpoints (
     PRIMARY KEY (thread_id, checkpoint_id, ns)
 ) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
 -- For lists over all threads. An expression, lest the newest of one thread be looked for in it.
-CREATE INDEX saver_checkpoints_newest
-    ON {schema}.saver_checkpoints ((checkpoint_id || ''), thread_id, ns);
+CREATE INDEX saver_checkpoints_newest ON {schema}.saver_checkpoints ((checkpoint_id || ''));
 CREATE INDEX saver_checkpoints_run ON {schema}.saver_checkpoints (run_id)
     WHERE run_id IS NOT NULL;
 

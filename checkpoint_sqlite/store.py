@@ -1,0 +1,185 @@
+"""The public stores: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any
+
+from langgraph.store.base import TTLConfig
+
+from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
+from checkpoint_sqlite.store_planner import CACHE_BYTES, SqliteStorePlanner
+from checkpoint_sqlite.sync_driver import SyncSqliteDriver
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.store import AsyncStore, SyncStore
+
+if TYPE_CHECKING:
+    import aiosqlite
+    from typing_extensions import Self
+
+Index = Mapping[str, Any] | None
+TTL = TTLConfig | StoreTTL | None
+
+
+class SqliteStore(SyncStore):
+    """Long-term memory in a SQLite file; its async methods run in a worker thread.
+
+    Search by meaning is exact. The vectors of the file are kept in memory, as one matrix that other
+    processes' writes bring up to date; one larger than `cache_bytes` is read at each search.
+
+    Args:
+        conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
+            stays the caller's to close. A transaction that is open on it is committed with ours.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
+            vector. Beside it, a few hundred bytes for each item that has vectors.
+
+    The schema is made on first use, or by `setup()`. A saver may share the file.
+
+    Raises:
+        InvalidArgumentError: an `index` or a `ttl` that cannot be used.
+    """
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        reader: sqlite3.Connection | None = None,
+        synchronous: str | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
+        driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        super().__init__(planner, driver, settings, policy, clock)
+        self.conn = conn
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        busy_timeout: float = 30.0,
+        synchronous: str = "full",
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Iterator[Self]:
+        """Open a file, or `":memory:"`, and close it at the end.
+
+        Args:
+            conn_string: the file's path.
+            index: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+            busy_timeout: seconds to wait for other processes that write.
+            synchronous: `"full"` loses nothing that was put, even when the machine loses power;
+                `"normal"` may lose the last moments then, not when the process dies.
+            cache_bytes: as in the constructor.
+
+        Raises:
+            InvalidArgumentError: no such `synchronous`, or an `index` or a `ttl` that is none.
+        """
+        path = fspath(conn_string)
+        connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
+        with ExitStack() as stack:
+            connection = stack.enter_context(closing(connect()))
+            reader = stack.enter_context(closing(connect())) if is_file(path) else None
+            store = cls(
+                connection,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                reader=reader,
+                synchronous=synchronous,
+                cache_bytes=cache_bytes,
+            )
+            stack.callback(store.close)
+            yield store
+
+
+class AsyncSqliteStore(AsyncStore):
+    """Long-term memory in a SQLite file, for an event loop; what is asked for in one tick is one
+    batch. Its sync methods work from other threads. Otherwise as `SqliteStore`.
+
+    Args:
+        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+        cache_bytes: how large the matrix of vectors in memory may be.
+
+    The schema is made on first use, or by `await store.setup()`.
+
+    Raises:
+        InvalidArgumentError: an `index` or a `ttl` that cannot be used.
+        MissingDriverError: aiosqlite is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: aiosqlite.Connection,
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        reader: aiosqlite.Connection | None = None,
+        synchronous: str | None = None,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        aiosqlite_module("AsyncSqliteStore")
+        from checkpoint_sqlite.async_driver import AsyncSqliteDriver
+
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
+        driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        super().__init__(planner, driver, settings, policy, clock)
+        self.conn = conn
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        busy_timeout: float = 30.0,
+        synchronous: str = "full",
+        cache_bytes: int = CACHE_BYTES,
+    ) -> AsyncIterator[Self]:
+        """`SqliteStore.from_conn_string`, for an event loop."""
+        path = fspath(conn_string)
+        module = aiosqlite_module("AsyncSqliteStore")
+        connect = partial(module.connect, path, timeout=busy_timeout)
+        async with AsyncExitStack() as stack:
+            connection = await stack.enter_async_context(connect())
+            reader = await stack.enter_async_context(connect()) if is_file(path) else None
+            store = cls(
+                connection,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                reader=reader,
+                synchronous=synchronous,
+                cache_bytes=cache_bytes,
+            )
+            stack.push_async_callback(store.aclose)
+            yield store

@@ -1,0 +1,156 @@
+"""The operations of a store on SQLite: what is asked of the database, in which order."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from checkpoint_base.migrate import load_migrations, load_queries
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.sql.requests import execute, execute_many, row, rows
+from checkpoint_base.sql.setup import Setup, StoreSchema
+from checkpoint_sqlite.reading import wanted
+from checkpoint_sqlite.store_meaning import Meaning
+from checkpoint_sqlite.store_reading import COLUMNS, browse, seek_namespaces
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.namespaces import NamespaceQuery
+from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
+
+QUERIES: Final = load_queries("checkpoint_sqlite", "store_queries.sql")
+MIGRATIONS: Final = load_migrations("checkpoint_sqlite", "store_migrations")
+CACHE_BYTES: Final = 1 << 29
+"""How large the matrix of vectors in memory may be; beyond, searches read the file."""
+
+_ONE: Final = f"SELECT {COLUMNS} FROM store_items AS i WHERE i.ns = ? AND i.key = ?"  # noqa: S608
+_SOME: Final = (
+    f"SELECT {COLUMNS} FROM want "  # noqa: S608 (a constant)
+    "CROSS JOIN store_items AS i ON i.ns = want.a AND i.key = want.b"
+)
+_KEPT_CHANGES: Final = 20_000
+
+
+class SqliteStorePlanner(Setup):
+    """Plans for SQLite.
+
+    Args:
+        settings: the index, or None.
+        ttl: how items expire.
+        clock: epoch seconds, for the record of migrations.
+        cache_bytes: how large the matrix of vectors in memory may be.
+    """
+
+    database = "this SQLite database"
+
+    def __init__(
+        self,
+        settings: IndexSettings | None,
+        ttl: StoreTTL,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self._migrations = MIGRATIONS
+        self._store_schema = StoreSchema(QUERIES, clock)
+        self._ttl = ttl
+        self._meaning = None if settings is None else Meaning(settings, QUERIES, ttl, cache_bytes)
+
+    @property
+    def _setup_schema(self) -> StoreSchema:
+        return self._store_schema
+
+    # ------------------------------------------------------------------ get
+
+    def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
+        """Items: one read transaction, and a write where reading moves an expiry."""
+        found = yield from read(self._get, reads, now)
+        names = [
+            name
+            for name, record in zip(reads, found, strict=True)
+            if name.refresh and record is not None and record.ttl is not None
+        ]
+        yield from self._refresh([Name(one.ns, one.key) for one in names], now)
+        return found
+
+    def _get(self, reads: Sequence[Read], now: float) -> Plan[list[Record | None]]:
+        if len(reads) == 1:
+            found = yield from rows(_ONE, (reads[0].ns, reads[0].key))
+        else:
+            found = yield from wanted(_SOME, [(one.ns, one.key) for one in reads])
+        records = {(one[0], one[1]): Record(*one) for one in found}
+        there = (records.get((one.ns, one.key)) for one in reads)
+        return [
+            None if one is None or self._ttl.is_absent(one.expires_at, now) else one
+            for one in there
+        ]
+
+    def _refresh(self, names: Sequence[Name], now: float) -> Plan[None]:
+        if names:
+            horizon = self._ttl.horizon(now)
+            values = [(now, *name, horizon) for name in names]
+            yield from write(partial(execute_many, QUERIES["refresh_item"], values))
+
+    # ------------------------------------------------------------------ search
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        """Items found: one read transaction, and a write where being found moves an expiry."""
+        if search.vector is None or self._meaning is None:
+            records = yield from read(browse, search, self._ttl.horizon(now))
+            found = [Found(record) for record in records]
+        else:
+            found = yield from self._meaning.search(search, now)
+        if search.refresh:
+            names = [one.record.name for one in found if one.record.ttl is not None]
+            yield from self._refresh(names, now)
+        return found
+
+    def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
+        """Namespaces: one read transaction, a step for each that is given."""
+        return (yield from read(seek_namespaces, query, self._ttl.horizon(now)))
+
+    # ------------------------------------------------------------------ put
+
+    def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        """Put and delete: one transaction."""
+        yield from write(self._put, puts, now)
+
+    def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        horizon = self._ttl.horizon(now)
+        stored = [one for one in puts if one.value is not None]
+        deleted = [(one.ns, one.key) for one in puts if one.value is None]
+        if deleted:
+            yield from execute_many(QUERIES["delete_item"], deleted)
+        if stored:
+            values = [
+                (one.ns, one.key, one.value, now, one.expires_at, one.ttl, horizon)
+                for one in stored
+            ]
+            yield from execute_many(QUERIES["put_item"], values)
+        bare = [(one.ns, one.key) for one in stored if not one.vectors]
+        if bare and (yield from row(QUERIES["has_embeddings"])):
+            yield from execute_many(QUERIES["delete_embeddings"], bare)
+        if embedded := [_embeddings(one) for one in stored if one.vectors]:
+            yield from execute_many(QUERIES["put_embeddings"], embedded)
+            yield from execute(QUERIES["forget_changes"], (_KEPT_CHANGES,))
+
+    # ------------------------------------------------------------------ expiry, size
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: one transaction."""
+        return (yield from write(partial(execute, QUERIES["sweep"], (now,))))
+
+    def stats(self) -> Plan[StoreStats]:
+        """Count rows and bytes: one read transaction."""
+        return (yield from read(self._stats))
+
+    def _stats(self) -> Plan[StoreStats]:
+        ((server,),) = yield from rows(QUERIES["server_version"])
+        ((items, vectors, size),) = yield from rows(QUERIES["stats"])
+        return StoreStats("sqlite", server, items, vectors, size)
+
+
+def _embeddings(one: Put) -> tuple[Any, ...]:
+    paths = json.dumps([vector.path for vector in one.vectors], ensure_ascii=True)
+    data = b"".join(vector.data for vector in one.vectors)
+    return one.ns, one.key, len(one.vectors), paths, data

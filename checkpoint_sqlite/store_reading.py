@@ -1,0 +1,156 @@
+"""Searches without a meaning, and lists of namespaces: plans within a read transaction."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from checkpoint_base.plan import Plan
+from checkpoint_base.sql.requests import row, rows
+from checkpoint_sqlite.store_filters import clauses
+from store_vector.filters import Filter
+from store_vector.namespaces import NamespaceQuery, bounds, decode, encode
+from store_vector.records import Record, Search
+
+COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
+"""What `Record` takes, of store_items AS i."""
+
+_NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
+_LEAST: Final = 50
+_AT_MOST: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
+)
+_LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
+_ALL: Final = """
+WITH RECURSIVE seek (ns) AS (
+    SELECT ({first})
+    UNION ALL
+    SELECT ({next}) FROM seek WHERE seek.ns IS NOT NULL
+    LIMIT ?
+)
+SELECT ns FROM seek
+"""
+_FEW, _WINDOW = 200, 2000
+Where = tuple[list[str], list[Any]]
+
+
+def where(search: Search, horizon: float | None) -> Where:
+    """Conditions on store_items AS i that what is found fulfils, and their values."""
+    return _conditions(search.bounds, horizon, search.filter)
+
+
+def _conditions(
+    within: tuple[str, str] | None, horizon: float | None, wanted: Filter | None = None
+) -> Where:
+    conditions, values = ["1"], list[Any]()
+    if within is not None:
+        conditions.append("i.ns >= ? AND i.ns < ?")
+        values += within
+    if horizon is not None:
+        conditions.append("(i.expires_at IS NULL OR i.expires_at > ?)")
+        values.append(horizon)
+    for clause in clauses(wanted) if wanted else ():
+        conditions.append(clause.sql)
+        values += clause.values
+    return conditions, values
+
+
+def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
+    """The items that a search without a query gives, newest first.
+
+    The index by time gives the newest first; the one by name, few items if the namespace has few.
+    Where it has many, the newest of all are looked at first.
+    """
+    within = search.bounds
+    if within is None:
+        return (yield from _in_order(search, horizon, "store_items_updated"))
+    ((some,),) = yield from rows(_AT_MOST, (*within, _FEW))
+    if some == _FEW:
+        found = yield from _among_newest(search, horizon)
+        if len(found) == search.limit:
+            return found
+    return (yield from _in_order(search, horizon, "store_items_name"))
+
+
+def _in_order(search: Search, horizon: float | None, index: str) -> Plan[list[Record]]:
+    """With a filter, what SQL selects may be too much, and is checked; more is asked for then."""
+    conditions, values = where(search, horizon)
+    matching: list[Record] = []
+    after: Record | None = None
+    count = search.end if not search.filter else max(2 * search.end, _LEAST)
+    while True:
+        behind = "(i.updated_at < ? OR (i.updated_at = ? AND (i.ns, i.key) > (?, ?)))"
+        both = [*conditions, *([behind] if after else [])]
+        position = [after.updated_at, after.updated_at, after.ns, after.key] if after else []
+        sql = (
+            f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {index} "  # noqa: S608 (constants)
+            f"WHERE {' AND '.join(both)} {_NEWEST} LIMIT ?"
+        )
+        found = [Record(*one) for one in (yield from rows(sql, [*values, *position, count]))]
+        matching += _matching(search, found)
+        if len(matching) >= search.end or len(found) < count:
+            return matching[search.offset : search.end]
+        after, count = found[-1], 8 * count
+
+
+def _among_newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
+    """As many as there are of the page among the items that were put last."""
+    conditions, values = where(search, horizon)
+    sql = (
+        f"SELECT {COLUMNS} FROM ({_LAST}) AS last "  # noqa: S608 (conditions are constants)
+        f"CROSS JOIN store_items AS i ON i.id = last.id WHERE {' AND '.join(conditions)} LIMIT ?"
+    )
+    count = search.end
+    while True:
+        found = [Record(*one) for one in (yield from rows(sql, [_WINDOW, *values, count]))]
+        matching = _matching(search, found)
+        if len(matching) >= search.end or len(found) < count:
+            return matching[search.offset : search.end]
+        count *= 4  # SQL selected too much
+
+
+def _matching(search: Search, found: list[Record]) -> list[Record]:
+    if not search.filter:
+        return found
+    return [one for one in found if search.filter.matches(one.decoded)]
+
+
+def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
+    """The namespaces that `query` may want, in order, from one to the next through the index.
+
+    What lies under one that is cut is passed over. Where all in the range are wanted, no more are
+    sought than are given.
+    """
+    enough = query.offset + query.limit if query.is_one_range else None
+    first, end = query.bounds or ("", None)
+    conditions, values = _conditions(None, horizon)
+    least = f"SELECT i.ns FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
+    upper, last = ("", []) if end is None else (" AND i.ns < ?", [end])
+    if query.max_depth is None or not query.is_one_range:
+        sql = _ALL.format(
+            first=f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1",
+            next=f"{least} AND i.ns > seek.ns{upper} ORDER BY i.ns LIMIT 1",
+        )
+        many = -1 if enough is None else enough
+        whole = yield from rows(sql, (*values, first, *last, *values, *last, many))
+        return [ns for (ns,) in whole if ns is not None]
+    sql = f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1"
+    found: list[str] = []
+    while enough is None or len(found) < enough:
+        next_one = yield from row(sql, (*values, first, *last))
+        if next_one is None:
+            break
+        ns: str = next_one[0]
+        found.append(ns)
+        first = _after(query, ns)
+    return found
+
+
+def _after(query: NamespaceQuery, ns: str) -> str:
+    """The least text that may be a namespace still unknown to the answer."""
+    namespace = decode(ns)
+    cut = query.cut(namespace)
+    if len(cut) < len(namespace):
+        within = bounds(encode(cut))
+        if within is not None:
+            return within[1]
+    return ns + "\0"

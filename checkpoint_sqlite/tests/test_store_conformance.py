@@ -1,0 +1,39 @@
+"""Both SQLite stores under the contract of all stores: sync is one, async the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
+from conformance_tests import StoreConformance
+from conformance_tests.stores.graphs import StoreGraphConformance
+from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.sentences import SentenceClauses
+
+
+class TestSqliteStore(StoreConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db")
+
+
+class TestSqliteSentences(SentenceClauses):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db")
+
+
+class TestSqliteStoreGraphs(StoreGraphConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db")
+
+
+class TestSqliteStoreWithoutCache(MeaningClauses, EmbeddingClauses):
+    """Vectors that are more than the cache may hold are read at each search."""
+
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> SqliteStoreHarness:
+        return SqliteStoreHarness(tmp_path / "memories.db", cache_bytes=0)

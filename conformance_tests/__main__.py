@@ -1,0 +1,8 @@
+"""`python -m conformance_tests run mypkg:harness`."""
+
+import sys
+
+from conformance_tests.command import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""What a network does to a saver: a TCP proxy that delays, cuts, stops in mid-message and counts.
+
+with Proxy("127.0.0.1", 5432) as proxy, PostgresSaver.from_conn_string(url_of(proxy)) as saver:
+    with proxy.counting() as counted:
+        saver.get_tuple(config)
+    assert counted.round_trips == 1
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Literal
+
+from conformance_tests.facade import LoopThread
+
+Towards = Literal["client", "server"]
+Pieces = asyncio.Queue[tuple[float, bytes]]
+
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset, as a broken network does
+
+
+@dataclass
+class Counted:
+    """What went through the proxy while it was counting."""
+
+    round_trips: int = 0
+    sent: Counter[Towards] = field(default_factory=Counter)  # bytes
+
+
+@dataclass
+class _Fault:
+    towards: Towards
+    left: int  # bytes; fires once, on whichever connection passes them
+    stall: bool
+
+
+@dataclass(eq=False)
+class _Link:
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    answered: bool = True  # what the client says next begins a round trip
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def reset(self) -> None:
+        _reset(self.client)
+        _reset(self.server)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):  # the other side was faster
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()
+
+
+class Proxy:
+    """Listens on a free port of 127.0.0.1 and passes everything on to the server.
+
+    A round trip is counted when a client speaks after an answer, so a pipeline is one. Count with
+    a `delay` of some milliseconds: no answer then comes between two parts of one burst.
+
+    Attributes:
+        delay: Seconds that everything takes in each direction; may be changed at any time.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self, host: str, port: int, *, delay: float = 0.0) -> None:
+        self.target = (host, port)
+        self.delay = delay
+        self.port = 0
+        self._counted: list[Counted] = []
+        self._links: set[_Link] = set()
+        self._fault: _Fault | None = None
+        self._loop = LoopThread()
+        self._server: asyncio.Server | None = None
+        self._resumed = asyncio.Event()
+
+    def __enter__(self) -> Proxy:
+        self._loop.run(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._loop.run(self._end())
+        finally:
+            self._loop.close()
+
+    # --- what a test does to the network
+
+    @contextmanager
+    def counting(self) -> Iterator[Counted]:
+        """What goes through inside the block."""
+        counted = Counted()
+        self._counted = [*self._counted, counted]
+        yield counted
+        self._counted = [each for each in self._counted if each is not counted]
+
+    def cut(self) -> None:
+        """Reset every open connection; new ones are welcome."""
+        self._loop.run(self._cut())
+
+    def cut_after(self, size: int, *, towards: Towards = "client") -> None:
+        """Let so many more bytes pass in this direction, then reset their connection."""
+        self._fault = _Fault(towards, size, stall=False)
+
+    def stall_after(self, size: int, *, towards: Towards = "client") -> None:
+        """Let so many more bytes pass, then nothing on their connection until `resume`."""
+        self._resumed.clear()
+        self._fault = _Fault(towards, size, stall=True)
+
+    def resume(self) -> None:
+        """Let stalled connections go on."""
+        self._loop.loop.call_soon_threadsafe(self._resumed.set)
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Inside the block nobody is connected, and nobody can connect."""
+        self._loop.run(self._end())
+        try:
+            yield
+        finally:
+            self._loop.run(self._listen())
+
+    # --- on the loop
+
+    async def _listen(self) -> None:
+        # the same port again after `down`
+        self._server = await asyncio.start_server(self._accept, self.host, self.port)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def _end(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        await self._cut()
+
+    async def _cut(self) -> None:
+        tasks = [task for link in self._links for task in link.tasks]
+        for link in self._links:
+            link.reset()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        try:
+            answers, server = await asyncio.open_connection(*self.target)
+        except OSError:  # the server is down: the client finds the connection reset
+            _reset(client)
+            return
+        link = _Link(client, server)
+        self._links.add(link)
+        ways = self._pass(link, reader, "server"), self._pass(link, answers, "client")
+        link.tasks = {asyncio.ensure_future(way) for way in ways}
+        await asyncio.wait(link.tasks)
+        self._links.discard(link)
+        link.reset()
+
+    async def _pass(self, link: _Link, reader: asyncio.StreamReader, towards: Towards) -> None:
+        pieces: Pieces = asyncio.Queue()
+        delivery = asyncio.ensure_future(self._deliver(link, pieces, towards))
+        try:
+            with suppress(OSError):
+                while piece := await reader.read(1 << 16):
+                    if towards == "server" and link.answered:
+                        link.answered = False
+                        for counted in self._counted:
+                            counted.round_trips += 1
+                    pieces.put_nowait((self._loop.loop.time() + self.delay, piece))
+            pieces.put_nowait((0.0, b""))
+            await delivery
+        finally:
+            delivery.cancel()
+
+    async def _deliver(self, link: _Link, pieces: Pieces, towards: Towards) -> None:
+        writer = link.server if towards == "server" else link.client
+        with suppress(OSError):
+            while (due_piece := await pieces.get())[1]:
+                due, piece = due_piece
+                if (wait := due - self._loop.loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                link.answered = link.answered or towards == "client"
+                for counted in self._counted:
+                    counted.sent[towards] += len(piece)
+                piece = await self._past_fault(link, writer, piece, towards)
+                writer.write(piece)
+                await writer.drain()
+            writer.write_eof()
+
+    async def _past_fault(
+        self, link: _Link, writer: asyncio.StreamWriter, piece: bytes, towards: Towards
+    ) -> bytes:
+        fault = self._fault
+        if fault is None or fault.towards != towards:
+            return piece
+        if len(piece) <= fault.left:
+            fault.left -= len(piece)
+            return piece
+        self._fault = None
+        writer.write(piece[: fault.left])
+        await writer.drain()
+        if fault.stall:
+            await self._resumed.wait()
+            return piece[fault.left :]
+        link.reset()
+        return b""

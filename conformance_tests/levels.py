@@ -1,0 +1,116 @@
+"""What a backend may say of itself. No level is called whole that misses something."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from conformance_tests.capabilities import Capability
+
+
+@dataclass(frozen=True)
+class Level:
+    """Capabilities that belong together, named by what they are good for."""
+
+    name: str
+    needs: frozenset[str]
+
+    def missing(self, held: Collection[str]) -> list[str]:
+        """The capabilities that the level needs besides those that are held."""
+        return sorted(self.needs - set(held))
+
+
+def _level(name: str, *capabilities: Capability) -> Level:
+    return Level(name, frozenset(capability.value for capability in capabilities))
+
+
+SAVER_LEVELS: Final = (
+    _level(
+        "runs graphs",
+        Capability.PUT,
+        Capability.PUT_WRITES,
+        Capability.GET_TUPLE,
+        Capability.LIST,
+        Capability.FILTER,
+        Capability.ALLOWLIST,
+    ),
+    _level(
+        "keeps what it is given",
+        Capability.FIDELITY,
+        Capability.HOSTILE_INPUT,
+        Capability.PERSISTENCE,
+        Capability.SETUP,
+        Capability.MODEL,
+    ),
+    _level("is shared by workers", Capability.CONCURRENCY, Capability.PROCESSES, Capability.BRIDGE),
+    _level("stands outages", Capability.NETWORK, Capability.SERVER_DEATH, Capability.DISK_FULL),
+    _level(
+        "forgets when told to",
+        Capability.DELETE_THREAD,
+        Capability.DELETE_FOR_RUNS,
+        Capability.PRUNE,
+        Capability.TTL,
+    ),
+    _level(
+        "serves every feature of LangGraph",
+        Capability.COPY_THREAD,
+        Capability.DELTA_HISTORY,
+        Capability.UPSTREAM,
+    ),
+    _level(
+        "can be run for years",
+        Capability.ENCRYPTION,
+        Capability.SHARING,
+        Capability.THREADS,
+        Capability.STATS,
+        Capability.ROUND_TRIPS,
+    ),
+)
+
+STORE_LEVELS: Final = (
+    _level(
+        "remembers",
+        Capability.STORE_ITEMS,
+        Capability.STORE_BATCH,
+        Capability.STORE_SEARCH,
+        Capability.STORE_NAMESPACES,
+        Capability.STORE_GRAPHS,
+    ),
+    _level("finds by value", Capability.STORE_FILTER),
+    _level("finds by meaning", Capability.STORE_MEANING),
+    _level("keeps names apart", Capability.STORE_HOSTILE_INPUT, Capability.STORE_MODEL),
+    _level(
+        "is shared by workers",
+        Capability.STORE_CONCURRENCY,
+        Capability.STORE_PROCESSES,
+        Capability.STORE_LIFE,
+    ),
+    _level("forgets in time", Capability.STORE_TTL),
+)
+
+LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {"saver": SAVER_LEVELS, "store": STORE_LEVELS}
+"""By contract. Each of its capabilities is in exactly one level."""
+
+COMPLETE: Final = "complete"
+"""Every clause ran and passed, sync and async, and no gap is declared."""
+
+
+def verdict(*, ran: int, chosen: bool, failed: Collection[str], gaps: Collection[str]) -> str:
+    """One line that claims no more than was seen.
+
+    Args:
+        ran: How many clauses ran.
+        chosen: Whether only some clauses were asked for.
+        failed: Capabilities with a clause that failed.
+        gaps: Capabilities declared missing.
+    """
+    if not ran:
+        return "nothing ran, so nothing is known"
+    if failed:
+        return f"does not conform: {', '.join(sorted(failed))}"
+    if chosen:
+        return f"the {ran} chosen clauses hold; the others did not run"
+    if gaps:
+        return f"conforms, without: {', '.join(sorted(gaps))}"
+    return COMPLETE

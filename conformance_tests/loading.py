@@ -1,0 +1,61 @@
+"""`mypkg:harness`: what the plugin and the command line take a harness from."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Open = Callable[[Path], AbstractContextManager[Any]]
+"""Makes a harness on an empty database; the argument is a folder of its own."""
+
+
+def load(spec: str) -> Open:
+    """What makes the harnesses of a run.
+
+    Args:
+        spec: `module:name`. The name is a harness class, a function that returns a harness, or a
+            generator function that yields one and cleans up; any of them may take one argument,
+            an empty folder (a `Path`). Modules are also looked for in the working directory.
+
+    Raises:
+        pytest.UsageError: There is no such thing, with the reason.
+    """
+    module_name, colon, name = spec.partition(":")
+    if not (module_name and colon and name):
+        raise pytest.UsageError(f"wanted module:name, e.g. mypkg.harness:harness, got {spec!r}")
+    if os.getcwd() not in sys.path:  # noqa: PTH109 (sys.path holds texts)
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        make: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            make = getattr(make, part)
+    except (ImportError, AttributeError) as error:
+        raise pytest.UsageError(f"{spec}: {type(error).__name__}: {error}") from error
+    if not callable(make):
+        raise pytest.UsageError(f"{spec} is {make!r}: wanted a class or a function")
+    if len(inspect.signature(make).parameters) > 1:
+        raise pytest.UsageError(f"{spec} takes more than one argument: wanted a folder or nothing")
+    return lambda folder: _harness(make, folder)
+
+
+@contextmanager
+def _harness(make: Callable[..., Any], folder: Path) -> Iterator[Any]:
+    given = (folder,) if inspect.signature(make).parameters else ()
+    if inspect.isgeneratorfunction(make):
+        with contextmanager(make)(*given) as harness:
+            yield harness
+    else:
+        harness = make(*given)
+        try:
+            yield harness
+        finally:
+            if callable(close := getattr(harness, "close", None)):
+                close()

@@ -1,0 +1,81 @@
+"""The pytest plugin; whoever has the package installed has it, so it keeps out of the way.
+
+It looks at tests that are clauses, and at no others. Its options exist only in a run of
+`pytest --pyargs conformance_tests`: a `--store` of somebody else's conftest is not disturbed.
+Nothing is imported here that the package needs its extra for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# pytest does this by itself where the package came as a wheel
+pytest.register_assert_rewrite(
+    *(f"conformance_tests.{name}" for name in ("savers", "stores", "build", "compare", "upstream"))
+)
+
+RUNNING = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> None:
+    """Adds the options of the suite to a run of the suite."""
+    del parser  # pluggy calls by name
+    named = {arg.split("::")[0].split(".")[0] for arg in args}
+    if "--pyargs" in args and "conformance_tests" in named:
+        from conformance_tests.run import Run
+
+        early_config.pluginmanager.register(Run(), "conformance-run")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Somebody who collects the whole folder has named no harness to run the clauses on."""
+    contract = collection_path == Path(__file__).parent / "test_contract.py"
+    return True if contract and not config.pluginmanager.has_plugin("conformance-run") else None
+
+
+def _is_clause(item: pytest.Item) -> bool:
+    return isinstance(getattr(getattr(item, "cls", None), "contract", None), str)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Forgets the calls of the clause before."""
+    if not _is_clause(item):
+        return (yield)
+    from conformance_tests.calls import CALLS
+
+    CALLS.clear()
+    item.config.stash[RUNNING] = True
+    try:
+        return (yield)
+    finally:
+        item.config.stash[RUNNING] = False
+
+
+def pytest_assertrepr_compare(
+    config: pytest.Config, op: str, left: object, right: object
+) -> list[str] | None:
+    """Says what was expected, what was got, and where they first differ."""
+    if op != "==" or not config.stash.get(RUNNING, False):
+        return None
+    from conformance_tests.failures import told
+
+    return told(left, right)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Adds the clause and, to a failure, the calls that led there."""
+    report = yield
+    if _is_clause(item):
+        from conformance_tests.failures import explain
+
+        explain(item, report)
+    return report

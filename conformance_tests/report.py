@@ -1,0 +1,193 @@
+"""The outcome of a run: cases by clause, clauses by capability, and what can be said of it all."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import pytest
+
+from conformance_tests.catalogue import Clause
+from conformance_tests.failures import CALLS_SECTION, CLAUSE, HARNESS, SERVER
+from conformance_tests.levels import LEVELS, verdict
+
+PASSED: Final = "passed"
+FAILED: Final = "failed"
+GAP: Final = "gap"
+"""A declared gap that failed as declared."""
+
+_PACKAGES: Final = ("langgraph-checkpoint-suite", "langgraph-checkpoint", "langgraph")
+_MESSAGE: Final = re.compile(r"^E   ?(.*)$", re.MULTILINE)
+
+
+@dataclass
+class Case:
+    """A clause in one flavour, with one set of parameters."""
+
+    name: str
+    outcome: str
+    seconds: float
+    message: str = ""
+    calls: str = ""
+
+
+@dataclass
+class Result:
+    """A clause and its cases."""
+
+    clause: Clause
+    cases: list[Case] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str | None:
+        """Failed if one case failed; None if none ran."""
+        outcomes = {case.outcome for case in self.cases}
+        return next((each for each in (FAILED, GAP, PASSED) if each in outcomes), None)
+
+
+@dataclass
+class Report:
+    """All clauses of one contract (savers with their graphs, or stores), on one harness."""
+
+    contract: str
+    results: dict[str, Result]
+    harness: str = ""
+    server: str = ""
+    seconds: float = 0.0
+    reasons: dict[str, str] = field(default_factory=dict)
+    chosen: bool = False
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take in what pytest says of a phase of a case."""
+        told = dict(report.user_properties)
+        result = self.results.get(str(told.get(CLAUSE)))
+        if result is None:
+            return
+        self.harness = str(told.get(HARNESS, self.harness))
+        self.server = str(told.get(SERVER, self.server))
+        self.seconds += report.duration
+        case = _case(report)
+        if case is None:
+            return
+        result.cases.append(case)
+        if case.outcome == GAP:
+            reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
+            self.reasons[str(result.clause.capability.value)] = reason.partition(": ")[2] or reason
+
+    def by_capability(self) -> dict[str, list[Result]]:
+        """Results in the order of the clauses."""
+        grouped: dict[str, list[Result]] = {}
+        for result in self.results.values():
+            grouped.setdefault(str(result.clause.capability.value), []).append(result)
+        return grouped
+
+    def with_outcome(self, outcome: str) -> list[Result]:
+        """The clauses with this outcome."""
+        return [result for result in self.results.values() if result.outcome == outcome]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Clauses by outcome; those that did not run are in none."""
+        return Counter(result.outcome for result in self.results.values() if result.outcome)
+
+    @property
+    def held(self) -> list[str]:
+        """Capabilities of which every clause ran and passed."""
+        return [
+            name
+            for name, results in self.by_capability().items()
+            if all(result.outcome == PASSED for result in results)
+        ]
+
+    @property
+    def verdict(self) -> str:
+        """One line that claims no more than was seen."""
+        ran = [result for result in self.results.values() if result.outcome is not None]
+        return verdict(
+            ran=len(ran),
+            chosen=self.chosen or len(ran) < len(self.results),
+            failed=_capabilities(self.with_outcome(FAILED)),
+            gaps=_capabilities(self.with_outcome(GAP)),
+        )
+
+    def levels(self) -> list[tuple[str, list[str]]]:
+        """Each level, with what it lacks here; none when only some clauses were asked for."""
+        if self.chosen:
+            return []
+        return [(level.name, level.missing(self.held)) for level in LEVELS.get(self.contract, ())]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "contract": self.contract,
+            "harness": self.harness,
+            "server": self.server,
+            "verdict": self.verdict,
+            "levels": [{"name": name, "missing": lack} for name, lack in self.levels()],
+            "gaps": self.reasons,
+            "clauses": [
+                {
+                    "id": result.clause.id,
+                    "capability": result.clause.capability.value,
+                    "title": result.clause.title,
+                    "statement": result.clause.statement,
+                    "outcome": result.outcome,
+                    "cases": [asdict(case) for case in result.cases],
+                }
+                for result in self.results.values()
+            ],
+        }
+
+
+def _capabilities(results: Iterable[Result]) -> set[str]:
+    return {str(result.clause.capability.value) for result in results}
+
+
+def _case(report: pytest.TestReport) -> Case | None:
+    """What a phase says of its case; None when the case goes on, or nothing new is said."""
+    name = report.nodeid.partition("[")[2].rstrip("]")
+    if report.when != "call" and report.passed:
+        return None
+    if hasattr(report, "wasxfail"):
+        outcome = PASSED if report.passed else GAP
+        return Case(name, outcome, report.duration)
+    if report.passed:
+        return Case(name, PASSED, report.duration)
+    message = "a clause must not be skipped" if report.skipped else _message(report)
+    calls = next((text for title, text in report.sections if title == CALLS_SECTION), "")
+    return Case(name, FAILED, report.duration, message, calls)
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The lines that say what is wrong, without the source code around them."""
+    text = report.longreprtext
+    lines = _MESSAGE.findall(text)
+    return "\n".join(line.rstrip() for line in lines) or text
+
+
+def versions() -> dict[str, str]:
+    """What the run was made with."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout
+            continue
+    return found
+
+
+def to_json(reports: Iterable[Report]) -> str:
+    """The reports of a run, for programs."""
+    told = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions(),
+        "contracts": [report.plain() for report in reports],
+    }
+    return json.dumps(told, indent=1, ensure_ascii=False)

@@ -1,0 +1,101 @@
+"""The fixtures that all clauses of stores share, and what they read out of items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any, Protocol
+
+import pytest
+from langgraph.store.base import Item, SearchItem
+
+from conformance_tests.clauses import Clauses
+from conformance_tests.facade import Flavour
+from conformance_tests.stores.facade import StoreFacade, opened
+from conformance_tests.stores.harness import StoreHarness
+
+
+class StoreOpener(Protocol):
+    """Opens the harness's store once more, on the same database, until the clause ends."""
+
+    def __call__(self, **options: Any) -> StoreFacade:
+        """A facade of the flavour under test; options are the store's `index` and `ttl`."""
+
+
+class StoreClauses(Clauses):
+    """Base of all mixins: how a clause gets its store."""
+
+    contract = "store"
+
+    @pytest.fixture
+    def harness(self) -> StoreHarness:
+        """The backend under test, empty. Each backend's test class overrides this fixture."""
+        raise NotImplementedError("override the fixture `harness` in your test class")
+
+    @pytest.fixture
+    def reopened(self, harness: StoreHarness, flavour: Flavour) -> Iterator[StoreOpener]:
+        """Opens stores; all of them are closed after the clause."""
+        with ExitStack() as stack:
+
+            def open_again(**options: Any) -> StoreFacade:
+                return stack.enter_context(opened(harness, flavour, **options))
+
+            yield open_again
+
+    @pytest.fixture
+    def store(self, reopened: StoreOpener) -> StoreFacade:
+        """The store under test, without options."""
+        return reopened()
+
+
+class Numbers:
+    """Embeds the numbers that a text begins with, so that clauses choose the vectors: `"1 0 0"`.
+
+    Attributes:
+        calls: The texts of each call.
+    """
+
+    def __init__(self, dims: int = 3) -> None:
+        self.dims = dims
+        self.calls: list[list[str]] = []
+
+    def __call__(self, texts: Sequence[str]) -> list[list[float]]:
+        self.calls.append(list(texts))
+        return [self.vector(text) for text in texts]
+
+    def vector(self, text: str) -> list[float]:
+        """The vector of one text; `"broken"` has none."""
+        if "broken" in text:
+            raise EmbeddingError(text)
+        numbers = [float(word) for word in text.partition(" #")[0].split()]
+        return numbers + [0.0] * (self.dims - len(numbers))
+
+
+class EmbeddingError(Exception):
+    """What a provider of embeddings may raise."""
+
+
+def index_of(harness: StoreHarness, embed: Any, dims: int = 3, **more: Any) -> dict[str, Any]:
+    """An index over the field `text`, on the harness's engine."""
+    return {"dims": dims, "embed": embed, "fields": ["text"], **harness.engine, **more}
+
+
+def keys(items: Iterable[Item]) -> list[str]:
+    """The keys of items, in order."""
+    return [item.key for item in items]
+
+
+def names(items: Iterable[Item]) -> list[tuple[tuple[str, ...], str]]:
+    """The names of items, in order."""
+    return [(item.namespace, item.key) for item in items]
+
+
+def scores(items: Iterable[SearchItem]) -> Mapping[str, float | None]:
+    """The score of each key."""
+    return {item.key: item.score for item in items}
+
+
+def value_of(item: Item | None) -> dict[str, Any]:
+    """The value of an item that must be there."""
+    assert item is not None, "no such item"
+    return item.value

@@ -1,0 +1,44 @@
+"""All clauses of stores in one class, for a backend's test file to subclass."""
+
+from __future__ import annotations
+
+from conformance_tests.stores.batches import BatchClauses
+from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
+from conformance_tests.stores.filters import StoreFilterClauses
+from conformance_tests.stores.hostile_input import StoreHostileInputClauses
+from conformance_tests.stores.items import ItemClauses
+from conformance_tests.stores.life import StoreLifeClauses
+from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.namespaces import NamespaceClauses
+from conformance_tests.stores.processes import StoreProcessClauses
+from conformance_tests.stores.search import SearchClauses
+from conformance_tests.stores.stateful import StoreModelClauses
+from conformance_tests.stores.ttl import StoreTTLClauses
+
+
+class StoreConformance(
+    ItemClauses,
+    BatchClauses,
+    SearchClauses,
+    StoreFilterClauses,
+    NamespaceClauses,
+    MeaningClauses,
+    EmbeddingClauses,
+    StoreTTLClauses,
+    StoreHostileInputClauses,
+    StoreConcurrencyClauses,
+    StoreTaskClauses,
+    StoreProcessClauses,
+    StoreLifeClauses,
+    StoreModelClauses,
+):
+    """Every clause about stores, sync and async.
+
+    A backend's whole test file:
+
+        class TestSqliteStore(StoreConformance):
+            @pytest.fixture
+            def harness(self, tmp_path):
+                with closing(SqliteStoreHarness(tmp_path)) as harness:
+                    yield harness
+    """

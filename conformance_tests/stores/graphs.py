@@ -1,0 +1,177 @@
+"""Compiled graphs with the store under test as their memory: subclass `StoreGraphConformance`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolCall
+from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.config import get_store
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.message import add_messages
+from langgraph.prebuilt import InjectedStore, ToolNode, create_react_agent
+from langgraph.runtime import Runtime
+from langgraph.store.base import BaseStore
+from typing_extensions import TypedDict
+
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.stores.base import Numbers, StoreClauses, StoreOpener, index_of, keys
+from conformance_tests.stores.facade import AsyncStoreFacade, StoreFacade
+from conformance_tests.stores.harness import StoreHarness
+
+MEMORIES = ("memories", "ada")
+SAID = {"north": "0 1 0", "east": "1 0 0"}
+
+
+class State(TypedDict, total=False):
+    """What the graphs pass on."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    found: list[str]
+
+
+def on(thread: str) -> RunnableConfig:
+    """The config of a thread."""
+    return {"configurable": {"thread_id": thread}}
+
+
+def invoke(store: StoreFacade, graph: Any, said: Any, thread: str = "1") -> Any:
+    """Run a compiled graph by its sync or its async methods."""
+    if isinstance(store, AsyncStoreFacade):
+        return store.loop.run(graph.ainvoke(said, on(thread)))
+    return graph.invoke(said, on(thread))
+
+
+@tool
+def remember(what: str, memory: Annotated[BaseStore, InjectedStore()]) -> str:
+    """Keep something in mind."""
+    memory.put(MEMORIES, what, {"text": SAID[what]})
+    return f"noted {what}"
+
+
+@tool
+async def aremember(what: str, memory: Annotated[BaseStore, InjectedStore()]) -> str:
+    """Keep something in mind, without blocking."""
+    await memory.aput(MEMORIES, what, {"text": SAID[what]})
+    return f"noted {what}"
+
+
+class Scripted(BaseChatModel):
+    """Says, one after the other, what it was given to say."""
+
+    script: list[AIMessage]
+    turn: int = 0
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def bind_tools(self, tools: Sequence[Any], **_: Any) -> Runnable[Any, AIMessage]:
+        """The tools are in the script."""
+        del tools
+        return self
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **__: Any) -> ChatResult:
+        del messages
+        said = self.script[self.turn % len(self.script)]
+        self.turn += 1
+        return ChatResult(generations=[ChatGeneration(message=said)])
+
+
+def calling(name: str, *what: str) -> AIMessage:
+    """A message that calls a tool."""
+    calls = [ToolCall(name=name, args={"what": one}, id=one) for one in what]
+    return AIMessage("", tool_calls=calls)
+
+
+@clauses_of(Capability.STORE_GRAPHS)
+class StoreGraphConformance(StoreClauses):
+    """What a compiled graph may expect of its store, sync and async."""
+
+    @pytest.fixture
+    def memory(self, reopened: StoreOpener, harness: StoreHarness) -> StoreFacade:
+        """A store with an index over the field `text`."""
+        return reopened(index=index_of(harness, Numbers()))
+
+    @staticmethod
+    def compiled(memory: StoreFacade, node: Any) -> Any:
+        """A graph of one node."""
+        builder = StateGraph(State)
+        builder.add_node("node", node)
+        builder.add_edge(START, "node")
+        builder.add_edge("node", END)
+        return builder.compile(checkpointer=InMemorySaver(), store=memory.raw)
+
+    def test_graphs_search_in_a_node(self, memory: StoreFacade) -> None:
+        """The store that a node is given finds what was put outside, and across threads."""
+
+        def sync_node(state: State, *, store: BaseStore) -> State:
+            said = str(state["messages"][-1].content)
+            store.put(MEMORIES, said, {"text": SAID[said]})
+            return {"found": keys(store.search(MEMORIES, query="0 1 0", limit=1))}
+
+        async def async_node(state: State, *, store: BaseStore) -> State:
+            said = str(state["messages"][-1].content)
+            await store.aput(MEMORIES, said, {"text": SAID[said]})
+            return {"found": keys(await store.asearch(MEMORIES, query="0 1 0", limit=1))}
+
+        node = async_node if isinstance(memory, AsyncStoreFacade) else sync_node
+        graph = self.compiled(memory, node)
+        for thread, said, found in (("1", "east", ["east"]), ("2", "north", ["north"])):
+            state = invoke(memory, graph, {"messages": [("user", said)]}, thread)
+            assert state["found"] == found
+        state = invoke(memory, graph, {"messages": [("user", "east")]}, "1")
+        assert state["found"] == ["north"]
+        assert sorted(keys(memory.search(MEMORIES))) == ["east", "north"]
+
+    def test_graphs_get_store(self, memory: StoreFacade) -> None:
+        """And the runtime's `store` is the same one."""
+        memory.put(MEMORIES, "north", {"text": "0 1 0"})
+
+        def sync_node(_: State, runtime: Runtime) -> State:
+            assert runtime.store is memory.raw
+            return {"found": keys(get_store().search(MEMORIES, query="0 1 0"))}
+
+        async def async_node(_: State, runtime: Runtime) -> State:
+            assert runtime.store is memory.raw
+            found = await asyncio.gather(
+                *(get_store().asearch(MEMORIES, query="0 1 0") for _ in range(3))
+            )
+            return {"found": [key for one in found for key in keys(one)][:1]}
+
+        node = async_node if isinstance(memory, AsyncStoreFacade) else sync_node
+        graph = self.compiled(memory, node)
+        assert invoke(memory, graph, {"messages": []})["found"] == ["north"]
+
+    def test_graphs_injected_into_tools(self, memory: StoreFacade) -> None:
+        """Several calls of one message run at once, each with the store."""
+        is_async = isinstance(memory, AsyncStoreFacade)
+        used = aremember if is_async else remember
+        graph = self.compiled(memory, ToolNode([used]))
+        asked = {"messages": [calling(used.name, "north", "east")]}
+        said = invoke(memory, graph, asked)["messages"][1:]
+        assert [message.content for message in said] == ["noted north", "noted east"]
+        assert keys(memory.search(MEMORIES, query="1 0 0")) == ["east", "north"]
+
+    @pytest.mark.filterwarnings("ignore:create_react_agent has been moved")
+    def test_graphs_react_agent(self, memory: StoreFacade) -> None:
+        """An agent with a scripted model keeps something, and another one finds it."""
+        is_async = isinstance(memory, AsyncStoreFacade)
+        used = aremember if is_async else remember
+        model = Scripted(script=[calling(used.name, "north"), AIMessage("I will remember.")])
+        agent = create_react_agent(model, [used], checkpointer=InMemorySaver(), store=memory.raw)
+        state = invoke(memory, agent, {"messages": [HumanMessage("Go north.")]})
+        assert [message.content for message in state["messages"]] == [
+            "Go north.",
+            "",
+            "noted north",
+            "I will remember.",
+        ]
+        assert keys(memory.search(("memories",), query="0 1 0")) == ["north"]

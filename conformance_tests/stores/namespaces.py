@@ -1,0 +1,104 @@
+"""Lists of namespaces: by prefix, suffix, depth and page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langgraph.store.base import ListNamespacesOp, MatchCondition, PutOp
+
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.stores.base import StoreClauses
+from conformance_tests.stores.facade import StoreFacade
+
+SPACES = [
+    ("a", "b", "c"),
+    ("a", "b", "d", "e"),
+    ("a", "b", "d", "i"),
+    ("a", "b", "f"),
+    ("a", "c", "f"),
+    ("a",),
+    ("ab", "c"),
+    ("b", "a", "f"),
+]
+
+
+@clauses_of(Capability.STORE_NAMESPACES)
+class NamespaceClauses(StoreClauses):
+    """Clauses about `list_namespaces`."""
+
+    @pytest.fixture
+    def filled(self, store: StoreFacade) -> StoreFacade:
+        """Several items in each namespace."""
+        store.batch([PutOp(at, key, {"n": 1}) for at in SPACES for key in ("x", "y")])
+        return store
+
+    @pytest.mark.parametrize(
+        ("asked", "found"),
+        [
+            ({}, sorted(SPACES)),
+            ({"prefix": ("a",)}, sorted(SPACES)[:6]),
+            ({"prefix": ("a", "b")}, sorted(SPACES)[1:5]),
+            ({"prefix": ("a", "b", "d", "e", "x")}, []),
+            ({"prefix": ("z",)}, []),
+            ({"suffix": ("f",)}, [("a", "b", "f"), ("a", "c", "f"), ("b", "a", "f")]),
+            ({"suffix": ("b", "f")}, [("a", "b", "f")]),
+            ({"prefix": ("a",), "suffix": ("f",)}, [("a", "b", "f"), ("a", "c", "f")]),
+            ({"prefix": ("a", "*", "f")}, [("a", "b", "f"), ("a", "c", "f")]),
+            ({"prefix": ("*", "a")}, [("b", "a", "f")]),
+            ({"suffix": ("*", "f")}, [("a", "b", "f"), ("a", "c", "f"), ("b", "a", "f")]),
+            ({"suffix": ("a", "*", "f")}, [("a", "b", "f"), ("a", "c", "f")]),
+            ({"prefix": ("*",)}, sorted(SPACES)),
+            ({"max_depth": 1}, [("a",), ("ab",), ("b",)]),
+            ({"max_depth": 2}, [("a",), ("a", "b"), ("a", "c"), ("ab", "c"), ("b", "a")]),
+            (
+                {"prefix": ("a", "b"), "max_depth": 3},
+                [("a", "b", "c"), ("a", "b", "d"), ("a", "b", "f")],
+            ),
+            ({"prefix": ("a", "b"), "max_depth": 1}, [("a",)]),
+            ({"suffix": ("f",), "max_depth": 1}, [("a",), ("b",)]),
+            ({"limit": 2}, sorted(SPACES)[:2]),
+            ({"limit": 2, "offset": 3}, sorted(SPACES)[3:5]),
+            ({"limit": 0}, []),
+            ({"offset": 100}, []),
+            ({"max_depth": 2, "limit": 2, "offset": 1}, [("a", "b"), ("a", "c")]),
+            ({"prefix": ("a", "*"), "max_depth": 2, "limit": 1, "offset": 1}, [("a", "c")]),
+        ],
+        ids=repr,
+    )
+    def test_namespaces_what_is_listed(
+        self, filled: StoreFacade, asked: dict[str, Any], found: list[tuple[str, ...]]
+    ) -> None:
+        """Sorted, each once; `limit` counts what is left after that; `*` is one label."""
+        assert filled.list_namespaces(**asked) == found
+
+    def test_namespaces_several_conditions(self, filled: StoreFacade) -> None:
+        """All of them must hold."""
+        op = ListNamespacesOp(
+            (
+                MatchCondition("prefix", ("a",)),
+                MatchCondition("prefix", ("*", "b")),
+                MatchCondition("suffix", ("*", "i")),
+            )
+        )
+        assert filled.batch([op]) == [[("a", "b", "d", "i")]]
+
+    def test_namespaces_deletes_leave_no_phantom(self, filled: StoreFacade) -> None:
+        """A namespace is there as long as it has an item."""
+        filled.delete(("ab", "c"), "x")
+        assert ("ab", "c") in filled.list_namespaces()
+        filled.delete(("ab", "c"), "y")
+        assert ("ab", "c") not in filled.list_namespaces()
+        filled.batch([PutOp(at, key, None) for at in SPACES for key in ("x", "y")])
+        assert filled.list_namespaces() == []
+
+    def test_namespaces_many(self, store: StoreFacade) -> None:
+        """Pages over more than any page of a database."""
+        spaces = [("u", f"{n:05}", "memories") for n in range(2500)]
+        store.batch([PutOp(at, "x", {"n": 1}) for at in spaces])
+        found = []
+        for offset in range(0, 2500, 999):
+            found += store.list_namespaces(prefix=("u",), limit=999, offset=offset)
+        assert found == spaces
+        assert store.list_namespaces(max_depth=1) == [("u",)]
+        assert store.list_namespaces(suffix=("02000", "memories")) == [spaces[2000]]

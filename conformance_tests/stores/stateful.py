@@ -1,0 +1,175 @@
+"""A state machine: random batches must be answered as a store made of plain dicts answers them.
+
+Two stores are open on the database under test, and batches go to either. `CONFORMANCE_EXAMPLES`
+sets how many sequences are tried (50 by default); they are the same in each run unless
+`CONFORMANCE_RANDOM` is set. `CONFORMANCE_SHRINK` makes Hypothesis look for a shorter failure.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from langgraph.store.base import (
+    GetOp,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    Op,
+    PutOp,
+    SearchOp,
+)
+
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.facade import Flavour
+from conformance_tests.stores.base import Numbers, StoreClauses, index_of
+from conformance_tests.stores.facade import StoreFacade, opened
+from conformance_tests.stores.harness import StoreHarness
+from conformance_tests.stores.model import ModelStore
+
+SPACES = st.sampled_from([("a",), ("a", "1"), ("a", "10"), ("a", "1", "x"), ("b", "1"), ("\x01",)])
+PREFIXES = st.sampled_from([(), ("a",), ("a", "1"), ("b",), ("c",)])
+KEYS = st.sampled_from(["k1", "k2", "k3"])
+# small whole numbers: cosines differ clearly, or are equal
+TEXTS = st.builds("{} {} {}".format, *[st.integers(-2, 2)] * 3)
+FIELD = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0, "", "a", "b"])
+VALUES = st.builds(
+    lambda text, n, deep: {"text": text, "n": n, "in": {"deep": deep}}, TEXTS, FIELD, FIELD
+)
+OPERATORS = st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"])
+WANTED = FIELD | st.dictionaries(OPERATORS, FIELD, min_size=1, max_size=2)
+FILTERS = st.none() | st.one_of(
+    st.builds(lambda wanted: {"n": wanted}, WANTED),
+    st.builds(lambda wanted, deep: {"n": wanted, "in": {"deep": deep}}, WANTED, WANTED),
+)
+TTLS = st.sampled_from([None, None, 0.5, 2.0])
+PUTS = st.builds(
+    PutOp,
+    SPACES,
+    KEYS,
+    st.none() | VALUES,
+    st.sampled_from([None, None, False, ["text"], ["none"], ["text", "also"]]),
+    TTLS,
+)
+SEARCHES = st.builds(
+    SearchOp,
+    PREFIXES,
+    FILTERS,
+    st.integers(0, 8),
+    st.integers(0, 4),
+    st.none() | TEXTS,
+    st.booleans(),
+)
+PATHS = st.lists(st.sampled_from(["a", "1", "x", "*"]), min_size=1, max_size=2).map(tuple)
+CONDITIONS = st.builds(MatchCondition, st.sampled_from(["prefix", "suffix"]), PATHS)
+LISTINGS = st.builds(
+    ListNamespacesOp,
+    st.lists(CONDITIONS, max_size=2).map(tuple),
+    st.none() | st.integers(1, 3),
+    st.integers(0, 5),
+    st.integers(0, 3),
+)
+GETS = st.builds(GetOp, SPACES, KEYS, st.booleans())
+BATCHES = st.lists(PUTS | PUTS | GETS | SEARCHES | LISTINGS, min_size=1, max_size=8)
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Drives the stores under test and the model with the same batches."""
+
+    def __init__(self, harness: StoreHarness, flavour: Flavour) -> None:
+        super().__init__()
+        self.harness, self.flavour = harness, flavour
+        self.stack = ExitStack()
+        self.now = 0.0
+        self.model = ModelStore(lambda: self.now, Numbers())
+        self.stores: list[StoreFacade] = []
+        self.open()
+        self.start = self.time()
+
+    def open(self) -> None:
+        """Open both stores, on the same database."""
+        options = {
+            "index": index_of(self.harness, Numbers()),
+            "ttl": {"omit_expired": True},
+        }
+        self.stores = [
+            self.stack.enter_context(opened(self.harness, self.flavour, **options))
+            for _ in range(2)
+        ]
+
+    def time(self) -> float:
+        """The harness's clock, as it shows in items."""
+        store = self.stores[0]
+        store.put(("clock",), "now", {})
+        item = store.get(("clock",), "now")
+        store.delete(("clock",), "now")
+        assert item is not None
+        return item.created_at.timestamp()
+
+    @rule(who=st.integers(0, 1), ops=BATCHES)
+    def batch(self, who: int, ops: list[Op]) -> None:
+        got = [self.plain(result) for result in self.stores[who].batch(ops)]
+        assert got == self.model.batch(ops)
+
+    @rule(minutes=st.sampled_from([0.1, 0.5, 1.0, 3.0]))
+    def wait(self, minutes: float) -> None:
+        self.harness.advance(minutes * 60)
+        self.now += minutes * 60
+
+    @rule(who=st.integers(0, 1))
+    def sweep(self, who: int) -> None:
+        assert self.stores[who].sweep_ttl() == self.model.sweep()
+
+    @rule()
+    def reopen(self) -> None:
+        self.stack.close()
+        self.open()
+
+    def plain(self, result: Any) -> Any:
+        """A result as the model gives it."""
+        if isinstance(result, Item):
+            created, updated = (
+                round(moment.timestamp() - self.start, 3)
+                for moment in (result.created_at, result.updated_at)
+            )
+            value = json.dumps(result.value)
+            return result.namespace, result.key, value, created, updated
+        if isinstance(result, list):
+            return [self.plain(one) for one in result]
+        return result
+
+    def teardown(self) -> None:
+        """Everything is deleted, and nothing may be left."""
+        try:
+            store = self.stores[0]
+            found = store.search((), limit=1000, refresh_ttl=False)
+            shown = [(item.namespace, item.key) for item in found]
+            assert sorted(shown) == sorted(self.model.shown())
+            store.batch([PutOp(*name, None) for name in self.model.items])
+            assert dict(self.harness.rows()) == {"items": 0, "vectors": 0}
+        finally:
+            self.stack.close()
+
+
+@clauses_of(Capability.STORE_MODEL)
+class StoreModelClauses(StoreClauses):
+    """Clauses about sequences of batches."""
+
+    def test_model_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
+        """Puts, deletes, gets, searches, lists, expiry, sweeps, two stores: as a dict does it."""
+        budget = settings(
+            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "50")),
+            stateful_step_count=25,
+            derandomize="CONFORMANCE_RANDOM" not in os.environ,
+            phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        machine: Any = lambda: StoreMachine(harness, flavour)  # noqa: E731 (their type is wrong)
+        run_state_machine_as_test(machine, settings=budget)

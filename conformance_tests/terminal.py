@@ -1,0 +1,101 @@
+"""What the command line shows: a bar while it runs, then what failed and what can be said."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Final, TextIO
+
+from conformance_tests.report import FAILED, GAP, PASSED, Report, Result
+
+SHOWN: Final = 12
+"""Failed clauses that are shown in full; all of them are in the reports."""
+LINES: Final = 16
+"""Of the calls that led there."""
+_MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", None: "-"}
+
+
+class Progress:
+    """Counts cases, and tells the outcome at the end.
+
+    Attributes:
+        total: How many cases there are, once that is known.
+    """
+
+    def __init__(self, reports: Sequence[Report], to: TextIO | None = None) -> None:
+        self.total = 0
+        self._reports = reports
+        self._to = to or sys.stdout
+        self._done = 0
+        self._tenths = 0
+        self._errors: list[str] = []
+
+    def step(self) -> None:
+        """One case more is done."""
+        self._done += 1
+        failed = sum(report.counts[FAILED] for report in self._reports)
+        line = f"{self._done:>5}/{self.total} cases, {failed} clauses failed"
+        if self._to.isatty():
+            width = max(10, shutil.get_terminal_size().columns - len(line) - 5)
+            filled = width * self._done // max(self.total, self._done)
+            self._write(f"\r[{'#' * filled}{'.' * (width - filled)}] {line}")
+        elif self.total and 10 * self._done // self.total > self._tenths:
+            self._tenths = 10 * self._done // self.total
+            self._write(f"{line}\n")
+
+    def error(self, text: str) -> None:
+        """Something went wrong before any clause could run."""
+        self._errors.append(text)
+
+    def end(self) -> None:
+        """All that there is to say."""
+        self._write("\n")
+        for error in self._errors:
+            self._write(f"{error}\n")
+        for report in self._reports:
+            self._write("\n".join(told(report)) + "\n")
+
+    def _write(self, text: str) -> None:
+        self._to.write(text)
+        self._to.flush()
+
+
+def told(report: Report) -> Iterable[str]:
+    """A report, line by line."""
+    failed = report.with_outcome(FAILED)
+    for result in failed[:SHOWN]:
+        yield from _failure(result)
+    for result in failed[SHOWN:]:
+        yield f"FAILED {result.clause.id}"
+    yield ""
+    yield f"{report.harness}, {report.server}, {report.seconds:.0f} s"
+    for name, results in report.by_capability().items():
+        yield _capability(name, results, report.reasons.get(name, ""))
+    if report.levels():
+        yield ""
+    for name, missing in report.levels():
+        yield f"  {name:<36} {'yes' if not missing else 'no: ' + ', '.join(missing)}"
+    yield ""
+    yield f"{report.contract}: {report.verdict}"
+
+
+def _capability(name: str, results: Sequence[Result], reason: str) -> str:
+    outcomes = {result.outcome for result in results}
+    worst = next(each for each in (FAILED, GAP, None, PASSED) if each in outcomes)
+    held = sum(result.outcome == PASSED for result in results)
+    return (
+        f"  {_MARK[worst]:<7} {name:<16} {held:>3} of {len(results):>3} clauses  {reason}".rstrip()
+    )
+
+
+def _failure(result: Result) -> Iterable[str]:
+    wrong = [case for case in result.cases if case.outcome == FAILED]
+    yield ""
+    yield f"FAILED {result.clause.id} ({len(wrong)} of {len(result.cases)} cases)"
+    yield f"  must hold: {result.clause.title}. {result.clause.statement}"
+    yield f"  case [{wrong[0].name}]"
+    yield from (f"    {line}" for line in wrong[0].message.splitlines())
+    if wrong[0].calls:
+        yield "  the calls that led there:"
+        yield from (f"    {line}" for line in wrong[0].calls.splitlines()[-LINES:])

@@ -1,0 +1,52 @@
+"""What `pytest --pyargs conformance_tests --saver mypkg:harness` runs, or `--store …`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance_tests.loading import load
+from conformance_tests.savers.conformance import SaverConformance
+from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.stores.conformance import StoreConformance
+from conformance_tests.stores.graphs import StoreGraphConformance
+
+
+class Named:
+    """The harness that the command line names."""
+
+    option: str
+
+    @pytest.fixture
+    def harness(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+        folder = tmp_path / "database"
+        folder.mkdir()
+        with load(request.config.getoption(self.option))(folder) as harness:
+            yield harness
+
+
+class TestSaver(Named, SaverConformance):
+    """Every clause about savers."""
+
+    option = "saver"
+
+
+class TestGraphs(Named, GraphConformance):
+    """Every clause about compiled graphs with the saver."""
+
+    option = "saver"
+
+
+class TestStore(Named, StoreConformance):
+    """Every clause about stores."""
+
+    option = "store"
+
+
+class TestStoreGraphs(Named, StoreGraphConformance):
+    """Every clause about compiled graphs with the store."""
+
+    option = "store"

@@ -1,0 +1,157 @@
+"""The command line and the plugin, as somebody with a harness of their own uses them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from conformance_tests.command import main
+
+ROOT = Path(__file__).parents[2]
+BROKEN = "conformance_tests.tests.broken"
+
+
+def run(*command: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    return subprocess.run(
+        [sys.executable, "-m", *command],
+        cwd=cwd,
+        env=environment,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def conformance(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return run("conformance_tests", "run", *arguments)
+
+
+def outcomes(path: Path) -> dict[str, Any]:
+    (found,) = json.loads(path.read_text())["contracts"]
+    return {clause["id"]: clause for clause in found["clauses"]}
+
+
+def test_a_failure_says_what_was_expected_what_was_got_and_how_it_came(tmp_path: Path) -> None:
+    paths = {kind: tmp_path / f"report.{kind}" for kind in ("html", "json", "junit")}
+    reports = [part for kind, path in paths.items() for part in (f"--{kind}", str(path))]
+    done = conformance(f"{BROKEN}:in_a_folder", "--only", "stats", "--only", "sharing", *reports)
+    assert done.returncode == 1, done.stdout + done.stderr
+    found = outcomes(paths["json"])
+    counts = found["saver.stats.counts_are_those_of_the_database"]
+    assert counts["outcome"] == "failed"
+    assert counts["statement"] == "As many as a look behind the saver's back finds."
+    case = counts["cases"][0]
+    assert case["name"] == "sync"
+    for part in ("got:", "expected:", "differs:", "'checkpoints'"):
+        assert part in case["message"]
+    assert "stats(None)" in case["calls"]
+    assert "put(config " in case["calls"]
+    assert found["saver.stats.says_what_it_talks_to"]["outcome"] == "passed"
+    assert found["saver.sharing.damage_is_an_error"]["outcome"] == "gap"
+    for text in (done.stdout, paths["html"].read_text()):
+        assert "saver.stats.counts_are_those_of_the_database" in text
+        assert "does not conform: stats" in text
+        assert "the reference keeps every value whole" in text
+    suite = ET.parse(paths["junit"]).getroot()[0]
+    assert int(suite.attrib["failures"]) == sum(
+        case["outcome"] == "failed" for clause in found.values() for case in clause["cases"]
+    )
+    assert {"name": "clause", "value": counts["id"]} in [e.attrib for e in suite.iter("property")]
+
+
+def test_a_declared_gap_that_works_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    done = conformance(f"{BROKEN}:HasMoreThanItSays", "--only", "allowlist", "--json", str(path))
+    assert done.returncode == 1
+    wrong = [case for clause in outcomes(path).values() for case in clause["cases"]]
+    assert {case["outcome"] for case in wrong} == {"failed"}
+    assert all("declared gap 'allowlist': nobody clones it" in case["message"] for case in wrong)
+
+
+def test_what_is_as_it_should_be_ends_with_zero_and_claims_no_more_than_it_saw() -> None:
+    done = conformance("checkpoint_base.tests.harness:MemoryHarness", "--only", "setup")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the 3 chosen clauses hold; the others did not run" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "which one?"),
+        (["nix"], "wanted module:name"),
+        (["no_such_module:x"], "no_such_module"),
+        (["os:nix"], "nix"),
+        (["os:sep"], "wanted a class or a function"),
+        (["os:getcwd"], "wanted a SaverHarness"),
+        (["os.path:join"], "more than one argument"),
+        ([f"{BROKEN}:CountsNothing", "--only", "nix"], "no such capability or clause"),
+    ],
+)
+def test_a_mistake_is_one_line_and_ends_with_two(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_the_list_has_every_clause_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["run", "--list", "--only", "saver.setup"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "saver.setup.any_number_of_times"
+    assert lines[1].strip() == "Every start of a server calls it; data stays."
+    assert len(lines) == 6
+
+
+def test_pytest_runs_the_same_clauses(tmp_path: Path) -> None:
+    command = ("pytest", "-p", "conformance_tests.plugin", "--pyargs", "conformance_tests")
+    done = run(*command, "--saver", f"{BROKEN}:CountsNothing", "--only", "stats", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "the calls that led there" in done.stdout
+    assert "clause saver.stats.counts_are_those_of_the_database" in done.stdout
+    nobody = run(*command, cwd=tmp_path)
+    assert nobody.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "which one? --saver" in nobody.stderr
+
+
+def test_test_ids_are_the_same_in_every_process(tmp_path: Path) -> None:
+    """Or pytest-xdist cannot share the work out."""
+    command = ("pytest", "-p", "conformance_tests.plugin", "--pyargs", "conformance_tests")
+    given = [part for kind in ("saver", "store") for part in (f"--{kind}", "nobody:opens_it")]
+    found = [
+        run(*command, *given, "--collect-only", "-q", cwd=tmp_path).stdout.splitlines()[:-1]
+        for _ in range(2)
+    ]
+    assert len(found[0]) > 1000
+    assert found[0] == found[1]
+
+
+def test_the_plugin_is_not_in_the_way_of_other_projects(tmp_path: Path) -> None:
+    """Their options, their asserts, and what they import stay as they are."""
+    (tmp_path / "conftest.py").write_text(
+        "def pytest_addoption(parser):\n    parser.addoption('--store', action='store_true')\n"
+    )
+    (tmp_path / "test_theirs.py").write_text(
+        "import sys\n"
+        "class TestTheirs:\n"
+        "    def test_option(self, request):\n"
+        "        assert request.config.getoption('store') is True\n"
+        "    def test_imports(self):\n"
+        "        assert not {'langgraph', 'hypothesis', 'numpy'} & set(sys.modules)\n"
+        "    def test_assert(self):\n"
+        "        assert [1, 2] == [1, 3]\n"
+    )
+    plugins = ("conformance_tests.plugin", "no:langsmith_plugin", "no:hypothesispytest")
+    chosen = [part for name in plugins for part in ("-p", name)]
+    done = run("pytest", *chosen, "-W", "error", "--store", cwd=tmp_path)
+    assert "1 failed, 2 passed" in done.stdout, done.stdout + done.stderr
+    assert "assert [1, 2] == [1, 3]" in done.stdout

@@ -1,0 +1,191 @@
+"""Batches: operations grouped into few requests, checked before anything is embedded or asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
+
+from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.plan import Plan
+from checkpoint_base.ttl import minutes
+from store_vector.config import IndexSettings
+from store_vector.embed import Embedded
+from store_vector.filters import Filter
+from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
+from store_vector.paths import Field, Text, fields_of, texts
+from store_vector.planner import StorePlanner
+from store_vector.records import Name, Put, Read, Search, Vector
+from store_vector.values import dumps
+
+
+@dataclass(frozen=True)
+class PendingPut:
+    """A put whose texts are not embedded yet."""
+
+    value: str | None
+    ttl: float | None
+    texts: Sequence[Text]
+
+    def put(self, name: Name, vectors: Embedded, now: float) -> Put:
+        """The put, once its vectors are there."""
+        return Put(
+            ns=name.ns,
+            key=name.key,
+            value=self.value,
+            ttl=self.ttl,
+            expires_at=None if self.ttl is None else now + self.ttl * 60.0,
+            vectors=[Vector(one.path, vectors.texts[one.text]) for one in self.texts],
+        )
+
+
+@dataclass
+class Batch:
+    """Operations by kind, each with the places of its results."""
+
+    size: int = 0
+    reads: dict[Name, tuple[bool, list[int]]] = field(default_factory=dict)
+    searches: list[tuple[int, Search]] = field(default_factory=list)
+    listings: list[tuple[int, NamespaceQuery]] = field(default_factory=list)
+    puts: dict[Name, PendingPut] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, ops: Iterable[Op], settings: IndexSettings | None) -> Batch:
+        """Read operations.
+
+        Raises:
+            InvalidArgumentError: one of them cannot be carried out.
+        """
+        batch = cls()
+        for op in ops:
+            batch._add(op, settings)
+            batch.size += 1
+        return batch
+
+    @classmethod
+    def merged(cls, batches: Sequence[Batch]) -> Batch:
+        """One batch of several, the results one after the other."""
+        if len(batches) == 1:
+            return batches[0]
+        whole = cls()
+        for batch in batches:
+            start = whole.size
+            for name, (refresh, places) in batch.reads.items():
+                whole._read(name, refresh=refresh, places=[start + place for place in places])
+            whole.searches += [(start + place, search) for place, search in batch.searches]
+            whole.listings += [(start + place, query) for place, query in batch.listings]
+            for name, put in batch.puts.items():
+                whole._put(name, put)
+            whole.size += batch.size
+        return whole
+
+    def _add(self, op: Op, settings: IndexSettings | None) -> None:
+        if isinstance(op, GetOp):
+            self._read(_name(op), refresh=bool(op.refresh_ttl), places=[self.size])
+        elif isinstance(op, SearchOp):
+            search = _search(op, settings)
+            if search.limit > 0:
+                self.searches.append((self.size, search))
+            else:
+                self.listings.append((self.size, _NOTHING))
+        elif isinstance(op, ListNamespacesOp):
+            self.listings.append((self.size, NamespaceQuery.of(op)))
+        elif isinstance(op, PutOp):
+            self._put(_name(op), _pending(op, settings))
+        else:
+            raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
+
+    def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
+        known, before = self.reads.get(name, (False, []))
+        self.reads[name] = (known or refresh, before + places)
+
+    def _put(self, name: Name, put: PendingPut) -> None:
+        self.puts.pop(name, None)  # the last one counts, at its own place
+        self.puts[name] = put
+
+    @property
+    def texts(self) -> list[str]:
+        """What has to be embedded for puts, each text once."""
+        return list(dict.fromkeys(one.text for put in self.puts.values() for one in put.texts))
+
+    @property
+    def queries(self) -> list[str]:
+        """What has to be embedded for searches, each text once."""
+        found = (search.text for _, search in self.searches)
+        return list(dict.fromkeys(query for query in found if query is not None))
+
+    def plan(self, planner: StorePlanner, vectors: Embedded, now: float) -> Plan[list[Result]]:
+        """All of it: reads see what was there before, puts come last, results are in order."""
+        results: list[Any] = [None] * self.size
+        if self.reads:
+            reads = [Read(*name, refresh) for name, (refresh, _) in self.reads.items()]
+            records = yield from planner.get(reads, now)
+            for record, (_, places) in zip(records, self.reads.values(), strict=True):
+                for place in places if record else ():
+                    results[place] = record.item() if record else None
+        for place, search in self.searches:
+            if search.text is not None:
+                search = search.embedded(vectors.queries[search.text])  # noqa: PLW2901
+            results[place] = [one.item() for one in (yield from planner.search(search, now))]
+        for place, query in self.listings:
+            if query.limit <= 0:
+                results[place] = []
+            else:
+                results[place] = query.select((yield from planner.namespaces(query, now)))
+        if self.puts:
+            puts = [put.put(name, vectors, now) for name, put in self.puts.items()]
+            yield from planner.put(puts, now)
+        return results
+
+
+_NOTHING = NamespaceQuery((), None, 0, 0)
+
+
+def _name(op: GetOp | PutOp) -> Name:
+    encoded = encode(op.namespace)
+    if not encoded:
+        raise NamespaceError("namespace: must not be empty")
+    return Name(encoded, text("key", op.key))
+
+
+def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
+    _check_count("limit", op.limit)
+    _check_count("offset", op.offset)
+    if op.query is not None and not isinstance(op.query, str):
+        raise InvalidArgumentError(f"query: wanted a string, got {op.query!r:.80}")
+    return Search(
+        ns=encode(op.namespace_prefix),
+        filter=Filter.of(op.filter),
+        limit=op.limit,
+        offset=op.offset,
+        refresh=bool(op.refresh_ttl),
+        text=op.query if op.query and settings is not None else None,
+    )
+
+
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidArgumentError(f"{name}: wanted a number from 0, got {value!r:.80}")
+
+
+def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:
+    if op.value is None:
+        return PendingPut(None, None, ())
+    fields = _fields(op.index, settings)
+    value = dumps(op.value)
+    ttl = None if op.ttl is None else minutes("ttl", op.ttl)
+    return PendingPut(value, ttl, texts(op.value, fields) if fields else ())
+
+
+def _fields(index: Any, settings: IndexSettings | None) -> Sequence[Field]:
+    if index is None:
+        return () if settings is None else settings.fields
+    if index is False:
+        return ()
+    if index is True:
+        raise InvalidArgumentError("index: wanted False, None or a list of paths, got True")
+    fields = fields_of("index", index)
+    return () if settings is None else fields

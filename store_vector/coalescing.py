@@ -1,0 +1,97 @@
+"""Calls of one tick of an event loop become one batch; no task outlives the calls it serves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
+
+from langgraph.store.base import Result
+
+from store_vector.batch import Batch
+from store_vector.embed import Embedded
+
+
+class Call(NamedTuple):
+    """A batch of its own, and who waits for its results."""
+
+    batch: Batch
+    done: asyncio.Future[list[Result]]
+
+
+class Coalescer:
+    """Collects the calls of a tick; used on one loop only.
+
+    Args:
+        embed: embeds what a batch needs.
+        perform: carries out a batch that is embedded.
+    """
+
+    def __init__(
+        self,
+        embed: Callable[[Batch], Awaitable[Embedded]],
+        perform: Callable[[Batch, Embedded], Awaitable[list[Result]]],
+    ) -> None:
+        self._embed = embed
+        self._perform = perform
+        self._waiting: list[Call] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def call(self, batch: Batch) -> list[Result]:
+        """The results of a batch. A caller that is cancelled takes no other down with it."""
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[list[Result]] = loop.create_future()
+        if not self._waiting:
+            loop.call_soon(self._start)
+        self._waiting.append(Call(batch, done))
+        return await done
+
+    def _start(self) -> None:
+        calls, self._waiting = self._waiting, []
+        calls = [call for call in calls if not call.done.done()]  # cancelled before it began
+        if calls:
+            task = asyncio.get_running_loop().create_task(self._serve(calls))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, calls: Sequence[Call]) -> None:
+        try:
+            await self._run(calls)
+        finally:
+            for call in calls:
+                if not call.done.done():  # the task was cancelled: the loop is shutting down
+                    call.done.cancel()
+
+    async def _run(self, calls: Sequence[Call]) -> None:
+        batch = Batch.merged([call.batch for call in calls])
+        try:
+            vectors = await self._embed(batch)
+        except Exception as error:  # noqa: BLE001  (the embedding is the user's: anything)
+            if len(calls) == 1:
+                _fail(calls, error)
+                return
+            for call in calls:  # only those whose own texts cannot be embedded fail
+                await self._run([call])
+            return
+        try:
+            results = await self._perform(batch, vectors)
+        except Exception as error:  # noqa: BLE001  (it goes to whoever waits)
+            _fail(calls, error)
+            return
+        start = 0
+        for call in calls:
+            end = start + call.batch.size
+            if not call.done.done():
+                call.done.set_result(results[start:end])
+            start = end
+
+    async def aclose(self) -> None:
+        """Wait until all calls are served."""
+        while self._waiting or self._tasks:
+            await asyncio.gather(asyncio.sleep(0), *self._tasks, return_exceptions=True)
+
+
+def _fail(calls: Sequence[Call], error: Exception) -> None:
+    for call in calls:
+        if not call.done.done():
+            call.done.set_exception(error)

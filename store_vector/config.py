@@ -1,0 +1,176 @@
+"""What `index=` and `ttl=` of a store mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import TTLConfig, ensure_embeddings
+
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes
+from store_vector.paths import WHOLE, Field, fields_of
+
+DISTANCES: Final = ("cosine", "l2", "inner_product")
+KINDS: Final = ("hnsw", "ivfflat", "flat")
+VECTOR_TYPES: Final = ("vector", "halfvec")
+ENGINES: Final = ("auto", "exact")
+_TUNING: Final = ("m", "ef_construction", "lists", "ef_search", "probes")
+_INDEX_KEYS: Final = frozenset(
+    {"dims", "embed", "fields", "distance_type", "ann_index_config", "engine"}
+    | {"ef_search", "probes"}
+)
+_ANN_KEYS: Final = frozenset({"kind", "vector_type", "nlist", *_TUNING})
+_TTL_KEYS: Final = frozenset(
+    {"refresh_on_read", "omit_expired", "default_ttl", "sweep_interval_minutes"}
+)
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """LangGraph's `IndexConfig`, with what the official Postgres store adds to it.
+
+    Attributes:
+        dims: how long vectors are.
+        embeddings: what makes them.
+        fields: which texts are embedded unless a put says otherwise.
+        distance: `"cosine"`, `"l2"` or `"inner_product"`.
+        kind: the index, where the backend can choose: `"hnsw"`, `"ivfflat"` or `"flat"`.
+        vector_type: `"vector"` (float32) or `"halfvec"`, on Postgres.
+        engine: `"exact"` searches without an approximate index; `"auto"`: as the backend can.
+        m: links of a node in HNSW; None (here and below): the backend's default.
+        ef_construction: candidates while HNSW is built.
+        lists: how many lists IVFFlat has.
+        ef_search: candidates while HNSW is searched.
+        probes: how many lists of IVFFlat are searched.
+    """
+
+    dims: int
+    embeddings: Embeddings
+    fields: tuple[Field, ...]
+    distance: str = "cosine"
+    kind: str = "hnsw"
+    vector_type: str = "vector"
+    engine: str = "auto"
+    m: int | None = None
+    ef_construction: int | None = None
+    lists: int | None = None
+    ef_search: int | None = None
+    probes: int | None = None
+
+    @classmethod
+    def of(cls, index: Mapping[str, Any] | None) -> IndexSettings | None:
+        """Read `index=`; None: there is no search by meaning.
+
+        Raises:
+            InvalidArgumentError: an unknown key, or a value that cannot be used.
+        """
+        if index is None:
+            return None
+        if not isinstance(index, Mapping):
+            raise InvalidArgumentError(f"index: wanted a dict, got {index!r:.80}")
+        _known("index", index, _INDEX_KEYS)
+        ann = index.get("ann_index_config") or {}
+        _known("index['ann_index_config']", ann, _ANN_KEYS)
+        merged = {"lists": ann.get("nlist"), **ann}
+        merged |= {name: index[name] for name in ("ef_search", "probes") if name in index}
+        tuning = {name: _count(name, merged.get(name)) for name in _TUNING}
+        dims = _count("dims", index.get("dims"))
+        if dims is None:
+            raise InvalidArgumentError("index['dims']: wanted the length of vectors, got None")
+        if index.get("embed") is None:
+            raise InvalidArgumentError("index['embed']: wanted embeddings, got None")
+        fields = index.get("fields")
+        return cls(
+            dims=dims,
+            embeddings=ensure_embeddings(index["embed"]),
+            fields=fields_of("index['fields']", [WHOLE] if fields is None else fields),
+            distance=_choice("distance_type", index.get("distance_type", "cosine"), DISTANCES),
+            kind=_choice("kind", ann.get("kind", "hnsw"), KINDS),
+            vector_type=_choice("vector_type", ann.get("vector_type", "vector"), VECTOR_TYPES),
+            engine=_choice("engine", index.get("engine", "auto"), ENGINES),
+            **tuning,
+        )
+
+
+@dataclass(frozen=True)
+class StoreTTL:
+    """LangGraph's `TTLConfig`.
+
+    Attributes:
+        refresh_on_read: whether being read or found moves an item's expiry, unless a call says.
+        omit_expired: whether an expired item is absent before a sweep has come by.
+        default_ttl: minutes to live of what is put without `ttl`; None: for ever.
+        sweep_interval_minutes: minutes between two sweeps of `start_ttl_sweeper`.
+    """
+
+    refresh_on_read: bool = True
+    omit_expired: bool = False
+    default_ttl: float | None = None
+    sweep_interval_minutes: float = DEFAULT_INTERVAL
+
+    @classmethod
+    def of(cls, ttl: TTLConfig | Mapping[str, Any] | StoreTTL | None) -> StoreTTL:
+        """Read `ttl=`.
+
+        Raises:
+            InvalidArgumentError: an unknown key, or minutes that are none.
+        """
+        if ttl is None:
+            return cls()
+        if isinstance(ttl, StoreTTL):
+            return ttl
+        if not isinstance(ttl, Mapping):
+            raise InvalidArgumentError(f"ttl: wanted a dict, got {ttl!r:.80}")
+        _known("ttl", ttl, _TTL_KEYS)
+        default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes")
+        return cls(
+            refresh_on_read=bool(ttl.get("refresh_on_read", True)),
+            omit_expired=bool(ttl.get("omit_expired", False)),
+            default_ttl=None if default is None else minutes("ttl['default_ttl']", default),
+            sweep_interval_minutes=DEFAULT_INTERVAL
+            if interval is None
+            else minutes("ttl['sweep_interval_minutes']", interval),
+        )
+
+    @property
+    def config(self) -> TTLConfig:
+        """What LangGraph's base class reads as `ttl_config`."""
+        return TTLConfig(
+            refresh_on_read=self.refresh_on_read,
+            omit_expired=self.omit_expired,
+            default_ttl=self.default_ttl,
+        )
+
+    def is_absent(self, expires_at: float | None, now: float) -> bool:
+        """Whether an item that expires then is not shown any more."""
+        return self.omit_expired and expires_at is not None and expires_at <= now
+
+    def horizon(self, now: float) -> float | None:
+        """Only items that expire after this moment are shown; None: all are."""
+        return now if self.omit_expired else None
+
+
+def _known(name: str, given: Any, known: frozenset[str]) -> None:
+    if not isinstance(given, Mapping):
+        raise InvalidArgumentError(f"{name}: wanted a dict, got {given!r:.80}")
+    # LangGraph's own stores write what begins with __ into the dict that they are given
+    unknown = sorted(str(key) for key in set(given) - known if not str(key).startswith("__"))
+    if unknown:
+        raise InvalidArgumentError(f"{name}: unknown keys {unknown}, known are {sorted(known)}")
+
+
+def _count(name: str, value: Any) -> int | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidArgumentError(f"index: wanted {name} to be a number from 1, got {value!r:.80}")
+    return value
+
+
+def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    if value not in choices:
+        raise InvalidArgumentError(f"index: wanted {name} to be one of {choices}, got {value!r}")
+    return str(value)

@@ -1,0 +1,82 @@
+"""Embedding: before any connection is taken, each text once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from langgraph.store.base.embed import EmbeddingsLambda
+
+from checkpoint_base.errors import InvalidArgumentError
+from store_vector.config import IndexSettings
+from store_vector.records import Array
+
+FLOAT32: Final = np.dtype("<f4")
+"""How vectors are stored."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of texts: of those that were put, and of those that are searched for."""
+
+    texts: Mapping[str, bytes] = field(default_factory=dict)
+    queries: Mapping[str, Array] = field(default_factory=dict)
+
+
+def embed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str]) -> Embedded:
+    """Embed distinct texts and queries, blocking.
+
+    Raises:
+        InvalidArgumentError: the embeddings do not give vectors of the index's dimensions.
+        Exception: whatever the embeddings raise.
+    """
+    model = settings.embeddings
+    documents = model.embed_documents(list(texts)) if texts else []
+    if type(model) is EmbeddingsLambda and len(queries) > 1:
+        found = model.embed_documents(list(queries))  # a function takes them all at once
+    else:
+        found = [model.embed_query(query) for query in queries]
+    return _embedded(settings, texts, documents, queries, found)
+
+
+async def aembed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str]) -> Embedded:
+    """`embed`, without blocking."""
+    model = settings.embeddings
+    documents = await model.aembed_documents(list(texts)) if texts else []
+    if type(model) is EmbeddingsLambda and len(queries) > 1:
+        found = await model.aembed_documents(list(queries))
+    else:
+        found = list(await asyncio.gather(*map(model.aembed_query, queries)))
+    return _embedded(settings, texts, documents, queries, found)
+
+
+def _embedded(
+    settings: IndexSettings,
+    texts: Sequence[str],
+    documents: Any,
+    queries: Sequence[str],
+    found: Any,
+) -> Embedded:
+    rows = zip(texts, _vectors(settings.dims, documents, len(texts)), strict=True)
+    asked = zip(queries, _vectors(settings.dims, found, len(queries)), strict=True)
+    return Embedded({text: row.astype(FLOAT32).tobytes() for text, row in rows}, dict(asked))
+
+
+def _vectors(dims: int, found: Any, wanted: int) -> Array:
+    if len(found) != wanted:
+        raise InvalidArgumentError(
+            f"index['embed']: wanted {wanted} vectors for {wanted} texts, got {len(found)}"
+        )
+    for vector in found:
+        if len(vector) != dims:
+            raise InvalidArgumentError(
+                f"index['embed']: wanted vectors of {dims} dimensions (index['dims']), "
+                f"got one of {len(vector)}"
+            )
+    rows = np.asarray(found, dtype=np.float32).reshape(wanted, dims)
+    if not np.isfinite(rows).all():
+        raise InvalidArgumentError("index['embed']: wanted finite numbers, got NaN or infinity")
+    return rows

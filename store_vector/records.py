@@ -1,0 +1,194 @@
+"""What a store keeps, and what its operations ask a backend for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from langgraph.store.base import Item, SearchItem
+
+from store_vector.filters import Filter
+from store_vector.namespaces import bounds, decode
+from store_vector.values import loads
+
+Array = npt.NDArray[np.float32]
+
+
+class Name(NamedTuple):
+    """Which item: the text of its namespace (`namespaces.encode`), and its key."""
+
+    ns: str
+    key: str
+
+
+@dataclass(eq=False, slots=True)
+class Record:
+    """An item as it is stored.
+
+    Attributes:
+        ns: the text of its namespace.
+        key: its key.
+        value: JSON text, verbatim.
+        created_at: epoch seconds of the first put; later puts leave it.
+        updated_at: epoch seconds of the last put.
+        expires_at: epoch seconds from which it has expired; None: never.
+        ttl: minutes from a touch to the expiry; None: it never expires.
+    """
+
+    ns: str
+    key: str
+    value: str
+    created_at: float
+    updated_at: float
+    expires_at: float | None = None
+    ttl: float | None = None
+    _decoded: dict[str, Any] | None = field(default=None, init=False)
+
+    @property
+    def name(self) -> Name:
+        """Which item it is."""
+        return Name(self.ns, self.key)
+
+    @property
+    def decoded(self) -> dict[str, Any]:
+        """The value; the same object each time."""
+        if self._decoded is None:
+            self._decoded = loads(self.value)
+        return self._decoded
+
+    def item(self) -> Item:
+        """What `get` gives: with a value of its own each time."""
+        created = moment(self.created_at)
+        same = self.updated_at == self.created_at
+        return Item(
+            value=loads(self.value),
+            key=self.key,
+            namespace=decode(self.ns),
+            created_at=created,
+            updated_at=created if same else moment(self.updated_at),
+        )
+
+
+class Found(NamedTuple):
+    """An item that a search found; the score is None in a search without a query."""
+
+    record: Record
+    score: float | None = None
+
+    def item(self) -> SearchItem:
+        """What `search` gives."""
+        record = self.record
+        created = moment(record.created_at)
+        same = record.updated_at == record.created_at
+        return SearchItem(
+            namespace=decode(record.ns),
+            key=record.key,
+            value=record.decoded,
+            created_at=created,
+            updated_at=created if same else moment(record.updated_at),
+            score=self.score,
+        )
+
+
+class Read(NamedTuple):
+    """A `get`: which item, and whether reading it moves its expiry."""
+
+    ns: str
+    key: str
+    refresh: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """A `search`.
+
+    Attributes:
+        ns: the text of the namespace to search in, with all under it; `""`: everywhere.
+        filter: what items' values must be.
+        limit: how many to give at most, 1 or more.
+        offset: how many to leave out before.
+        refresh: whether being found moves an item's expiry.
+        text: what to search for by meaning; None: only the filter counts, newest first.
+        vector: the embedding of `text`: float32, as long as the index has dimensions. Set exactly
+            when `text` is.
+    """
+
+    ns: str
+    filter: Filter
+    limit: int
+    offset: int
+    refresh: bool
+    text: str | None = None
+    vector: Array | None = None
+
+    @property
+    def bounds(self) -> tuple[str, str] | None:
+        """From and to (exclusive) of the texts of namespaces to search in; None: in all."""
+        return bounds(self.ns)
+
+    @property
+    def end(self) -> int:
+        """How many items, in order, are looked at: those left out and those given."""
+        return self.offset + self.limit
+
+    def embedded(self, vector: Array) -> Search:
+        """The search, with the embedding of its text."""
+        return replace(self, vector=vector)
+
+
+class Vector(NamedTuple):
+    """An embedding of an item's text: little-endian float32, one after the other."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Put:
+    """A `put`, or a `delete` (then `value` is None, and nothing else counts).
+
+    All vectors that the item has are replaced by `vectors`; by none of them, if there are none.
+
+    Attributes:
+        ns: the text of the namespace.
+        key: the key.
+        value: JSON text.
+        ttl: minutes to live, or None.
+        expires_at: when they are over, in epoch seconds, or None.
+        vectors: with paths that differ.
+    """
+
+    ns: str
+    key: str
+    value: str | None
+    ttl: float | None = None
+    expires_at: float | None = None
+    vectors: Sequence[Vector] = ()
+
+
+@dataclass(frozen=True)
+class StoreStats:
+    """What a store holds.
+
+    Attributes:
+        backend: `"sqlite"`, `"postgres"`, …
+        server: the server and its version.
+        items: how many there are, expired ones that are not swept yet among them.
+        vectors: how many embeddings.
+        bytes: what the store takes on disk, or in the server; on SQLite, the whole file.
+    """
+
+    backend: str
+    server: str
+    items: int
+    vectors: int
+    bytes: int
+
+
+def moment(seconds: float) -> datetime:
+    """Epoch seconds as the time that items carry, in UTC."""
+    return datetime.fromtimestamp(seconds, timezone.utc)

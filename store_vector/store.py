@@ -1,0 +1,258 @@
+"""The shells over LangGraph's `BaseStore`: `batch` and `abatch` of every backend.
+
+`get`, `put`, `search`, `delete`, `list_namespaces` and their a-twins are LangGraph's own; each is a
+batch of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from langchain_core.embeddings import Embeddings
+from langgraph.store.base import BaseStore, Op, Result, TTLConfig
+from typing_extensions import Self
+
+from checkpoint_base.errors import EventLoopError
+from checkpoint_base.plan import Plan, arun, run
+from checkpoint_base.saver import AsyncDriver, SyncDriver
+from checkpoint_base.sweeper import Sweeper
+from store_vector.batch import Batch
+from store_vector.coalescing import Coalescer
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.embed import Embedded, aembed, embed
+from store_vector.planner import StorePlanner
+from store_vector.records import StoreStats
+
+T = TypeVar("T")
+
+
+class Store(BaseStore):
+    """Long-term memory: items with expiry, found by namespace, filter and meaning.
+
+    Args:
+        planner: the backend.
+        settings: what is embedded, and how; None: no search by meaning.
+        ttl: how items expire.
+        clock: epoch seconds.
+    """
+
+    supports_ttl = True
+
+    def __init__(
+        self,
+        planner: StorePlanner,
+        settings: IndexSettings | None = None,
+        ttl: StoreTTL | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        policy = StoreTTL() if ttl is None else ttl
+        self._planner = planner
+        self._settings = settings
+        self._clock = clock
+        self._sweeper = Sweeper(policy.sweep_interval_minutes)
+        self.ttl_config: TTLConfig = policy.config
+
+    @property
+    def embeddings(self) -> Embeddings | None:
+        """What makes the vectors; None: there is no search by meaning."""
+        return None if self._settings is None else self._settings.embeddings
+
+    @abstractmethod
+    def _drive(self, plan: Plan[T]) -> T:
+        """Run a plan, blocking."""
+
+    @abstractmethod
+    async def _adrive(self, plan: Plan[T]) -> T:
+        """Run a plan without holding up the event loop."""
+
+    def _batch(self, ops: Iterable[Op]) -> Batch:
+        return Batch.of(ops, self._settings)
+
+    def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
+        return batch.plan(self._planner, vectors, self._clock())
+
+    def _embed(self, batch: Batch) -> Embedded:
+        if self._settings is None or not (batch.puts or batch.searches):
+            return Embedded()
+        return embed(self._settings, batch.texts, batch.queries)
+
+    async def _aembed(self, batch: Batch) -> Embedded:
+        if self._settings is None or not (batch.puts or batch.searches):
+            return Embedded()
+        return await aembed(self._settings, batch.texts, batch.queries)
+
+    async def asetup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        await self._adrive(self._planner.setup())
+
+    def sweep_ttl(self) -> int:
+        """Remove the items that have expired; returns how many those were."""
+        return self._drive(self._planner.sweep(self._clock()))
+
+    async def asweep_ttl(self) -> int:
+        """`sweep_ttl`, without blocking."""
+        return await self._adrive(self._planner.sweep(self._clock()))
+
+    def start_ttl_sweeper(self) -> None:
+        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped."""
+        self._sweeper.start(self.sweep_ttl)
+
+    def stop_ttl_sweeper(self) -> None:
+        """Stop sweeping; waits for a sweep under way."""
+        self._sweeper.stop()
+
+    async def astart_ttl_sweeper(self) -> None:
+        """`start_ttl_sweeper`."""
+        self.start_ttl_sweeper()
+
+    async def astop_ttl_sweeper(self) -> None:
+        """`stop_ttl_sweeper`, without blocking the event loop that a sweep may need."""
+        await asyncio.to_thread(self.stop_ttl_sweeper)
+
+    def stats(self) -> StoreStats:
+        """Count what is stored."""
+        return self._drive(self._planner.stats())
+
+    async def astats(self) -> StoreStats:
+        """`stats`, without blocking."""
+        return await self._adrive(self._planner.stats())
+
+
+class SyncStore(Store):
+    """A store on a blocking driver; its async methods embed on the loop and run in a thread."""
+
+    def __init__(
+        self,
+        planner: StorePlanner,
+        driver: SyncDriver,
+        settings: IndexSettings | None = None,
+        ttl: StoreTTL | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(planner, settings, ttl, clock)
+        self._driver = driver
+
+    def _drive(self, plan: Plan[T]) -> T:
+        return run(plan, self._driver.perform)
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return await asyncio.to_thread(self._drive, plan)
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """Carry out operations: reads first, then the puts, in one transaction.
+
+        Raises:
+            InvalidArgumentError: an operation that cannot be carried out; none of them was.
+            Exception: what the embedding raises; nothing was written then.
+        """
+        batch = self._batch(ops)
+        return self._drive(self._plan(batch, self._embed(batch)))
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """`batch`, without blocking."""
+        batch = self._batch(ops)
+        return await self._adrive(self._plan(batch, await self._aembed(batch)))
+
+    def setup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        self._drive(self._planner.setup())
+
+    def close(self) -> None:
+        """Stop the sweeper. The connection is closed by whoever opened it."""
+        self.stop_ttl_sweeper()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncStore(Store):
+    """A store on an event loop: what is asked for in one tick is one batch.
+
+    Its sync methods work from other threads than the loop's, its async ones from other loops too.
+    """
+
+    def __init__(
+        self,
+        planner: StorePlanner,
+        driver: AsyncDriver,
+        settings: IndexSettings | None = None,
+        ttl: StoreTTL | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(planner, settings, ttl, clock)
+        self._driver = driver
+        self._loop = asyncio.get_running_loop()
+        self._coalescer = Coalescer(self._aembed, self._perform)
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return await arun(plan, self._driver.perform)
+
+    def _drive(self, plan: Plan[T]) -> T:
+        try:
+            self._refuse_own_loop()
+        except EventLoopError:
+            plan.close()
+            raise
+        return asyncio.run_coroutine_threadsafe(self._adrive(plan), self._loop).result()
+
+    def _refuse_own_loop(self) -> None:
+        if _running_loop() is self._loop:
+            raise EventLoopError(
+                f"a blocking method of {type(self).__name__} was called on the thread of its own "
+                "event loop, where it would wait for itself: await the method that begins with 'a' "
+                "(aget, aput, asearch, …), or call it from another thread"
+            )
+
+    async def _perform(self, batch: Batch, vectors: Embedded) -> list[Result]:
+        return await self._adrive(self._plan(batch, vectors))
+
+    def batch(self, ops: Iterable[Op]) -> list[Result]:
+        """`abatch`, from another thread than the loop's.
+
+        Raises:
+            EventLoopError: on the loop's own thread.
+        """
+        self._refuse_own_loop()
+        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+
+    async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+        """Carry out operations, together with what else is asked for in this tick.
+
+        Raises:
+            InvalidArgumentError: an operation that cannot be carried out; none of them was.
+            Exception: what the embedding raises; nothing of this call was written then.
+        """
+        batch = self._batch(ops)
+        if _running_loop() is not self._loop:
+            elsewhere = asyncio.run_coroutine_threadsafe(self._coalescer.call(batch), self._loop)
+            return await asyncio.wrap_future(elsewhere)
+        return await self._coalescer.call(batch)
+
+    async def setup(self) -> None:
+        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        await self.asetup()
+
+    async def aclose(self) -> None:
+        """Wait for what is under way, and stop the sweeper."""
+        await self.astop_ttl_sweeper()
+        await self._coalescer.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+
+def _running_loop() -> Any:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -1,0 +1,82 @@
+"""Values of items: JSON objects, kept as the text they were put as."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from checkpoint_base.errors import InvalidArgumentError
+
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODE: Final = json.JSONDecoder().raw_decode
+_ASCII: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def dumps(value: Any) -> str:
+    """The text of an item's value.
+
+    Exact: integers of any size, the shortest text that gives each float back, any string (a lone
+    surrogate is escaped). Tuples come back as lists.
+
+    Raises:
+        InvalidArgumentError: it is no mapping, or something in it is no JSON.
+    """
+    if not isinstance(value, Mapping):
+        raise InvalidArgumentError(
+            f"value: wanted a dict, got {value!r:.80}, of type {type(value).__name__}"
+        )
+    value = value if isinstance(value, dict) else dict(value)
+    try:
+        if problem := offence(value):
+            raise InvalidArgumentError(f"value: wanted JSON, got {problem}")
+        found = _COMPACT.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, InvalidArgumentError):
+            raise
+        raise InvalidArgumentError(f"value: wanted JSON: {error}") from error
+    if not found.isascii():
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            return _ASCII.encode(value)
+    return found
+
+
+def loads(value: str) -> dict[str, Any]:
+    """The value with this text, which is one of `dumps`."""
+    found: dict[str, Any] = _DECODE(value)[0]  # json.loads would also look for white space
+    return found
+
+
+def offence(value: Any, at: str = "$") -> str | None:
+    """What in `value` is no JSON, and where; None: all of it is."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return None
+    if isinstance(value, float):
+        return None if math.isfinite(value) else f"{value!r} at {at}"
+    if isinstance(value, dict):
+        return _offence_in_object(value, at)
+    if isinstance(value, (list, tuple)):
+        return _offence_in_array(value, at)
+    if isinstance(value, (str, int)):
+        return None
+    return f"{value!r:.80}, of type {kind.__name__}, at {at}"
+
+
+def _offence_in_object(value: Mapping[Any, Any], at: str) -> str | None:
+    for key, inner in value.items():
+        if not isinstance(key, str):
+            return f"the key {key!r:.80}, of type {type(key).__name__}, at {at}"
+        if problem := offence(inner, f"{at}.{key}"):
+            return problem
+    return None
+
+
+def _offence_in_array(value: Sequence[Any], at: str) -> str | None:
+    for position, inner in enumerate(value):
+        if problem := offence(inner, f"{at}[{position}]"):
+            return problem
+    return None

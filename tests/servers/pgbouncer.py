@@ -1,0 +1,59 @@
+"""PgBouncer in transaction mode, where it is installed."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+from tests.servers.process import START_WITHIN, as_user, free_port, temporary_folder
+
+PROGRAM: Final = shutil.which("pgbouncer")
+
+_SETTINGS = """
+[databases]
+* = host={host} port={server}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = 3
+server_reset_query = DISCARD ALL
+server_reset_query_always = 1
+server_round_robin = 1
+ignore_startup_parameters = extra_float_digits,options
+"""
+
+
+@contextmanager
+def bounced(url: str) -> Iterator[str]:
+    """The URL of a database, through PgBouncer."""
+    assert PROGRAM is not None
+    parts = urlsplit(url)
+    port = free_port()
+    with temporary_folder() as folder:
+        settings, log = folder / "pgbouncer.ini", folder / "log"
+        text = _SETTINGS.format(host=parts.hostname, server=parts.port, port=port)
+        # auth_type = any takes the server's user from the database's line
+        settings.write_text(text.replace("* = ", f"* = user={parts.username} "))
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [PROGRAM, settings], stdout=output, stderr=output, cwd="/", **as_user()
+            )
+        try:
+            deadline = time.monotonic() + START_WITHIN
+            while b"process up" not in log.read_bytes():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"no PgBouncer on port {port}:\n{log.read_text()[-2000:]}")
+                time.sleep(0.02)
+            yield url.replace(f":{parts.port}", f":{port}", 1)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(START_WITHIN)
