@@ -71,7 +71,7 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """The URL of a real server; tests use prefixes of their own, or databases."""
-    with redis_server(databases="64") as url:
+    with redis_server(appendonly="yes", appendfsync="no") as url:
         yield url
 
 

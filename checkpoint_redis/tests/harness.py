@@ -5,14 +5,16 @@ from __future__ import annotations
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from functools import cache, cached_property
-from typing import Any
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import redis
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from conformance_tests import SaverHarness
+from conformance_tests import Capability, SaverHarness
+from tests.servers.redis import SERVERS
 
 KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
 
@@ -31,6 +33,16 @@ class RedisHarness(SaverHarness):
     """The keys below a prefix; sync and async savers open them side by side."""
 
     name = "redis (one server)"
+    budgets: ClassVar[Mapping[str, int]] = {
+        "put": 1,
+        "put_writes": 1,
+        "get_tuple": 1,
+        "list": 1,
+        "delete_thread": 1,
+    }
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.DISK_FULL: "a server that cannot write its log stops"
+    }
 
     def __init__(self, url: str, prefix: str) -> None:
         self.url = url
@@ -62,6 +74,17 @@ class RedisHarness(SaverHarness):
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 6379)
+
+    def through(self, host: str, port: int) -> RedisHarness:
+        url = f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
+        return RedisHarness(url, self.prefix)
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
 
     @cached_property
     def nodes(self) -> list[Any]:
@@ -136,6 +159,12 @@ class ClusterHarness(RedisHarness):
     """The keys below a prefix of a cluster."""
 
     name = "redis-cluster (three nodes)"
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.NETWORK: "its clients find the nodes by themselves, past any proxy",
+        Capability.SERVER_DEATH: "without replicas a dead node stays away",
+        Capability.DISK_FULL: "a server that cannot write its log stops",
+        Capability.ROUND_TRIPS: "its clients find the nodes by themselves, past any proxy",
+    }
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[RedisSaver]:

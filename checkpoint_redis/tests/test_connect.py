@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from checkpoint_base.urls import aopen_saver, open_saver
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.connect import Target, target_of
 from tests.servers.process import free_port, temporary_folder
-from tests.servers.redis import running_redis, running_sentinel
+from tests.servers.redis import running_sentinel, started_redis
 
 
 @pytest.mark.parametrize(
@@ -96,9 +95,9 @@ def test_one_server_and_a_cluster(redis_url: str, redis_cluster_url: str) -> Non
 def test_a_socket_and_sentinels() -> None:
     with temporary_folder() as folder:
         port, socket = free_port(), folder / "socket"
-        with running_redis(folder, port, unixsocket=str(socket)):
+        with started_redis(folder, port, unixsocket=str(socket)):
             check(f"unix://{socket}?db=1")
-            with running_sentinel(Path(folder), port) as hosts:
+            with running_sentinel(folder, port) as hosts:
                 check(f"redis+sentinel://{hosts}/main/2")
 
 

@@ -19,7 +19,7 @@ from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, the, values
 from tests.servers.process import free_port, temporary_folder
-from tests.servers.redis import running_redis, started_redis
+from tests.servers.redis import redis_server, started_redis
 
 
 def arguments(thread: str, step: int, **more: Any) -> Any:
@@ -93,14 +93,14 @@ def test_killed_during_2000_puts_no_acknowledged_put_is_lost() -> None:
                 saver.setup()
                 for step in range(2000):
                     if step == 1300:
-                        server.send_signal(signal.SIGKILL)
+                        server.send(signal.SIGKILL)
                     try:
                         saver.put(*arguments("t", step, log=large(step // 50, 4000), pair=step))
                     except BackendUnavailableError:
                         break
                     acknowledged = step
             assert acknowledged >= 1299
-            with running_redis(folder, port, **durable):
+            with started_redis(folder, port, **durable):
                 found = [values(one) for one in saver.list(on("t"))]
                 assert len(found) in (acknowledged + 1, acknowledged + 2)
                 for step, state in enumerate(reversed(found)):
@@ -133,14 +133,14 @@ def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again() -> None
     with temporary_folder() as folder:
         port = free_port()
         with RedisSaver.from_conn_string(f"redis://127.0.0.1:{port}/0") as saver:
-            with running_redis(folder, port, appendonly="yes"):
+            with started_redis(folder, port, appendonly="yes"):
                 saver.setup()
                 saver.put(*arguments("t", 1))
             for call in calls_of(saver):
                 with pytest.raises(BackendUnavailableError) as caught:
                     call()
                 assert isinstance(caught.value.__cause__, redis.ConnectionError)
-            with running_redis(folder, port, appendonly="yes"):
+            with started_redis(folder, port, appendonly="yes"):
                 assert steps_of(saver, "t") == [1]
 
 
@@ -164,14 +164,14 @@ def test_a_frozen_server_is_an_error() -> None:
         with started_redis(folder, port) as server, RedisSaver.from_conn_string(url) as saver:
             saver.setup()
             saver.put(*arguments("t", 1))
-            server.send_signal(signal.SIGSTOP)
+            server.send(signal.SIGSTOP)
             try:
                 for call in calls_of(saver)[:4]:
                     with pytest.raises(BackendUnavailableError) as caught:
                         call()
                     assert isinstance(caught.value.__cause__, redis.TimeoutError)
             finally:
-                server.send_signal(signal.SIGCONT)
+                server.send(signal.SIGCONT)
             assert 1 in steps_of(saver, "t")
 
 
@@ -204,8 +204,7 @@ def test_a_server_that_forgot_its_scripts_is_told_them(one_server: RedisHarness)
 
 def test_no_memory_left_is_an_error_and_leaves_no_half_put() -> None:
     with (
-        temporary_folder() as folder,
-        running_redis(folder, free_port(), maxmemory="20mb") as url,
+        redis_server(maxmemory="20mb") as url,
         RedisSaver.from_conn_string(url) as saver,
     ):
         saver.setup()
@@ -268,8 +267,7 @@ def test_a_thread_in_use_keeps_every_channel_and_then_expires_whole() -> None:
     """A put every 50 ms for 10 s, with a time to live of 1 s; then nothing for 2 s."""
     big = large(1, 1_000_000)
     with (
-        temporary_folder() as folder,
-        running_redis(folder, free_port()) as url,
+        redis_server() as url,
         redis.Redis.from_url(url) as client,
         RedisSaver.from_conn_string(url, ttl={"default_ttl": 1 / 60}) as saver,
     ):
@@ -341,6 +339,7 @@ def test_10000_threads_cost_two_keys_each_and_nothing_more_to_delete(redis_url: 
         saver = RedisSaver(client)
         saver.setup()
         registry = client.dbsize()
+        saver.delete_thread("nobody")  # the server learns the script
         commands = []
         for fleet in (100, 10_000):
             for n in range(int(client.dbsize() - registry) // 2, fleet):

@@ -1,7 +1,8 @@
-"""Redis out of a wheel: one server, or a cluster of three."""
+"""Redis out of a wheel: one server, a cluster of three, or a sentinel."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,23 +18,64 @@ from tests.servers.process import START_WITHIN, free_port, temporary_folder
 _SLOTS: Final = 16384
 
 
+class RedisServer:
+    """The server process; it may be killed, and started again on the same data and port."""
+
+    def __init__(self, folder: Path, port: int, *flags: str | Path) -> None:
+        self.port = port
+        self._folder, self._flags = folder, flags
+        self._log = folder / f"log-{port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when it answers."""
+        command = (_program(), *self._flags)
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command, stdout=output, stderr=output, cwd=self._folder
+            )
+        deadline = time.monotonic() + START_WITHIN
+        with redis.Redis(port=self.port, socket_timeout=START_WITHIN) as client:
+            while not _answers(client):
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"no Redis on port {self.port}:\n{self._log.read_text()}")
+                time.sleep(0.02)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def end(self, by: signal.Signals = signal.SIGTERM) -> None:
+        """Return when the process is gone."""
+        assert self._process is not None
+        self.send(by)
+        self._process.wait(START_WITHIN)
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """A `kill -9` of the server; at the end it runs again."""
+        self.end(signal.SIGKILL)
+        try:
+            yield
+        finally:
+            self.start()
+
+
+SERVERS: dict[int, RedisServer] = {}
+"""Those that run, by port."""
+
+
 @contextmanager
 def redis_server(**settings: str) -> Iterator[str]:
-    """A Redis of its own that keeps nothing on disk; yields its URL."""
-    with temporary_folder() as folder, running_redis(folder, free_port(), **settings) as url:
-        yield url
+    """A Redis of its own; yields its URL."""
+    with temporary_folder() as folder, started_redis(folder, free_port(), **settings) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
 
 
 @contextmanager
-def running_redis(folder: Path, port: int, **settings: str) -> Iterator[str]:
-    """Redis on the data in `folder`; ended by a signal to its process."""
-    with started_redis(folder, port, **settings):
-        yield f"redis://127.0.0.1:{port}/0"
-
-
-@contextmanager
-def started_redis(folder: Path, port: int, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The process of `running_redis`, for tests that kill it."""
+def started_redis(folder: Path, port: int, **settings: str) -> Iterator[RedisServer]:
+    """Redis on the data in `folder`; unless settings say otherwise, it keeps none there."""
     settings = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -43,33 +85,18 @@ def started_redis(folder: Path, port: int, **settings: str) -> Iterator[subproce
         **settings,
     }
     flags = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    log = folder / "log"
-    with log.open("ab") as output:
-        server = subprocess.Popen([_program(), *flags], stdout=output, stderr=output, cwd=folder)
-    try:
-        _wait_for(port, server, log)
+    with _running(RedisServer(folder, port, *flags)) as server:
         yield server
-    finally:
-        server.terminate()
-        server.wait(START_WITHIN)
 
 
 @contextmanager
 def running_sentinel(folder: Path, port: int) -> Iterator[str]:
     """A sentinel that watches the server on `port` as `main`; yields its host and port."""
-    own = free_port()
-    settings = folder / "sentinel.conf"
+    own, settings = free_port(), folder / "sentinel.conf"
     settings.write_text(f"sentinel monitor main 127.0.0.1 {port} 1\n")
-    log = folder / "sentinel.log"
     flags = (settings, "--sentinel", "--port", str(own), "--bind", "127.0.0.1")
-    with log.open("ab") as output:
-        sentinel = subprocess.Popen([_program(), *flags], stdout=output, stderr=output, cwd=folder)
-    try:
-        _wait_for(own, sentinel, log)
+    with _running(RedisServer(folder, own, *flags)):
         yield f"127.0.0.1:{own}"
-    finally:
-        sentinel.terminate()
-        sentinel.wait(START_WITHIN)
 
 
 @contextmanager
@@ -80,35 +107,36 @@ def redis_cluster(nodes: int = 3) -> Iterator[str]:
         for port in ports:
             place = folder / str(port)
             place.mkdir()
-            stack.enter_context(running_redis(place, port, **{"cluster-enabled": "yes"}))
+            stack.enter_context(started_redis(place, port, **{"cluster-enabled": "yes"}))
         clients: list[Any] = [stack.enter_context(redis.Redis(port=port)) for port in ports]
         for number, client in enumerate(clients):
             first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
             client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
-        _wait_for_cluster(clients)
+        deadline = time.monotonic() + START_WITHIN
+        while not all(_is_whole(client, nodes) for client in clients):
+            if time.monotonic() > deadline:
+                raise RuntimeError("the nodes of the cluster do not find each other")
+            time.sleep(0.05)
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    with redis.Redis(port=port, socket_timeout=START_WITHIN) as client:
-        while True:
-            try:
-                client.ping()
-                return
-            except (redis.ConnectionError, redis.TimeoutError):
-                if server.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError(f"no Redis on port {port}:\n{log.read_text()}") from None
-            time.sleep(0.02)
+@contextmanager
+def _running(server: RedisServer) -> Iterator[RedisServer]:
+    server.start()
+    SERVERS[server.port] = server
+    try:
+        yield server
+    finally:
+        del SERVERS[server.port]
+        server.end()
 
 
-def _wait_for_cluster(clients: list[Any]) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while not all(_is_whole(client, len(clients)) for client in clients):
-        if time.monotonic() > deadline:
-            raise RuntimeError("the nodes of the cluster do not find each other")
-        time.sleep(0.05)
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except (redis.ConnectionError, redis.TimeoutError):
+        return False
 
 
 def _is_whole(client: Any, nodes: int) -> bool:
