@@ -17,7 +17,7 @@ from store_vector.cache import Embeddings, VectorCache
 from store_vector.config import IndexSettings
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
-from store_vector.records import Array, Found, Search
+from store_vector.records import Array, Found, Record, Search
 
 Ask = Callable[[str, Sequence[Arg], float], Plan[Any]]
 """Runs a script of the store at a time: name, arguments, now."""
@@ -26,6 +26,7 @@ _AT_ONCE: Final = 2_000
 """Items whose vectors a script reads."""
 _LOOKED_AT: Final = 64
 _MOST_LOOKED_AT: Final = 4_000
+_FILTERED: Final = 1_000
 _CHANGES: Final = 2_000
 _COSTLY: Final = 1 << 20  # bytes of vectors that are ranked off the event loop
 _PATIENCE: Final = 8
@@ -99,7 +100,8 @@ class Meaning:
             leading = yield from offload(lambda: view.ranked(query))
         else:
             leading = view.ranked(query)
-        seen, count, found = 0, search.end, list[Found]()
+        seen, found = 0, list[Found]()
+        count = max(search.end, _FILTERED) if search.filter else search.end
         revision: int | None = None
         while True:
             best = leading(count)
@@ -154,44 +156,37 @@ class Meaning:
     # ------------------------------------------------------------------ from the server
 
     def _from_server(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
-        """The same without a cache: some thousand items at a time, the best of each kept."""
-        ranked: list[tuple[bytes, float]] = []
-        found: list[Found] = []
-        behind = b""
-        while True:
-            args: list[Arg] = [behind, _AT_ONCE, search.ns.encode()]
-            _, _, some, behind = yield from self._ask("vectors", args, now)
-            embeddings = [unpack_vectors(some[n], some[n + 1]) for n in range(0, len(some), 2)]
-            ranked = self._rank(query, embeddings)
-            found += yield from self._all_of(search, ranked, now)
-            found = sorted(found, key=_place)[: search.end]
-            if not behind:
-                return found[search.offset :]
+        """The same without a cache: what passes, some thousand items at a time, the best kept."""
+        for attempt in range(_PATIENCE):
+            best: list[Found] = []
+            behind, revision = b"", None
+            while True:
+                args = arguments(search.filter)
+                args += behind, _AT_ONCE, search.ns.encode()
+                told, some, behind = yield from self._ask("passing", args, now)
+                revision = told if revision is None else revision
+                if told != revision and attempt < _PATIENCE - 1:
+                    break  # somebody wrote meanwhile: from the start
+                best = sorted([*best, *self._ranked(search, query, some)], key=_place)
+                best = best[: search.end]
+                if not behind:
+                    return best[search.offset :]
+        raise AssertionError("the last attempt gives what it finds")
 
-    def _rank(self, query: Array, some: Sequence[Embeddings]) -> list[tuple[bytes, float]]:
-        if not some:
+    def _ranked(self, search: Search, query: Array, some: Sequence[bytes]) -> list[Found]:
+        """Items with their vectors, (name, item, vectors), by their scores; those that match."""
+        fitting: list[tuple[Record, Embeddings]] = []
+        for n in range(0, len(some), 3):
+            record = unpack_item(split_name(some[n]), some[n + 1])
+            if not search.filter or search.filter.matches(record.decoded):
+                fitting.append((record, unpack_vectors(some[n], some[n + 2])))
+        if not fitting:
             return []
-        counts = [one.vectors for one in some]
-        whole = matrix([one.data for one in some], self._dims, sum(counts))
+        counts = [one.vectors for _, one in fitting]
+        whole = matrix([one.data for _, one in fitting], self._dims, sum(counts))
         ranking = Ranking(Vectors.of(whole, counts, self._distance), query)
-        best = ranking.leading(len(some), lambda at: split_name(some[at].item))  # type: ignore[arg-type] # names are bytes
-        return [(some[at].item, score) for at, score in best]  # type: ignore[misc] # as above
-
-    def _all_of(
-        self, search: Search, ranked: Sequence[tuple[bytes, float]], now: float
-    ) -> Plan[list[Found]]:
-        found: list[Found] = []
-        for first in range(0, len(ranked), _MOST_LOOKED_AT):
-            part = ranked[first : first + _MOST_LOOKED_AT]
-            reply = yield from self._look(_Look(search, now, _ANY), part, None)
-            found += reply[1] if reply else []
-            if len(found) >= search.end:
-                break
-        return found
-
-
-_ANY: Final = 1 << 53
-"""As the revision of vectors: none is newer."""
+        best = ranking.leading(search.end, lambda at: fitting[at][0].name)
+        return [Found(fitting[at][0], score) for at, score in best]
 
 
 def _place(found: Found) -> tuple[float, str, str]:

@@ -11,7 +11,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
 from checkpoint_redis.store_filters import arguments
-from checkpoint_redis.store_meaning import Meaning
+from checkpoint_redis.store_graph import VectorSet
 from checkpoint_redis.store_packing import (
     name_of,
     pack_item,
@@ -35,7 +35,16 @@ _LOOKED_AT: Final = 20_000
 _LEAST: Final = 50
 _NAMESPACES: Final = 5_000
 _SWEPT: Final = 1_000
-_KINDS: Final = (b"items", b"names", b"updated", b"expires", b"vectors", b"changes", b"counters")
+_KINDS: Final = (
+    b"items",
+    b"names",
+    b"updated",
+    b"expires",
+    b"vectors",
+    b"changes",
+    b"counters",
+    b"graph",
+)
 
 
 class _Position(NamedTuple):
@@ -72,20 +81,22 @@ class RedisStorePlanner:
         self._schema = tag + b"schema"
         self._keys = [tag + kind for kind in _KINDS]
         self._ttl = ttl
-        self._meaning = None if settings is None else Meaning(settings, self._ask, cache_bytes)
+        self._meaning = None if settings is None else VectorSet(settings, self._ask, cache_bytes)
 
     def _ask(self, name: str, args: Sequence[Arg], now: float) -> Plan[Any]:
         head = [moment(self._ttl.horizon(now)), moment(now)]
         return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
 
     def setup(self) -> Plan[None]:
-        """Note the version of what is stored."""
+        """Note the version of what is stored, and build an index, if the server can keep one."""
         noted = yield from call(script("schema"), [self._schema], [SCHEMA])
         if int(noted) > SCHEMA:
             raise SchemaVersionError(
                 f"this store has schema version {int(noted)}, this version of "
                 f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
             )
+        if self._meaning is not None:
+            yield from self._meaning.setup(0.0)
 
     # ------------------------------------------------------------------ get, put
 
@@ -144,11 +155,11 @@ class RedisStorePlanner:
     def _filtered(self, search: Search, now: float) -> Plan[list[Found]]:
         found: list[Found] = []
         position: _Position | None = _Position(b"", b"", 0)
-        count = max(2 * search.end, _LEAST)
+        count = search.end  # most that scripts let through does match
         while position is not None and len(found) < search.end:
             some, position = yield from self._browse(search, (count, 0), position, now)
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
-            count *= 4
+            count = max(4 * count, _LEAST)
         return found[search.offset : search.end]
 
     def _browse(

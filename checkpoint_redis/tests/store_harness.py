@@ -19,6 +19,7 @@ class RedisStoreHarness(StoreHarness):
 
     name = "redis (exact)"
     options: Mapping[str, Any] = {}
+    engine: Mapping[str, Any] = {"engine": "exact"}
 
     def __init__(self, url: str, prefix: str) -> None:
         self.url = url
@@ -71,3 +72,10 @@ class WithoutCache(RedisStoreHarness):
 
     name = "redis (exact, no cache)"
     options: Mapping[str, Any] = {"cache_bytes": 0}
+
+
+class VectorSetHarness(RedisStoreHarness):
+    """Redis 8 has vector sets."""
+
+    name = "redis (vector set)"
+    engine: Mapping[str, Any] = {}

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from checkpoint_redis.tests.store_harness import RedisStoreHarness, WithoutCache
+from checkpoint_redis.tests.store_harness import RedisStoreHarness, VectorSetHarness, WithoutCache
 from conformance_tests import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
@@ -25,6 +25,20 @@ class TestRedisStore(StoreConformance):
     @pytest.fixture
     def harness(self, store_harness: RedisStoreHarness) -> RedisStoreHarness:
         return store_harness
+
+
+class TestRedisVectorSet(StoreConformance):
+    @pytest.fixture
+    def harness(self, redis_url: str) -> Iterator[RedisStoreHarness]:
+        with closing(VectorSetHarness(redis_url, f"store-{secrets.token_hex(6)}")) as harness:
+            yield harness
+
+
+class TestRedisVectorSetSentences(SentenceClauses):
+    @pytest.fixture
+    def harness(self, redis_url: str) -> Iterator[RedisStoreHarness]:
+        with closing(VectorSetHarness(redis_url, f"store-{secrets.token_hex(6)}")) as harness:
+            yield harness
 
 
 class TestRedisSentences(SentenceClauses):

@@ -1,4 +1,4 @@
--- Keeping count of vectors, and of whose changed.
+-- Keeping count of vectors, of whose changed, and their index.
 local KEPT = 20000
 local vectors, embedded = tonumber(counters[2] or 0), tonumber(counters[3] or 0)
 
@@ -9,7 +9,18 @@ local function forget_vectors(name)
   end
   redis.call('HDEL', VECTORS, name)
   vectors, embedded = vectors - struct.unpack('<I4', old), embedded - 1
+  if counters[5] then
+    remove_from_graph(name, old)
+  end
   return true
+end
+
+local function keep_vectors(name, embedding)
+  redis.call('HSET', VECTORS, name, embedding)
+  vectors, embedded = vectors + struct.unpack('<I4', embedding), embedded + 1
+  if counters[5] then
+    add_to_graph(name, embedding)
+  end
 end
 
 local function changed(name)

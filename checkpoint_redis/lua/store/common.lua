@@ -1,8 +1,9 @@
 -- What every script of a store begins with.
 -- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
--- hash), whose vectors changed last (a sorted set), counters (a hash).
+-- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
+-- set, where there is one).
 -- ARGV: the time until which expired items are absent ('' for none), now, …
-local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS = unpack(KEYS)
+local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
@@ -21,7 +22,8 @@ end
 
 local HORIZON, NOW = tonumber(arg()), tonumber(arg())
 
-local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed')
+local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
+  'engine', 'm', 'ef')
 local REVISION = tonumber(counters[1] or 0)
 local total = redis.call('HLEN', ITEMS)
 if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)

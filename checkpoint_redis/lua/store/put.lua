@@ -20,8 +20,7 @@ for n = 1, #puts, 4 do
     end
     local had = old and forget_vectors(name)
     if embedding ~= '' then
-      redis.call('HSET', VECTORS, name, embedding)
-      vectors, embedded = vectors + struct.unpack('<I4', embedding), embedded + 1
+      keep_vectors(name, embedding)
     end
     if had or embedding ~= '' then
       changed(name)
