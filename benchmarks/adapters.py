@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from core import Adapter, Ctx, register
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from checkpoint_redis import AsyncRedisSaver, RedisSaver
+from checkpoint_redis import AsyncRedisSaver, RedisSaver, RedisStore
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
 
 
@@ -123,5 +123,27 @@ register(
         server="redis",
         family="redis",
         durable="none (no AOF, no snapshots)",
+    )
+)
+
+
+@contextlib.contextmanager
+def redis_store(cell: Ctx) -> Iterator[RedisStore]:
+    with RedisStore.from_conn_string(cell.url, index=cell.index) as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-redis",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=redis_store,
+        server="redis",
+        family="redis",
+        durable="none (no AOF, no snapshots)",
+        vector=True,
+        ttl="sweep",
     )
 )

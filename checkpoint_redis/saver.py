@@ -55,12 +55,12 @@ class RedisSaver(FullSyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        redis = _driver(type(self).__name__)
+        redis = driver(type(self).__name__)
         from checkpoint_redis.sync_driver import SyncRedisDriver
 
         clustered = isinstance(client, redis.RedisCluster)
         if not clustered and not isinstance(client, redis.Redis):
-            raise _neither("redis.Redis or redis.RedisCluster", client)
+            raise neither("redis.Redis or redis.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
         super().__init__(planner, SyncRedisDriver(client), policy, serde=serde)
@@ -96,12 +96,12 @@ class RedisSaver(FullSyncSaver):
             BackendUnavailableError: there is no cluster. A server that is not there is an error of
                 the first call.
         """
-        _driver(cls.__name__)
+        driver(cls.__name__)
         from checkpoint_redis.sync_clients import connected
 
         with ExitStack() as stack:
             client = stack.enter_context(
-                connected(conn_string, _options(conn_string), max_connections)
+                connected(conn_string, options_of(conn_string), max_connections)
             )
             saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
             stack.callback(saver.stop_ttl_sweeper)
@@ -134,14 +134,14 @@ class AsyncRedisSaver(FullAsyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        _driver(type(self).__name__)
+        driver(type(self).__name__)
         from redis import asyncio as redis
 
         from checkpoint_redis.async_driver import AsyncRedisDriver
 
         clustered = isinstance(client, redis.RedisCluster)
         if not clustered and not isinstance(client, redis.Redis):
-            raise _neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
+            raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
         super().__init__(planner, AsyncRedisDriver(client), policy, serde=serde)
@@ -160,28 +160,35 @@ class AsyncRedisSaver(FullAsyncSaver):
         max_connections: int = MAX_CONNECTIONS,
     ) -> AsyncIterator[Self]:
         """`RedisSaver.from_conn_string`, for an event loop."""
-        _driver(cls.__name__)
+        driver(cls.__name__)
         from checkpoint_redis.async_clients import connected
 
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
-                connected(conn_string, _options(conn_string), max_connections)
+                connected(conn_string, options_of(conn_string), max_connections)
             )
             saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
             stack.push_async_callback(saver.astop_ttl_sweeper)
             yield saver
 
 
-def _options(conn_string: str) -> Target:
+def options_of(conn_string: str) -> Target:
+    """What a URL names, with our timeouts unless it has its own."""
     target = target_of(conn_string)
     return target._replace(options={**TIMEOUTS, **target.options})
 
 
-def _neither(wanted: str, given: object) -> InvalidArgumentError:
+def neither(wanted: str, given: object) -> InvalidArgumentError:
+    """The error for a client that is none."""
     return InvalidArgumentError(f"client: wanted a {wanted}, got {type(given).__name__}")
 
 
-def _driver(needed_by: str) -> Any:
+def driver(needed_by: str) -> Any:
+    """The module redis.
+
+    Raises:
+        MissingDriverError: it is not installed.
+    """
     try:
         import redis
     except ImportError as error:

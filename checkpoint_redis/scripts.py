@@ -19,6 +19,7 @@ class Script(NamedTuple):
 _THREAD: Final = ("common", "intact")
 _READING: Final = (*_THREAD, "touch", "records", "parts")
 _WRITING: Final = (*_THREAD, "touch", "records", "digests", "write", "collect")
+_STORE: Final = ("store/common",)
 _PARTS: Final = {
     "put": _WRITING,
     "put_writes": _WRITING,
@@ -45,6 +46,19 @@ _PARTS: Final = {
     "postpone": ("registered",),
     "runs": ("registry",),
     "drop_run": ("registered",),
+    "store/put": (*_STORE, "store/graph", "store/changes"),
+    "store/get": _STORE,
+    "store/browse": (*_STORE, "store/filters"),
+    "store/look": (*_STORE, "store/filters"),
+    "store/vectors": _STORE,
+    "store/passing": (*_STORE, "store/filters"),
+    "store/near": (*_STORE, "store/filters"),
+    "store/engage": _STORE,
+    "store/build": (*_STORE, "store/graph"),
+    "store/namespaces": _STORE,
+    "store/refresh": _STORE,
+    "store/sweep": (*_STORE, "store/graph", "store/changes"),
+    "store/stats": _STORE,
     "schema": (),
     "server": (),
 }

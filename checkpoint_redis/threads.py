@@ -166,7 +166,7 @@ class Threads(Removal):
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count what there is: one round trip for a thread, else some for 500 threads each."""
-        server = _server((yield from call(script("server"), (), ())).decode())
+        server = server_name((yield from call(script("server"), (), ())))
         totals = [0] * 6
         if thread_id is not None:
             yield from self._count([thread_id.encode()], totals)
@@ -207,9 +207,9 @@ def _bounds(query: ThreadQuery, position: _Entry | None, count: int) -> list[Any
     return [*place, low, high, query.prefix.encode(), count, _LOOKED_AT]
 
 
-def _server(info: str) -> str:
+def server_name(info: bytes) -> str:
     """A server's name and version, of what it says about itself."""
-    told = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
+    told = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
     if "valkey_version" in told:
         return f"Valkey {told['valkey_version']}"
     return f"Redis {told.get('redis_version', 'of unknown version')}"

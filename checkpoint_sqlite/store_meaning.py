@@ -9,7 +9,7 @@ from checkpoint_base.plan import Plan, read
 from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_reading import COLUMNS, where
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
+from store_vector.cache import Embeddings, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
