@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Hashable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -233,7 +234,7 @@ def ranked(cache: VectorCache, *query: float, ns: str = "", among: Any = None) -
 def test_a_cache_follows_any_changes() -> None:
     """Against a dict that holds the same, through updates, deletes and moves."""
     random = np.random.default_rng(5)
-    cache, held = VectorCache(2, "cosine"), dict[int, Embeddings]()
+    cache, held = VectorCache(2, "cosine"), dict[Hashable, Embeddings]()
     cache.fill(0, [])
     assert ranked(cache, 1, 0) == []
     for change in range(1, 200):
