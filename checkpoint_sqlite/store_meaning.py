@@ -10,7 +10,7 @@ from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
-from checkpoint_sqlite.vectors import Embeddings, Places, VectorCache
+from store_vector.cache import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
@@ -100,10 +100,9 @@ class Meaning:
             if cache.change != known:
                 return None
             if touched is None:
-                cache.places = places
+                cache.take(change, places)
             else:
-                cache.places.replace(touched, found)
-            cache.change = change
+                cache.apply(change, touched, found)
         return True
 
     def _touched(self, known: int, count: int) -> Plan[list[int] | None]:
@@ -130,7 +129,7 @@ class Meaning:
     ) -> Plan[list[Found] | None]:
         """The best are looked at one by one. Where few of them match, the filter comes first."""
         leading = self._ranked(search, query, change, None)
-        most = max(_LOOKED_AT, len(self._cache.places) // _SELECTIVE, 2 * search.end)
+        most = max(_LOOKED_AT, len(self._cache) // _SELECTIVE, 2 * search.end)
         seen, count, found = 0, search.end, list[Found]()
         while leading is not None:
             best = leading(count)
@@ -151,7 +150,7 @@ class Meaning:
         with self._cache.lock:
             if self._cache.change != change:
                 return None
-            view = self._cache.places.view(search, items)
+            view = self._cache.view(search, items)
         return view.ranked(query)
 
     def _look(

@@ -23,9 +23,9 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.vectors import Embeddings, Places
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
+from store_vector.cache import Embeddings, Places
 from store_vector.filters import Filter
 from store_vector.namespaces import encode
 from store_vector.records import Search
@@ -233,17 +233,17 @@ def ranked(places: Places, *query: float, ns: str = "", among: Any = None) -> li
 def test_places_follow_any_changes() -> None:
     """Against a dict that holds the same, through updates, deletes and moves."""
     random = np.random.default_rng(5)
-    places, held = Places(2, "cosine"), dict[int, Embeddings]()
+    places, held = Places(2, "cosine"), dict[Any, Embeddings]()
     assert ranked(places, 1, 0) == []
     for _ in range(200):
-        touched = {int(item) for item in random.integers(0, 40, 3)}
+        touched: set[Any] = {int(item) for item in random.integers(0, 40, 3)}
         now = [
             embeddings(item, *random.standard_normal((random.integers(1, 4), 2)), ns=f"n{item % 3}")
             for item in touched
             if random.random() < 0.7
         ]
         places.replace(touched, now)
-        held = {item: one for item, one in held.items() if item not in touched}
+        held = {name: one for name, one in held.items() if name not in touched}
         held |= {one.item: one for one in now}
         assert len(places) == len(held)
         fresh = Places(2, "cosine", 10)

@@ -1,11 +1,11 @@
-"""The embeddings of a SQLite file in memory: one contiguous float32 matrix, kept up to date."""
+"""The embeddings of a database in memory: one contiguous float32 matrix, kept up to date."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,17 @@ from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
+Item = Hashable
+"""What a database calls an item."""
+
 _LEAST: Final = 256
 _SPARSE: Final = 4
 
 
 class Embeddings(NamedTuple):
-    """A row of the file: an item, and its vectors one after the other."""
+    """An item as its database calls it, and its vectors one after the other."""
 
-    item: int
+    item: Item
     ns: str
     key: str
     vectors: int
@@ -40,14 +43,14 @@ class View(NamedTuple):
 
     vectors: Vectors
     places: Rows | None
-    items: Sequence[int]
+    items: Sequence[Any]
     names: Sequence[Name]
 
-    def ranked(self, query: Array) -> Callable[[int], list[tuple[int, float]]]:
+    def ranked(self, query: Array) -> Callable[[int], list[tuple[Any, float]]]:
         """What gives the first so many of them, as (item, score), best first."""
         ranking = Ranking(self.vectors, query, self.places)
 
-        def leading(count: int) -> list[tuple[int, float]]:
+        def leading(count: int) -> list[tuple[Any, float]]:
             best = ranking.leading(count, self.names.__getitem__)
             return [(self.items[place], score) for place, score in best]
 
@@ -72,13 +75,13 @@ class Places:
         self._measures: Array = np.empty(capacity, np.float32)
         self._end = 0  # rows in use
         self._names: list[Name] = []  # and so on, by place
-        self._items: list[int] = []
+        self._items: list[Any] = []
         self._counts: list[int] = []
         self._starts = np.empty(0, np.intp)
         self._alive = np.empty(0, np.bool_)
         self._spaces = np.empty(0, np.intp)  # the number of the namespace
         self._dead = 0
-        self._place_of: dict[int, int] = {}
+        self._place_of: dict[Any, int] = {}
         self._number_of: dict[str, int] = {}
         self._sorted: list[str] = []  # namespaces, as far as `_ranks` knows them
         self._ranks = np.empty(0, np.intp)  # of a namespace's number among them
@@ -91,7 +94,7 @@ class Places:
     def __len__(self) -> int:
         return len(self._place_of)
 
-    def replace(self, touched: Iterable[int], embeddings: Sequence[Embeddings]) -> None:
+    def replace(self, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
         """Note that the embeddings of `touched` items are now these, and those of no others."""
         for item in touched:
             if (place := self._place_of.pop(item, None)) is not None:
@@ -152,7 +155,7 @@ class Places:
 
     # ------------------------------------------------------------------ search
 
-    def view(self, search: Search, items: Iterable[int] | None = None) -> View:
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
         """All items in the search's namespaces, or these of them. What is done to the places later
         leaves a view as it is: rows that are in use are never written again.
         """
@@ -161,7 +164,7 @@ class Places:
         vectors = Vectors(self._rows[: self._end], starts, self._distance, measures)
         return View(vectors, self._places(search, items), self._items, self._names)
 
-    def _places(self, search: Search, items: Iterable[int] | None) -> Rows | None:
+    def _places(self, search: Search, items: Iterable[Item] | None) -> Rows | None:
         if items is not None:
             places = (self._place_of.get(item, -1) for item in items)
             return np.array(sorted(place for place in places if place >= 0), np.intp)
@@ -187,14 +190,48 @@ class Places:
 
 
 class VectorCache:
-    """The places of a file, as of `change`. Whoever reads or changes it holds `lock`."""
+    """The places of a database, as of `change`. Whoever reads or changes it holds `lock`.
+
+    Args:
+        dims: how long vectors are.
+        distance: how they are compared.
+    """
 
     def __init__(self, dims: int, distance: str) -> None:
         self.lock = Lock()
         self.change = -1
-        self.places = Places(dims, distance)
+        self._dims, self._distance = dims, distance
+        self._places = Places(dims, distance)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the matrix."""
+        return self._places.size
+
+    def __len__(self) -> int:
+        return len(self._places)
 
     def forget(self) -> None:
-        """Have all of the file read again."""
+        """Have all of the database read again."""
         with self.lock:
             self.change = -1
+
+    def take(self, change: int, places: Places) -> None:
+        """Forget everything, and hold these places."""
+        self._places, self.change = places, change
+
+    def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
+        """Forget everything, and hold these; `take` does it with less memory."""
+        count = sum(one.vectors for one in embeddings)
+        places = Places(self._dims, self._distance, count)
+        places.append(embeddings)
+        self.take(change, places)
+
+    def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
+        """Note that the embeddings of `touched` items are now these, and those of no others."""
+        self._places.replace(touched, embeddings)
+        self.change = change
+
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
+        """As `Places.view`."""
+        return self._places.view(search, items)
