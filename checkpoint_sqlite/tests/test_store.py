@@ -23,9 +23,9 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
+from store_vector.cache import Embeddings, VectorCache
 from store_vector.filters import Filter
 from store_vector.namespaces import encode
 from store_vector.records import Search
