@@ -61,7 +61,7 @@ class VectorCache:
     """What is in the database as of `change`. A place is where an item's vectors are in the matrix.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
-    the places is left behind, all move together. Whoever uses it holds `lock`.
+    the places is left behind, all move together. Whoever reads or changes it holds `lock`.
 
     Args:
         dims: how long vectors are.
@@ -97,6 +97,11 @@ class VectorCache:
 
     def __len__(self) -> int:
         return len(self._place_of)
+
+    def forget(self) -> None:
+        """Have all of the file read again."""
+        with self.lock:
+            self.change = -1
 
     def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
         """Forget everything, and hold these."""
