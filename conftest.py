@@ -26,6 +26,7 @@ BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
     "postgres": "checkpoint_postgres/tests/",
+    "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
