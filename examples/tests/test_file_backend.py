@@ -12,7 +12,9 @@ from examples.file_backend.harness import FileHarness
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "howto" / "write-a-backend.md"
-SHOWN = re.compile(r"^`(examples/file_backend/\w+\.py)`:\n\n```python\n(.*?)^```$", re.M | re.S)
+SHOWN = re.compile(
+    r"^`(examples/file_backend/\w+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 class TestFileSaver(SaverConformance):
