@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.postgres import postgres
+from tests.servers.redis import redis_cluster, redis_server
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
@@ -26,6 +27,8 @@ BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
     "postgres": "checkpoint_postgres/tests/",
+    "redis": "checkpoint_redis/tests/",
+    "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
@@ -63,6 +66,20 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
 def postgres_server() -> Iterator[str]:
     """The URL of a real server's own database; tests make databases beside it."""
     with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a real server; tests use prefixes of their own, or databases."""
+    with redis_server(appendonly="yes", appendfsync="no") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """The URL of a real cluster of three nodes."""
+    with redis_cluster() as url:
         yield url
 
 
@@ -130,7 +147,7 @@ class BackendReport:
             for outcome in ("passed", "failed", "skipped", "declared gaps")
             if counts[outcome] or outcome == "passed"
         )
-        return f"{backend:<9} {self.versions.get(backend, 'server unknown'):<26} {told}"
+        return f"{backend:<13} {self.versions.get(backend, 'server unknown'):<26} {told}"
 
 
 def _langgraph() -> str:

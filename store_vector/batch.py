@@ -78,7 +78,7 @@ class Batch:
             whole.searches += [(start + place, search) for place, search in batch.searches]
             whole.listings += [(start + place, query) for place, query in batch.listings]
             for name, put in batch.puts.items():
-                whole._put(name, put)
+                whole.puts[name] = put
             whole.size += batch.size
         return whole
 
@@ -94,17 +94,13 @@ class Batch:
         elif isinstance(op, ListNamespacesOp):
             self.listings.append((self.size, NamespaceQuery.of(op)))
         elif isinstance(op, PutOp):
-            self._put(_name(op), _pending(op, settings))
+            self.puts[_name(op)] = _pending(op, settings)
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
     def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
         known, before = self.reads.get(name, (False, []))
         self.reads[name] = (known or refresh, before + places)
-
-    def _put(self, name: Name, put: PendingPut) -> None:
-        self.puts.pop(name, None)  # the last one counts, at its own place
-        self.puts[name] = put
 
     @property
     def texts(self) -> list[str]:

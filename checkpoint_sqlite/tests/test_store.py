@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Hashable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,9 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
+from store_vector.cache import Embeddings, VectorCache
 from store_vector.filters import Filter
 from store_vector.namespaces import encode
 from store_vector.records import Search
@@ -197,6 +198,17 @@ def test_changes_that_are_not_noted_any_more(path: Path) -> None:
         assert two.search(AT, query="1 0 0") == []
 
 
+def test_a_file_that_was_put_back(path: Path) -> None:
+    """Its changes are older than those in memory: all of it is read again."""
+    with SqliteStore.from_conn_string(path, index=INDEX) as store:
+        store.batch([PutOp(AT, f"{n}", {"text": f"1 {n} 0"}) for n in range(5)])
+        assert len(store.search(AT, query="1 0 0")) == 5
+        store.conn.execute("DELETE FROM store_items WHERE key > '1'")
+        store.conn.execute("DELETE FROM store_changes WHERE change > 2")
+        store.conn.commit()
+        assert keys(store.search(AT, query="1 0 0")) == ["0", "1"]
+
+
 def test_the_note_of_changes_does_not_grow(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checkpoint_sqlite.store_planner._KEPT_CHANGES", 30)
     with SqliteStore.from_conn_string(path, index=INDEX) as store:
@@ -222,7 +234,7 @@ def ranked(cache: VectorCache, *query: float, ns: str = "", among: Any = None) -
 def test_a_cache_follows_any_changes() -> None:
     """Against a dict that holds the same, through updates, deletes and moves."""
     random = np.random.default_rng(5)
-    cache, held = VectorCache(2, "cosine"), dict[int, Embeddings]()
+    cache, held = VectorCache(2, "cosine"), dict[Hashable, Embeddings]()
     cache.fill(0, [])
     assert ranked(cache, 1, 0) == []
     for change in range(1, 200):

@@ -1,11 +1,11 @@
-"""The embeddings of a SQLite file in memory: one contiguous float32 matrix, kept up to date."""
+"""The embeddings of a database in memory: one contiguous float32 matrix, kept up to date."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,17 @@ from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
+Item = Hashable
+"""What a database calls an item."""
+
 _LEAST: Final = 256
 _SPARSE: Final = 4
 
 
 class Embeddings(NamedTuple):
-    """A row of the file: an item, and its vectors one after the other."""
+    """An item as its database calls it, and its vectors one after the other."""
 
-    item: int
+    item: Item
     ns: str
     key: str
     vectors: int
@@ -40,14 +43,14 @@ class View(NamedTuple):
 
     vectors: Vectors
     places: Rows | None
-    items: Sequence[int]
+    items: Sequence[Any]
     names: Sequence[Name]
 
-    def ranked(self, query: Array) -> Callable[[int], list[tuple[int, float]]]:
+    def ranked(self, query: Array) -> Callable[[int], list[tuple[Any, float]]]:
         """What gives the first so many of them, as (item, score), best first."""
         ranking = Ranking(self.vectors, query, self.places)
 
-        def leading(count: int) -> list[tuple[int, float]]:
+        def leading(count: int) -> list[tuple[Any, float]]:
             best = ranking.leading(count, self.names.__getitem__)
             return [(self.items[place], score) for place, score in best]
 
@@ -55,10 +58,10 @@ class View(NamedTuple):
 
 
 class VectorCache:
-    """What is in the file as of `change`. A place is where an item's vectors are in the matrix.
+    """What is in the database as of `change`. A place is where an item's vectors are in the matrix.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
-    the places is left behind, all move together. Whoever uses it holds `lock`.
+    the places is left behind, all move together. Whoever reads or changes it holds `lock`.
 
     Args:
         dims: how long vectors are.
@@ -76,13 +79,13 @@ class VectorCache:
         self._measures: Array = np.empty(0, np.float32)
         self._end = 0  # rows in use
         self._names: list[Name] = []  # and so on, by place
-        self._items: list[int] = []
+        self._items: list[Any] = []
         self._counts: list[int] = []
         self._starts = np.empty(0, np.intp)
         self._alive = np.empty(0, np.bool_)
         self._spaces = np.empty(0, np.intp)  # the number of the namespace
         self._dead = 0
-        self._place_of: dict[int, int] = {}
+        self._place_of: dict[Any, int] = {}
         self._number_of: dict[str, int] = {}
         self._sorted: list[str] = []  # namespaces, as far as `_ranks` knows them
         self._ranks = np.empty(0, np.intp)  # of a namespace's number among them
@@ -95,13 +98,18 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._place_of)
 
+    def forget(self) -> None:
+        """Have all of the file read again."""
+        with self.lock:
+            self.change = -1
+
     def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
         """Forget everything, and hold these."""
         self._clear()
         self._append(embeddings)
         self.change = change
 
-    def apply(self, change: int, touched: Iterable[int], embeddings: Sequence[Embeddings]) -> None:
+    def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
         """Note that the embeddings of `touched` items are now these, and those of no others."""
         for item in touched:
             if (place := self._place_of.pop(item, None)) is not None:
@@ -163,7 +171,7 @@ class VectorCache:
 
     # ------------------------------------------------------------------ search
 
-    def view(self, search: Search, items: Iterable[int] | None = None) -> View:
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
         """All items in the search's namespaces, or these of them. What is done to the cache later
         leaves a view as it is: rows that are in use are never written again.
         """
@@ -172,7 +180,7 @@ class VectorCache:
         vectors = Vectors(self._rows[: self._end], starts, self._distance, measures)
         return View(vectors, self._places(search, items), self._items, self._names)
 
-    def _places(self, search: Search, items: Iterable[int] | None) -> Rows | None:
+    def _places(self, search: Search, items: Iterable[Item] | None) -> Rows | None:
         if items is not None:
             places = (self._place_of.get(item, -1) for item in items)
             return np.array(sorted(place for place in places if place >= 0), np.intp)
