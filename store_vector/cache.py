@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +14,8 @@ from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
-Item = Hashable
-"""What a database calls an item."""
+Item = Any
+"""What a database calls an item: hashable."""
 
 _LEAST: Final = 256
 _SPARSE: Final = 4
