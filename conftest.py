@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.servers.postgres import postgres
-from tests.servers.redis import redis_cluster, redis_server
+from tests.servers.redis import redis_cluster, redis_server, redis_with_query_engine
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
@@ -29,6 +29,7 @@ BACKENDS = {
     "postgres": "checkpoint_postgres/tests/",
     "redis": "checkpoint_redis/tests/",
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
+    "redis-query": "checkpoint_redis/tests/test_query",
     "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
@@ -73,6 +74,13 @@ def postgres_server() -> Iterator[str]:
 def redis_url() -> Iterator[str]:
     """The URL of a real server; tests use prefixes of their own, or databases."""
     with redis_server(appendonly="yes", appendfsync="no") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_query_url() -> Iterator[str]:
+    """The URL of a real server with the Query Engine."""
+    with redis_with_query_engine() as url:
         yield url
 
 

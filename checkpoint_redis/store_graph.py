@@ -1,4 +1,5 @@
-"""Search by meaning in a vector set of Redis 8: near ones from the index, scores from the vectors.
+"""Search by meaning in the Query Engine, or in a vector set of Redis 8: near ones from the index,
+scores from the vectors.
 
 Where a filter or a namespace leaves too few of those that are near, all that passes is ranked: what
 is found is never less than there is.
@@ -22,22 +23,29 @@ _MORE: Final = 4
 order in the index, and an item may have several."""
 _LEAST, _MOST = 50, 2_000
 _EF: Final = 200
+_METRICS: Final = {"cosine": "COSINE", "l2": "L2", "inner_product": "IP"}
 
 
-class VectorSet(Meaning):
-    """Searches over a store's vector set; exact ones where there is none, or another distance."""
+class Graph(Meaning):
+    """Searches over a store's index on the server; exact ones where there is none."""
 
     def __init__(self, settings: IndexSettings, ask: Ask, cache_bytes: int) -> None:
         super().__init__(settings, ask, cache_bytes)
         self._settings = settings
-        self._has_set = settings.engine == "auto" and settings.distance == "cosine"
+        self._is_wanted = settings.engine == "auto" and settings.kind != "flat"
 
     def setup(self, now: float) -> Plan[None]:
-        """Build the vector set, if the server has them and the store has none."""
-        if not self._has_set:
+        """Build the index, if the server can keep one and the store has none."""
+        if not self._is_wanted:
             return
-        m, ef = self._settings.m or 16, self._settings.ef_construction or 200
-        state = yield from self._ask("engage", [m, ef], now)
+        one = self._settings
+        args: list[Arg] = [
+            one.dims,
+            _METRICS[one.distance],
+            one.m or 16,
+            one.ef_construction or 200,
+        ]
+        state = yield from self._ask("engage", args, now)
         behind = b""
         while state == b"building":
             behind = yield from self._ask("build", [behind, _BUILT_AT_ONCE], now)
@@ -46,11 +54,11 @@ class VectorSet(Meaning):
 
     def search(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
         """What a search gives: one script, more where few of the near ones match."""
-        if not self._has_set:
+        if not self._is_wanted:
             return (yield from super().search(search, query, now))
         wanted = max(_MORE * search.end, _LEAST)
         while wanted <= _MOST:
-            args: list[Arg] = arguments(search.filter)
+            args = arguments(search.filter)
             ef = max(self._settings.ef_search or _EF, wanted)
             args += search.ns.encode(), query.astype(FLOAT32).tobytes(), wanted, ef
             reply = yield from self._ask("near", args, now)

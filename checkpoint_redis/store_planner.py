@@ -11,7 +11,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
 from checkpoint_redis.store_filters import arguments
-from checkpoint_redis.store_graph import VectorSet
+from checkpoint_redis.store_graph import Graph
 from checkpoint_redis.store_packing import (
     name_of,
     pack_item,
@@ -81,7 +81,7 @@ class RedisStorePlanner:
         self._schema = tag + b"schema"
         self._keys = [tag + kind for kind in _KINDS]
         self._ttl = ttl
-        self._meaning = None if settings is None else VectorSet(settings, self._ask, cache_bytes)
+        self._meaning = None if settings is None else Graph(settings, self._ask, cache_bytes)
 
     def _ask(self, name: str, args: Sequence[Arg], now: float) -> Plan[Any]:
         head = [moment(self._ttl.horizon(now)), moment(now)]

@@ -10,7 +10,7 @@ from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
-from store_vector.cache import Embeddings, VectorCache
+from store_vector.cache import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
@@ -92,7 +92,7 @@ class Meaning:
         touched = yield from self._touched(known, count)
         found: list[Embeddings] = []
         if touched is None:
-            found = yield from self._all()
+            places = yield from self._all(count)
         else:
             wants = [(item,) for item in touched]
             found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
@@ -100,7 +100,7 @@ class Meaning:
             if cache.change != known:
                 return None
             if touched is None:
-                cache.fill(change, found)
+                cache.take(change, places)
             else:
                 cache.apply(change, touched, found)
         return True
@@ -114,14 +114,15 @@ class Meaning:
         touched = yield from rows(self._queries["changed_items"], (known, most + 1))
         return [item for (item,) in touched] if len(touched) <= most else None
 
-    def _all(self) -> Plan[list[Embeddings]]:
-        found: list[Embeddings] = []
-        while True:
-            after = found[-1].item if found else -(1 << 62)
+    def _all(self, count: int) -> Plan[Places]:
+        """The vectors of the file, of which there are so many, read a part at a time."""
+        places = Places(self._dims, self._distance, count)
+        after: int | None = -(1 << 62)
+        while after is not None:
             some = yield from rows(self._queries["all_embeddings"], (after, _AT_ONCE))
-            found += [Embeddings(*one) for one in some]
-            if len(some) < _AT_ONCE:
-                return found
+            places.append([Embeddings(*one) for one in some])
+            after = some[-1][0] if len(some) == _AT_ONCE else None
+        return places
 
     def _from_cache(
         self, search: Search, query: Array, change: int, now: float

@@ -19,7 +19,7 @@ from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
 from store_vector.paths import Field, Text, fields_of, texts
 from store_vector.planner import StorePlanner
 from store_vector.records import Name, Put, Read, Search, Vector
-from store_vector.values import dumps
+from store_vector.values import dumps, whole_number
 
 
 @dataclass(frozen=True)
@@ -148,23 +148,16 @@ def _name(op: GetOp | PutOp) -> Name:
 
 
 def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
-    _check_count("limit", op.limit)
-    _check_count("offset", op.offset)
     if op.query is not None and not isinstance(op.query, str):
         raise InvalidArgumentError(f"query: wanted a string, got {op.query!r:.80}")
     return Search(
         ns=encode(op.namespace_prefix),
         filter=Filter.of(op.filter),
-        limit=op.limit,
-        offset=op.offset,
+        limit=whole_number("limit", op.limit),
+        offset=whole_number("offset", op.offset),
         refresh=bool(op.refresh_ttl),
         text=op.query if op.query and settings is not None else None,
     )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidArgumentError(f"{name}: wanted a number from 0, got {value!r:.80}")
 
 
 def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any, Final, NamedTuple
 
@@ -14,8 +14,8 @@ from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
-Item = Hashable
-"""What a database calls an item."""
+Item = Any
+"""What a database calls an item: hashable."""
 
 _LEAST: Final = 256
 _SPARSE: Final = 4
@@ -57,26 +57,22 @@ class View(NamedTuple):
         return leading
 
 
-class VectorCache:
-    """What is in the database as of `change`. A place is where an item's vectors are in the matrix.
+class Places:
+    """The vectors of items, each item at a place.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
-    the places is left behind, all move together. Whoever reads or changes it holds `lock`.
+    the places is left behind, all move together.
 
     Args:
         dims: how long vectors are.
         distance: how they are compared.
+        capacity: how many vectors to make room for.
     """
 
-    def __init__(self, dims: int, distance: str) -> None:
-        self.lock = Lock()
-        self.change = -1
+    def __init__(self, dims: int, distance: str, capacity: int = 0) -> None:
         self._dims, self._distance = dims, distance
-        self._clear()
-
-    def _clear(self) -> None:
-        self._rows: Array = np.empty((0, self._dims), np.float32)
-        self._measures: Array = np.empty(0, np.float32)
+        self._rows: Array = np.empty((capacity, dims), np.float32)
+        self._measures: Array = np.empty(capacity, np.float32)
         self._end = 0  # rows in use
         self._names: list[Name] = []  # and so on, by place
         self._items: list[Any] = []
@@ -98,18 +94,7 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._place_of)
 
-    def forget(self) -> None:
-        """Have all of the file read again."""
-        with self.lock:
-            self.change = -1
-
-    def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
-        """Forget everything, and hold these."""
-        self._clear()
-        self._append(embeddings)
-        self.change = change
-
-    def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
+    def replace(self, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
         """Note that the embeddings of `touched` items are now these, and those of no others."""
         for item in touched:
             if (place := self._place_of.pop(item, None)) is not None:
@@ -117,10 +102,10 @@ class VectorCache:
                 self._dead += 1
         if self._dead * _SPARSE > len(self._items):
             self._compact()
-        self._append(embeddings)
-        self.change = change
+        self.append(embeddings)
 
-    def _append(self, embeddings: Sequence[Embeddings]) -> None:
+    def append(self, embeddings: Sequence[Embeddings]) -> None:
+        """Give a place to items that have none."""
         if not embeddings:
             return
         counts = [one.vectors for one in embeddings]
@@ -144,8 +129,7 @@ class VectorCache:
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._rows):
             return
-        # a first load is taken as it is; what grows later grows by half
-        capacity = rows if not self._end else max(rows, len(self._rows) * 3 // 2, _LEAST)
+        capacity = max(rows, len(self._rows) * 3 // 2, _LEAST)
         whole = np.empty((capacity, self._dims), np.float32)
         whole[: self._end] = self._rows[: self._end]
         measures = np.empty(capacity, np.float32)
@@ -172,7 +156,7 @@ class VectorCache:
     # ------------------------------------------------------------------ search
 
     def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
-        """All items in the search's namespaces, or these of them. What is done to the cache later
+        """All items in the search's namespaces, or these of them. What is done to the places later
         leaves a view as it is: rows that are in use are never written again.
         """
         starts = None if self._end == len(self._items) else self._starts
@@ -203,3 +187,51 @@ class VectorCache:
         ranks = self._ranks[self._spaces]
         inside: npt.NDArray[np.bool_] = (ranks >= first) & (ranks < end)
         return inside
+
+
+class VectorCache:
+    """The places of a database, as of `change`. Whoever reads or changes it holds `lock`.
+
+    Args:
+        dims: how long vectors are.
+        distance: how they are compared.
+    """
+
+    def __init__(self, dims: int, distance: str) -> None:
+        self.lock = Lock()
+        self.change = -1
+        self._dims, self._distance = dims, distance
+        self._places = Places(dims, distance)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the matrix."""
+        return self._places.size
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def forget(self) -> None:
+        """Have all of the database read again."""
+        with self.lock:
+            self.change = -1
+
+    def take(self, change: int, places: Places) -> None:
+        """Forget everything, and hold these places."""
+        self._places, self.change = places, change
+
+    def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
+        """Forget everything, and hold these; `take` does it with less memory."""
+        count = sum(one.vectors for one in embeddings)
+        places = Places(self._dims, self._distance, count)
+        places.append(embeddings)
+        self.take(change, places)
+
+    def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
+        """Note that the embeddings of `touched` items are now these, and those of no others."""
+        self._places.replace(touched, embeddings)
+        self.change = change
+
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
+        """As `Places.view`."""
+        return self._places.view(search, items)

@@ -79,3 +79,20 @@ class VectorSetHarness(RedisStoreHarness):
 
     name = "redis (vector set)"
     engine: Mapping[str, Any] = {}
+
+
+class QueryEngineHarness(RedisStoreHarness):
+    """Redis with the Query Engine."""
+
+    name = "redis-query (HNSW)"
+    engine: Mapping[str, Any] = {}
+
+    def version(self) -> str:
+        search = {each[b"name"]: each[b"ver"] for each in self.client.module_list()}[b"search"]
+        return f"{super().version()} search {search}"
+
+    def close(self) -> None:
+        name = f"{{{self.prefix}}}:graph"
+        if name.encode() in self.client.execute_command("FT._LIST"):
+            self.client.execute_command("FT.DROPINDEX", name, "DD")
+        super().close()

@@ -8,7 +8,12 @@ from contextlib import closing
 
 import pytest
 
-from checkpoint_redis.tests.store_harness import RedisStoreHarness, VectorSetHarness, WithoutCache
+from checkpoint_redis.tests.store_harness import (
+    QueryEngineHarness,
+    RedisStoreHarness,
+    VectorSetHarness,
+    WithoutCache,
+)
 from conformance_tests import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
@@ -31,6 +36,22 @@ class TestRedisVectorSet(StoreConformance):
     @pytest.fixture
     def harness(self, redis_url: str) -> Iterator[RedisStoreHarness]:
         with closing(VectorSetHarness(redis_url, f"store-{secrets.token_hex(6)}")) as harness:
+            yield harness
+
+
+class TestRedisQueryEngine(StoreConformance):
+    @pytest.fixture
+    def harness(self, redis_query_url: str) -> Iterator[RedisStoreHarness]:
+        name = f"store-{secrets.token_hex(6)}"
+        with closing(QueryEngineHarness(redis_query_url, name)) as harness:
+            yield harness
+
+
+class TestRedisQueryEngineSentences(SentenceClauses):
+    @pytest.fixture
+    def harness(self, redis_query_url: str) -> Iterator[RedisStoreHarness]:
+        name = f"store-{secrets.token_hex(6)}"
+        with closing(QueryEngineHarness(redis_query_url, name)) as harness:
             yield harness
 
 

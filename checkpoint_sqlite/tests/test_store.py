@@ -6,13 +6,11 @@ import asyncio
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Hashable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
-import numpy as np
 import pytest
 from langgraph.store.base import PutOp
 
@@ -26,10 +24,6 @@ from checkpoint_base.errors import (
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
-from store_vector.cache import Embeddings, VectorCache
-from store_vector.filters import Filter
-from store_vector.namespaces import encode
-from store_vector.records import Search
 
 INDEX: dict[str, Any] = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
 AT = ("n",)
@@ -217,50 +211,3 @@ def test_the_note_of_changes_does_not_grow(path: Path, monkeypatch: pytest.Monke
             assert len(store.search(AT, query="1 0 0", limit=100)) == 10
         (kept,) = store.conn.execute("SELECT count(*) FROM store_changes").fetchone()
         assert kept <= 30
-
-
-def embeddings(item: int, *rows: tuple[float, ...], ns: str = "n") -> Embeddings:
-    data = np.array(rows, "<f4").tobytes()
-    return Embeddings(item, encode((ns,)), f"{item}", len(rows), data)
-
-
-def ranked(cache: VectorCache, *query: float, ns: str = "", among: Any = None) -> list[int]:
-    vector = np.array(query, np.float32)
-    at = encode((ns,)) if ns else ""
-    search = Search(at, Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    return [item for item, _ in cache.view(search, among).ranked(vector)(100)]
-
-
-def test_a_cache_follows_any_changes() -> None:
-    """Against a dict that holds the same, through updates, deletes and moves."""
-    random = np.random.default_rng(5)
-    cache, held = VectorCache(2, "cosine"), dict[Hashable, Embeddings]()
-    cache.fill(0, [])
-    assert ranked(cache, 1, 0) == []
-    for change in range(1, 200):
-        touched = {int(item) for item in random.integers(0, 40, 3)}
-        now = [
-            embeddings(item, *random.standard_normal((random.integers(1, 4), 2)), ns=f"n{item % 3}")
-            for item in touched
-            if random.random() < 0.7
-        ]
-        cache.apply(change, touched, now)
-        held = {item: one for item, one in held.items() if item not in touched}
-        held |= {one.item: one for one in now}
-        assert (len(cache), cache.change) == (len(held), change)
-        fresh = VectorCache(2, "cosine")
-        fresh.fill(change, list(held.values()))
-        for space in ("", "n1", "none"):
-            assert ranked(cache, 1, 0.3, ns=space) == ranked(fresh, 1, 0.3, ns=space)
-        assert sorted(ranked(cache, 0, 1, among=[3, 5, 99])) == sorted({3, 5} & held.keys())
-    assert cache.size <= 4 * 2 * 3 * 3 * 40 + 4 * 2 * 256, "what is left behind must go"
-
-
-def test_a_view_stays_as_it_was() -> None:
-    cache = VectorCache(2, "cosine")
-    cache.fill(0, [embeddings(item, (1.0, item)) for item in range(9)])
-    vector = np.array([1, 0], np.float32)
-    search = Search("", Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    view = cache.view(search)
-    cache.apply(1, range(9), [embeddings(item, (0.0, 1.0)) for item in range(9, 400)])
-    assert [item for item, _ in view.ranked(vector)(100)] == list(range(9))

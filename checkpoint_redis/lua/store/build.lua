@@ -15,6 +15,6 @@ if #names == count then
   return names[count]
 end
 if counters[5] then
-  redis.call('HSET', COUNTERS, 'engine', 'set')
+  redis.call('HSET', COUNTERS, 'engine', 'ready')
 end
 return ''

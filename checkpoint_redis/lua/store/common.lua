@@ -23,7 +23,7 @@ end
 local HORIZON, NOW = tonumber(arg()), tonumber(arg())
 
 local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
-  'engine', 'm', 'ef')
+  'engine', 'm', 'ef', 'kind')
 local REVISION = tonumber(counters[1] or 0)
 local total = redis.call('HLEN', ITEMS)
 if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
