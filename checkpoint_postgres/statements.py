@@ -80,6 +80,35 @@ def adopting(schema: str, source: str) -> Mapping[str, str]:
     return {name: _in_schema(sql, schema, source) for name, sql in found.items()}
 
 
+@lru_cache
+def store_statements(schema: str) -> Mapping[str, str]:
+    """The statements of a store."""
+    plain = load_queries(_PACKAGE, "store.sql")
+    whole = {name: _filled(plain, name, {}) for name in plain}
+    with_free = {**plain, "free": "free,"}
+    whole |= {
+        "put_free": _filled(with_free, "put_items", {}),
+        "delete_free": _filled(with_free, "delete_items", {}),
+        "items": "{schema}.store_items",
+        "embeddings": "{schema}.store_embeddings",
+    }
+    for name in ("put_items", "delete_items"):
+        whole[name] = whole[name].replace("{free} ", "")
+    whole["put_plain"] = _filled(whole, "put_plain", {})
+    return {name: _in_schema(sql, schema) for name, sql in whole.items()}
+
+
+def filled(sql: str, **named: str) -> str:
+    """A statement with its other slots filled."""
+    return _SLOT.sub(lambda match: named.get(match[1], match[0]), sql)
+
+
+def store_migrations(schema: str) -> tuple[Migration, ...]:
+    """The migrations of a store."""
+    found = load_migrations(_PACKAGE, "store_migrations")
+    return tuple(Migration(one.number, _in_schema(one.sql, schema)) for one in found)
+
+
 def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, ...]:
     """The migrations, for this schema; tables divided into so many partitions, or into none."""
     found = load_migrations(_PACKAGE)

@@ -1,0 +1,64 @@
+"""Filters as SQL. They only spare rows: `Filter.matches` decides what a search gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from store_vector.filters import OBJECT, Condition, Filter, is_number
+from store_vector.fragments import EXACT, fragment, is_text
+
+# A number's text, and the float that Python makes of it, differ by less than this.
+_SPARE: Final = 1e-12
+# An escape may be of what no text of Postgres can hold: then reading the JSON would fail.
+_SAFELY: Final = (
+    r"CASE WHEN strpos(i.value, '\u') > 0 THEN true ELSE (SELECT {test} FROM "
+    "(SELECT i.value::json #> {path} AS json OFFSET 0) AS x) END"
+)
+_IF: Final = "CASE json_typeof(x.json) WHEN '{kind}' THEN {test} ELSE false END"
+_TEXT: Final = "(x.json #>> '{}')"
+
+Mark = Callable[[Any, str], str]
+"""Adds a value of a type to a statement; gives its place there."""
+
+
+def clauses(wanted: Filter, mark: Mark) -> list[str]:
+    """What holds of every item that the filter matches, and of few others, of store_items AS i."""
+    return [clause for condition in wanted.conditions for clause in _clause(condition, mark)]
+
+
+def _clause(condition: Condition, mark: Mark) -> Iterator[str]:
+    path, op, operand = condition
+    if (text := fragment(condition)) is not None:
+        yield f"strpos(i.value, {mark(text, 'text')}) > 0"
+    elif all(map(is_text, path)) and (test := _test(op, operand, mark)):
+        yield _SAFELY.format(test=test, path=mark(list(path), "text[]"))
+
+
+def _test(op: str, operand: Any, mark: Mark) -> str | None:
+    """What must be true of the JSON `x.json` at the path; None: anything may be."""
+    if op == OBJECT or (op == "$eq" and isinstance(operand, dict)):
+        return "json_typeof(x.json) = 'object'"
+    if op == "$eq" and isinstance(operand, (list, tuple)):
+        return "json_typeof(x.json) = 'array'"
+    if is_number(operand) and abs(operand) <= EXACT:  # not NaN either
+        spare = abs(operand) * _SPARE
+        tests = [
+            f"{_TEXT}::numeric {sign} {mark(repr(bound), 'text')}::numeric"
+            for sign, bound in _bounds(op, operand - spare, operand + spare)
+        ]
+        return _IF.format(kind="number", test=" AND ".join(tests)) if tests else None
+    if is_text(operand):
+        tests = [
+            f'{_TEXT} COLLATE "C" {sign} {mark(bound, "text")}'
+            for sign, bound in _bounds(op, operand, operand)
+        ]
+        return _IF.format(kind="string", test=" AND ".join(tests)) if tests else None
+    return None
+
+
+def _bounds(op: str, least: Any, most: Any) -> Iterator[tuple[str, Any]]:
+    if op in ("$eq", "$gt", "$gte"):
+        yield ">=", least
+    if op in ("$eq", "$lt", "$lte"):
+        yield "<=", most

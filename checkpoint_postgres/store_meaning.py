@@ -1,0 +1,170 @@
+"""Search by meaning on Postgres: what the database ranks is scored again, from what was put."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from checkpoint_base.plan import Plan, offload
+from checkpoint_base.sql.requests import Row, rows
+from checkpoint_postgres.store_reading import Statement, where
+from checkpoint_postgres.store_vectors import Engine
+from store_vector.config import IndexSettings
+from store_vector.exact import matrix
+from store_vector.ranking import Ranking, Vectors, precise
+from store_vector.records import Array, Found, Name, Record, Search
+
+_LEAST: Final = 32
+_MOST_NEAR: Final = 4096
+"""Nearest vectors that an index is asked for; who wants more has all compared."""
+
+
+class Meaning:
+    """Searches over the embeddings of a schema.
+
+    Args:
+        queries: named statements.
+        settings: the index.
+    """
+
+    def __init__(self, queries: Mapping[str, str], settings: IndexSettings) -> None:
+        self._queries = queries
+        self._distance, self._dims = settings.distance, settings.dims
+
+    def search(
+        self, engine: Engine | None, search: Search, horizon: float | None
+    ) -> Plan[list[Found]]:
+        """What a search gives."""
+        query = search.vector
+        if query is None:
+            return []
+        if engine is None:
+            return (yield from self._numpy(search, query, horizon))
+        if engine.is_approximate and (query.any() or self._distance != "cosine"):
+            found = yield from self._near(engine, search, query, horizon)
+            if found is not None:
+                return found
+        return (yield from self._exact(engine, search, query, horizon))
+
+    def _near(
+        self, engine: Engine, search: Search, query: Array, horizon: float | None
+    ) -> Plan[list[Found] | None]:
+        """By the index; None: it does not reach far enough."""
+        count = _rounded(search.end)
+        while count <= _MOST_NEAR:
+            some = yield from rows(*engine.near(self._queries, search, horizon, count))
+            ranked = self._ranked(search, query, [one[1:] for one in some])
+            compared_all = bool(some) and some[0][0]
+            if len(some) < count:
+                is_whole = compared_all or len(ranked.best) >= search.end
+                return ranked.page if is_whole else None
+            if ranked.is_enough(engine.precision if compared_all else 0.0):
+                return ranked.page
+            count *= 4
+        return None
+
+    def _exact(
+        self, engine: Engine, search: Search, query: Array, horizon: float | None
+    ) -> Plan[list[Found]]:
+        count = _rounded(search.end)
+        while True:
+            some = yield from rows(*engine.exact(self._queries, search, horizon, count))
+            ranked = self._ranked(search, query, some)
+            if len(some) < count or ranked.is_enough(engine.precision):
+                return ranked.page
+            count *= 8
+
+    def _ranked(self, search: Search, query: Array, some: Sequence[Row]) -> _Ranked:
+        """Score the nearest vectors, each behind the columns of its item."""
+        if not some:
+            return _Ranked(search, [], 0.0, 0.0)
+        rows_ = matrix([one[-1] for one in some], self._dims, len(some))
+        scores = precise(rows_, query, self._distance).tolist()
+        best: dict[Name, Found] = {}
+        for (*columns, _), score in zip(some, scores, strict=True):
+            name = Name(columns[0], columns[1])
+            known = best.get(name)
+            if known is None or (known.score or 0.0) < score:
+                best[name] = Found(known.record if known else Record(*columns), score)
+        fitting = [one for one in best.values() if search.filter.matches(one.record.decoded)]
+        scale = 1.0
+        if self._distance != "cosine":
+            longest = float(np.abs(rows_).max()) * self._dims**0.5
+            scale = longest * max(float(np.abs(query).max()) * self._dims**0.5, 1.0)
+        return _Ranked(search, sorted(fitting, key=_place), min(scores), scale)
+
+    # ------------------------------------------------------------------ without pgvector
+
+    def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+        """All that pass are fetched."""
+        statement, queries = Statement(), self._queries
+        conditions = [*statement.within(search), *statement.conditions(search, horizon)]
+        sql = (
+            f"SELECT {queries['columns']}, e.data "  # noqa: S608 (constants, places of values)
+            f"FROM {queries['items']} AS i "
+            f"JOIN {queries['embeddings']} AS e ON e.ns = i.ns AND e.key = i.key "
+            f"{where(conditions)}"
+        )
+        some = yield from rows(sql, statement.values)
+        return (yield from offload(lambda: self._best_of_all(search, query, some)))
+
+    def _best_of_all(self, search: Search, query: Array, some: Sequence[Row]) -> list[Found]:
+        vectors: dict[Name, list[bytes]] = defaultdict(list)
+        records: dict[Name, Record] = {}
+        for *columns, data in some:
+            name = Name(columns[0], columns[1])
+            if name not in vectors:
+                records[name] = Record(*columns)
+            vectors[name].append(data)
+        names = [name for name, one in records.items() if search.filter.matches(one.decoded)]
+        if not names:
+            return []
+        counts = [len(vectors[name]) for name in names]
+        blobs = [data for name in names for data in vectors[name]]
+        whole = matrix(blobs, self._dims, len(blobs))
+        ranking = Ranking(Vectors.of(whole, counts, self._distance), query)
+        leading = ranking.leading(search.end, names.__getitem__)
+        return [Found(records[names[at]], score) for at, score in leading[search.offset :]]
+
+
+class _Ranked(NamedTuple):
+    """The items of the nearest vectors.
+
+    Attributes:
+        search: what they were sought for.
+        best: those that match, in order.
+        worst: the score of the farthest vector that was read.
+        scale: how large what was multiplied is.
+    """
+
+    search: Search
+    best: list[Found]
+    worst: float
+    scale: float
+
+    @property
+    def page(self) -> list[Found]:
+        """What the search gives."""
+        return self.best[self.search.offset : self.search.end]
+
+    def is_enough(self, precision: float) -> bool:
+        """Whether nothing that was not read can belong to the page, or be as near as its last."""
+        if len(self.best) < self.search.end:
+            return False
+        last = self.best[self.search.end - 1].score or 0.0
+        return last > self.worst + precision * self.scale
+
+
+def _place(found: Found) -> tuple[float, Name]:
+    return -(found.score or 0.0), found.record.name
+
+
+def _rounded(wanted: int) -> int:
+    """How many to ask for: some more, and few different numbers, since each is a statement."""
+    count = _LEAST
+    while count < 2 * wanted:
+        count *= 4
+    return count
