@@ -13,10 +13,9 @@ _SPARE: Final = 1e-12
 # An escape may be of what no text of Postgres can hold: then reading the JSON would fail.
 _SAFELY: Final = (
     r"CASE WHEN strpos(i.value, '\u') > 0 THEN true ELSE (SELECT {test} FROM "
-    "(SELECT i.value::json #> {path} AS json OFFSET 0) AS x) END"
+    "(SELECT i.value::json {arrow} {path} AS at OFFSET 0) AS x) END"
 )
-_IF: Final = "CASE json_typeof(x.json) WHEN '{kind}' THEN {test} ELSE false END"
-_TEXT: Final = "(x.json #>> '{}')"
+_NUMBER: Final = r"'^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$'"
 
 Mark = Callable[[Any, str], str]
 """Adds a value of a type to a statement; gives its place there."""
@@ -32,28 +31,31 @@ def _clause(condition: Condition, mark: Mark) -> Iterator[str]:
     if (text := fragment(condition)) is not None:
         yield f"strpos(i.value, {mark(text, 'text')}) > 0"
     elif all(map(is_text, path)) and (test := _test(op, operand, mark)):
-        yield _SAFELY.format(test=test, path=mark(list(path), "text[]"))
+        arrow = "#>" if test.startswith("json") else "#>>"
+        yield _SAFELY.format(test=test, arrow=arrow, path=mark(list(path), "text[]"))
 
 
 def _test(op: str, operand: Any, mark: Mark) -> str | None:
-    """What must be true of the JSON `x.json` at the path; None: anything may be."""
+    """What must be true of what is at the path, `x.at`; None: anything may be. A string that looks
+    like a number passes for one.
+    """
     if op == OBJECT or (op == "$eq" and isinstance(operand, dict)):
-        return "json_typeof(x.json) = 'object'"
+        return "json_typeof(x.at) = 'object'"
     if op == "$eq" and isinstance(operand, (list, tuple)):
-        return "json_typeof(x.json) = 'array'"
+        return "json_typeof(x.at) = 'array'"
     if is_number(operand) and abs(operand) <= EXACT:  # not NaN either
         spare = abs(operand) * _SPARE
         tests = [
-            f"{_TEXT}::numeric {sign} {mark(repr(bound), 'text')}::numeric"
+            f"x.at::numeric {sign} {mark(repr(bound), 'text')}::numeric"
             for sign, bound in _bounds(op, operand - spare, operand + spare)
         ]
-        return _IF.format(kind="number", test=" AND ".join(tests)) if tests else None
+        return f"CASE WHEN x.at ~ {_NUMBER} THEN {' AND '.join(tests)} END" if tests else None
     if is_text(operand):
         tests = [
-            f'{_TEXT} COLLATE "C" {sign} {mark(bound, "text")}'
+            f'x.at COLLATE "C" {sign} {mark(bound, "text")}'
             for sign, bound in _bounds(op, operand, operand)
         ]
-        return _IF.format(kind="string", test=" AND ".join(tests)) if tests else None
+        return " AND ".join(tests) or None
     return None
 
 

@@ -55,9 +55,9 @@ class Meaning:
         """By the index; None: it does not reach far enough."""
         count = _rounded(search.end)
         while count <= _MOST_NEAR:
-            some = yield from rows(*engine.near(self._queries, search, horizon, count))
-            ranked = self._ranked(search, query, [one[1:] for one in some])
-            compared_all = bool(some) and some[0][0]
+            found = yield from rows(*engine.near(self._queries, search, horizon, count))
+            compared_all, some = found[0][0], [one[1:] for one in found if one[1] is not None]
+            ranked = self._ranked(search, query, some)
             if len(some) < count:
                 is_whole = compared_all or len(ranked.best) >= search.end
                 return ranked.page if is_whole else None

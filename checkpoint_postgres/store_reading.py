@@ -14,7 +14,9 @@ FEW: Final = 1000
 """A namespace with so many items is sorted; of a larger one, the newest of all are looked at."""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
-_LEAST, _MOST = 50, 2000
+_WINDOW: Final = 2000
+"""Of all that there is, so many of the newest."""
+_COLUMNS: Final = 7
 
 
 class Statement:
@@ -51,56 +53,60 @@ def where(conditions: list[str]) -> str:
 
 def browse(queries: Mapping[str, str], search: Search, horizon: float | None) -> Plan[list[Record]]:
     """The items that a search without a query gives, newest first."""
-    matching: list[Record] = []
-    after: Record | None = None
-    count = search.end if not search.filter else min(max(2 * search.end, _LEAST), _MOST)
+    count = search.end + (search.end // 4 + 2 if search.filter else 0)
+    form = _first if search.bounds or search.filter else _sorted
     while True:
-        sql, values = _newest(queries, search, horizon, after, count)
-        found = [Record(*one) for one in (yield from rows(sql, values))]
-        matching += [one for one in found if search.filter.matches(one.decoded)]
-        if len(matching) >= search.end or len(found) < count:
-            return matching[search.offset : search.end]
-        after, count = found[-1], min(4 * count, _MOST)
+        sql, values = form(queries, search, horizon, count)
+        found = yield from rows(sql, values)
+        is_all = form is _sorted or found[0][0]  # it has a row in any case, which says so
+        items = (one[-_COLUMNS:] for one in found)
+        records = [Record(*one) for one in items if one[0] is not None]
+        matching = [one for one in records if search.filter.matches(one.decoded)]
+        if len(matching) >= search.end or (is_all and len(records) < count):
+            break
+        count *= 4 if is_all else 1
+        form = _sorted
+    return matching[search.offset : search.end]
 
 
-def _newest(
-    queries: Mapping[str, str],
-    search: Search,
-    horizon: float | None,
-    after: Record | None,
-    count: int,
+def _sorted(
+    queries: Mapping[str, str], search: Search, horizon: float | None, count: int
 ) -> tuple[str, list[Any]]:
-    """The next items. How they are looked for goes by how many the namespace has, and not by what
-    the planner takes a prefix for.
+    """The newest of those that pass: all of the namespace are looked at, or all there are."""
+    statement = Statement()
+    conditions = [*statement.within(search), *statement.conditions(search, horizon)]
+    sql = (
+        f"SELECT {queries['columns']} FROM {queries['items']} AS i "  # noqa: S608 (constants)
+        f"{where(conditions)} {_NEWEST} LIMIT {int(count)}"
+    )
+    return sql, statement.values
+
+
+def _first(
+    queries: Mapping[str, str], search: Search, horizon: float | None, count: int
+) -> tuple[str, list[Any]]:
+    """The same of a namespace that has few; else what is found among the newest of all, which may
+    not be enough. What the planner takes prefixes and filters for does not count.
     """
     statement = Statement()
-    conditions = statement.conditions(search, horizon)
-    if after is not None:
-        at = statement.mark(after.updated_at, "double precision")
-        name = f"{statement.mark(after.ns, 'text')}, {statement.mark(after.key, 'text')}"
-        conditions.append(f"i.updated_at <= {at}")
-        conditions.append(f"(i.updated_at < {at} OR (i.ns, i.key) > ({name}))")
-    items = f"{queries['items']} AS i"
-    if search.bounds is None:
-        sql = f"SELECT {queries['columns']} FROM {items} {where(conditions)}"  # noqa: S608
-        return f"{sql} {_NEWEST} LIMIT {int(count)}", statement.values
     within = statement.within(search)
-    hidden = [one.replace("i.ns", "(i.ns || '')", 1) for one in within]  # from the index by name
-    sorted_ones = where([*within, *conditions, "few.yes"])
-    newest_ones = where([*hidden, *conditions, "NOT few.yes"])
+    conditions = [*within, *statement.conditions(search, horizon)]
+    items = f"{queries['items']} AS i"
+    few = f"SELECT 1 FROM {items} {where(within)} LIMIT {FEW + 1}"  # noqa: S608 (as below)
     # constants, places of values and integers only
     sql = f"""
-        WITH few AS MATERIALIZED (
-            SELECT count(*) <= {FEW} AS yes
-            FROM (SELECT 1 FROM {items} {where(within)} LIMIT {FEW + 1}) AS least
-        )
-        SELECT i.* FROM few, LATERAL (
-            SELECT {queries["columns"]} FROM {items} {sorted_ones}
+        WITH few AS MATERIALIZED (SELECT count(*) <= {FEW} AS yes FROM ({few}) AS least)
+        SELECT few.yes, i.* FROM few LEFT JOIN LATERAL (
+            SELECT {queries["columns"]} FROM {items} {where([*conditions, "few.yes"])}
             ORDER BY i.updated_at + 0 DESC, i.ns, i.key LIMIT {int(count)}
-        ) AS i
+        ) AS i ON true
         UNION ALL
-        SELECT i.* FROM few, LATERAL (
-            SELECT {queries["columns"]} FROM {items} {newest_ones} {_NEWEST} LIMIT {int(count)}
+        SELECT few.yes, i.* FROM few, LATERAL (
+            SELECT * FROM (
+                SELECT {queries["columns"]} FROM {items} WHERE NOT few.yes
+                {_NEWEST} LIMIT {_WINDOW}
+            ) AS i
+            {where(conditions)} LIMIT {int(count)}
         ) AS i
     """  # noqa: S608
     return sql, statement.values

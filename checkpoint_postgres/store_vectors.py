@@ -126,7 +126,9 @@ class Engine:
     def near(
         self, queries: Mapping[str, str], search: Search, horizon: float | None, count: int
     ) -> tuple[str, list[Any]]:
-        """The nearest vectors: by the index, unless few items pass. One statement."""
+        """The nearest vectors: by the index, unless few items pass. One statement; each row says
+        first whether all that pass were compared, and there is one row in any case.
+        """
         statement, query = self._begun(search)
         conditions = [*statement.within(search), *statement.conditions(search, horizon)]
         passes = ""
@@ -161,10 +163,12 @@ class Engine:
                     ORDER BY {self.distance(query)} LIMIT {int(count)}
                 ) AS e
             )
-            SELECT few.yes, {queries["columns"]}, near.data FROM few, near, LATERAL (
-                SELECT * FROM {queries["items"]} AS i
-                WHERE i.ns = near.ns AND i.key = near.key OFFSET 0
-            ) AS i
+            SELECT few.yes, {queries["columns"]}, near.data FROM few LEFT JOIN (
+                near CROSS JOIN LATERAL (
+                    SELECT * FROM {queries["items"]} AS i
+                    WHERE i.ns = near.ns AND i.key = near.key OFFSET 0
+                ) AS i
+            ) ON true
         """  # noqa: S608
         return sql, statement.values
 
