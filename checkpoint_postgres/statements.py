@@ -12,6 +12,7 @@ from checkpoint_base.migrate import Migration, load_migrations, load_queries
 
 _PACKAGE = "checkpoint_postgres"
 _SLOT = re.compile(r"\{(\w+)\}")
+_ANY = re.compile(r"('?)\{(\w+)\}")
 _NAMED = re.compile(r"('?)\{(schema|source)\}")
 _TABLE = re.compile(r"CREATE TABLE (\S+) (\(\n.*?\n\)) (WITH .*?);", re.DOTALL)
 _LONGEST = 63  # bytes of an identifier
@@ -98,9 +99,16 @@ def store_statements(schema: str) -> Mapping[str, str]:
     return {name: _in_schema(sql, schema) for name, sql in whole.items()}
 
 
-def filled(sql: str, **named: str) -> str:
-    """A statement with its other slots filled."""
-    return _SLOT.sub(lambda match: named.get(match[1], match[0]), sql)
+@lru_cache
+def store_statement(schema: str, name: str, **named: str) -> str:
+    """A statement of a store that has slots for more than the schema, all filled at once."""
+    names = {"schema": quoted(schema), **named}
+
+    def slot(match: re.Match[str]) -> str:
+        found = names[match[2]]
+        return match[1] + (found.replace("'", "''") if match[1] else found)
+
+    return _ANY.sub(slot, load_queries(_PACKAGE, "store.sql")[name])
 
 
 def store_migrations(schema: str) -> tuple[Migration, ...]:

@@ -30,6 +30,9 @@ def _clause(condition: Condition, mark: Mark) -> Iterator[str]:
     path, op, operand = condition
     if (text := fragment(condition)) is not None:
         yield f"strpos(i.value, {mark(text, 'text')}) > 0"
+        if text[-1].isdigit():  # 7 is the beginning of 70 too
+            ends = (f"strpos(i.value, {mark(text + end, 'text')}) > 0" for end in ",}.")
+            yield f"({' OR '.join(ends)})"
     elif all(map(is_text, path)) and (test := _test(op, operand, mark)):
         arrow = "#>" if test.startswith("json") else "#>>"
         yield _SAFELY.format(test=test, arrow=arrow, path=mark(list(path), "text[]"))

@@ -13,7 +13,12 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.sql.requests import execute, row, rows
 from checkpoint_base.sql.setup import Setup, StoreSchema
 from checkpoint_postgres.requests import attempt
-from checkpoint_postgres.statements import filled, statements, store_migrations, store_statements
+from checkpoint_postgres.statements import (
+    statements,
+    store_migrations,
+    store_statement,
+    store_statements,
+)
 from checkpoint_postgres.store_meaning import Meaning
 from checkpoint_postgres.store_reading import browse
 from checkpoint_postgres.store_vectors import Engine, is_new_enough, text_of_bytes
@@ -50,6 +55,7 @@ class PostgresStorePlanner(Setup):
         schema: str = "public",
         indexed_from: int = INDEXED_FROM,
     ) -> None:
+        self._schema = schema
         self._queries = store_statements(schema)
         self._savers = statements(schema)
         self._migrations = store_migrations(schema)
@@ -65,6 +71,9 @@ class PostgresStorePlanner(Setup):
     @property
     def _setup_schema(self) -> StoreSchema:
         return self._store_schema
+
+    def _filled(self, name: str, **named: str) -> str:
+        return store_statement(self._schema, name, **named)
 
     # ------------------------------------------------------------------ setup
 
@@ -114,9 +123,8 @@ class PostgresStorePlanner(Setup):
 
     def _convert(self, engine: Engine) -> Plan[None]:
         """Fill the column of what was put without it."""
-        named = {"column": engine.column, "type": engine.type}
-        unconverted = filled(self._queries["unconverted"], **named)
-        convert = filled(self._queries["convert"], **named)
+        unconverted = self._filled("unconverted", column=engine.column)
+        convert = self._filled("convert", column=engine.column, type=engine.type)
         size = 4 * engine.settings.dims
         while found := (yield from rows(unconverted, (size, _CONVERTED_AT_ONCE))):
             entries = [
@@ -131,13 +139,13 @@ class PostgresStorePlanner(Setup):
         if not engine.is_approximate:
             return
         yield from rows(self._savers["lock_setup"])
-        if (yield from rows(filled(queries["has_index"], index=engine.index))):
+        if (yield from rows(self._filled("has_index", index=engine.index))):
             return
-        count_of = filled(queries["count_embeddings"], column=engine.column)
+        count_of = self._filled("count_embeddings", column=engine.column)
         ((count,),) = yield from rows(count_of, (self._indexed_from,))
         if count < self._indexed_from:
             return
-        count_of = filled(queries["all_embeddings"], column=engine.column)
+        count_of = self._filled("all_embeddings", column=engine.column)
         ((count,),) = yield from rows(count_of)
         needed = min(count * (6 * engine.settings.dims + 1000), 1 << 30)
         yield from rows(queries["give_memory"], (needed,))
@@ -248,8 +256,7 @@ class PostgresStorePlanner(Setup):
             column = f", {engine.column}"
             value = f", p.vector::{engine.type}"
             update = f", {engine.column} = excluded.{engine.column}"
-        named = {"column": column, "value": value, "update": update}
-        sql = filled(self._queries["put_embeddings"], **named)
+        sql = self._filled("put_embeddings", column=column, value=value, update=update)
         yield from execute(sql, (*_embeddings(puts, engine), items))
 
     # ------------------------------------------------------------------ expiry, size
