@@ -13,8 +13,9 @@ help:  ## this text
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 make ... chooses the interpreter (make clean first)"
 
-demo: $(VENV)/.installed-demo  ## an agent that remembers, in the terminal (no keys, no network)
+demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no keys, no network)
 	@$(BIN)/python -m examples.memory_agent
+	@$(BIN)/python -m examples.semantic_memory
 
 test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
 	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)

@@ -1,12 +1,15 @@
 """LangGraph's Agent Server (`langgraph dev`, `langgraph up`) on any backend of this suite.
 
-`langgraph.json` names the context manager below; where to store and for how long stands in the
+`langgraph.json` names the context managers below; where to store and for how long stands in the
 environment, so that one file serves every deployment:
 
-    "checkpointer": {"path": "checkpoint_base.agent_server.checkpointer"}
+    "checkpointer": {"path": "checkpoint_base.agent_server.checkpointer"},
+    "store": {"path": "checkpoint_base.agent_server.store"}
 
     CHECKPOINT_URL=sqlite:///agent.db
     CHECKPOINT_TTL={"strategy": "delete", "default_ttl": 43200, "sweep_interval_minutes": 60}
+    STORE_INDEX={"dims": 1536, "embed": "openai:text-embedding-3-small", "fields": ["text"]}
+    STORE_TTL={"default_ttl": 43200, "sweep_interval_minutes": 60}
 """
 
 from __future__ import annotations
@@ -15,11 +18,16 @@ import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver import Saver
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import aopen_saver
+from checkpoint_base.urls import aopen_saver, aopen_store
+
+if TYPE_CHECKING:
+    from store_vector.store import Store
 
 
 @asynccontextmanager
@@ -34,7 +42,7 @@ async def checkpointer() -> AsyncIterator[Saver]:
             `CHECKPOINT_TTL` is not that shape.
         MissingDriverError: the backend's driver is not installed.
     """
-    url, ttl = _url(), _ttl()
+    url, ttl = _url("CHECKPOINT_URL"), _ttl()
     async with aopen_saver(url, ttl=ttl) as saver:
         if ttl is None:
             yield saver
@@ -46,24 +54,69 @@ async def checkpointer() -> AsyncIterator[Saver]:
             await saver.astop_ttl_sweeper()
 
 
-def _url() -> str:
-    if url := os.environ.get("CHECKPOINT_URL", "").strip():
-        return url
+@asynccontextmanager
+async def store() -> AsyncIterator[Store]:
+    """The store that `STORE_URL`, or else `CHECKPOINT_URL`, names: set up, and swept meanwhile.
+
+    `STORE_INDEX` is LangGraph's `IndexConfig` as JSON; its `embed` is a provider's string, or the
+    dotted path of a function or of `Embeddings`, such as `my_agent.embedding.embed`. `STORE_TTL` is
+    LangGraph's `TTLConfig` as JSON, in minutes; the sweeper runs only with it.
+
+    Raises:
+        InvalidArgumentError: no URL, one of no known scheme, or an index or a TTL that is none.
+        MissingDriverError: the backend's driver is not installed.
+    """
+    url = _url("STORE_URL", "CHECKPOINT_URL")
+    ttl = _json("STORE_TTL", '{"default_ttl": 43200}')
+    async with aopen_store(url, index=_index(), ttl=ttl) as opened:
+        if ttl is not None:
+            await opened.astart_ttl_sweeper()  # closing the store stops it
+        yield opened
+
+
+def _url(*names: str) -> str:
+    for name in names:
+        if url := os.environ.get(name, "").strip():
+            return url
     raise InvalidArgumentError(
-        "CHECKPOINT_URL: not set; wanted the URL of a database, such as sqlite:///agent.db"
+        f"{names[0]}: not set; wanted the URL of a database, such as sqlite:///agent.db"
     )
 
 
-def _ttl() -> TTLPolicy | None:
-    given = os.environ.get("CHECKPOINT_TTL", "").strip()
+def _json(name: str, example: str) -> dict[str, Any] | None:
+    given = os.environ.get(name, "").strip()
     if not given:
         return None
     try:
         shape = json.loads(given)
         if not isinstance(shape, dict):
             raise InvalidArgumentError(f"wanted a JSON object, got a JSON {type(shape).__name__}")
-        return TTLPolicy.of(shape)
     except (json.JSONDecodeError, InvalidArgumentError) as error:
+        raise InvalidArgumentError(f"{name}: wanted JSON such as {example}: {error}") from error
+    return shape
+
+
+def _ttl() -> TTLPolicy | None:
+    example = '{"default_ttl": 43200} (minutes)'
+    shape = _json("CHECKPOINT_TTL", example)
+    try:
+        return None if shape is None else TTLPolicy.of(shape)
+    except InvalidArgumentError as error:
         raise InvalidArgumentError(
-            f'CHECKPOINT_TTL: wanted JSON such as {{"default_ttl": 43200}} (minutes): {error}'
+            f"CHECKPOINT_TTL: wanted JSON such as {example}: {error}"
+        ) from error
+
+
+def _index() -> dict[str, Any] | None:
+    shape = _json("STORE_INDEX", '{"dims": 1536, "embed": "openai:text-embedding-3-small"}')
+    embed = None if shape is None else shape.get("embed")
+    if shape is None or not isinstance(embed, str) or ":" in embed:
+        return shape
+    module, _, name = embed.rpartition(".")
+    try:
+        return {**shape, "embed": getattr(import_module(module), name)}
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidArgumentError(
+            "STORE_INDEX: wanted 'embed' to be 'provider:model' or the dotted path of a function, "
+            f"got {embed!r}: {error}"
         ) from error

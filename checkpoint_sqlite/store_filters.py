@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from store_vector.filters import OBJECT, Condition, Filter, is_number
-from store_vector.fragments import EXACT, fragment, is_text
+from store_vector.fragments import fragment
 
 # names that JSON text and a path of SQLite's spell alike
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
+_EXACT: Final = 2**53
 # SQLite reads "0.1" with a few units in the last place to spare
 _SPARE: Final = 1e-12
 _AT: Final = "json_extract(i.value, ?)"
@@ -31,8 +32,8 @@ def clauses(wanted: Filter) -> list[Clause]:
 
 def _clause(condition: Condition) -> Iterator[Clause]:
     path, op, operand = condition
-    if text := fragment(condition):
-        yield Clause("instr(i.value, ?)", (text,))
+    if op == "$eq" and (piece := fragment(path[-1], operand)):
+        yield Clause("instr(i.value, ?)", (piece,))
         return
     if not all(_PLAIN.fullmatch(name) for name in path):
         return
@@ -41,9 +42,9 @@ def _clause(condition: Condition) -> Iterator[Clause]:
         yield Clause(f"{_KIND} = 'object'", (at,))
     elif op == "$eq" and isinstance(operand, (list, tuple)):
         yield Clause(f"{_KIND} = 'array'", (at,))
-    elif is_number(operand) and abs(operand) <= EXACT:  # not NaN either
+    elif is_number(operand) and abs(operand) <= _EXACT:  # not NaN either
         yield from _of_number(at, op, operand)
-    elif is_text(operand):
+    elif isinstance(operand, str) and _is_text(operand):
         yield from _of_text(at, op, operand)
 
 
@@ -60,3 +61,14 @@ def _of_number(at: str, op: str, operand: float) -> Iterator[Clause]:
         yield Clause(f"{_AT} >= ?", (at, operand - spare))
     if op in ("$eq", "$lt", "$lte"):
         yield Clause(f"{_AT} <= ?", (at, operand + spare))
+
+
+def _is_text(operand: str) -> bool:
+    """Whether SQLite takes it as a parameter, and gives it back out of JSON whole."""
+    if "\0" in operand:
+        return False
+    try:
+        operand.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

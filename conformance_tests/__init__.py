@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from conformance_tests.savers.conformance import SaverConformance
     from conformance_tests.savers.graphs import GraphConformance
     from conformance_tests.stores.conformance import StoreConformance
+    from conformance_tests.stores.graphs import StoreGraphConformance
     from conformance_tests.stores.harness import StoreHarness
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "SaverConformance",
     "SaverHarness",
     "StoreConformance",
+    "StoreGraphConformance",
     "StoreHarness",
 ]
 
@@ -35,6 +37,7 @@ _HOMES = {
     "SaverConformance": "savers.conformance",
     "SaverHarness": "harness",
     "StoreConformance": "stores.conformance",
+    "StoreGraphConformance": "stores.graphs",
     "StoreHarness": "stores.harness",
 }
 

@@ -45,6 +45,10 @@ class Capability(str, enum.Enum):
     PERSISTENCE = "persistence"
     MODEL = "model"
     UPSTREAM = "upstream"
+    NETWORK = "network"
+    SERVER_DEATH = "server_death"
+    DISK_FULL = "disk_full"
+    ROUND_TRIPS = "round_trips"
 
     STORE_ITEMS = "store_items"
     STORE_BATCH = "store_batch"
@@ -93,6 +97,10 @@ _MEANINGS = {
     Capability.PERSISTENCE: "find everything again when opened again",
     Capability.MODEL: "end long random sequences of calls as the reference saver does",
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",
+    Capability.NETWORK: "say so when the network fails, and go on when it is back",
+    Capability.SERVER_DEATH: "keep what was acknowledged when the server is killed",
+    Capability.DISK_FULL: "lose nothing when the disk is full",
+    Capability.ROUND_TRIPS: "keep to the round trips that its harness states",
     Capability.STORE_ITEMS: "put, get and delete items, and give every JSON value back exactly",
     Capability.STORE_BATCH: "carry out batches: reads first, the last put of a key wins",
     Capability.STORE_SEARCH: "find items by namespace, newest first, in pages",

@@ -43,8 +43,9 @@ class Clauses:
     def declared_gap(self, request: pytest.FixtureRequest, harness: Any) -> None:
         """Expects the clauses of a declared gap to fail; one that passes fails the run."""
         capability = self.capability_under_test(request)
-        if capability in harness.gaps:
-            reason = f"declared gap {capability.value!r}: {harness.gaps[capability]}"
+        gaps = {**harness.not_offered(), **harness.gaps}
+        if capability in gaps:
+            reason = f"declared gap {capability.value!r}: {gaps[capability]}"
             strict = self.gap_must_fail(request)
             request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
 

@@ -13,7 +13,60 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from conformance_tests.capabilities import Capability
 
 
-class SaverHarness(abc.ABC):
+class FaultHooks:
+    """What a harness may offer for the clauses about faults.
+
+    Each of them belongs to a capability. A harness that does not override it has a declared gap,
+    with the reason that the hook's `LookupError` gives.
+
+    Attributes:
+        budgets: Round trips of each method by its name, a pipeline counted once.
+    """
+
+    budgets: ClassVar[Mapping[str, int]] = MappingProxyType({})
+
+    def address(self) -> tuple[str, int]:
+        """Host and port of the server."""
+        raise LookupError("the harness names no server that could be reached through a proxy")
+
+    def through(self, host: str, port: int) -> Any:
+        """A harness on the same database, which reaches its server at this address.
+
+        What it opens should give up within seconds when the server does not answer.
+        """
+        raise LookupError(f"the harness cannot reach its server by way of {host}:{port}")
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        """Inside the block the server is dead, by `kill -9`; at its end it runs again."""
+        raise LookupError("the harness has no server process to kill")
+
+    def disk_full(self) -> AbstractContextManager[None]:
+        """Inside the block no file of the database can grow."""
+        raise LookupError("the harness has no way to fill the disk")
+
+    def not_offered(self) -> dict[Capability, str]:
+        """The gaps that come of hooks which are not overridden."""
+        own = type(self)
+        gaps = {
+            Capability.NETWORK: (own.through is FaultHooks.through, "no address to put a proxy at"),
+            Capability.SERVER_DEATH: (
+                FaultHooks.server_killed is own.server_killed or own.through is FaultHooks.through,
+                "no server process to kill",
+            ),
+            Capability.DISK_FULL: (own.disk_full is FaultHooks.disk_full, "no disk to fill"),
+            Capability.ROUND_TRIPS: (
+                own.through is FaultHooks.through or not own.budgets,
+                "no budget of round trips is stated",
+            ),
+        }
+        return {
+            capability: f"the harness offers {reason}"
+            for capability, (missing, reason) in gaps.items()
+            if missing
+        }
+
+
+class SaverHarness(FaultHooks, abc.ABC):
     """One empty database, and every way in which the clauses touch it.
 
     Attributes:

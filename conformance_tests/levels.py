@@ -44,6 +44,7 @@ SAVER_LEVELS: Final = (
         Capability.MODEL,
     ),
     _level("is shared by workers", Capability.CONCURRENCY, Capability.PROCESSES, Capability.BRIDGE),
+    _level("stands outages", Capability.NETWORK, Capability.SERVER_DEATH, Capability.DISK_FULL),
     _level(
         "forgets when told to",
         Capability.DELETE_THREAD,
@@ -63,6 +64,7 @@ SAVER_LEVELS: Final = (
         Capability.SHARING,
         Capability.THREADS,
         Capability.STATS,
+        Capability.ROUND_TRIPS,
     ),
 )
 
@@ -73,9 +75,17 @@ STORE_LEVELS: Final = (
         Capability.STORE_BATCH,
         Capability.STORE_SEARCH,
         Capability.STORE_NAMESPACES,
+        Capability.STORE_GRAPHS,
     ),
     _level("finds by value", Capability.STORE_FILTER),
     _level("finds by meaning", Capability.STORE_MEANING),
+    _level("keeps names apart", Capability.STORE_HOSTILE_INPUT, Capability.STORE_MODEL),
+    _level(
+        "is shared by workers",
+        Capability.STORE_CONCURRENCY,
+        Capability.STORE_PROCESSES,
+        Capability.STORE_LIFE,
+    ),
     _level("forgets in time", Capability.STORE_TTL),
 )
 

@@ -12,6 +12,7 @@ from conformance_tests.loading import load
 from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.savers.graphs import GraphConformance
 from conformance_tests.stores.conformance import StoreConformance
+from conformance_tests.stores.graphs import StoreGraphConformance
 
 
 class Named:
@@ -41,5 +42,11 @@ class TestGraphs(Named, GraphConformance):
 
 class TestStore(Named, StoreConformance):
     """Every clause about stores."""
+
+    option = "store"
+
+
+class TestStoreGraphs(Named, StoreGraphConformance):
+    """Every clause about compiled graphs with the store."""
 
     option = "store"

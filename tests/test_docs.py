@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 POSTGRES = "postgresql://agent@db.example/agent"  # what the documentation calls its server
+REDIS = "redis://db.example:6379/0"
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -22,6 +23,8 @@ def test_snippets_run(
     text = path.read_text(encoding="utf-8")
     if POSTGRES in text:
         text = text.replace(POSTGRES, request.getfixturevalue("postgres_server"))
+    if REDIS in text:
+        text = text.replace(REDIS, request.getfixturevalue("redis_url"))
     namespace: dict[str, object] = {"__name__": "snippet"}
     for match in BLOCK.finditer(text):
         line = text[: match.start()].count("\n") + 1

@@ -18,6 +18,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
+    "checkpoint_redis": ("redis", {"redis"}),
     "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
 }
@@ -159,6 +160,7 @@ with open_saver("sqlite:///" + {str(tmp_path / "b.db")!r}) as saver:
         ),
         ("checkpoint_base.aopen_saver('sqlite:///:memory:')", "AsyncSqliteSaver", "sqlite"),
         ("checkpoint_base.aopen_saver('postgresql://h/d')", "AsyncPostgresSaver", "postgres"),
+        ("checkpoint_base.aopen_saver('redis://h/0')", "AsyncRedisSaver", "redis"),
     ],
 )
 def test_without_its_extra_the_async_saver_names_the_install(

@@ -29,6 +29,10 @@ class MemoryHarness(SaverHarness):
     gaps: ClassVar[Mapping[Capability, str]] = {
         Capability.PROCESSES: "what it stores is in the memory of one process",
         Capability.SHARING: "the reference keeps every value whole, to be simple",
+        Capability.NETWORK: "a call goes nowhere",
+        Capability.SERVER_DEATH: "there is no server",
+        Capability.DISK_FULL: "nothing is on a disk",
+        Capability.ROUND_TRIPS: "there is no wire",
     }
 
     def __init__(self) -> None:

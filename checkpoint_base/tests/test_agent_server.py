@@ -18,11 +18,11 @@ from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import Config, ThreadState
 
-from checkpoint_base.agent_server import checkpointer
+from checkpoint_base.agent_server import checkpointer, store
 from checkpoint_base.capabilities import KeepsThreads
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.tests.agent_server_app.server import PATIENCE, AgentServer, until
-from checkpoint_base.urls import open_saver
+from checkpoint_base.urls import open_saver, open_store
 
 APP = Path(__file__).parent / "agent_server_app"
 REPOSITORY = Path(__file__).parents[2]
@@ -41,12 +41,23 @@ class AgentServerTests:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def running(cls, url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AgentServer]:
+    def store_url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
+        """Where the long-term memory is; a backend that has a store gives its own `url`."""
+        return f"sqlite:///{tmp_path_factory.mktemp('memories')}/memories.db"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def running(
+        cls, url: str, store_url: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[AgentServer]:
         folder = tmp_path_factory.mktemp("agent_server")
         shutil.copytree(APP, folder, dirs_exist_ok=True)
         environment = {
             "CHECKPOINT_URL": url,
             "CHECKPOINT_TTL": json.dumps(cls.ttl),
+            "STORE_URL": store_url,
+            "STORE_INDEX": json.dumps({"dims": 3, "embed": "graphs.embed", "fields": ["text"]}),
+            "STORE_TTL": json.dumps({"omit_expired": True, "sweep_interval_minutes": 0.005}),
             "HOME": str(folder),
             "PYTHONPATH": str(REPOSITORY),
         }
@@ -77,6 +88,7 @@ class AgentServerTests:
         told = [str(event["event"]) for event in server.events()]
         assert any(line.startswith("Using custom checkpointer: ") for line in told)
         assert [line for line in told if line.startswith("Custom checkpointer ")] == []
+        assert any(line.startswith("Using custom store: ") for line in told)
 
     def test_runs_are_waited_for_and_streamed(self, client: SyncLangGraphClient, url: str) -> None:
         thread = new_thread(client)
@@ -203,18 +215,51 @@ class AgentServerTests:
         until("the sweeper came by", lambda: rows(url) == before)
         assert client.threads.get_history(thread) == []
 
+    def test_memories_are_found_by_meaning_across_threads(
+        self, client: SyncLangGraphClient, store_url: str
+    ) -> None:
+        for text in ("She likes her tea strong.", "The train was late again."):
+            client.runs.wait(new_thread(client), "memory", input={"keep": text})
+        asked = {"ask": "When does the train leave?"}
+        done = client.runs.wait(new_thread(client), "memory", input=asked)
+        assert cast("dict[str, Any]", done)["found"] == ["The train was late again."]
+        # the server's own store interface
+        found = client.store.search_items(("memories",), query="tea?", limit=1)["items"]
+        assert [item["value"]["text"] for item in found] == ["She likes her tea strong."]
+        client.store.put_item(("memories", "ann"), "city", {"text": "It rains."})
+        item = client.store.get_item(("memories", "ann"), "city")
+        assert (item["namespace"], item["value"]) == (["memories", "ann"], {"text": "It rains."})
+        listed = client.store.list_namespaces(prefix=["memories"])["namespaces"]
+        assert listed == [["memories"], ["memories", "ann"]]
+        # read with a store of our own, beside the running server
+        with open_store(store_url) as store:
+            assert len(store.search(("memories",))) == 3
+        client.store.delete_item(("memories", "ann"), "city")
+        with open_store(store_url) as store:
+            assert store.list_namespaces() == [("memories",)]
+
+    def test_an_expired_memory_is_swept(self, client: SyncLangGraphClient, store_url: str) -> None:
+        client.store.put_item(("soon",), "gone", {"text": "half a second"}, ttl=1)
+        with open_store(store_url) as store:
+            before = store.stats().items
+            store.put(("soon",), "gone", {"text": "half a second"}, ttl=0.01)
+            until("the store's sweeper came by", lambda: store.stats().items == before - 1)
+
     def test_all_is_there_after_a_restart(
         self, server: AgentServer, client: SyncLangGraphClient
     ) -> None:
         chat, approval = new_thread(client), new_thread(client)
         client.runs.wait(chat, "chat", input=human("remember"))
         client.runs.wait(approval, "approval", input={"request": "travel"})
+        client.runs.wait(new_thread(client), "memory", input={"keep": "Rain, rain!"})
         before = client.threads.get_history(chat)
         server.stop()
         server.start()
         client = server.client
         assert client.threads.get_history(chat) == before
         assert contents(values(client, chat)) == ["remember", "You said: remember"]
+        known = client.runs.wait(new_thread(client), "memory", input={"ask": "rain"})
+        assert cast("dict[str, Any]", known)["found"] == ["Rain, rain!"]
         again = client.runs.wait(chat, "chat", input=human("still here?"))
         assert contents(again)[2:] == ["still here?", "You said: still here?"]
         done = client.runs.wait(approval, "approval", command={"resume": "granted"})
@@ -226,6 +271,11 @@ class TestSqlite(AgentServerTests):
     @classmethod
     def url(cls, tmp_path_factory: pytest.TempPathFactory) -> str:
         return f"sqlite:///{tmp_path_factory.mktemp('database')}/agent.db"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store_url(cls, url: str) -> str:
+        return url
 
 
 def rows(url: str) -> dict[str, object]:
@@ -338,3 +388,52 @@ def test_the_sweeper_lives_as_long_as_the_saver(monkeypatch: pytest.MonkeyPatch,
     before = set(threading.enumerate())
     asyncio.run(swept())
     assert set(threading.enumerate()) == before
+
+
+# --- and the store's
+
+
+def opened_store(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
+    """Enter and leave `store` with nothing but these variables."""
+    for name in ("CHECKPOINT_URL", "STORE_URL", "STORE_INDEX", "STORE_TTL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    async def enter() -> None:
+        async with store() as one:
+            await one.aput(("n",), "a", {"n": 1})
+            assert await one.aget(("n",), "a") is not None
+
+    asyncio.run(enter())
+
+
+@pytest.mark.parametrize("name", ["STORE_URL", "CHECKPOINT_URL"])
+def test_the_store_is_where_the_checkpoints_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before = set(threading.enumerate())
+    ttl = json.dumps({"default_ttl": 1, "sweep_interval_minutes": 0.001})
+    opened_store(monkeypatch, **{name: "sqlite:///:memory:", "STORE_TTL": ttl})
+    assert set(threading.enumerate()) == before
+
+
+@pytest.mark.parametrize(
+    ("environment", "told"),
+    [
+        ({}, "^STORE_URL: not set"),
+        ({"STORE_URL": "memory://"}, "^url: memory://"),
+        ({"STORE_TTL": "{"}, "^STORE_TTL: .*Expecting property name"),
+        ({"STORE_TTL": "60"}, "^STORE_TTL: .*got a JSON int"),
+        ({"STORE_TTL": '{"strategy": "delete"}'}, "^ttl: .*strategy"),
+        ({"STORE_INDEX": "[]"}, "^STORE_INDEX: .*got a JSON list"),
+        ({"STORE_INDEX": '{"dims": 3}'}, "embed"),
+        ({"STORE_INDEX": '{"dims": 3, "embed": "no.such.thing"}'}, "^STORE_INDEX: .*no.such.thing"),
+        ({"STORE_INDEX": '{"dims": 3, "embed": "json.nothing"}'}, "^STORE_INDEX: .*json.nothing"),
+        ({"STORE_INDEX": '{"dims": 3, "embed": "alone"}'}, "^STORE_INDEX: .*alone"),
+    ],
+)
+def test_what_is_wrong_with_the_stores_environment_is_named(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], told: str
+) -> None:
+    given = {"STORE_URL": "sqlite:///:memory:", **environment} if environment else {}
+    with pytest.raises(InvalidArgumentError, match=told):
+        opened_store(monkeypatch, **given)

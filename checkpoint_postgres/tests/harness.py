@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import psycopg
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from conformance_tests import SaverHarness
+from conformance_tests import Capability, SaverHarness
+from tests.servers.postgres import SERVERS
 
 RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
 POOL = {"min_size": 1, "max_size": 8}
@@ -60,14 +62,27 @@ class PostgresHarness(SaverHarness):
     """A database; sync and async savers open it side by side."""
 
     name = "postgres (pool)"
+    budgets: ClassVar[Mapping[str, int]] = {
+        "put": 1,
+        "put_writes": 1,
+        "get_tuple": 1,
+        "list": 1,
+        "delete_thread": 1,
+    }
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.DISK_FULL: "its disk is that of the whole machine"
+    }
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pool: Mapping[str, Any] = POOL) -> None:
         self.url = url
+        self.pool = pool
         self.clock = MovableClock()
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresSaver]:
-        opened = PostgresSaver.from_conn_string(self.url, pool=POOL, clock=self.clock, **options)
+        opened = PostgresSaver.from_conn_string(
+            self.url, pool=self.pool, clock=self.clock, **options
+        )
         with opened as saver:
             saver.setup()
             yield saver
@@ -75,7 +90,7 @@ class PostgresHarness(SaverHarness):
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
         opened = AsyncPostgresSaver.from_conn_string(
-            self.url, pool=POOL, clock=self.clock, **options
+            self.url, pool=self.pool, clock=self.clock, **options
         )
         async with opened as saver:
             await saver.setup()
@@ -83,6 +98,19 @@ class PostgresHarness(SaverHarness):
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 5432)
+
+    def through(self, host: str, port: int) -> PostgresHarness:
+        at = urlsplit(self.url)
+        netloc = at.netloc.replace(f"{at.hostname}:{at.port}", f"{host}:{port}")
+        url = at._replace(netloc=netloc, query="connect_timeout=2").geturl()
+        return PostgresHarness(url, {**self.pool, "timeout": 1})
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
 
     def query(self, sql: str) -> list[Any]:
         """Raw read."""

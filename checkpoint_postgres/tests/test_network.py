@@ -39,17 +39,17 @@ class ThroughProxy(PostgresHarness):
 
     def __init__(self, url: str, proxy: Proxy) -> None:
         super().__init__(url)
-        self.through = url.replace(f":{urlsplit(url).port}", f":{proxy.port}", 1)
+        self.pooler = url.replace(f":{urlsplit(url).port}", f":{proxy.port}", 1)
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresSaver]:
-        with PostgresSaver.from_conn_string(self.through, pipeline=True, **options) as saver:
+        with PostgresSaver.from_conn_string(self.pooler, pipeline=True, **options) as saver:
             saver.setup()
             yield saver
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
-        saving = AsyncPostgresSaver.from_conn_string(self.through, pipeline=True, **options)
+        saving = AsyncPostgresSaver.from_conn_string(self.pooler, pipeline=True, **options)
         async with saving as saver:
             await saver.setup()
             yield saver
@@ -123,14 +123,14 @@ class PooledHarness(PostgresHarness):
 
     name = "postgres (behind a pooler)"
 
-    def __init__(self, url: str, through: str) -> None:
+    def __init__(self, url: str, pooler: str) -> None:
         super().__init__(url)
-        self.through = through
+        self.pooler = pooler
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresSaver]:
         with PostgresSaver.from_conn_string(
-            self.through, pool=UNPREPARED, clock=self.clock, **options
+            self.pooler, pool=UNPREPARED, clock=self.clock, **options
         ) as saver:
             saver.setup()
             yield saver
@@ -138,7 +138,7 @@ class PooledHarness(PostgresHarness):
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
         async with AsyncPostgresSaver.from_conn_string(
-            self.through, pool=UNPREPARED, clock=self.clock, **options
+            self.pooler, pool=UNPREPARED, clock=self.clock, **options
         ) as saver:
             await saver.setup()
             yield saver
@@ -189,7 +189,7 @@ def test_many_at_once_behind_a_pooler(pooled_database: PooledHarness, flavour: F
 
 def test_setups_at_once_behind_a_pooler(pooled_database: PooledHarness) -> None:
     def work(n: int) -> None:
-        with PostgresSaver.from_conn_string(pooled_database.through, pool=UNPREPARED) as saver:
+        with PostgresSaver.from_conn_string(pooled_database.pooler, pool=UNPREPARED) as saver:
             saver.setup()
             Chain(SyncFacade(saver), f"thread {n}").put({"n": n})
 

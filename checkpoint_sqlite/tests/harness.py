@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
-from conformance_tests import SaverHarness
+from conformance_tests import Capability, SaverHarness
 
 RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
 
@@ -28,6 +29,11 @@ class SqliteHarness(SaverHarness):
     """A database file; sync and async savers open it side by side."""
 
     name = "sqlite (file)"
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.NETWORK: "a file is not reached by a network",
+        Capability.SERVER_DEATH: "there is no server",
+        Capability.ROUND_TRIPS: "there is no wire",
+    }
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -52,6 +58,17 @@ class SqliteHarness(SaverHarness):
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """No file of this process may become larger than the largest of the database is."""
+        largest = max(file.stat().st_size for file in self.path.parent.glob(f"{self.path.name}*"))
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 200_000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
     @contextmanager
     def _raw(self) -> Iterator[sqlite3.Connection]:

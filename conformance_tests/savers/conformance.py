@@ -14,6 +14,12 @@ from conformance_tests.savers.filters import FilterClauses
 from conformance_tests.savers.get_tuple import GetTupleClauses, PendingSendsClauses
 from conformance_tests.savers.hostile_input import HostileInputClauses
 from conformance_tests.savers.listing import ListClauses, ListWhileClauses
+from conformance_tests.savers.outages import (
+    DiskFullClauses,
+    NetworkClauses,
+    RoundTripClauses,
+    ServerDeathClauses,
+)
 from conformance_tests.savers.persistence import PersistenceClauses
 from conformance_tests.savers.processes import ProcessClauses
 from conformance_tests.savers.prune import PruneClauses, PruneDeltaClauses
@@ -59,6 +65,10 @@ class SaverConformance(
     PersistenceClauses,
     ConcurrencyClauses,
     ProcessClauses,
+    NetworkClauses,
+    ServerDeathClauses,
+    DiskFullClauses,
+    RoundTripClauses,
     ModelClauses,
     UpstreamClauses,
 ):

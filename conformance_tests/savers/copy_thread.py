@@ -59,6 +59,7 @@ class CopyThreadClauses(SaverClauses):
         source, target = filled_thread(saver), new_thread()
         saver.copy_thread(source.thread_id, target)
         before = everything(saver, target)
+        source.write(("n", "a write of the source only"), task="later")
         source.put({"n": "source only"})
         assert_same(before, everything(saver, target), "copy")
         saver.delete_thread(source.thread_id)

@@ -85,10 +85,12 @@ class PutClauses(SaverClauses):
     def test_put_parent_is_the_checkpoint_of_the_config(self, saver: Facade) -> None:
         """Time travel and delta channels walk from child to parent."""
         chain = Chain(saver, ns="sub:1")
-        first, second = chain.put({"a": 1}), chain.put({"a": 2})
-        parent = the(saver.get_tuple(second)).parent_config
-        assert parent is not None
-        assert_same(first["configurable"], parent["configurable"], "parent_config")
+        first = chain.put({"a": 1})
+        branch = chain.fork()
+        for child in (chain.put({"a": 2}), branch.put({"a": 3})):
+            parent = the(saver.get_tuple(child)).parent_config
+            assert parent is not None
+            assert_same(first["configurable"], parent["configurable"], "parent_config")
 
     @pytest.mark.parametrize("parent", [None, ""])
     def test_put_no_parent(self, saver: Facade, parent: str | None) -> None:

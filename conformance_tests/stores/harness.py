@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 from langgraph.store.base import BaseStore
 
 from conformance_tests.capabilities import Capability
+from conformance_tests.harness import FaultHooks
 
 
-class StoreHarness(abc.ABC):
+class StoreHarness(FaultHooks, abc.ABC):
     """One empty database, and every way in which the clauses touch it.
 
     Attributes:

@@ -47,21 +47,56 @@ def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
         **settings,
     }
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-    log = folder / "log"
-    with log.open("ab") as output:
-        server = subprocess.Popen(
-            [programs / "postgres", "-D", data, *flags],
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            **as_user(),
-        )
+    server = PostgresServer((programs / "postgres", "-D", data, *flags), port, folder / "log")
+    server.start()
+    SERVERS[port] = server
     try:
-        _wait_for(port, server, log)
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
     finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(START_WITHIN)
+        del SERVERS[port]
+        server.end(signal.SIGINT)
+
+
+class PostgresServer:
+    """The server process; it may be killed, and started again on the same data and port."""
+
+    def __init__(self, command: tuple[str | Path, ...], port: int, log: Path) -> None:
+        self._command, self._port, self._log = command, port, log
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when it accepts connections."""
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, cwd="/", **as_user()
+            )
+        _wait_for(self._port, self._process, self._log)
+
+    def end(self, by: signal.Signals) -> None:
+        """Return when the process is gone."""
+        assert self._process is not None
+        self._process.send_signal(by)
+        self._process.wait(START_WITHIN)
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """A `kill -9` of the server; at the end it runs again."""
+        self.end(signal.SIGKILL)
+        try:
+            yield
+        finally:
+            deadline = time.monotonic() + START_WITHIN
+            while True:
+                try:
+                    self.start()
+                    break
+                except RuntimeError:  # what it left behind in memory takes a moment to go
+                    if time.monotonic() > deadline:
+                        raise
+
+
+SERVERS: dict[int, PostgresServer] = {}
+"""Those that run, by port."""
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:

@@ -11,8 +11,15 @@ from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.channels.delta import DeltaChannel
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
+from langgraph.store.base import BaseStore
 from langgraph.types import interrupt
 from typing_extensions import TypedDict
+
+
+def embed(texts: Sequence[str]) -> list[list[float]]:
+    """How often each of a few words is said: what STORE_INDEX names."""
+    words = ("tea", "rain", "train")
+    return [[float(text.lower().count(word)) for word in words] for text in texts]
 
 
 def _joined(entries: list[str], batches: Sequence[list[str]]) -> list[str]:
@@ -27,6 +34,12 @@ class Approval(TypedDict, total=False):
     request: str
     drafts: Annotated[list[str], operator.add]
     answer: str
+
+
+class Memory(TypedDict, total=False):
+    keep: str
+    ask: str
+    found: list[str]
 
 
 class Journal(TypedDict, total=False):
@@ -48,6 +61,14 @@ def ask(state: Approval) -> dict[str, Any]:
     return {"answer": interrupt({"approve": state["drafts"][-1]})}
 
 
+async def recall(state: Memory, *, store: BaseStore) -> dict[str, Any]:
+    """Keeps one text and asks for another, in whatever thread it runs."""
+    if keep := state.get("keep"):
+        await store.aput(("memories",), keep, {"text": keep})
+    found = await store.asearch(("memories",), query=state.get("ask"), limit=1)
+    return {"found": [str(item.value["text"]) for item in found]}
+
+
 def note(state: Journal) -> dict[str, Any]:
     return {"notes": [f"noted {state['entries'][-1]}"]}
 
@@ -62,3 +83,4 @@ async def held(state: Journal) -> dict[str, Any]:
 chat = StateGraph(Chat).add_node(reply).add_edge(START, "reply").add_edge("reply", END).compile()
 approval = StateGraph(Approval).add_sequence([draft, ask]).add_edge(START, "draft").compile()
 journal = StateGraph(Journal).add_sequence([note, held]).add_edge(START, "note").compile()
+memory = StateGraph(Memory).add_node(recall).add_edge(START, "recall").compile()

@@ -1,0 +1,11 @@
+"""docs/conformance.md says what is there."""
+
+from __future__ import annotations
+
+from conformance_tests.tests.page import PAGE, current
+
+
+def test_the_page_is_current() -> None:
+    """`python -m conformance_tests.tests.page` makes it so."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert text == current(text)
