@@ -25,8 +25,8 @@ _NEWEST_NEEDED: Final = (0, 8)
 
 
 def text_of(vector: Array) -> str:
-    """A vector as pgvector reads it."""
-    return "[" + ",".join(map(repr, vector.tolist())) + "]"
+    """A vector as pgvector reads it; nine digits give each float32 back."""
+    return "[" + ",".join(["%.9g"] * len(vector)) % tuple(vector.tolist()) + "]"
 
 
 def text_of_bytes(data: bytes) -> str:

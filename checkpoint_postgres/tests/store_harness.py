@@ -29,8 +29,8 @@ class PostgresStoreHarness(StoreHarness):
         self.url, self.engine, self.role = url, engine, role
         self.clock = MovableClock()
         ann = engine.get("ann_index_config", {})
-        kind = f"{ann.get('kind', 'hnsw')} {ann.get('vector_type', '')}".strip()
-        self.name = f"postgres ({'without pgvector' if role else engine.get('engine', kind)})"
+        kind = "halfvec" if ann.get("vector_type") == "halfvec" else ann.get("kind")
+        self.name = f"postgres-{kind or 'exact'}"
 
     @property
     def _arguments(self) -> dict[str, Any]:
@@ -69,9 +69,9 @@ class PostgresStoreHarness(StoreHarness):
     def version(self) -> str:
         ((server, vector),) = self.query(
             "SELECT current_setting('server_version'), "
-            "(SELECT extversion FROM pg_extension WHERE extname = 'vector')"
+            "(SELECT default_version FROM pg_available_extensions WHERE name = 'vector')"
         )
-        return f"Postgres {server}" + (f", pgvector {vector}" if vector else "")
+        return f"Postgres {server}" + ("" if "exact" in self.name else f", pgvector {vector}")
 
     def location(self) -> str:
         return json.dumps([self.url, dict(self.engine), self.role])
