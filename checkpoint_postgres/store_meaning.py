@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from checkpoint_base.plan import Plan, offload
+from checkpoint_base.plan import Plan, offload, read
 from checkpoint_base.sql.requests import Row, rows
 from checkpoint_postgres.store_reading import Statement, where
 from checkpoint_postgres.store_vectors import Engine
@@ -18,6 +19,8 @@ from store_vector.ranking import Ranking, Vectors, precise
 from store_vector.records import Array, Found, Name, Record, Search
 
 _LEAST: Final = 32
+_PAGE_BYTES: Final = 1 << 25
+"""Vectors that are held at a time where they are compared here."""
 _MOST_NEAR: Final = 4096
 """Nearest vectors that an index is asked for; who wants more has all compared."""
 
@@ -99,35 +102,65 @@ class Meaning:
     # ------------------------------------------------------------------ without pgvector
 
     def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
-        """All that pass are fetched."""
+        """All that pass are fetched: in one statement, or page by page if they are many."""
+        some = yield from rows(*self._passing(search, horizon, None))
+        if len(some) < self._page:
+            best = yield from offload(lambda: self._best_of(search, query, some, []))
+            return best[search.offset :]
+        return (yield from read(self._paged, search, query, horizon))
+
+    def _paged(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+        best: list[Found] = []
+        after: Row | None = None
+        while True:
+            some = yield from rows(*self._passing(search, horizon, after))
+            best = yield from offload(partial(self._best_of, search, query, some, best))
+            if len(some) < self._page:
+                return best[search.offset :]
+            after = some[-1]
+
+    @property
+    def _page(self) -> int:
+        return max(1, _PAGE_BYTES // (4 * self._dims))
+
+    def _passing(
+        self, search: Search, horizon: float | None, after: Row | None
+    ) -> tuple[str, list[Any]]:
         statement, queries = Statement(), self._queries
-        conditions = [*statement.within(search), *statement.conditions(search, horizon)]
+        conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
+        if after is not None:
+            place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
+            conditions.append(f"(e.ns, e.key, e.path) > ({place})")
         sql = (
-            f"SELECT {queries['columns']}, e.data "  # noqa: S608 (constants, places of values)
+            f"SELECT {queries['columns']}, e.data, e.path "  # noqa: S608 (constants, places)
             f"FROM {queries['items']} AS i "
             f"JOIN {queries['embeddings']} AS e ON e.ns = i.ns AND e.key = i.key "
-            f"{where(conditions)}"
+            f"{where(conditions)} ORDER BY e.ns, e.key, e.path LIMIT {self._page}"
         )
-        some = yield from rows(sql, statement.values)
-        return (yield from offload(lambda: self._best_of_all(search, query, some)))
+        return sql, statement.values
 
-    def _best_of_all(self, search: Search, query: Array, some: Sequence[Row]) -> list[Found]:
+    def _best_of(
+        self, search: Search, query: Array, some: Sequence[Row], known: list[Found]
+    ) -> list[Found]:
+        """The best of those that are known and of some more, in order."""
         vectors: dict[Name, list[bytes]] = defaultdict(list)
         records: dict[Name, Record] = {}
-        for *columns, data in some:
+        for *columns, data, _ in some:
             name = Name(columns[0], columns[1])
             if name not in vectors:
                 records[name] = Record(*columns)
             vectors[name].append(data)
         names = [name for name, one in records.items() if search.filter.matches(one.decoded)]
-        if not names:
-            return []
-        counts = [len(vectors[name]) for name in names]
-        blobs = [data for name in names for data in vectors[name]]
-        whole = matrix(blobs, self._dims, len(blobs))
-        ranking = Ranking(Vectors.of(whole, counts, self._distance), query)
-        leading = ranking.leading(search.end, names.__getitem__)
-        return [Found(records[names[at]], score) for at, score in leading[search.offset :]]
+        best = {one.record.name: one for one in known}
+        if names:
+            blobs = [data for name in names for data in vectors[name]]
+            counts = [len(vectors[name]) for name in names]
+            whole = Vectors.of(matrix(blobs, self._dims, len(blobs)), counts, self._distance)
+            for at, score in Ranking(whole, query).leading(search.end, names.__getitem__):
+                one = best.get(names[at])
+                if one is None or (one.score or 0.0) < score:  # its vectors may be on two pages
+                    best[names[at]] = Found(records[names[at]], score)
+        return sorted(best.values(), key=_place)[: search.end]
 
 
 class _Ranked(NamedTuple):

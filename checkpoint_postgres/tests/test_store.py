@@ -16,7 +16,7 @@ from psycopg_pool import ConnectionPool
 
 from checkpoint_base import aopen_store, open_store
 from checkpoint_base.errors import BackendUnavailableError, CheckpointError, InvalidArgumentError
-from checkpoint_postgres import AsyncPostgresStore, PostgresSaver, PostgresStore
+from checkpoint_postgres import AsyncPostgresStore, PostgresSaver, PostgresStore, store_meaning
 from checkpoint_postgres.store_planner import PostgresStorePlanner
 from checkpoint_postgres.tests.harness import PostgresHarness
 from store_vector.config import IndexSettings
@@ -135,6 +135,26 @@ def test_a_store_that_was_not_set_up_here_finds_the_engine(database: PostgresHar
         other.put(AT, "a", {"text": "doc 1"})
         assert [found.key for found in one.search(AT, query="query 1")] == ["a"]
         assert database.query("SELECT vector_16 IS NOT NULL FROM store_embeddings") == [(True,)]
+
+
+def test_exact_search_takes_a_page_at_a_time(
+    database: PostgresHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_meaning, "_PAGE_BYTES", 4 * DIMS * 130)
+    options = {**index("flat"), "engine": "exact"}
+    with PostgresStore.from_conn_string(database.url, index=options) as store:
+        store.setup()
+        texts = [f"doc {n}" for n in range(60)]
+        store.batch(
+            [PutOp(AT, f"{n}", {"list": texts[n : n + 17]}, ["list[*]"]) for n in range(40)]
+        )
+        found = store.search(AT, query="query 2", limit=25)
+        scores = precise(DOCS[:60], QUERIES[2], "cosine")
+        best = sorted((-float(scores[n : n + 17].max()), f"{n}") for n in range(40))
+        assert [one.key for one in found] == [key for _, key in best[:25]]
+        assert [one.score for one in found] == pytest.approx([-score for score, _ in best[:25]])
+        pages = [store.search(AT, query="query 2", limit=5, offset=at) for at in range(0, 25, 5)]
+        assert [one.key for page in pages for one in page] == [one.key for one in found]
 
 
 def test_without_pgvector_it_says_so_once(
