@@ -28,7 +28,10 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
         connection = connect()
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
-    yield connection, connect
+    try:
+        yield connection, connect
+    finally:
+        connection.close()
 
 
 @asynccontextmanager
@@ -46,7 +49,10 @@ async def aconnected(
         connection = await connect()
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
-    yield connection, connect
+    try:
+        yield connection, connect
+    finally:
+        await connection.close()
 
 
 def _unreachable(error: Exception) -> BackendUnavailableError:

@@ -97,15 +97,13 @@ class PostgresStore(SyncStore):
             BackendUnavailableError: there is no server.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            store: Self | None = None
+            store = cls(conn, reconnect=reconnect, **options)
             try:
-                store = cls(conn, reconnect=reconnect, **options)
                 yield store
             finally:
-                if store is not None:
-                    store.close()
+                store.close()
                 if reconnect is not None:
-                    (conn if store is None else store._source).close()
+                    store._source.close()
 
 
 class AsyncPostgresStore(AsyncStore):
@@ -159,12 +157,10 @@ class AsyncPostgresStore(AsyncStore):
     ) -> AsyncIterator[Self]:
         """`PostgresStore.from_conn_string`, for an event loop."""
         async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            store: Self | None = None
+            store = cls(conn, reconnect=reconnect, **options)
             try:
-                store = cls(conn, reconnect=reconnect, **options)
                 yield store
             finally:
-                if store is not None:
-                    await store.aclose()
+                await store.aclose()
                 if reconnect is not None:
-                    await (conn if store is None else store._source).close()
+                    await store._source.close()
