@@ -34,6 +34,7 @@ BACKENDS = {
     "redis": "checkpoint_redis/tests/",
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
+    "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
