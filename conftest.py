@@ -27,6 +27,10 @@ BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
     "postgres": "checkpoint_postgres/tests/",
+    **{
+        f"postgres-{engine}": "checkpoint_postgres/tests/test_store_conformance"
+        for engine in ("hnsw", "ivfflat", "flat", "halfvec", "exact")
+    },
     "redis": "checkpoint_redis/tests/",
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",

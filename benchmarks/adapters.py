@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 
 from core import Adapter, Ctx, register
 
-from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
+from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver, PostgresStore
 from checkpoint_redis import AsyncRedisSaver, RedisSaver, RedisStore
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
 
@@ -94,6 +94,32 @@ register(
         server="pg",
         family="pg",
         durable="fsync=on, synchronous_commit=on",
+    )
+)
+
+
+@contextlib.contextmanager
+def postgres_store(cell: Ctx) -> Iterator[PostgresStore]:
+    opened = PostgresStore.from_conn_string(
+        cell.url, pool={"max_size": cell.pool}, index=cell.index
+    )
+    with opened as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-pg",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=postgres_store,
+        server="pg",
+        family="pg",
+        durable="fsync=on, synchronous_commit=on",
+        vector=True,
+        vector_server="pgvector",
+        ttl="sweep",
     )
 )
 

@@ -37,6 +37,9 @@ def named(error: Exception) -> Exception:
         return BackendUnavailableError(f"Redis could not do it: {told}")
     if told.startswith("CORRUPT "):
         return CorruptValueError(told.partition(" ")[2])
-    if isinstance(error, (exceptions.ClusterCrossSlotError, exceptions.AskError)):
+    # redis-py has had a class of its own for CROSSSLOT since 5.1
+    if told.startswith("CROSSSLOT") or isinstance(
+        error, (exceptions.ClusterCrossSlotError, exceptions.AskError)
+    ):
         return CheckpointError(f"this server is a cluster, give the saver a RedisCluster: {told}")
     return error

@@ -12,7 +12,7 @@ from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_redis.removal import Removal
 from checkpoint_redis.requests import Call, call, calls
 from checkpoint_redis.scripts import script
-from checkpoint_redis.writing import moment, seconds
+from checkpoint_redis.writing import OVERDUE, moment, seconds
 
 _SWEPT_AT_ONCE: Final = 200
 _WALKED_AT_ONCE: Final = 500
@@ -132,6 +132,12 @@ class Threads(Removal):
                 swept += yield from self._thin_out(codec, overdue[:left], now)
             parts = [one for one, found in zip(parts, replies, strict=True) if found]
         return swept
+
+    def _tidy(self, part: list[bytes]) -> Plan[None]:
+        now = self._logs.clock()
+        found = yield from call(script("overdue"), part, [moment(now), 2 * OVERDUE])
+        some = [_Overdue(part, *found[n : n + 3]) for n in range(0, len(found), 3)]
+        yield from self._expire(some, now)
 
     def _expire(self, overdue: Sequence[_Overdue], now: float) -> Plan[int]:
         """Remove those that have expired. The server may have been faster."""

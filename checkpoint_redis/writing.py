@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -10,7 +11,7 @@ from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored, Typed
 from checkpoint_redis.keys import Keys
-from checkpoint_redis.requests import Arg, Call, call, calls
+from checkpoint_redis.requests import Arg, Call, calls
 from checkpoint_redis.scripts import script
 
 OVERDUE: Final = 64
@@ -103,7 +104,7 @@ class Writing:
                 break
         if reply[0] == b"done":
             self._noted(thread_id, reply, prepared)
-        if reply[4] >= OVERDUE:
+        if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
 
     def _registered(
@@ -156,20 +157,9 @@ class Writing:
 
     # ------------------------------------------------------------------ the registry
 
+    @abstractmethod
     def _tidy(self, part: list[bytes]) -> Plan[None]:
-        """Look after threads that should be gone."""
-        now = moment(self._logs.clock())
-        overdue = yield from call(script("overdue"), part, [now, 2 * OVERDUE])
-        listed = [overdue[n : n + 3] for n in range(0, len(overdue), 3)]
-        looks = [self._call("peek", name.decode()) for name, _, _ in listed]
-        replies = yield from calls(looks)
-        settle = []
-        for (name, due, updated), reply in zip(listed, replies, strict=True):
-            if reply is None:
-                settle.append(self._forget(name, updated, due))
-            elif reply:
-                settle.append(Call(script("postpone"), part, [name, due, reply[1]]))
-        yield from calls(settle)
+        """Look after threads of this part that should be gone."""
 
     def _forget(self, name: bytes, updated: bytes, due: bytes) -> Call:
         """Drop a thread that is not there from the registry.

@@ -86,33 +86,41 @@ class Meaning:
         known = cache.change
         if known >= change:
             return True if known == change else None
-        ((count,),) = yield from rows("SELECT coalesce(sum(count), 0) FROM store_embeddings")
-        if count * self._dims * 4 > self._limit:
-            return False
-        touched = yield from self._touched(known, count)
-        found: list[Embeddings] = []
+        touched = yield from self._touched(known)
         if touched is None:
-            places = yield from self._all(count)
-        else:
-            wants = [(item,) for item in touched]
-            found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
+            return (yield from self._fill(known, change))
+        wants = [(item,) for item in touched]
+        found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
         with cache.lock:
             if cache.change != known:
                 return None
-            if touched is None:
-                cache.take(change, places)
-            else:
-                cache.apply(change, touched, found)
-        return True
+            cache.apply(change, touched, found)
+            if cache.size <= self._limit:
+                return True
+            cache.take(-1, Places(self._dims, self._distance))  # it has grown too large
+            return False
 
-    def _touched(self, known: int, count: int) -> Plan[list[int] | None]:
+    def _touched(self, known: int) -> Plan[list[int] | None]:
         """Which items changed since; None: not known any more, or so many that all are read."""
-        first = yield from row(self._queries["first_change"])
-        if known < 0 or first is None or first[0] > known + 1:
+        if known < 0:
             return None
-        most = count // 4 + _AT_ONCE
+        first = yield from row(self._queries["first_change"])
+        if first is None or first[0] > known + 1:
+            return None
+        most = len(self._cache) // 4 + _AT_ONCE
         touched = yield from rows(self._queries["changed_items"], (known, most + 1))
         return [item for (item,) in touched] if len(touched) <= most else None
+
+    def _fill(self, known: int, change: int) -> Plan[bool | None]:
+        ((count,),) = yield from rows(self._queries["count_embeddings"])
+        if count * self._dims * 4 > self._limit:
+            return False
+        places = yield from self._all(count)
+        with self._cache.lock:
+            if self._cache.change != known:
+                return None
+            self._cache.take(change, places)
+        return True
 
     def _all(self, count: int) -> Plan[Places]:
         """The vectors of the file, of which there are so many, read a part at a time."""

@@ -88,8 +88,8 @@ class Places:
 
     @property
     def size(self) -> int:
-        """Bytes of the matrix."""
-        return self._rows.nbytes
+        """Bytes of the vectors, those left behind among them."""
+        return self._end * self._dims * 4
 
     def __len__(self) -> int:
         return len(self._place_of)
@@ -205,7 +205,7 @@ class VectorCache:
 
     @property
     def size(self) -> int:
-        """Bytes of the matrix."""
+        """Bytes of the vectors, those left behind among them."""
         return self._places.size
 
     def __len__(self) -> int:

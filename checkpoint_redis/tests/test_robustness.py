@@ -383,6 +383,21 @@ def test_the_registry_drops_what_the_server_expired(one_server: RedisHarness) ->
         assert left == 200
 
 
+def test_puts_remove_what_expired_by_our_clock(one_server: RedisHarness) -> None:
+    """The server's clock may be slow; and who only thins out leaves it to the sweep."""
+    with one_server.open(ttl={"default_ttl": 1}) as saver:
+        for n in range(2500):
+            saver.put(*arguments(f"thread {n}", 1))
+        one_server.advance(61)
+        with one_server.open(ttl={"default_ttl": 1, "strategy": "keep_latest"}) as other:
+            for n in range(50):
+                other.put(*arguments(f"other {n}", 1))
+        assert one_server.rows()["threads"] == 2550
+        for n in range(200):
+            saver.put(*arguments(f"new {n}", 1))
+        assert one_server.rows()["threads"] < 250 + 16 * 64
+
+
 # ---------------------------------------------------------------- clients
 
 
