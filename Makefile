@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test test-containers lint bench clean
 # a half-made stamp must not pass for an installation
 .DELETE_ON_ERROR:
 
 help:  ## this text
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 make ... chooses the interpreter (make clean first)"
 
 demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no keys, no network)
@@ -19,6 +19,9 @@ demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no 
 
 test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
 	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+
+test-containers: $(VENV)/.installed-dev  ## the suite against servers in containers (needs Docker)
+	@$(BIN)/python -m tests.containers $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .

@@ -14,6 +14,7 @@ import pytest
 
 from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
+from tests.servers.redis import redis_cluster, redis_server, redis_with_query_engine
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
@@ -28,7 +29,15 @@ BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
     "postgres": "checkpoint_postgres/tests/",
+    **{
+        f"postgres-{engine}": "checkpoint_postgres/tests/test_store_conformance"
+        for engine in ("hnsw", "ivfflat", "flat", "halfvec", "exact")
+    },
+    "redis": "checkpoint_redis/tests/",
+    "redis-cluster": "checkpoint_redis/tests/test_cluster",
+    "redis-query": "checkpoint_redis/tests/test_query",
     "mongo": "checkpoint_mongo/tests/",
+    "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
@@ -70,6 +79,27 @@ def _server_of_harness(request: pytest.FixtureRequest) -> None:
 def postgres_server() -> Iterator[str]:
     """The URL of a real server's own database; tests make databases beside it."""
     with postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a real server; tests use prefixes of their own, or databases."""
+    with redis_server(appendonly="yes", appendfsync="no") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_query_url() -> Iterator[str]:
+    """The URL of a real server with the Query Engine."""
+    with redis_with_query_engine() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """The URL of a real cluster of three nodes."""
+    with redis_cluster() as url:
         yield url
 
 
@@ -147,7 +177,7 @@ class BackendReport:
             for outcome in ("passed", "failed", "skipped", "declared gaps")
             if counts[outcome] or outcome == "passed"
         )
-        return f"{backend:<9} {self.versions.get(backend, 'server unknown'):<26} {told}"
+        return f"{backend:<13} {self.versions.get(backend, 'server unknown'):<26} {told}"
 
 
 def _langgraph() -> str:

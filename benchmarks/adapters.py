@@ -13,7 +13,8 @@ import core
 from core import Adapter, Ctx, register
 
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
-from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
+from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver, PostgresStore
+from checkpoint_redis import AsyncRedisSaver, RedisSaver, RedisStore
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
 
 
@@ -95,6 +96,83 @@ register(
         server="pg",
         family="pg",
         durable="fsync=on, synchronous_commit=on",
+    )
+)
+
+
+@contextlib.contextmanager
+def postgres_store(cell: Ctx) -> Iterator[PostgresStore]:
+    opened = PostgresStore.from_conn_string(
+        cell.url, pool={"max_size": cell.pool}, index=cell.index
+    )
+    with opened as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-pg",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=postgres_store,
+        server="pg",
+        family="pg",
+        durable="fsync=on, synchronous_commit=on",
+        vector=True,
+        vector_server="pgvector",
+        ttl="sweep",
+    )
+)
+
+
+@contextlib.contextmanager
+def redis_saver(cell: Ctx) -> Iterator[RedisSaver]:
+    with RedisSaver.from_conn_string(cell.url) as saver:
+        saver.setup()
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def redis_asaver(cell: Ctx) -> AsyncIterator[AsyncRedisSaver]:
+    opened = AsyncRedisSaver.from_conn_string(cell.url, max_connections=cell.pool)
+    async with opened as saver:
+        await saver.setup()
+        yield saver
+
+
+register(
+    Adapter(
+        name="ours-redis",
+        kind="saver",
+        package="langgraph-checkpoint-suite",
+        open=redis_saver,
+        aopen=redis_asaver,
+        server="redis",
+        family="redis",
+        durable="none (no AOF, no snapshots)",
+    )
+)
+
+
+@contextlib.contextmanager
+def redis_store(cell: Ctx) -> Iterator[RedisStore]:
+    with RedisStore.from_conn_string(cell.url, index=cell.index) as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-redis",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=redis_store,
+        server="redis",
+        family="redis",
+        durable="none (no AOF, no snapshots)",
+        vector=True,
+        ttl="sweep",
     )
 )
 

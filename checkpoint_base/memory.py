@@ -6,7 +6,7 @@ It keeps every value whole and takes the shortest way to each answer. What it ha
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
@@ -58,7 +58,7 @@ class MemoryPlanner:
     def __init__(self, policy: TTLPolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
-        self.threads: dict[str, MemoryThread] = {}
+        self.threads: MutableMapping[str, MemoryThread] = {}
 
     def setup(self) -> Plan[None]:
         """Nothing to do."""

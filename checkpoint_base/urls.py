@@ -53,11 +53,19 @@ def _sqlite_path(url: str) -> str:
 
 
 _POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
+_REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
 _MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
 _BACKENDS: Final = {
     "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
+    "redis": _REDIS,
+    "rediss": _REDIS,
+    "unix": _REDIS,
+    "redis+cluster": _REDIS,
+    "rediss+cluster": _REDIS,
+    "redis+sentinel": _REDIS,
+    "rediss+sentinel": _REDIS,
     "mongodb": _MONGO,
     "mongodb+srv": _MONGO,
 }
@@ -83,7 +91,8 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
 
     Args:
         url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
-            says), `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+            says), `redis://host:port/db` (or another of `RedisSaver.from_conn_string`),
+            `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:

@@ -1,5 +1,6 @@
-"""LangGraph checkpoints in Postgres."""
+"""LangGraph checkpoints and long-term memory in Postgres."""
 
 from checkpoint_postgres.saver import AsyncPostgresSaver, PostgresSaver
+from checkpoint_postgres.store import AsyncPostgresStore, PostgresStore
 
-__all__ = ["AsyncPostgresSaver", "PostgresSaver"]
+__all__ = ["AsyncPostgresSaver", "AsyncPostgresStore", "PostgresSaver", "PostgresStore"]

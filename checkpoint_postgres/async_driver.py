@@ -19,7 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.failures import ISOLATED, Attempts
-from checkpoint_postgres.requests import Attempt
+from checkpoint_postgres.requests import Attempt, encoded
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
@@ -135,7 +135,7 @@ async def _in_transaction(connection: Connection, request: Any) -> Any:
 async def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
     kind = type(request)
     if kind is ExecuteMany:
-        await cursor.executemany(request.sql.encode(), request.rows)
+        await cursor.executemany(encoded(request.sql), request.rows)
         return cursor.rowcount
     if kind is Offload:
         return await asyncio.to_thread(request.work)
@@ -147,7 +147,7 @@ async def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
 
 
 async def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
-    sql = request.sql.encode()
+    sql = encoded(request.sql)
     return await cursor.execute(sql, request.values or None, prepare=prepare, binary=True)
 
 

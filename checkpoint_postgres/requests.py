@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.sql.requests import Row
+
+
+@lru_cache(512)
+def encoded(sql: str) -> bytes:
+    """A statement as the driver takes it: the same object each time, whose hash is known."""
+    return sql.encode()
 
 
 class Attempt(NamedTuple):

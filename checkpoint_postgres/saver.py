@@ -5,15 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres.adopt import Adopts
+from checkpoint_postgres.connections import (
+    PoolOptions,
+    aconnected,
+    async_source,
+    connected,
+    sync_source,
+)
 from checkpoint_postgres.planner import PostgresPlanner
 
 if TYPE_CHECKING:
@@ -22,10 +27,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 TTL = Mapping[str, Any] | TTLPolicy | None
-MAX_SIZE: Final = 10
-"""Connections of a pool that nobody gave a size."""
-
-PoolOptions = Mapping[str, Any]
 
 
 class PostgresSaver(Adopts, FullSyncSaver):
@@ -59,16 +60,9 @@ class PostgresSaver(Adopts, FullSyncSaver):
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Connection[Any]] | None = None,
     ) -> None:
-        psycopg, psycopg_pool = _drivers(type(self).__name__)
-        from checkpoint_postgres.sync_driver import FromPool, OneConnection, SyncPostgresDriver
+        source = sync_source(type(self).__name__, conn, reconnect)
+        from checkpoint_postgres.sync_driver import SyncPostgresDriver
 
-        source: FromPool | OneConnection
-        if isinstance(conn, psycopg_pool.ConnectionPool):
-            source = FromPool(conn)
-        elif isinstance(conn, psycopg.Connection):
-            source = OneConnection(conn, reconnect)
-        else:
-            raise _neither("Connection or ConnectionPool", conn)
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, SyncPostgresDriver(source), policy, serde=serde)
@@ -122,7 +116,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         Raises:
             BackendUnavailableError: there is no server.
         """
-        with _connected(cls.__name__, conn_string, pool) as (conn, reconnect):
+        with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
             saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
             try:
                 yield saver
@@ -160,16 +154,9 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Any] | None = None,
     ) -> None:
-        psycopg, psycopg_pool = _drivers(type(self).__name__)
-        from checkpoint_postgres.async_driver import AsyncPostgresDriver, FromPool, OneConnection
+        source = async_source(type(self).__name__, conn, reconnect)
+        from checkpoint_postgres.async_driver import AsyncPostgresDriver
 
-        source: FromPool | OneConnection
-        if isinstance(conn, psycopg_pool.AsyncConnectionPool):
-            source = FromPool(conn)
-        elif isinstance(conn, psycopg.AsyncConnection):
-            source = OneConnection(conn, reconnect)
-        else:
-            raise _neither("AsyncConnection or AsyncConnectionPool", conn)
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         super().__init__(planner, AsyncPostgresDriver(source), policy, serde=serde)
@@ -199,7 +186,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
         """`PostgresSaver.from_conn_string`, for an event loop."""
-        async with _aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
+        async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
             saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
             try:
                 yield saver
@@ -207,60 +194,3 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 await saver.astop_ttl_sweeper()
                 if reconnect is not None:
                     await saver._source.close()
-
-
-@contextmanager
-def _connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Iterator[Any]:
-    """A pool, or a connection and how to make another one."""
-    psycopg, psycopg_pool = _drivers(needed_by)
-    if pool is not None:
-        with psycopg_pool.ConnectionPool(conn_string, **_pooled(pool)) as connections:
-            yield connections, None
-        return
-    connect = partial(psycopg.Connection.connect, conn_string, autocommit=True)
-    try:
-        connection = connect()
-    except psycopg.OperationalError as error:
-        raise _unreachable(error) from error
-    yield connection, connect
-
-
-@asynccontextmanager
-async def _aconnected(
-    needed_by: str, conn_string: str, pool: PoolOptions | None
-) -> AsyncIterator[Any]:
-    psycopg, psycopg_pool = _drivers(needed_by)
-    if pool is not None:
-        async with psycopg_pool.AsyncConnectionPool(conn_string, **_pooled(pool)) as connections:
-            yield connections, None
-        return
-    connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True)
-    try:
-        connection = await connect()
-    except psycopg.OperationalError as error:
-        raise _unreachable(error) from error
-    yield connection, connect
-
-
-def _unreachable(error: Exception) -> BackendUnavailableError:
-    return BackendUnavailableError(f"no connection to Postgres: {error}")
-
-
-def _pooled(pool: PoolOptions) -> dict[str, Any]:
-    """Our pools need no statement for autocommit; all else is as the caller wants it."""
-    kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
-    sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
-    return {**sizes, **pool, "kwargs": kwargs, "open": False}
-
-
-def _neither(wanted: str, given: object) -> InvalidArgumentError:
-    return InvalidArgumentError(f"conn: wanted a psycopg {wanted}, got {type(given).__name__}")
-
-
-def _drivers(needed_by: str) -> tuple[Any, Any]:
-    try:
-        import psycopg
-        import psycopg_pool
-    except ImportError as error:
-        raise MissingDriverError.of(needed_by, "postgres") from error
-    return psycopg, psycopg_pool

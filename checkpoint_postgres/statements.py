@@ -12,6 +12,7 @@ from checkpoint_base.migrate import Migration, load_migrations, load_queries
 
 _PACKAGE = "checkpoint_postgres"
 _SLOT = re.compile(r"\{(\w+)\}")
+_ANY = re.compile(r"('?)\{(\w+)\}")
 _NAMED = re.compile(r"('?)\{(schema|source)\}")
 _TABLE = re.compile(r"CREATE TABLE (\S+) (\(\n.*?\n\)) (WITH .*?);", re.DOTALL)
 _LONGEST = 63  # bytes of an identifier
@@ -78,6 +79,42 @@ def adopting(schema: str, source: str) -> Mapping[str, str]:
     """The statements of `adopt`, which reads LangGraph's own tables in the schema `source`."""
     found = load_queries(_PACKAGE, "adopt.sql")
     return {name: _in_schema(sql, schema, source) for name, sql in found.items()}
+
+
+@lru_cache
+def store_statements(schema: str) -> Mapping[str, str]:
+    """The statements of a store."""
+    plain = load_queries(_PACKAGE, "store.sql")
+    whole = {name: _filled(plain, name, {}) for name in plain}
+    with_free = {**plain, "free": "free,"}
+    whole |= {
+        "put_free": _filled(with_free, "put_items", {}),
+        "delete_free": _filled(with_free, "delete_items", {}),
+        "items": "{schema}.store_items",
+        "embeddings": "{schema}.store_embeddings",
+    }
+    for name in ("put_items", "delete_items"):
+        whole[name] = whole[name].replace("{free} ", "")
+    whole["put_plain"] = _filled(whole, "put_plain", {})
+    return {name: _in_schema(sql, schema) for name, sql in whole.items()}
+
+
+@lru_cache
+def store_statement(schema: str, name: str, **named: str) -> str:
+    """A statement of a store that has slots for more than the schema, all filled at once."""
+    names = {"schema": quoted(schema), **named}
+
+    def slot(match: re.Match[str]) -> str:
+        found = names[match[2]]
+        return match[1] + (found.replace("'", "''") if match[1] else found)
+
+    return _ANY.sub(slot, load_queries(_PACKAGE, "store.sql")[name])
+
+
+def store_migrations(schema: str) -> tuple[Migration, ...]:
+    """The migrations of a store."""
+    found = load_migrations(_PACKAGE, "store_migrations")
+    return tuple(Migration(one.number, _in_schema(one.sql, schema)) for one in found)
 
 
 def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, ...]:

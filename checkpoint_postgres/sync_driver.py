@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 from checkpoint_base.plan import Atomic, Offload, run
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.failures import ISOLATED, Attempts
-from checkpoint_postgres.requests import Attempt
+from checkpoint_postgres.requests import Attempt, encoded
 
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
@@ -134,7 +134,7 @@ def _in_transaction(connection: Connection, request: Any) -> Any:
 def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
     kind = type(request)
     if kind is ExecuteMany:
-        cursor.executemany(request.sql.encode(), request.rows)
+        cursor.executemany(encoded(request.sql), request.rows)
         return cursor.rowcount
     if kind is Offload:
         return request.work()
@@ -146,7 +146,7 @@ def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
 
 
 def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
-    sql = request.sql.encode()
+    sql = encoded(request.sql)
     return cursor.execute(sql, request.values or None, prepare=prepare, binary=True)
 
 

@@ -42,13 +42,18 @@ def found_of(row: Row) -> Found:
     return Found(record, no, epoch, log_end, expires_at, (record.checkpoint_id, row_id))
 
 
-def wanted(sql: str, wants: Sequence[tuple[Any, ...]]) -> Plan[list[Row]]:
-    """The rows of `sql` for all `wants`, which it knows as the table want (a, b, …)."""
+def wanted(
+    sql: str, wants: Sequence[tuple[Any, ...]], values: Sequence[Any] = ()
+) -> Plan[list[Row]]:
+    """The rows of `sql` for all `wants`, which it knows as the table want (a, b, …).
+
+    `values` are those of its own parameters.
+    """
     found: list[Row] = []
     for at in range(0, len(wants), _BATCH):
         some = wants[at : at + _BATCH]
         whole = _with_wants(sql, len(some), len(some[0]))
-        found += yield from rows(whole, [value for want in some for value in want])
+        found += yield from rows(whole, [*(value for want in some for value in want), *values])
     return found
 
 

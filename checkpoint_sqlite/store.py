@@ -40,8 +40,9 @@ class SqliteStore(SyncStore):
         clock: epoch seconds, for times and `ttl`.
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
-        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
-            vector. Beside it, a few hundred bytes for each item that has vectors.
+        cache_bytes: what the vectors in memory may take, at 4 bytes for each dimension of each.
+            Beside them, room for half as many while they grow, and a few hundred bytes for each
+            item that has vectors.
 
     The schema is made on first use, or by `setup()`. A saver may share the file.
 

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
 
 from store_vector.filters import OBJECT, Condition, Filter, is_number
-from store_vector.values import dumps
+from store_vector.fragments import fragment
 
 # names that JSON text and a path of SQLite's spell alike
 _PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
 _EXACT: Final = 2**53
-_SMALL, _LARGE = 1e-3, 10**15  # between them, Python writes no exponents
 # SQLite reads "0.1" with a few units in the last place to spare
 _SPARE: Final = 1e-12
 _AT: Final = "json_extract(i.value, ?)"
@@ -33,8 +32,8 @@ def clauses(wanted: Filter) -> list[Clause]:
 
 def _clause(condition: Condition) -> Iterator[Clause]:
     path, op, operand = condition
-    if op == "$eq" and (fragment := _fragment(path[-1], operand)):
-        yield Clause("instr(i.value, ?)", (fragment,))
+    if op == "$eq" and (piece := fragment(path[-1], operand)):
+        yield Clause("instr(i.value, ?)", (piece,))
         return
     if not all(_PLAIN.fullmatch(name) for name in path):
         return
@@ -47,27 +46,6 @@ def _clause(condition: Condition) -> Iterator[Clause]:
         yield from _of_number(at, op, operand)
     elif isinstance(operand, str) and _is_text(operand):
         yield from _of_text(at, op, operand)
-
-
-def _fragment(name: str, operand: Any) -> str | None:
-    """What the text of every value has that fulfils the condition; None: there is no such text.
-
-    Other than printable ASCII may be written or escaped. 7 is the beginning of 7.0, but 0 also
-    equals -0.0, and a large number may have an exponent.
-    """
-    kind = type(operand)
-    if kind is float:
-        operand, kind = (int(operand), int) if operand.is_integer() else (operand, kind)
-    is_sought = operand is None or kind is bool or (kind is str and _is_printable(operand))
-    if kind is int or kind is float:
-        is_sought = _SMALL < abs(operand) < _LARGE
-    if not is_sought or not _is_printable(name):
-        return None
-    return dumps({name: operand})[1:-1]
-
-
-def _is_printable(text: str) -> bool:
-    return text.isascii() and text.isprintable()
 
 
 def _of_text(at: str, op: str, operand: str) -> Iterator[Clause]:

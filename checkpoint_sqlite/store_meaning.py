@@ -8,8 +8,9 @@ from typing import Final
 from checkpoint_base.plan import Plan, read
 from checkpoint_base.sql.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
+from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
+from store_vector.cache import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors
@@ -27,6 +28,7 @@ _EMBEDDED: Final = (
 )
 _JOINED: Final = "store_embeddings AS e CROSS JOIN store_items AS i ON i.id = e.item"
 _AT_ONCE: Final = 4096
+_ATTEMPTS: Final = 20
 _LOOKED_AT: Final = 64
 _SELECTIVE: Final = 16
 """So many of the best items, or one in so many of all, are looked at one by one before the filter
@@ -56,8 +58,12 @@ class Meaning:
 
     def search(self, search: Search, now: float) -> Plan[list[Found]]:
         """What a search gives, in one read transaction."""
+        attempts = 0
         while (found := (yield from read(self._search, search, now))) is None:
-            pass  # another thread's transaction is newer, and so are the vectors: look again
+            # another thread's transaction is newer, and so are the vectors: look again
+            attempts += 1
+            if attempts % _ATTEMPTS == 0:
+                self._cache.forget()  # or the file is older: it was put back
         return found
 
     def _search(self, search: Search, now: float) -> Plan[list[Found] | None]:
@@ -80,42 +86,51 @@ class Meaning:
         known = cache.change
         if known >= change:
             return True if known == change else None
-        ((count,),) = yield from rows("SELECT coalesce(sum(count), 0) FROM store_embeddings")
-        if count * self._dims * 4 > self._limit:
-            return False
-        touched = yield from self._touched(known, count)
-        found: list[Embeddings] = []
+        touched = yield from self._touched(known)
         if touched is None:
-            found = yield from self._all()
-        else:
-            wants = [(item,) for item in touched]
-            found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
+            return (yield from self._fill(known, change))
+        wants = [(item,) for item in touched]
+        found = [Embeddings(*one) for one in (yield from wanted(_EMBEDDED, wants))]
         with cache.lock:
             if cache.change != known:
                 return None
-            if touched is None:
-                cache.fill(change, found)
-            else:
-                cache.apply(change, touched, found)
-        return True
+            cache.apply(change, touched, found)
+            if cache.size <= self._limit:
+                return True
+            cache.take(-1, Places(self._dims, self._distance))  # it has grown too large
+            return False
 
-    def _touched(self, known: int, count: int) -> Plan[list[int] | None]:
+    def _touched(self, known: int) -> Plan[list[int] | None]:
         """Which items changed since; None: not known any more, or so many that all are read."""
-        first = yield from row(self._queries["first_change"])
-        if known < 0 or first is None or first[0] > known + 1:
+        if known < 0:
             return None
-        most = count // 4 + _AT_ONCE
+        first = yield from row(self._queries["first_change"])
+        if first is None or first[0] > known + 1:
+            return None
+        most = len(self._cache) // 4 + _AT_ONCE
         touched = yield from rows(self._queries["changed_items"], (known, most + 1))
         return [item for (item,) in touched] if len(touched) <= most else None
 
-    def _all(self) -> Plan[list[Embeddings]]:
-        found: list[Embeddings] = []
-        while True:
-            after = found[-1].item if found else -(1 << 62)
+    def _fill(self, known: int, change: int) -> Plan[bool | None]:
+        ((count,),) = yield from rows(self._queries["count_embeddings"])
+        if count * self._dims * 4 > self._limit:
+            return False
+        places = yield from self._all(count)
+        with self._cache.lock:
+            if self._cache.change != known:
+                return None
+            self._cache.take(change, places)
+        return True
+
+    def _all(self, count: int) -> Plan[Places]:
+        """The vectors of the file, of which there are so many, read a part at a time."""
+        places = Places(self._dims, self._distance, count)
+        after: int | None = -(1 << 62)
+        while after is not None:
             some = yield from rows(self._queries["all_embeddings"], (after, _AT_ONCE))
-            found += [Embeddings(*one) for one in some]
-            if len(some) < _AT_ONCE:
-                return found
+            places.append([Embeddings(*one) for one in some])
+            after = some[-1][0] if len(some) == _AT_ONCE else None
+        return places
 
     def _from_cache(
         self, search: Search, query: Array, change: int, now: float
@@ -149,12 +164,16 @@ class Meaning:
     def _look(
         self, search: Search, best: Sequence[tuple[int, float]], now: float
     ) -> Plan[list[Found]]:
-        some = yield from wanted(_BY_ITEM, [(item,) for item, _ in best])
+        found = clauses(search.filter)
+        sql = " AND ".join([f"{_BY_ITEM} WHERE 1", *(clause.sql for clause in found)])
+        values = [value for clause in found for value in clause.values]
+        some = yield from wanted(sql, [(item,) for item, _ in best], values)
         records = {item: Record(*columns) for item, *columns in some}
+        there = ((records.get(item), score) for item, score in best)
         return [
             Found(record, score)
-            for item, score in best
-            if self._is_wanted(record := records[item], search, now)
+            for record, score in there
+            if record is not None and self._is_wanted(record, search, now)
         ]
 
     def _is_wanted(self, record: Record, search: Search, now: float) -> bool:

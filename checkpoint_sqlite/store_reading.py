@@ -141,16 +141,12 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
             break
         ns: str = next_one[0]
         found.append(ns)
-        first = _after(query, ns)
+        first = _after(ns, query.max_depth)
     return found
 
 
-def _after(query: NamespaceQuery, ns: str) -> str:
-    """The least text that may be a namespace still unknown to the answer."""
+def _after(ns: str, depth: int) -> str:
+    """The least text that may be a namespace still unknown to an answer cut to so many labels."""
     namespace = decode(ns)
-    cut = query.cut(namespace)
-    if len(cut) < len(namespace):
-        within = bounds(encode(cut))
-        if within is not None:
-            return within[1]
-    return ns + "\0"
+    within = bounds(encode(namespace[:depth])) if len(namespace) >= depth else None
+    return within[1] if within is not None else ns + "\0"

@@ -42,6 +42,7 @@ class Capability(str, enum.Enum):
     STATS = "stats"
     ENCRYPTION = "encryption"
     SHARING = "sharing"
+    INTEGRITY = "integrity"
     PERSISTENCE = "persistence"
     MODEL = "model"
     UPSTREAM = "upstream"
@@ -93,7 +94,8 @@ _MEANINGS = {
     Capability.THREADS: "list threads, in pages",
     Capability.STATS: "count what is stored",
     Capability.ENCRYPTION: "leave no plaintext when the serializer encrypts",
-    Capability.SHARING: "store what is new in a value, not the value again, and check it",
+    Capability.SHARING: "store what is new in a value, not the value again",
+    Capability.INTEGRITY: "find damage instead of giving back a wrong value",
     Capability.PERSISTENCE: "find everything again when opened again",
     Capability.MODEL: "end long random sequences of calls as the reference saver does",
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",

@@ -104,10 +104,10 @@ class SaverHarness(FaultHooks, abc.ABC):
 
     @abc.abstractmethod
     def damage(self) -> None:
-        """Raw write: flip one byte in a stored segment.
+        """Raw write: flip one byte of a large value that is stored.
 
         Raises:
-            LookupError: There is no segment to damage.
+            LookupError: There is none.
         """
 
     @abc.abstractmethod

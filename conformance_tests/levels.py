@@ -38,6 +38,7 @@ SAVER_LEVELS: Final = (
     _level(
         "keeps what it is given",
         Capability.FIDELITY,
+        Capability.INTEGRITY,
         Capability.HOSTILE_INPUT,
         Capability.PERSISTENCE,
         Capability.SETUP,

@@ -19,7 +19,7 @@ from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
 from store_vector.paths import Field, Text, fields_of, texts
 from store_vector.planner import StorePlanner
 from store_vector.records import Name, Put, Read, Search, Vector
-from store_vector.values import dumps
+from store_vector.values import dumps, whole_number
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Batch:
             whole.searches += [(start + place, search) for place, search in batch.searches]
             whole.listings += [(start + place, query) for place, query in batch.listings]
             for name, put in batch.puts.items():
-                whole._put(name, put)
+                whole.puts[name] = put
             whole.size += batch.size
         return whole
 
@@ -94,17 +94,13 @@ class Batch:
         elif isinstance(op, ListNamespacesOp):
             self.listings.append((self.size, NamespaceQuery.of(op)))
         elif isinstance(op, PutOp):
-            self._put(_name(op), _pending(op, settings))
+            self.puts[_name(op)] = _pending(op, settings)
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
     def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
         known, before = self.reads.get(name, (False, []))
         self.reads[name] = (known or refresh, before + places)
-
-    def _put(self, name: Name, put: PendingPut) -> None:
-        self.puts.pop(name, None)  # the last one counts, at its own place
-        self.puts[name] = put
 
     @property
     def texts(self) -> list[str]:
@@ -152,23 +148,16 @@ def _name(op: GetOp | PutOp) -> Name:
 
 
 def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
-    _check_count("limit", op.limit)
-    _check_count("offset", op.offset)
     if op.query is not None and not isinstance(op.query, str):
         raise InvalidArgumentError(f"query: wanted a string, got {op.query!r:.80}")
     return Search(
         ns=encode(op.namespace_prefix),
         filter=Filter.of(op.filter),
-        limit=op.limit,
-        offset=op.offset,
+        limit=whole_number("limit", op.limit),
+        offset=whole_number("offset", op.offset),
         refresh=bool(op.refresh_ttl),
         text=op.query if op.query and settings is not None else None,
     )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InvalidArgumentError(f"{name}: wanted a number from 0, got {value!r:.80}")
 
 
 def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:

@@ -20,7 +20,7 @@ ENGINES: Final = ("auto", "exact")
 _TUNING: Final = ("m", "ef_construction", "lists", "ef_search", "probes")
 _INDEX_KEYS: Final = frozenset(
     {"dims", "embed", "fields", "distance_type", "ann_index_config", "engine"}
-    | {"ef_search", "probes"}
+    | {"ef_search", "probes", "text_fields"}
 )
 _ANN_KEYS: Final = frozenset({"kind", "vector_type", "nlist", *_TUNING})
 _TTL_KEYS: Final = frozenset(
@@ -82,11 +82,13 @@ class IndexSettings:
             raise InvalidArgumentError("index['dims']: wanted the length of vectors, got None")
         if index.get("embed") is None:
             raise InvalidArgumentError("index['embed']: wanted embeddings, got None")
-        fields = index.get("fields")
+        fields = index.get("fields", index.get("text_fields"))  # LangGraph's SQLite store's name
+        if fields is None or isinstance(fields, str):
+            fields = [fields or WHOLE]
         return cls(
             dims=dims,
             embeddings=ensure_embeddings(index["embed"]),
-            fields=fields_of("index['fields']", [WHOLE] if fields is None else fields),
+            fields=fields_of("index['fields']", fields),
             distance=_choice("distance_type", index.get("distance_type", "cosine"), DISTANCES),
             kind=_choice("kind", ann.get("kind", "hnsw"), KINDS),
             vector_type=_choice("vector_type", ann.get("vector_type", "vector"), VECTOR_TYPES),

@@ -12,6 +12,7 @@ from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchC
 
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
+from store_vector.values import whole_number
 
 Namespace = tuple[str, ...]
 
@@ -103,7 +104,8 @@ class NamespaceQuery:
         """Read an operation.
 
         Raises:
-            InvalidArgumentError: an unknown match type, a negative offset, a depth less than 1.
+            InvalidArgumentError: an unknown match type, a limit or an offset less than 0, a depth
+                less than 1.
         """
         conditions = tuple(op.match_conditions or ())
         for match_type, path in conditions:
@@ -112,11 +114,10 @@ class NamespaceQuery:
                     f"match_type: wanted 'prefix' or 'suffix', got {match_type!r}"
                 )
             encode(path)
-        if op.max_depth is not None and op.max_depth < 1:
+        if op.max_depth is not None and whole_number("max_depth", op.max_depth) < 1:
             raise InvalidArgumentError(f"max_depth: wanted 1 or more, got {op.max_depth!r}")
-        if op.offset < 0:
-            raise InvalidArgumentError(f"offset: wanted 0 or more, got {op.offset!r}")
-        return cls(conditions, op.max_depth, op.limit, op.offset)
+        limit, offset = whole_number("limit", op.limit), whole_number("offset", op.offset)
+        return cls(conditions, op.max_depth, limit, offset)
 
     @property
     def bounds(self) -> tuple[str, str] | None:

@@ -61,6 +61,18 @@ class Store(BaseStore):
         """What makes the vectors; None: there is no search by meaning."""
         return None if self._settings is None else self._settings.embeddings
 
+    @property
+    def index_config(self) -> dict[str, Any] | None:
+        """The index as LangGraph's own stores show theirs; None: there is none."""
+        if self._settings is None:
+            return None
+        return {
+            "dims": self._settings.dims,
+            "embed": self._settings.embeddings,
+            "fields": [field.path for field in self._settings.fields],
+            "distance_type": self._settings.distance,
+        }
+
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
         """Run a plan, blocking."""

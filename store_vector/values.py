@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError
 
+_LARGEST: Final = 2**31 - 1
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODE: Final = json.JSONDecoder().raw_decode
 _ASCII: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
@@ -80,3 +81,14 @@ def _offence_in_array(value: Sequence[Any], at: str) -> str | None:
         if problem := offence(inner, f"{at}[{position}]"):
             return problem
     return None
+
+
+def whole_number(name: str, value: Any) -> int:
+    """A limit or an offset; one that no store reaches is as good as any other.
+
+    Raises:
+        InvalidArgumentError: it is no whole number from 0.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InvalidArgumentError(f"{name}: wanted a whole number from 0, got {value!r:.80}")
+    return min(value, _LARGEST)

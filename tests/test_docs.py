@@ -13,6 +13,7 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # what the documentation calls its servers, and the fixtures that are them here
 SERVERS = {
     "postgresql://agent@db.example/agent": "postgres_server",
+    "redis://db.example:6379/0": "redis_url",
     "mongodb://db.example": "mongo_server",
 }
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -18,6 +19,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
+    "checkpoint_redis": ("redis", {"redis"}),
     "checkpoint_mongo": ("mongo", {"pymongo"}),
     "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
@@ -73,6 +75,14 @@ def with_extra(core: Path, wheel: Path, extra: str, environment: Path) -> Path:
     return environment
 
 
+@pytest.fixture(scope="module")
+def with_conformance(
+    wheel: Path, core_only: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """An environment for somebody who writes a backend."""
+    return with_extra(core_only, wheel, "conformance", tmp_path_factory.mktemp("author") / "env")
+
+
 def report(python: str | Path, code: str) -> Any:
     """Runs `code` in a fresh interpreter outside the clone; what it prints last is JSON."""
     return json.loads(run(python, "-I", "-c", code).splitlines()[-1])
@@ -92,8 +102,12 @@ def test_the_wheel_holds_every_shipped_file_and_nothing_else(wheel: Path) -> Non
     }
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (about,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
+        entry_points = archive.read(about).decode()
     assert names == wanted
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
+    assert "checkpoint-conformance = conformance_tests.command:main" in entry_points
+    assert "conformance_tests.plugin = conformance_tests.plugin" in entry_points
     assert any(name.startswith("checkpoint_sqlite/sql/") for name in names)
 
 
@@ -111,10 +125,14 @@ def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_each_package_imports_with_only_its_own_extra(
-    package: str, wheel: Path, core_only: Path, tmp_path: Path
+    package: str, wheel: Path, core_only: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     extra, _ = PACKAGES[package]
-    environment = with_extra(core_only, wheel, extra, tmp_path / "env") if extra else core_only
+    environment = core_only
+    if extra == "conformance":
+        environment = request.getfixturevalue("with_conformance")
+    elif extra:
+        environment = with_extra(core_only, wheel, extra, tmp_path / "env")
     code = f"""
 import importlib, json, pkgutil, {package}
 names = [m.name for m in pkgutil.walk_packages({package}.__path__, "{package}.")]
@@ -125,6 +143,23 @@ print(json.dumps([{package}.__file__, len(names)]))
     file, modules = report(python_in(environment), code)
     assert Path(file).is_relative_to(site_packages(core_only))
     assert modules > 0
+
+
+def test_a_new_author_gets_a_report(with_conformance: Path, tmp_path: Path) -> None:
+    """One harness in the working directory, one command, nothing of this clone."""
+    backend = tmp_path / "examples" / "file_backend"
+    shutil.copytree(ROOT / "examples" / "file_backend", backend)
+    # the script itself is in the core environment, whose interpreter lacks the extra
+    command = (python_in(with_conformance), "-m", "conformance_tests")
+    harness = "examples.file_backend.harness:FileHarness"
+    arguments = ("run", harness, "--only", "setup", "--json", tmp_path / "report.json")
+    done = subprocess.run(
+        [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "the 3 chosen clauses hold; the others did not run" in done.stdout
+    (found,) = json.loads((tmp_path / "report.json").read_text())["contracts"]
+    assert [clause["outcome"] for clause in found["clauses"]] == ["passed"] * 3
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -160,6 +195,7 @@ with open_saver("sqlite:///" + {str(tmp_path / "b.db")!r}) as saver:
         ),
         ("checkpoint_base.aopen_saver('sqlite:///:memory:')", "AsyncSqliteSaver", "sqlite"),
         ("checkpoint_base.aopen_saver('postgresql://h/d')", "AsyncPostgresSaver", "postgres"),
+        ("checkpoint_base.aopen_saver('redis://h/0')", "AsyncRedisSaver", "redis"),
     ],
 )
 def test_without_its_extra_the_async_saver_names_the_install(

@@ -29,6 +29,7 @@ class MemoryHarness(SaverHarness):
     gaps: ClassVar[Mapping[Capability, str]] = {
         Capability.PROCESSES: "what it stores is in the memory of one process",
         Capability.SHARING: "the reference keeps every value whole, to be simple",
+        Capability.INTEGRITY: "nothing is on a disk",
         Capability.NETWORK: "a call goes nowhere",
         Capability.SERVER_DEATH: "there is no server",
         Capability.DISK_FULL: "nothing is on a disk",
@@ -84,7 +85,7 @@ class MemoryHarness(SaverHarness):
         return _bytes_of({name: vars(thread) for name, thread in self._first.threads.items()})
 
     def damage(self) -> None:
-        raise LookupError("MemorySaver has no segments")
+        raise LookupError("MemorySaver is on no disk")
 
     def version(self) -> str:
         return f"Python {platform.python_version()}"

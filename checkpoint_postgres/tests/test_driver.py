@@ -143,6 +143,23 @@ def test_no_server_says_so_and_not_the_password(pool: dict[str, Any] | None) -> 
     assert isinstance(caught.value.__cause__, psycopg.OperationalError)
 
 
+def test_a_saver_that_cannot_be_made_leaves_no_connection(database: PostgresHarness) -> None:
+    with (
+        pytest.raises(InvalidArgumentError, match="ttl"),
+        PostgresSaver.from_conn_string(database.url, ttl={"default": 1}),
+    ):
+        pass
+
+    async def main() -> None:
+        with pytest.raises(InvalidArgumentError, match="ttl"):
+            async with AsyncPostgresSaver.from_conn_string(database.url, ttl={"default": 1}):
+                pass
+
+    asyncio.run(main())
+    others = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    assert database.query(others) == [(1,)]
+
+
 def test_without_setup(connection: psycopg.Connection[Any]) -> None:
     with pytest.raises(CheckpointError, match=r"setup\(\)"):
         PostgresSaver(connection).get_tuple(on("t"))

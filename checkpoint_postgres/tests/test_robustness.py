@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -74,27 +73,49 @@ def test_32_threads_on_a_pool_of_4(database: PostgresHarness) -> None:
         assert len(steps_of(saver, "shared")) == 32 * 5
 
 
-@contextmanager
-def killing(database: PostgresHarness, every: float) -> Iterator[list[int]]:
-    """Ends the server's processes of all connections but ours again and again; yields how many."""
-    killed: list[int] = []
-    over = threading.Event()
+KILLED_EVERY = 40  # puts
 
-    def kill() -> None:
-        while not over.wait(every):
-            found = database.query(
+
+class Killer:
+    """Ends the server's processes of all connections but ours, again and again: each time that so
+    many puts were acknowledged, however long they take.
+    """
+
+    def __init__(self, database: PostgresHarness) -> None:
+        self._database = database
+        self._acknowledged = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._kill)
+        self._over = threading.Event()
+        self.killed = 0
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._acknowledged.release(KILLED_EVERY)
+        self._thread.join()
+
+    def acknowledged(self) -> None:
+        """Another put."""
+        self._acknowledged.release()
+
+    def _kill(self) -> None:
+        while True:
+            for _ in range(KILLED_EVERY):
+                self._acknowledged.acquire()
+            if self._over.is_set():
+                return
+            found = self._database.query(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
-            killed.append(len(found))
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    try:
-        yield killed
-    finally:
-        over.set()
-        thread.join()
+            self.killed += len(found)
+            while self._acknowledged.acquire(blocking=False):
+                pass  # meanwhile: one kill, and then as many puts again
+            if self._over.is_set():
+                return
 
 
 @pytest.mark.parametrize("pool", [FOUR, None], ids=["pool", "one connection"])
@@ -107,25 +128,27 @@ def test_connections_killed_under_load_lose_nothing(
         def work(n: int) -> None:
             for step in range(250):
                 saver.put(*arguments(f"thread {n}", step, log=large(n)))
+                killer.acknowledged()
 
-        with killing(database, 0.1) as killed, ThreadPoolExecutor(8) as threads:
+        with Killer(database) as killer, ThreadPoolExecutor(8) as threads:
             list(threads.map(work, range(8)))
-        assert sum(killed) > 0
+        assert killer.killed > 0
         for n in range(8):
             assert steps_of(saver, f"thread {n}") == list(range(249, -1, -1))
 
 
 def test_connections_killed_under_async_load_lose_nothing(database: PostgresHarness) -> None:
-    async def work(saver: AsyncPostgresSaver, n: int) -> None:
+    async def work(saver: AsyncPostgresSaver, n: int, killer: Killer) -> None:
         for step in range(100):
             await saver.aput(*arguments(f"thread {n}", step, log=large(n)))
+            killer.acknowledged()
 
     async def main() -> None:
         async with AsyncPostgresSaver.from_conn_string(database.url, pool=FOUR) as saver:
             await saver.setup()
-            with killing(database, 0.1) as killed:
-                await asyncio.gather(*(work(saver, n) for n in range(8)))
-            assert sum(killed) > 0
+            with Killer(database) as killer:
+                await asyncio.gather(*(work(saver, n, killer) for n in range(8)))
+            assert killer.killed > 0
             for n in range(8):
                 found = [values(one)["step"] async for one in saver.alist(on(f"thread {n}"))]
                 assert found == list(range(99, -1, -1))

@@ -46,6 +46,9 @@ SELECT min(change) FROM store_changes
 -- name: changed_items
 SELECT DISTINCT item FROM store_changes WHERE change > ? LIMIT ?
 
+-- name: count_embeddings
+SELECT coalesce(sum(count), 0) FROM store_embeddings
+
 -- name: all_embeddings
 SELECT e.item, i.ns, i.key, e.count, e.data
 FROM store_embeddings AS e CROSS JOIN store_items AS i ON i.id = e.item

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import aiosqlite
-import numpy as np
 import pytest
 from langgraph.store.base import PutOp
 
@@ -23,12 +22,8 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.vectors import Embeddings, VectorCache
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
-from store_vector.filters import Filter
-from store_vector.namespaces import encode
-from store_vector.records import Search
 
 INDEX: dict[str, Any] = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
 AT = ("n",)
@@ -175,6 +170,41 @@ def test_other_dimensions_than_those_of_the_file_are_refused(path: Path) -> None
             store.search(AT, query="1 0 0 0")
 
 
+def test_a_search_that_fails_takes_no_other_call_of_its_tick_along(path: Path) -> None:
+    async def run() -> None:
+        async with AsyncSqliteStore.from_conn_string(path, index=INDEX) as store:
+            await store.aput(AT, "a", {"text": "1 0 0"})
+        other = {**INDEX, "dims": 4, "embed": Numbers(4)}
+        async with AsyncSqliteStore.from_conn_string(path, index=other) as store:
+            put, search, get = await asyncio.gather(
+                store.aput(("m",), "b", {"n": 1}),
+                store.asearch(AT, query="1 0 0 0"),
+                store.aget(AT, "a"),
+                return_exceptions=True,
+            )
+            assert put is None
+            assert isinstance(search, CorruptValueError)
+            assert value_of(get) == {"text": "1 0 0"}  # type: ignore[arg-type]  # no exception
+            assert value_of(await store.aget(("m",), "b")) == {"n": 1}
+
+    asyncio.run(run())
+
+
+def test_a_locked_file_is_told_to_all_calls_of_a_tick_at_once(path: Path) -> None:
+    async def run() -> None:
+        async with AsyncSqliteStore.from_conn_string(path, busy_timeout=0.01) as store:
+            await store.aput(AT, "a", {"n": 1})
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                told = await asyncio.gather(
+                    *(store.aput(AT, f"{n}", {"n": n}) for n in range(3)), return_exceptions=True
+                )
+            assert [type(one) for one in told] == [BackendUnavailableError] * 3
+            assert len({id(one) for one in told}) == 1, "asked once for all"
+
+    asyncio.run(run())
+
+
 def test_changes_that_are_not_noted_any_more(path: Path) -> None:
     """A process that slept for long reads all vectors again."""
     with (
@@ -197,6 +227,17 @@ def test_changes_that_are_not_noted_any_more(path: Path) -> None:
         assert two.search(AT, query="1 0 0") == []
 
 
+def test_a_file_that_was_put_back(path: Path) -> None:
+    """Its changes are older than those in memory: all of it is read again."""
+    with SqliteStore.from_conn_string(path, index=INDEX) as store:
+        store.batch([PutOp(AT, f"{n}", {"text": f"1 {n} 0"}) for n in range(5)])
+        assert len(store.search(AT, query="1 0 0")) == 5
+        store.conn.execute("DELETE FROM store_items WHERE key > '1'")
+        store.conn.execute("DELETE FROM store_changes WHERE change > 2")
+        store.conn.commit()
+        assert keys(store.search(AT, query="1 0 0")) == ["0", "1"]
+
+
 def test_the_note_of_changes_does_not_grow(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("checkpoint_sqlite.store_planner._KEPT_CHANGES", 30)
     with SqliteStore.from_conn_string(path, index=INDEX) as store:
@@ -205,50 +246,3 @@ def test_the_note_of_changes_does_not_grow(path: Path, monkeypatch: pytest.Monke
             assert len(store.search(AT, query="1 0 0", limit=100)) == 10
         (kept,) = store.conn.execute("SELECT count(*) FROM store_changes").fetchone()
         assert kept <= 30
-
-
-def embeddings(item: int, *rows: tuple[float, ...], ns: str = "n") -> Embeddings:
-    data = np.array(rows, "<f4").tobytes()
-    return Embeddings(item, encode((ns,)), f"{item}", len(rows), data)
-
-
-def ranked(cache: VectorCache, *query: float, ns: str = "", among: Any = None) -> list[int]:
-    vector = np.array(query, np.float32)
-    at = encode((ns,)) if ns else ""
-    search = Search(at, Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    return [item for item, _ in cache.view(search, among).ranked(vector)(100)]
-
-
-def test_a_cache_follows_any_changes() -> None:
-    """Against a dict that holds the same, through updates, deletes and moves."""
-    random = np.random.default_rng(5)
-    cache, held = VectorCache(2, "cosine"), dict[int, Embeddings]()
-    cache.fill(0, [])
-    assert ranked(cache, 1, 0) == []
-    for change in range(1, 200):
-        touched = {int(item) for item in random.integers(0, 40, 3)}
-        now = [
-            embeddings(item, *random.standard_normal((random.integers(1, 4), 2)), ns=f"n{item % 3}")
-            for item in touched
-            if random.random() < 0.7
-        ]
-        cache.apply(change, touched, now)
-        held = {item: one for item, one in held.items() if item not in touched}
-        held |= {one.item: one for one in now}
-        assert (len(cache), cache.change) == (len(held), change)
-        fresh = VectorCache(2, "cosine")
-        fresh.fill(change, list(held.values()))
-        for space in ("", "n1", "none"):
-            assert ranked(cache, 1, 0.3, ns=space) == ranked(fresh, 1, 0.3, ns=space)
-        assert sorted(ranked(cache, 0, 1, among=[3, 5, 99])) == sorted({3, 5} & held.keys())
-    assert cache.size <= 4 * 2 * 3 * 3 * 40 + 4 * 2 * 256, "what is left behind must go"
-
-
-def test_a_view_stays_as_it_was() -> None:
-    cache = VectorCache(2, "cosine")
-    cache.fill(0, [embeddings(item, (1.0, item)) for item in range(9)])
-    vector = np.array([1, 0], np.float32)
-    search = Search("", Filter(), 100, 0, refresh=False, text="?", vector=vector)
-    view = cache.view(search)
-    cache.apply(1, range(9), [embeddings(item, (0.0, 1.0)) for item in range(9, 400)])
-    assert [item for item, _ in view.ranked(vector)(100)] == list(range(9))

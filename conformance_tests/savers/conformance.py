@@ -13,6 +13,7 @@ from conformance_tests.savers.fidelity import FidelityClauses
 from conformance_tests.savers.filters import FilterClauses
 from conformance_tests.savers.get_tuple import GetTupleClauses, PendingSendsClauses
 from conformance_tests.savers.hostile_input import HostileInputClauses
+from conformance_tests.savers.integrity import IntegrityClauses
 from conformance_tests.savers.listing import ListClauses, ListWhileClauses
 from conformance_tests.savers.outages import (
     DiskFullClauses,
@@ -60,6 +61,7 @@ class SaverConformance(
     ThreadsClauses,
     StatsClauses,
     SharingClauses,
+    IntegrityClauses,
     SetupClauses,
     BridgeClauses,
     PersistenceClauses,

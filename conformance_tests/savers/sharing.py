@@ -1,19 +1,16 @@
-"""Sharing: a value that grows is stored by what is new in it, and what is read is checked."""
+"""Sharing: a value that grows is stored by what is new in it."""
 
 from __future__ import annotations
 
 import random
-from typing import Any
 
-import pytest
 from langchain_core.messages import AnyMessage, HumanMessage
 
-from checkpoint_base.errors import CorruptValueError
 from conformance_tests.build import Chain, on, values
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
-from conformance_tests.savers.base import Opener, SaverClauses
+from conformance_tests.savers.base import SaverClauses
 
 TURNS = 100
 
@@ -67,50 +64,3 @@ class SharingClauses(SaverClauses):
         sub.put({"a": text})
         assert saver.stats(chain.thread_id)["bytes"] < 1.3 * before
         assert values(sub.saver.get_tuple(sub.head)) == {"a": text}
-
-    @pytest.mark.parametrize("read", ["get_tuple", "list", "delta history"])
-    def test_sharing_damage_is_an_error(
-        self, saver: Facade, harness: SaverHarness, read: str
-    ) -> None:
-        """A flipped bit on the disk is never a wrong value, and never "no such checkpoint"."""
-        chain = Chain(saver)
-        chain.put({"a": said(1, 30_000)})
-        chain.put({}, empty=["a"])
-        harness.damage()
-        first = the_first(saver, chain)
-        reads: dict[str, Any] = {
-            "get_tuple": lambda: saver.get_tuple(first),
-            "list": lambda: list(saver.list(on(chain.thread_id))),
-            "delta history": lambda: saver.get_delta_channel_history(
-                config=chain.head, channels=["a"]
-            ),
-        }
-        with pytest.raises(CorruptValueError):
-            reads[read]()
-
-    def test_sharing_damaged_write_is_an_error(self, saver: Facade, harness: SaverHarness) -> None:
-        """Large writes are cut and checked as values are."""
-        chain = Chain(saver)
-        chain.put({"a": 1})
-        chain.write(("a", said(1, 30_000)))
-        harness.damage()
-        with pytest.raises(CorruptValueError):
-            saver.get_tuple(chain.head)
-
-    def test_sharing_damage_is_found_by_a_new_process(
-        self, saver: Facade, reopened: Opener, harness: SaverHarness
-    ) -> None:
-        """What a saver knows of earlier reads is not what is on the disk."""
-        chain = Chain(saver)
-        chain.put({"a": said(1, 30_000)})
-        assert values(saver.get_tuple(chain.head))
-        harness.damage()
-        with pytest.raises(CorruptValueError):
-            reopened().get_tuple(chain.head)
-
-
-def the_first(saver: Facade, chain: Chain) -> Any:
-    """The config of the oldest checkpoint, without reading its values."""
-    parent = next(iter(saver.list(on(chain.thread_id), limit=1))).parent_config
-    assert parent is not None
-    return parent

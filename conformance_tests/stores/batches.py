@@ -114,6 +114,8 @@ class BatchClauses(StoreClauses):
             SearchOp(A, offset=-1),
             ListNamespacesOp(max_depth=0),
             ListNamespacesOp(offset=-1),
+            ListNamespacesOp(limit=-1),
+            SearchOp(A, limit=1.5),  # type: ignore[arg-type]  # on purpose
             ListNamespacesOp((MatchCondition("infix", A),)),  # type: ignore[arg-type]  # on purpose
         ):
             with pytest.raises(ValueError, match=r"."):

@@ -175,10 +175,14 @@ class StoreTaskClauses(StoreClauses):
     def test_concurrency_closing_waits(self, harness: StoreHarness) -> None:
         """What was asked for before the store was closed is there afterwards; no task is left."""
 
+        async def embed(texts: list[str]) -> list[list[float]]:
+            await asyncio.sleep(0.1)  # closing comes first
+            return [[1.0, 0.0, 0.0] for _ in texts]
+
         async def run() -> None:
-            async with harness.aopen() as store:
+            async with harness.aopen(index=index_of(harness, embed)) as store:
                 for n in range(5):
-                    task = asyncio.ensure_future(store.aput(AT, f"{n}", {"n": n}))
+                    task = asyncio.ensure_future(store.aput(AT, f"{n}", {"text": f"{n}"}))
                     task.add_done_callback(lambda done: done.exception())
                 await asyncio.sleep(0)
             assert harness.rows()["items"] == 5

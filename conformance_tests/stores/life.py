@@ -92,6 +92,15 @@ class StoreLifeClauses(StoreClauses):
             assert callable(getattr(store.raw, name))
             assert callable(getattr(store.raw, f"a{name}"))
         assert store.raw.supports_ttl
+        assert store.raw.index_config is None
+        assert store.raw.embeddings is None
+
+    def test_life_the_index_can_be_seen(self, reopened: StoreOpener, harness: StoreHarness) -> None:
+        """As on LangGraph's own stores, for those who look there."""
+        raw = reopened(index=index_of(harness, Numbers())).raw
+        assert raw.index_config["dims"] == 3
+        assert raw.index_config["fields"] == ["text"]
+        assert raw.index_config["embed"] is raw.embeddings
 
     def test_life_context_managers(self, harness: StoreHarness, flavour: Flavour) -> None:
         """A store itself is one too; leaving it closes what it started, not its connection."""

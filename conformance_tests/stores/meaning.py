@@ -217,6 +217,18 @@ class MeaningClauses(StoreClauses):
         assert embed.calls[2:] == []
         assert sorted(keys(store.search(AT, query="1 0 0"))) == ["own", "usual"]
 
+    @pytest.mark.parametrize(
+        "named", [{"fields": ["text"]}, {"fields": "text"}, {"text_fields": ["text"]}], ids=str
+    )
+    def test_meaning_names_of_fields(
+        self, reopened: StoreOpener, harness: StoreHarness, embed: Numbers, named: dict[str, Any]
+    ) -> None:
+        """As LangGraph's own stores read them: its SQLite store calls them `text_fields`."""
+        index = index_of(harness, embed)
+        del index["fields"]
+        reopened(index={**index, **named}).put(AT, "a", {"text": "1 0 0", "other": "2"})
+        assert embed.calls == [["1 0 0"]]
+
     def test_meaning_the_whole_value(self, reopened: StoreOpener, harness: StoreHarness) -> None:
         """`$`, which is the default, is the value as JSON."""
         embed = Numbers()
@@ -347,7 +359,7 @@ class EmbeddingClauses(StoreClauses):
             {"dims": "3"},
             {"dims": None},
             {"embed": None},
-            {"fields": "text"},
+            {"fields": 7},
             {"fields": [1]},
             {"fields": [""]},
             {"distance_type": "hamming"},

@@ -62,6 +62,8 @@ class NamespaceClauses(StoreClauses):
             ({"limit": 0}, []),
             ({"offset": 100}, []),
             ({"max_depth": 2, "limit": 2, "offset": 1}, [("a", "b"), ("a", "c")]),
+            ({"max_depth": 1, "limit": 2}, [("a",), ("ab",)]),
+            ({"prefix": ("a",), "max_depth": 1, "limit": 2}, [("a",)]),
             ({"prefix": ("a", "*"), "max_depth": 2, "limit": 1, "offset": 1}, [("a", "c")]),
         ],
         ids=repr,

@@ -85,6 +85,9 @@ class SearchClauses(StoreClauses):
         store.batch([PutOp(("n",), f"{n}", {"n": n}) for n in range(5)])
         assert store.search((), limit=0) == []
         assert len(store.search((), limit=1000)) == 5
+        assert len(store.search((), limit=10**30)) == 5
+        assert store.search((), limit=10**30, offset=10**30, filter={"n": 1}) == []
+        assert store.list_namespaces(limit=10**30) == [("n",)]
         assert store.search((), offset=5) == []
         assert store.search((), offset=5000, filter={"n": 1}) == []
         assert len(store.search((), offset=3)) == 2

@@ -1,4 +1,4 @@
-"""The generated parts of docs/conformance.md: `python -m conformance_tests.tests.page` writes them."""
+"""The generated parts of docs/conformance.md (`python -m conformance_tests.tests.page`)."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_a_failure_says_what_was_expected_what_was_got_and_how_it_came(tmp_path:
     assert "stats(None)" in case["calls"]
     assert "put(config " in case["calls"]
     assert found["saver.stats.says_what_it_talks_to"]["outcome"] == "passed"
-    assert found["saver.sharing.damage_is_an_error"]["outcome"] == "gap"
+    assert found["saver.sharing.change_in_the_middle"]["outcome"] == "gap"
     for text in (done.stdout, paths["html"].read_text()):
         assert "saver.stats.counts_are_those_of_the_database" in text
         assert "does not conform: stats" in text

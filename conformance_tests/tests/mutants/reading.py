@@ -318,7 +318,7 @@ def _as(context: Any, cls: type) -> Any:
     return changed()
 
 
-@mutant("saver.sharing.damage_is_an_error", _sqlite)
+@mutant("saver.integrity.damage_is_an_error", _sqlite)
 class DamageIsAbsence(SqliteSaver):
     """A damaged value reads as "no such checkpoint"."""
 

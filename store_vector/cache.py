@@ -1,11 +1,11 @@
-"""The embeddings of a SQLite file in memory: one contiguous float32 matrix, kept up to date."""
+"""The embeddings of a database in memory: one contiguous float32 matrix, kept up to date."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,17 @@ from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
+Item = Any
+"""What a database calls an item: hashable."""
+
 _LEAST: Final = 256
 _SPARSE: Final = 4
 
 
 class Embeddings(NamedTuple):
-    """A row of the file: an item, and its vectors one after the other."""
+    """An item as its database calls it, and its vectors one after the other."""
 
-    item: int
+    item: Item
     ns: str
     key: str
     vectors: int
@@ -40,68 +43,58 @@ class View(NamedTuple):
 
     vectors: Vectors
     places: Rows | None
-    items: Sequence[int]
+    items: Sequence[Any]
     names: Sequence[Name]
 
-    def ranked(self, query: Array) -> Callable[[int], list[tuple[int, float]]]:
+    def ranked(self, query: Array) -> Callable[[int], list[tuple[Any, float]]]:
         """What gives the first so many of them, as (item, score), best first."""
         ranking = Ranking(self.vectors, query, self.places)
 
-        def leading(count: int) -> list[tuple[int, float]]:
+        def leading(count: int) -> list[tuple[Any, float]]:
             best = ranking.leading(count, self.names.__getitem__)
             return [(self.items[place], score) for place, score in best]
 
         return leading
 
 
-class VectorCache:
-    """What is in the file as of `change`. A place is where an item's vectors are in the matrix.
+class Places:
+    """The vectors of items, each item at a place.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
-    the places is left behind, all move together. Whoever uses it holds `lock`.
+    the places is left behind, all move together.
 
     Args:
         dims: how long vectors are.
         distance: how they are compared.
+        capacity: how many vectors to make room for.
     """
 
-    def __init__(self, dims: int, distance: str) -> None:
-        self.lock = Lock()
-        self.change = -1
+    def __init__(self, dims: int, distance: str, capacity: int = 0) -> None:
         self._dims, self._distance = dims, distance
-        self._clear()
-
-    def _clear(self) -> None:
-        self._rows: Array = np.empty((0, self._dims), np.float32)
-        self._measures: Array = np.empty(0, np.float32)
+        self._rows: Array = np.empty((capacity, dims), np.float32)
+        self._measures: Array = np.empty(capacity, np.float32)
         self._end = 0  # rows in use
         self._names: list[Name] = []  # and so on, by place
-        self._items: list[int] = []
+        self._items: list[Any] = []
         self._counts: list[int] = []
         self._starts = np.empty(0, np.intp)
         self._alive = np.empty(0, np.bool_)
         self._spaces = np.empty(0, np.intp)  # the number of the namespace
         self._dead = 0
-        self._place_of: dict[int, int] = {}
+        self._place_of: dict[Any, int] = {}
         self._number_of: dict[str, int] = {}
         self._sorted: list[str] = []  # namespaces, as far as `_ranks` knows them
         self._ranks = np.empty(0, np.intp)  # of a namespace's number among them
 
     @property
     def size(self) -> int:
-        """Bytes of the matrix."""
-        return self._rows.nbytes
+        """Bytes of the vectors, those left behind among them."""
+        return self._end * self._dims * 4
 
     def __len__(self) -> int:
         return len(self._place_of)
 
-    def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
-        """Forget everything, and hold these."""
-        self._clear()
-        self._append(embeddings)
-        self.change = change
-
-    def apply(self, change: int, touched: Iterable[int], embeddings: Sequence[Embeddings]) -> None:
+    def replace(self, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
         """Note that the embeddings of `touched` items are now these, and those of no others."""
         for item in touched:
             if (place := self._place_of.pop(item, None)) is not None:
@@ -109,10 +102,10 @@ class VectorCache:
                 self._dead += 1
         if self._dead * _SPARSE > len(self._items):
             self._compact()
-        self._append(embeddings)
-        self.change = change
+        self.append(embeddings)
 
-    def _append(self, embeddings: Sequence[Embeddings]) -> None:
+    def append(self, embeddings: Sequence[Embeddings]) -> None:
+        """Give a place to items that have none."""
         if not embeddings:
             return
         counts = [one.vectors for one in embeddings]
@@ -136,8 +129,7 @@ class VectorCache:
     def _reserve(self, rows: int) -> None:
         if rows <= len(self._rows):
             return
-        # a first load is taken as it is; what grows later grows by half
-        capacity = rows if not self._end else max(rows, len(self._rows) * 3 // 2, _LEAST)
+        capacity = max(rows, len(self._rows) * 3 // 2, _LEAST)
         whole = np.empty((capacity, self._dims), np.float32)
         whole[: self._end] = self._rows[: self._end]
         measures = np.empty(capacity, np.float32)
@@ -163,8 +155,8 @@ class VectorCache:
 
     # ------------------------------------------------------------------ search
 
-    def view(self, search: Search, items: Iterable[int] | None = None) -> View:
-        """All items in the search's namespaces, or these of them. What is done to the cache later
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
+        """All items in the search's namespaces, or these of them. What is done to the places later
         leaves a view as it is: rows that are in use are never written again.
         """
         starts = None if self._end == len(self._items) else self._starts
@@ -172,7 +164,7 @@ class VectorCache:
         vectors = Vectors(self._rows[: self._end], starts, self._distance, measures)
         return View(vectors, self._places(search, items), self._items, self._names)
 
-    def _places(self, search: Search, items: Iterable[int] | None) -> Rows | None:
+    def _places(self, search: Search, items: Iterable[Item] | None) -> Rows | None:
         if items is not None:
             places = (self._place_of.get(item, -1) for item in items)
             return np.array(sorted(place for place in places if place >= 0), np.intp)
@@ -195,3 +187,51 @@ class VectorCache:
         ranks = self._ranks[self._spaces]
         inside: npt.NDArray[np.bool_] = (ranks >= first) & (ranks < end)
         return inside
+
+
+class VectorCache:
+    """The places of a database, as of `change`. Whoever reads or changes it holds `lock`.
+
+    Args:
+        dims: how long vectors are.
+        distance: how they are compared.
+    """
+
+    def __init__(self, dims: int, distance: str) -> None:
+        self.lock = Lock()
+        self.change = -1
+        self._dims, self._distance = dims, distance
+        self._places = Places(dims, distance)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the vectors, those left behind among them."""
+        return self._places.size
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def forget(self) -> None:
+        """Have all of the database read again."""
+        with self.lock:
+            self.change = -1
+
+    def take(self, change: int, places: Places) -> None:
+        """Forget everything, and hold these places."""
+        self._places, self.change = places, change
+
+    def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
+        """Forget everything, and hold these; `take` does it with less memory."""
+        count = sum(one.vectors for one in embeddings)
+        places = Places(self._dims, self._distance, count)
+        places.append(embeddings)
+        self.take(change, places)
+
+    def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
+        """Note that the embeddings of `touched` items are now these, and those of no others."""
+        self._places.replace(touched, embeddings)
+        self.change = change
+
+    def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
+        """As `Places.view`."""
+        return self._places.view(search, items)

@@ -1,0 +1,178 @@
+-- name: has_migrations
+SELECT 1 WHERE to_regclass('{schema}.store_schema') IS NOT NULL
+
+-- name: create_migrations
+CREATE TABLE IF NOT EXISTS {schema}.store_schema
+    (number integer PRIMARY KEY, applied_at double precision NOT NULL)
+
+-- name: applied_migrations
+SELECT number FROM {schema}.store_schema
+
+-- name: note_migration
+INSERT INTO {schema}.store_schema (number, applied_at) VALUES ($1, $2)
+
+-- name: columns
+i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl
+
+-- name: get
+SELECT {columns} FROM {schema}.store_items AS i WHERE i.ns = $1 AND i.key = $2
+
+-- name: get_some
+SELECT {columns} FROM unnest($1::text[], $2::text[]) AS want (ns, key), LATERAL (
+    SELECT * FROM {schema}.store_items AS i WHERE i.ns = want.ns AND i.key = want.key OFFSET 0
+) AS i
+
+-- name: moved
+UPDATE {schema}.store_items AS m SET expires_at = $3::double precision + m.ttl * 60
+FROM unnest($1::text[], $2::text[]) AS want (ns, key)
+WHERE m.ns = want.ns AND m.key = want.key AND m.ttl IS NOT NULL
+    AND ($4::double precision IS NULL OR m.expires_at > $4::double precision)
+
+-- name: get_and_move
+-- $5 $6: what is read; $1 $2: what of it is moved.
+WITH moved AS ({moved})
+SELECT {columns} FROM unnest($5::text[], $6::text[]) AS want (ns, key), LATERAL (
+    SELECT * FROM {schema}.store_items AS i WHERE i.ns = want.ns AND i.key = want.key OFFSET 0
+) AS i
+
+-- name: put_items
+INSERT INTO {schema}.store_items AS i
+    (ns, key, value, created_at, updated_at, expires_at, ttl)
+SELECT p.ns, p.key, p.value, $2::double precision, $2::double precision, p.expires_at, p.ttl
+FROM {free} json_to_recordset($1::json) AS p
+    (ns text, key text, value text, expires_at double precision, ttl double precision)
+WHERE p.value IS NOT NULL
+ON CONFLICT (ns, key) DO UPDATE SET
+    value = excluded.value,
+    created_at = CASE
+        WHEN i.expires_at <= $3::double precision THEN excluded.created_at ELSE i.created_at
+    END,
+    updated_at = excluded.updated_at,
+    expires_at = excluded.expires_at,
+    ttl = excluded.ttl
+
+-- name: delete_items
+DELETE FROM {schema}.store_items AS i
+USING {free} json_to_recordset($1::json) AS p (ns text, key text, value text)
+WHERE i.ns = p.ns AND i.key = p.key AND p.value IS NULL
+
+-- name: put_plain
+-- Where nothing is embedded, and no item has embeddings to be removed.
+WITH free AS MATERIALIZED (
+    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
+),
+stored AS ({put_free}),
+deleted AS ({delete_free})
+SELECT 1 FROM free
+
+-- name: put_embeddings
+-- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
+WITH p AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($1::json) AS p
+        (ns text, key text, path text, at integer, size integer, vector text)
+),
+gone AS (
+    DELETE FROM {schema}.store_embeddings AS e
+    USING json_to_recordset($3::json) AS n (ns text, key text)
+    WHERE e.ns = n.ns AND e.key = n.key AND NOT EXISTS (
+        SELECT 1 FROM p WHERE p.ns = e.ns AND p.key = e.key AND p.path = e.path
+    )
+)
+INSERT INTO {schema}.store_embeddings (ns, key, path, data{column})
+SELECT p.ns, p.key, p.path, substring($2::bytea FROM p.at FOR p.size){value} FROM p
+ON CONFLICT (ns, key, path) DO UPDATE SET data = excluded.data{update}
+
+-- name: sweep
+WITH gone AS (
+    DELETE FROM {schema}.store_items WHERE expires_at <= $1::double precision RETURNING ns, key
+),
+embeddings AS (
+    DELETE FROM {schema}.store_embeddings AS e USING gone
+    WHERE e.ns = gone.ns AND e.key = gone.key
+)
+SELECT count(*) FROM gone
+
+-- name: namespaces
+-- From one to the next in the index; what lies under one that is cut to $3 labels is passed over.
+WITH RECURSIVE seek AS (
+    (
+        SELECT i.ns FROM {schema}.store_items AS i
+        WHERE i.ns >= $1::text AND ($2::text IS NULL OR i.ns < $2::text) AND {shown}
+        ORDER BY i.ns LIMIT 1
+    )
+    UNION ALL
+    SELECT next.ns
+    FROM seek,
+        LATERAL (SELECT string_to_array(seek.ns, E'\x01') AS labels) AS cut,
+        LATERAL (
+            SELECT i.ns FROM {schema}.store_items AS i
+            WHERE ($2::text IS NULL OR i.ns < $2::text) AND {shown}
+                AND i.ns >= CASE WHEN cardinality(labels) - 1 > $3::integer
+                    THEN array_to_string(labels[:$3::integer], E'\x01') || E'\x02'
+                    ELSE seek.ns || E'\x01'
+                END
+            ORDER BY i.ns LIMIT 1
+        ) AS next
+)
+SELECT ns FROM seek LIMIT $4::bigint
+
+-- name: shown
+($5::double precision IS NULL OR i.expires_at IS NULL OR i.expires_at > $5::double precision)
+
+-- name: server_version
+SELECT 'Postgres ' || split_part(current_setting('server_version'), ' ', 1)
+
+-- name: stats
+SELECT
+    (SELECT count(*) FROM {schema}.store_items),
+    (SELECT count(*) FROM {schema}.store_embeddings),
+    pg_total_relation_size('{schema}.store_items'::regclass)
+        + pg_total_relation_size('{schema}.store_embeddings'::regclass)
+
+-- name: extension
+-- pgvector: its version and schema where it is; else whether this role could have it.
+SELECT e.extversion, n.nspname, v.name IS NOT NULL
+FROM (SELECT 1) AS one
+LEFT JOIN (pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace)
+    ON e.extname = 'vector'
+LEFT JOIN (
+    SELECT a.name FROM pg_available_extension_versions AS a
+    WHERE a.name = 'vector' AND (
+        (a.trusted AND has_database_privilege(current_database(), 'CREATE'))
+        OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
+    )
+    LIMIT 1
+) AS v ON true
+
+-- name: create_extension
+CREATE EXTENSION IF NOT EXISTS vector
+
+-- name: has_column
+SELECT 1 FROM pg_attribute
+WHERE attrelid = '{schema}.store_embeddings'::regclass AND attname = $1::text AND NOT attisdropped
+
+-- name: unconverted
+SELECT ns, key, path, data FROM {schema}.store_embeddings
+WHERE {column} IS NULL AND octet_length(data) = $1::integer LIMIT $2::bigint
+
+-- name: convert
+UPDATE {schema}.store_embeddings AS e SET {column} = p.vector::{type}
+FROM json_to_recordset($1::json) AS p (ns text, key text, path text, vector text)
+WHERE e.ns = p.ns AND e.key = p.key AND e.path = p.path
+
+-- name: has_index
+SELECT 1 WHERE to_regclass('{schema}.{index}') IS NOT NULL
+
+-- name: count_embeddings
+SELECT count(*) FROM (
+    SELECT 1 FROM {schema}.store_embeddings WHERE {column} IS NOT NULL LIMIT $1::bigint
+) AS least
+
+-- name: all_embeddings
+SELECT count(*) FROM {schema}.store_embeddings WHERE {column} IS NOT NULL
+
+-- name: give_memory
+-- pgvector builds HNSW in memory, and takes many times as long where it does not fit.
+SELECT set_config('maintenance_work_mem', greatest(
+    pg_size_bytes(current_setting('maintenance_work_mem')), $1::bigint
+) / 1024 || 'kB', true)

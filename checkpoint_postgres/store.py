@@ -1,0 +1,166 @@
+"""The public stores: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langgraph.store.base import TTLConfig
+
+from checkpoint_postgres.connections import (
+    PoolOptions,
+    aconnected,
+    async_source,
+    connected,
+    sync_source,
+)
+from checkpoint_postgres.store_planner import INDEXED_FROM, PostgresStorePlanner
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.store import AsyncStore, SyncStore
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+    from psycopg_pool import AsyncConnectionPool, ConnectionPool
+    from typing_extensions import Self
+
+Index = Mapping[str, Any] | None
+TTL = TTLConfig | StoreTTL | None
+
+
+class PostgresStore(SyncStore):
+    """Long-term memory in Postgres 14 or later; its async methods run in a worker thread.
+
+    Search by meaning uses pgvector 0.8 or later where it is, and else compares all vectors that
+    pass namespace and filter. An approximate index is built by `setup()` once there is enough to
+    be indexed; until then, and where few items pass, search is exact.
+
+    Args:
+        conn: a connection, used for one operation at a time, or a pool, for as many operations at
+            once as it has connections. It stays the caller's to close.
+        index: LangGraph's `IndexConfig`, with `ann_index_config`, `distance_type`, `ef_search`,
+            `probes` and `engine`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        schema: where the tables are; `setup()` creates it if it is not there.
+        clock: epoch seconds, for times and `ttl`.
+        reconnect: makes another connection when `conn` is lost; None: it is not replaced.
+        indexed_from: how many vectors there must be before `setup()` builds an approximate index.
+
+    `setup()` must have been called once for a schema. A saver may share it.
+
+    Raises:
+        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used.
+        MissingDriverError: psycopg is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: Connection[Any] | ConnectionPool[Any],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        schema: str = "public",
+        clock: Callable[[], float] = time.time,
+        reconnect: Callable[[], Connection[Any]] | None = None,
+        indexed_from: int = INDEXED_FROM,
+    ) -> None:
+        self._source = sync_source(type(self).__name__, conn, reconnect)
+        from checkpoint_postgres.sync_driver import SyncPostgresDriver
+
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
+        super().__init__(planner, SyncPostgresDriver(self._source), settings, policy, clock)
+        self.conn = conn
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,  # noqa: ARG003
+        pool: PoolOptions | None = None,
+        **options: Any,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: `postgresql://…`, or `host=… dbname=…`.
+            pipeline: taken because LangGraph's own store takes it. It changes nothing: operations
+                are one round trip as it is.
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
+                None: one connection, replaced when it is lost.
+            **options: `index`, `ttl`, `schema`, `clock` and `indexed_from`, as in the constructor.
+
+        Raises:
+            BackendUnavailableError: there is no server.
+        """
+        with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
+            store = cls(conn, reconnect=reconnect, **options)
+            try:
+                yield store
+            finally:
+                store.close()
+                if reconnect is not None:
+                    store._source.close()
+
+
+class AsyncPostgresStore(AsyncStore):
+    """Long-term memory in Postgres, for an event loop; what is asked for in one tick is one batch.
+    Its sync methods work from other threads. Otherwise as `PostgresStore`.
+
+    Args:
+        conn: an `AsyncConnection` or an `AsyncConnectionPool`.
+        index: as in `PostgresStore`.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        schema: as in `PostgresStore`.
+        clock: epoch seconds, for times and `ttl`.
+        reconnect: as in `PostgresStore`, awaitable.
+        indexed_from: as in `PostgresStore`.
+
+    `await store.setup()` must have been called once for a schema.
+
+    Raises:
+        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used.
+        MissingDriverError: psycopg is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        schema: str = "public",
+        clock: Callable[[], float] = time.time,
+        reconnect: Callable[[], Any] | None = None,
+        indexed_from: int = INDEXED_FROM,
+    ) -> None:
+        self._source = async_source(type(self).__name__, conn, reconnect)
+        from checkpoint_postgres.async_driver import AsyncPostgresDriver
+
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
+        super().__init__(planner, AsyncPostgresDriver(self._source), settings, policy, clock)
+        self.conn = conn
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        pipeline: bool = False,  # noqa: ARG003
+        pool: PoolOptions | None = None,
+        **options: Any,
+    ) -> AsyncIterator[Self]:
+        """`PostgresStore.from_conn_string`, for an event loop."""
+        async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
+            store = cls(conn, reconnect=reconnect, **options)
+            try:
+                yield store
+            finally:
+                await store.aclose()
+                if reconnect is not None:
+                    await store._source.close()

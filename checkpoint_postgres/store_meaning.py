@@ -1,0 +1,203 @@
+"""Search by meaning on Postgres: what the database ranks is scored again, from what was put."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from checkpoint_base.plan import Plan, offload, read
+from checkpoint_base.sql.requests import Row, rows
+from checkpoint_postgres.store_reading import Statement, where
+from checkpoint_postgres.store_vectors import Engine
+from store_vector.config import IndexSettings
+from store_vector.exact import matrix
+from store_vector.ranking import Ranking, Vectors, precise
+from store_vector.records import Array, Found, Name, Record, Search
+
+_LEAST: Final = 32
+_PAGE_BYTES: Final = 1 << 25
+"""Vectors that are held at a time where they are compared here."""
+_MOST_NEAR: Final = 4096
+"""Nearest vectors that an index is asked for; who wants more has all compared."""
+
+
+class Meaning:
+    """Searches over the embeddings of a schema.
+
+    Args:
+        queries: named statements.
+        settings: the index.
+    """
+
+    def __init__(self, queries: Mapping[str, str], settings: IndexSettings) -> None:
+        self._queries = queries
+        self._distance, self._dims = settings.distance, settings.dims
+
+    def search(
+        self, engine: Engine | None, search: Search, horizon: float | None
+    ) -> Plan[list[Found]]:
+        """What a search gives."""
+        query = search.vector
+        if query is None:
+            return []
+        if engine is None:
+            return (yield from self._numpy(search, query, horizon))
+        if engine.is_approximate and (query.any() or self._distance != "cosine"):
+            found = yield from self._near(engine, search, query, horizon)
+            if found is not None:
+                return found
+        return (yield from self._exact(engine, search, query, horizon))
+
+    def _near(
+        self, engine: Engine, search: Search, query: Array, horizon: float | None
+    ) -> Plan[list[Found] | None]:
+        """By the index; None: it does not reach far enough."""
+        count = _rounded(search.end)
+        while count <= _MOST_NEAR:
+            found = yield from rows(*engine.near(self._queries, search, horizon, count))
+            compared_all, some = found[0][0], [one[1:] for one in found if one[1] is not None]
+            ranked = self._ranked(search, query, some)
+            if len(some) < count:
+                is_whole = compared_all or len(ranked.best) >= search.end
+                return ranked.page if is_whole else None
+            if ranked.is_enough(engine.precision if compared_all else 0.0):
+                return ranked.page
+            count *= 4
+        return None
+
+    def _exact(
+        self, engine: Engine, search: Search, query: Array, horizon: float | None
+    ) -> Plan[list[Found]]:
+        count = _rounded(search.end)
+        while True:
+            some = yield from rows(*engine.exact(self._queries, search, horizon, count))
+            ranked = self._ranked(search, query, some)
+            if len(some) < count or ranked.is_enough(engine.precision):
+                return ranked.page
+            count *= 8
+
+    def _ranked(self, search: Search, query: Array, some: Sequence[Row]) -> _Ranked:
+        """Score the nearest vectors, each behind the columns of its item."""
+        if not some:
+            return _Ranked(search, [], 0.0, 0.0)
+        rows_ = matrix([one[-1] for one in some], self._dims, len(some))
+        scores = precise(rows_, query, self._distance).tolist()
+        best: dict[Name, Found] = {}
+        for (*columns, _), score in zip(some, scores, strict=True):
+            name = Name(columns[0], columns[1])
+            known = best.get(name)
+            if known is None or (known.score or 0.0) < score:
+                best[name] = Found(known.record if known else Record(*columns), score)
+        fitting = [one for one in best.values() if search.filter.matches(one.record.decoded)]
+        scale = 1.0
+        if self._distance != "cosine":
+            longest = float(np.abs(rows_).max()) * self._dims**0.5
+            scale = longest * max(float(np.abs(query).max()) * self._dims**0.5, 1.0)
+        return _Ranked(search, sorted(fitting, key=_place), min(scores), scale)
+
+    # ------------------------------------------------------------------ without pgvector
+
+    def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+        """All that pass are fetched: in one statement, or page by page if they are many."""
+        some = yield from rows(*self._passing(search, horizon, None))
+        if len(some) < self._page:
+            best = yield from offload(lambda: self._best_of(search, query, some, []))
+            return best[search.offset :]
+        return (yield from read(self._paged, search, query, horizon))
+
+    def _paged(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+        best: list[Found] = []
+        after: Row | None = None
+        while True:
+            some = yield from rows(*self._passing(search, horizon, after))
+            best = yield from offload(partial(self._best_of, search, query, some, best))
+            if len(some) < self._page:
+                return best[search.offset :]
+            after = some[-1]
+
+    @property
+    def _page(self) -> int:
+        return max(1, _PAGE_BYTES // (4 * self._dims))
+
+    def _passing(
+        self, search: Search, horizon: float | None, after: Row | None
+    ) -> tuple[str, list[Any]]:
+        statement, queries = Statement(), self._queries
+        conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
+        if after is not None:
+            place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
+            conditions.append(f"(e.ns, e.key, e.path) > ({place})")
+        sql = (
+            f"SELECT {queries['columns']}, e.data, e.path "  # noqa: S608 (constants, places)
+            f"FROM {queries['items']} AS i "
+            f"JOIN {queries['embeddings']} AS e ON e.ns = i.ns AND e.key = i.key "
+            f"{where(conditions)} ORDER BY e.ns, e.key, e.path LIMIT {self._page}"
+        )
+        return sql, statement.values
+
+    def _best_of(
+        self, search: Search, query: Array, some: Sequence[Row], known: list[Found]
+    ) -> list[Found]:
+        """The best of those that are known and of some more, in order."""
+        vectors: dict[Name, list[bytes]] = defaultdict(list)
+        records: dict[Name, Record] = {}
+        for *columns, data, _ in some:
+            name = Name(columns[0], columns[1])
+            if name not in vectors:
+                records[name] = Record(*columns)
+            vectors[name].append(data)
+        names = [name for name, one in records.items() if search.filter.matches(one.decoded)]
+        best = {one.record.name: one for one in known}
+        if names:
+            blobs = [data for name in names for data in vectors[name]]
+            counts = [len(vectors[name]) for name in names]
+            whole = Vectors.of(matrix(blobs, self._dims, len(blobs)), counts, self._distance)
+            for at, score in Ranking(whole, query).leading(search.end, names.__getitem__):
+                one = best.get(names[at])
+                if one is None or (one.score or 0.0) < score:  # its vectors may be on two pages
+                    best[names[at]] = Found(records[names[at]], score)
+        return sorted(best.values(), key=_place)[: search.end]
+
+
+class _Ranked(NamedTuple):
+    """The items of the nearest vectors.
+
+    Attributes:
+        search: what they were sought for.
+        best: those that match, in order.
+        worst: the score of the farthest vector that was read.
+        scale: how large what was multiplied is.
+    """
+
+    search: Search
+    best: list[Found]
+    worst: float
+    scale: float
+
+    @property
+    def page(self) -> list[Found]:
+        """What the search gives."""
+        return self.best[self.search.offset : self.search.end]
+
+    def is_enough(self, precision: float) -> bool:
+        """Whether nothing that was not read can belong to the page, or be as near as its last."""
+        if len(self.best) < self.search.end:
+            return False
+        last = self.best[self.search.end - 1].score or 0.0
+        return last > self.worst + precision * self.scale
+
+
+def _place(found: Found) -> tuple[float, Name]:
+    return -(found.score or 0.0), found.record.name
+
+
+def _rounded(wanted: int) -> int:
+    """How many to ask for: some more, and few different numbers, since each is a statement."""
+    count = _LEAST
+    while count < 2 * wanted:
+        count *= 4
+    return count

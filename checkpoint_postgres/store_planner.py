@@ -1,0 +1,300 @@
+"""The operations of a store on Postgres: what is asked of the database, in which order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.sql.requests import execute, row, rows
+from checkpoint_base.sql.setup import Setup, StoreSchema
+from checkpoint_postgres.requests import attempt
+from checkpoint_postgres.statements import (
+    statements,
+    store_migrations,
+    store_statement,
+    store_statements,
+)
+from checkpoint_postgres.store_meaning import Meaning
+from checkpoint_postgres.store_reading import browse
+from checkpoint_postgres.store_vectors import Engine, is_new_enough, text_of_bytes
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.namespaces import NamespaceQuery
+from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
+
+INDEXED_FROM: Final = 5000
+"""Vectors that there must be before `setup` builds an approximate index."""
+
+_CONVERTED_AT_ONCE: Final = 500
+_DEEPEST: Final = 1 << 20
+_log = logging.getLogger("checkpoint_postgres.store")
+
+
+class PostgresStorePlanner(Setup):
+    """Plans for Postgres.
+
+    Args:
+        settings: the index, or None.
+        ttl: how items expire.
+        clock: epoch seconds, for the record of migrations.
+        schema: where the tables are.
+        indexed_from: how many vectors there must be before `setup` builds an approximate index.
+    """
+
+    database = "this Postgres schema"
+
+    def __init__(
+        self,
+        settings: IndexSettings | None,
+        ttl: StoreTTL,
+        clock: Callable[[], float] = time.time,
+        schema: str = "public",
+        indexed_from: int = INDEXED_FROM,
+    ) -> None:
+        self._schema = schema
+        self._queries = store_statements(schema)
+        self._savers = statements(schema)
+        self._migrations = store_migrations(schema)
+        self._store_schema = StoreSchema(self._queries, clock)
+        self._ttl = ttl
+        self._settings = settings
+        self._meaning = None if settings is None else Meaning(self._queries, settings)
+        self._indexed_from = indexed_from
+        self._engine: Engine | None = None
+        self._has_looked = settings is None or settings.engine == "exact"
+        self._moves = ttl.default_ttl is not None  # whether items with a ttl are to be expected
+
+    @property
+    def _setup_schema(self) -> StoreSchema:
+        return self._store_schema
+
+    def _filled(self, name: str, **named: str) -> str:
+        return store_statement(self._schema, name, **named)
+
+    # ------------------------------------------------------------------ setup
+
+    def setup(self) -> Plan[None]:
+        """Create or migrate the schema, and build what the index needs."""
+        if (yield from read(self._missing)):
+            yield from write(self._create)
+        if self._settings is None or self._settings.engine == "exact":
+            return
+        self._engine = yield from write(self._equip, self._settings)
+        self._has_looked = True
+        if self._engine is not None:
+            yield from self._convert(self._engine)
+            yield from write(self._build, self._engine)
+
+    def _create(self) -> Plan[None]:
+        yield from rows(self._savers["lock_setup"])
+        if not (yield from rows(self._savers["has_schema"])):
+            yield from execute(self._savers["create_schema"])
+        yield from self._migrate()
+
+    def _equip(self, settings: IndexSettings) -> Plan[Engine | None]:
+        """Make the extension and a column of its type, if they are not there and can be."""
+        yield from rows(self._savers["lock_setup"])
+        ((version, schema, is_possible),) = yield from rows(self._queries["extension"])
+        if version is None and is_possible:
+            yield from execute(self._queries["create_extension"])
+            ((version, schema, _),) = yield from rows(self._queries["extension"])
+        engine = self._engine_of(settings, version, schema)
+        if engine and not (yield from rows(self._queries["has_column"], (engine.column,))):
+            table = self._queries["embeddings"]
+            yield from execute(f"ALTER TABLE {table} ADD COLUMN {engine.column} {engine.type}")
+        return engine
+
+    def _engine_of(
+        self, settings: IndexSettings, version: str | None, schema: str | None
+    ) -> Engine | None:
+        if version is None or schema is None or not is_new_enough(version):
+            there = "is not there" if version is None else f"is version {version}, before 0.8"
+            _log.warning(
+                "pgvector %s: search by meaning is exact, and reads all vectors that pass namespace"
+                " and filter. It is used when a role that may make it calls setup()",
+                there,
+            )
+            return None
+        return Engine(settings, schema)
+
+    def _convert(self, engine: Engine) -> Plan[None]:
+        """Fill the column of what was put without it."""
+        unconverted = self._filled("unconverted", column=engine.column)
+        convert = self._filled("convert", column=engine.column, type=engine.type)
+        size = 4 * engine.settings.dims
+        while found := (yield from rows(unconverted, (size, _CONVERTED_AT_ONCE))):
+            entries = [
+                {"ns": ns, "key": key, "path": path, "vector": text_of_bytes(data)}
+                for ns, key, path, data in found
+            ]
+            yield from execute(convert, (json.dumps(entries),))
+
+    def _build(self, engine: Engine) -> Plan[None]:
+        """Build the index, once there is enough to be indexed."""
+        queries = self._queries
+        if not engine.is_approximate:
+            return
+        yield from rows(self._savers["lock_setup"])
+        if (yield from rows(self._filled("has_index", index=engine.index))):
+            return
+        count_of = self._filled("count_embeddings", column=engine.column)
+        ((count,),) = yield from rows(count_of, (self._indexed_from,))
+        if count < self._indexed_from:
+            return
+        count_of = self._filled("all_embeddings", column=engine.column)
+        ((count,),) = yield from rows(count_of)
+        needed = min(count * (6 * engine.settings.dims + 1000), 1 << 30)
+        yield from rows(queries["give_memory"], (needed,))
+        yield from execute(engine.index_statement(queries, count))
+
+    def _look(self) -> Plan[Engine | None]:
+        """The engine as another process has set it up."""
+        if not self._has_looked and self._settings is not None:
+            ((version, schema, _),) = yield from rows(self._queries["extension"])
+            engine = self._engine_of(self._settings, version, schema)
+            if engine and not (yield from rows(self._queries["has_column"], (engine.column,))):
+                engine = None
+            self._engine, self._has_looked = engine, True
+        return self._engine
+
+    # ------------------------------------------------------------------ get
+
+    def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
+        """Items: one statement, which moves expiries where that is to be expected."""
+        names = [Name(one.ns, one.key) for one in reads]
+        moving = [Name(one.ns, one.key) for one in reads if one.refresh]
+        if moving and self._moves:
+            values = [*self._moving(moving, now), *_columns(names)]
+            found = yield from rows(self._queries["get_and_move"], values)
+        elif len(names) == 1:
+            found = yield from rows(self._queries["get"], names[0])
+        else:
+            found = yield from rows(self._queries["get_some"], _columns(names))
+        records = {Name(one[0], one[1]): Record(*one) for one in found}
+        there = [records.get(name) for name in names]
+        shown = [
+            None if one is None or self._ttl.is_absent(one.expires_at, now) else one
+            for one in there
+        ]
+        if not self._moves:
+            wanted = set(moving)
+            seen = [one.name for one in shown if one is not None and one.ttl is not None]
+            yield from self._move([name for name in seen if name in wanted], now)
+        return shown
+
+    def _moving(self, names: Sequence[Name], now: float) -> list[Any]:
+        return [*_columns(sorted(names)), now, self._ttl.horizon(now)]
+
+    def _move(self, names: Sequence[Name], now: float) -> Plan[None]:
+        if names:
+            self._moves = True
+            yield from execute(self._queries["moved"], self._moving(names, now))
+
+    # ------------------------------------------------------------------ search
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        """Items found: one statement if that finds enough; another where expiries move."""
+        horizon = self._ttl.horizon(now)
+        if search.vector is None or self._meaning is None:
+            records = yield from browse(self._queries, search, horizon)
+            found = [Found(record) for record in records]
+        else:
+            engine = yield from self._look()
+            found = yield from self._meaning.search(engine, search, horizon)
+        if search.refresh:
+            names = [one.record.name for one in found if one.record.ttl is not None]
+            yield from self._move(names, now)
+        return found
+
+    def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
+        """Namespaces: one statement, a step for each that is given."""
+        first, end = query.bounds or ("", None)
+        depth, enough = _DEEPEST, None
+        if query.is_one_range:
+            depth = query.max_depth or _DEEPEST
+            enough = query.offset + query.limit
+        values = (first, end, depth, enough, self._ttl.horizon(now))
+        return [ns for (ns,) in (yield from rows(self._queries["namespaces"], values))]
+
+    # ------------------------------------------------------------------ put
+
+    def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        """Put and delete: one statement where nothing is embedded, else one transaction."""
+        self._moves = self._moves or any(one.ttl is not None for one in puts)
+        puts = sorted(puts, key=lambda one: (one.ns, one.key))  # locks are taken in one order
+        items = json.dumps(
+            [
+                {
+                    "ns": one.ns,
+                    "key": one.key,
+                    "value": one.value,
+                    "expires_at": one.expires_at,
+                    "ttl": one.ttl,
+                }
+                for one in puts
+            ]
+        )
+        values = (items, now, self._ttl.horizon(now))
+        is_plain = not any(one.vectors for one in puts)
+        if is_plain and (yield from attempt(self._queries["put_plain"], values)):
+            return
+        engine = yield from self._look()
+        yield from write(partial(self._put, puts, values, engine))
+
+    def _put(self, puts: Sequence[Put], values: Sequence[Any], engine: Engine | None) -> Plan[None]:
+        items = values[0]
+        if any(one.value is None for one in puts):
+            yield from execute(self._queries["delete_items"], (items,))
+        if any(one.value is not None for one in puts):
+            yield from execute(self._queries["put_items"], values)
+        column = value = update = ""
+        if engine is not None:
+            column = f", {engine.column}"
+            value = f", p.vector::{engine.type}"
+            update = f", {engine.column} = excluded.{engine.column}"
+        sql = self._filled("put_embeddings", column=column, value=value, update=update)
+        yield from execute(sql, (*_embeddings(puts, engine), items))
+
+    # ------------------------------------------------------------------ expiry, size
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: one statement."""
+        ((count,),) = (yield from attempt(self._queries["sweep"], (now,))) or [(0,)]
+        return int(count)
+
+    def stats(self) -> Plan[StoreStats]:
+        """Count rows and bytes: one read transaction."""
+        return (yield from read(self._stats))
+
+    def _stats(self) -> Plan[StoreStats]:
+        ((server,),) = yield from rows(self._queries["server_version"])
+        found = yield from row(self._queries["stats"])
+        items, vectors, size = found or (0, 0, 0)
+        return StoreStats("postgres", server, items, vectors, size)
+
+
+def _columns(names: Sequence[Name]) -> list[list[str]]:
+    return [[one.ns for one in names], [one.key for one in names]]
+
+
+def _embeddings(puts: Sequence[Put], engine: Engine | None) -> tuple[str, bytes]:
+    """JSON of the embeddings, and their data one after the other."""
+    entries: list[dict[str, Any]] = []
+    pieces: list[bytes] = []
+    texts: dict[bytes, str] = {}
+    at = 1  # SQL counts from 1
+    for one in puts:
+        for path, data in one.vectors:
+            entry = {"ns": one.ns, "key": one.key, "path": path, "at": at, "size": len(data)}
+            if engine is not None:
+                if data not in texts:
+                    texts[data] = text_of_bytes(data)
+                entry["vector"] = texts[data]
+            entries.append(entry)
+            pieces.append(data)
+            at += len(data)
+    return json.dumps(entries), b"".join(pieces)

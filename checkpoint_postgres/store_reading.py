@@ -1,0 +1,112 @@
+"""Searches without a meaning: plans. One statement each, unless a filter lets through too much."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from checkpoint_base.plan import Plan
+from checkpoint_base.sql.requests import rows
+from checkpoint_postgres.store_filters import clauses
+from store_vector.records import Record, Search
+
+FEW: Final = 1000
+"""A namespace with so many items is sorted; of a larger one, the newest of all are looked at."""
+
+_NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
+_WINDOW: Final = 2000
+"""Of all that there is, so many of the newest."""
+_COLUMNS: Final = 7
+
+
+class Statement:
+    """A statement in the making: its values, and what they are called in it."""
+
+    def __init__(self, *values: Any) -> None:
+        self.values: list[Any] = list(values)
+
+    def mark(self, value: Any, kind: str) -> str:
+        """Add a value of a type; what stands for it."""
+        self.values.append(value)
+        return f"${len(self.values)}::{kind}"
+
+    def conditions(self, search: Search, horizon: float | None) -> list[str]:
+        """What items that may be found fulfil besides their namespace, of store_items AS i."""
+        found = clauses(search.filter, self.mark)
+        if horizon is not None:
+            mark = self.mark(horizon, "double precision")
+            found.append(f"(i.expires_at IS NULL OR i.expires_at > {mark})")
+        return found
+
+    def within(self, search: Search, column: str = "i.ns") -> list[str]:
+        """What their namespace fulfils."""
+        if search.bounds is None:
+            return []
+        first, end = (self.mark(bound, "text") for bound in search.bounds)
+        return [f"{column} >= {first}", f"{column} < {end}"]
+
+
+def where(conditions: list[str]) -> str:
+    """A WHERE clause; none of no conditions."""
+    return f"WHERE {' AND '.join(conditions)}" if conditions else ""
+
+
+def browse(queries: Mapping[str, str], search: Search, horizon: float | None) -> Plan[list[Record]]:
+    """The items that a search without a query gives, newest first."""
+    count = search.end + (search.end // 4 + 2 if search.filter else 0)
+    form = _first if search.bounds or search.filter else _sorted
+    while True:
+        sql, values = form(queries, search, horizon, count)
+        found = yield from rows(sql, values)
+        is_all = form is _sorted or found[0][0]  # it has a row in any case, which says so
+        items = (one[-_COLUMNS:] for one in found)
+        records = [Record(*one) for one in items if one[0] is not None]
+        matching = [one for one in records if search.filter.matches(one.decoded)]
+        if len(matching) >= search.end or (is_all and len(records) < count):
+            break
+        count *= 4 if is_all else 1
+        form = _sorted
+    return matching[search.offset : search.end]
+
+
+def _sorted(
+    queries: Mapping[str, str], search: Search, horizon: float | None, count: int
+) -> tuple[str, list[Any]]:
+    """The newest of those that pass: all of the namespace are looked at, or all there are."""
+    statement = Statement()
+    conditions = [*statement.within(search), *statement.conditions(search, horizon)]
+    sql = (
+        f"SELECT {queries['columns']} FROM {queries['items']} AS i "  # noqa: S608 (constants)
+        f"{where(conditions)} {_NEWEST} LIMIT {int(count)}"
+    )
+    return sql, statement.values
+
+
+def _first(
+    queries: Mapping[str, str], search: Search, horizon: float | None, count: int
+) -> tuple[str, list[Any]]:
+    """The same of a namespace that has few; else what is found among the newest of all, which may
+    not be enough. What the planner takes prefixes and filters for does not count.
+    """
+    statement = Statement()
+    within = statement.within(search)
+    conditions = [*within, *statement.conditions(search, horizon)]
+    items = f"{queries['items']} AS i"
+    few = f"SELECT 1 FROM {items} {where(within)} LIMIT {FEW + 1}"  # noqa: S608 (as below)
+    # constants, places of values and integers only
+    sql = f"""
+        WITH few AS MATERIALIZED (SELECT count(*) <= {FEW} AS yes FROM ({few}) AS least)
+        SELECT few.yes, i.* FROM few LEFT JOIN LATERAL (
+            SELECT {queries["columns"]} FROM {items} {where([*conditions, "few.yes"])}
+            ORDER BY i.updated_at + 0 DESC, i.ns, i.key LIMIT {int(count)}
+        ) AS i ON true
+        UNION ALL
+        SELECT few.yes, i.* FROM few, LATERAL (
+            SELECT * FROM (
+                SELECT {queries["columns"]} FROM {items} WHERE NOT few.yes
+                {_NEWEST} LIMIT {_WINDOW}
+            ) AS i
+            {where(conditions)} LIMIT {int(count)}
+        ) AS i
+    """  # noqa: S608
+    return sql, statement.values

@@ -1,0 +1,87 @@
+"""How the conformance suite opens the Postgres stores, and looks into their database."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+
+from checkpoint_postgres import AsyncPostgresStore, PostgresStore
+from checkpoint_postgres.tests.harness import POOL, MovableClock, drop_database
+from conformance_tests import StoreHarness
+
+SCHEMA = "memories"
+
+
+class PostgresStoreHarness(StoreHarness):
+    """A database; sync and async stores open it side by side. `setup` builds every index at once.
+
+    Args:
+        url: the database.
+        engine: what an index is configured with.
+        role: who the stores are, if not the owner of everything.
+    """
+
+    def __init__(self, url: str, engine: Mapping[str, Any], role: str | None = None) -> None:
+        self.url, self.engine, self.role = url, engine, role
+        self.clock = MovableClock()
+        ann = engine.get("ann_index_config", {})
+        kind = "halfvec" if ann.get("vector_type") == "halfvec" else ann.get("kind")
+        self.name = f"postgres-{kind or 'exact'}"
+
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        url = self.url.replace("//postgres@", f"//{self.role}@") if self.role else self.url
+        more = {"schema": SCHEMA, "clock": self.clock, "indexed_from": 0}
+        return {"conn_string": url, "pool": POOL, **more}
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[PostgresStore]:
+        with PostgresStore.from_conn_string(**self._arguments, **options) as store:
+            store.setup()
+            yield store
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresStore]:
+        opened = AsyncPostgresStore.from_conn_string(**self._arguments, **options)
+        async with opened as store:
+            await store.setup()
+            yield store
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def query(self, sql: str) -> list[Any]:
+        """Raw read."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            return connection.execute(sql.encode()).fetchall()
+
+    def rows(self) -> Mapping[str, int]:
+        if self.query(f"SELECT to_regclass('{SCHEMA}.store_items')") == [(None,)]:
+            return {"items": 0, "vectors": 0}
+        counts = f"(SELECT count(*) FROM {SCHEMA}.store_%s)"
+        sql = f"SELECT {counts % 'items'}, {counts % 'embeddings'}"
+        return dict(zip(("items", "vectors"), self.query(sql)[0], strict=True))
+
+    def version(self) -> str:
+        ((server, vector),) = self.query(
+            "SELECT current_setting('server_version'), "
+            "(SELECT default_version FROM pg_available_extensions WHERE name = 'vector')"
+        )
+        return f"Postgres {server}" + ("" if "exact" in self.name else f", pgvector {vector}")
+
+    def location(self) -> str:
+        return json.dumps([self.url, dict(self.engine), self.role])
+
+    @classmethod
+    def reopen(cls, location: str) -> StoreHarness:
+        return cls(*json.loads(location))
+
+    def close(self) -> None:
+        drop_database(self.url)
+        if self.role:
+            with psycopg.connect(self.url.rpartition("/")[0] + "/postgres", autocommit=True) as c:
+                c.execute(f"DROP ROLE {self.role}".encode())

@@ -1,0 +1,81 @@
+"""Both Postgres stores under the contract of all stores, with each engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from checkpoint_postgres.tests.harness import new_database
+from checkpoint_postgres.tests.store_harness import SCHEMA, PostgresStoreHarness
+from conformance_tests import StoreConformance
+from conformance_tests.stores.graphs import StoreGraphConformance
+from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.sentences import SentenceClauses
+
+
+def kind(name: str, **more: Any) -> dict[str, Any]:
+    return {"ann_index_config": {"kind": name, **more}}
+
+
+EXACT = {"engine": "exact"}
+
+
+class OnEngine:
+    engine: dict[str, Any]
+
+    @pytest.fixture
+    def harness(self, postgres_server: str) -> Iterator[PostgresStoreHarness]:
+        one = PostgresStoreHarness(new_database(postgres_server), self.engine)
+        yield one
+        one.close()
+
+
+class TestHnsw(OnEngine, StoreConformance):
+    engine = kind("hnsw")
+
+
+class TestIvfflat(OnEngine, MeaningClauses, EmbeddingClauses):
+    engine = kind("ivfflat")
+
+
+class TestFlat(OnEngine, MeaningClauses, EmbeddingClauses):
+    engine = kind("flat")
+
+
+class TestHalfvec(OnEngine, MeaningClauses, EmbeddingClauses):
+    engine = kind("hnsw", vector_type="halfvec")
+
+
+class TestHalfvecFlat(OnEngine, MeaningClauses, EmbeddingClauses):
+    engine = kind("flat", vector_type="halfvec")
+
+
+class TestExact(OnEngine, MeaningClauses, EmbeddingClauses):
+    engine = EXACT
+
+
+class TestWithoutPgvector(MeaningClauses, EmbeddingClauses):
+    """A role that may not make the extension, in a database that has it not."""
+
+    @pytest.fixture
+    def harness(self, postgres_server: str) -> Iterator[PostgresStoreHarness]:
+        url, role = new_database(postgres_server), f"store_{secrets.token_hex(6)}"
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(
+                f"CREATE ROLE {role} LOGIN; CREATE SCHEMA {SCHEMA} AUTHORIZATION {role}".encode()
+            )
+        one = PostgresStoreHarness(url, {}, role)
+        yield one
+        one.close()
+
+
+class TestGraphs(OnEngine, StoreGraphConformance):
+    engine = kind("hnsw")
+
+
+class TestSentences(OnEngine, SentenceClauses):
+    engine = kind("hnsw")

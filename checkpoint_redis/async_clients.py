@@ -1,0 +1,49 @@
+"""Clients of our own for an event loop: what a URL names, closed at the end."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
+from redis.backoff import NoBackoff
+
+from checkpoint_redis.connect import Target
+from checkpoint_redis.failures import ERRORS, named
+
+
+@asynccontextmanager
+async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis | RedisCluster]:
+    """The client that a URL names. The driver tries again what was lost, the client does not."""
+    once: Any = {"retry": Retry(NoBackoff(), 0)}
+    if target.kind == "cluster":
+        nodes = [ClusterNode(host, port) for host, port in target.hosts]
+        cluster = RedisCluster(startup_nodes=nodes, **target.options)
+        try:
+            await cluster.initialize()
+        except ERRORS as error:
+            await cluster.aclose()
+            raise named(error) from error
+        try:
+            yield cluster
+        finally:
+            await cluster.aclose()
+    elif target.kind == "sentinel":
+        sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
+        primary: Redis = sentinel.master_for(target.service, **once)
+        try:
+            yield primary
+        finally:
+            for client in (primary, *sentinel.sentinels):
+                await client.aclose()
+                await client.connection_pool.disconnect()
+    else:
+        pool = BlockingConnectionPool.from_url(url, max_connections=size, **target.options, **once)
+        try:
+            yield Redis(connection_pool=pool)
+        finally:
+            await pool.disconnect()

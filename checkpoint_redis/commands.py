@@ -1,0 +1,40 @@
+"""Scripts as commands: by their digest, and whole for a server that does not know them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from redis.client import NEVER_DECODE
+from redis.exceptions import NoScriptError
+
+from checkpoint_redis.failures import named
+from checkpoint_redis.requests import Call
+
+Command = list[Any]
+
+RAW: Final[dict[str, Any]] = {NEVER_DECODE: []}
+"""Option of commands whose reply is bytes, whatever the client makes of others."""
+
+
+def known(call: Call) -> Command:
+    """The command for a server that has seen the script."""
+    return ["EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args]
+
+
+def whole(call: Call) -> Command:
+    """The command for one that has not; afterwards it has."""
+    return ["EVAL", call.script.text, len(call.keys), *call.keys, *call.args]
+
+
+def unknown(replies: Sequence[Any]) -> list[int]:
+    """Which calls were not run because their script was not known."""
+    return [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+
+
+def checked(replies: list[Any]) -> list[Any]:
+    """The replies, if none is an error."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise named(reply) from reply
+    return replies

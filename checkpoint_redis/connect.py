@@ -1,0 +1,90 @@
+"""Clients by URL: one server, a cluster, or the primary that sentinels name."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from checkpoint_base.errors import InvalidArgumentError
+
+SINGLE: Final = ("redis", "rediss", "unix")
+SCHEMES: Final = (*SINGLE, "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
+
+TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": 30.0}
+"""Seconds; a URL's query says otherwise."""
+_PORTS: Final = {"cluster": 6379, "sentinel": 26379}
+
+
+class Target(NamedTuple):
+    """What a URL names.
+
+    Attributes:
+        kind: "single", "cluster" or "sentinel".
+        hosts: of a cluster or of sentinels.
+        service: what sentinels call the primary.
+        options: of the connections.
+    """
+
+    kind: str
+    hosts: list[tuple[str, int]]
+    service: str
+    options: dict[str, Any]
+
+
+def target_of(url: str) -> Target:
+    """Read a URL.
+
+    Raises:
+        InvalidArgumentError: another scheme, or a part is missing. The URL is not told: it may have
+            a password.
+    """
+    scheme, separator, _ = url.partition("://")
+    if not separator or scheme not in SCHEMES:
+        raise InvalidArgumentError(
+            f"conn_string: wanted one of {', '.join(f'{name}://' for name in SCHEMES)}, "
+            f"got {scheme + separator if separator else 'something without a scheme'}"
+        )
+    if scheme in SINGLE:
+        return Target("single", [], "", {})
+    kind = scheme.partition("+")[2]
+    parts = urlsplit(url)
+    options = _options(parts.query)
+    if scheme.startswith("rediss"):
+        options["ssl"] = True
+    authority = parts.netloc
+    if "@" in authority:
+        login, _, authority = authority.rpartition("@")
+        name, _, password = login.partition(":")
+        options |= {"username": unquote(name) or None, "password": unquote(password) or None}
+    hosts = [_host(each, _PORTS[kind]) for each in authority.split(",")]
+    path = [unquote(part) for part in parts.path.split("/") if part]
+    if kind == "cluster":
+        return Target(kind, hosts, "", options)
+    if not path or len(path) > 2 or (len(path) == 2 and not path[1].isdecimal()):
+        raise InvalidArgumentError(
+            "conn_string: wanted redis+sentinel://host:port,host:port/service or …/service/db"
+        )
+    return Target(kind, hosts, path[0], {**options, "db": int(path[1]) if len(path) == 2 else 0})
+
+
+def _host(text: str, port: int) -> tuple[str, int]:
+    host, separator, given = text.rpartition(":")
+    if not separator or given.endswith("]"):
+        host, given = text, str(port)
+    host = host.strip("[]")
+    if not host or not given.isdecimal():
+        raise InvalidArgumentError("conn_string: wanted host:port, separated by commas")
+    return host, int(given)
+
+
+def _options(query: str) -> dict[str, Any]:
+    """The query, in the types that connections want."""
+    options: dict[str, Any] = {}
+    for name, value in parse_qsl(query):
+        if name in ("socket_timeout", "socket_connect_timeout"):
+            options[name] = float(value)
+        elif name in ("protocol", "health_check_interval"):
+            options[name] = int(value)
+        else:
+            options[name] = value
+    return options

@@ -1,0 +1,108 @@
+"""`list` over all threads: the newest names of each, merged, then what they name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from heapq import nlargest
+from typing import Final, NamedTuple
+
+from checkpoint_base.plan import Plan
+from checkpoint_base.planner import Listing
+from checkpoint_base.reading import Found, Snapshot
+from checkpoint_redis.reading import found_in, wanted
+from checkpoint_redis.requests import Arg, calls
+from checkpoint_redis.threads import Threads
+
+_NAMES: Final = 1_000
+"""How many names are merged at once: the threads are gone through once for so many checkpoints."""
+_ASKED_AT_ONCE: Final = 500
+_BEHIND_ALL: Final = b"\xff"  # no UTF-8 begins so
+
+Name = tuple[str, str, str]
+"""(checkpoint id, thread, namespace), in the order of the list"""
+
+
+class _Place(NamedTuple):
+    """How far a list over all threads is: behind this checkpoint, with these names next."""
+
+    last: Name
+    names: list[Name]
+    used: int
+    complete: bool
+    """whether there are no more names than these"""
+
+
+class Everywhere(Threads):
+    """Sub-plans of `list` without a thread."""
+
+    def _page_of_all(self, snapshot: Snapshot, rest: Listing, count: int) -> Plan[list[Found]]:
+        place: _Place | None = rest.position
+        found: list[Found] = []
+        while len(found) < count:
+            if place is None or place.used == len(place.names):
+                if place is not None and place.complete:
+                    break
+                names = yield from self._newest_names(rest, place and place.last)
+                if not names:
+                    break
+                place = _Place(names[0], names, 0, len(names) < _NAMES)
+            begin = place.used
+            end = min(begin + count - len(found), len(place.names))
+            some = yield from self._named(snapshot, place.names[begin:end])
+            for used in range(begin, end):
+                name = place.names[used]
+                if name in some:
+                    position = place._replace(last=name, used=used + 1)
+                    found.append(some[name]._replace(position=position))
+            place = place._replace(last=place.names[end - 1], used=end)
+        return found
+
+    def _named(self, snapshot: Snapshot, names: list[Name]) -> Plan[dict[Name, Found]]:
+        """The checkpoints of these names that are still there."""
+        places: dict[str, list[Arg]] = {}
+        for checkpoint_id, thread_id, ns in names:
+            places.setdefault(thread_id, []).extend((ns.encode(), checkpoint_id.encode()))
+        asked = [self._call("some", each, [len(some), *some]) for each, some in places.items()]
+        replies = yield from calls(asked)
+        found: dict[Name, Found] = {}
+        for thread_id, reply in zip(places, replies, strict=True):
+            for one in found_in(snapshot, thread_id, reply):
+                found[one.record.checkpoint_id, thread_id, one.record.ns] = one
+        return found
+
+    def _newest_names(self, listing: Listing, last: Name | None) -> Plan[list[Name]]:
+        newest: list[Name] = []
+        threads = [name.decode() for name in (yield from self._walk())]
+        for first in range(0, len(threads), _ASKED_AT_ONCE):
+            some = threads[first : first + _ASKED_AT_ONCE]
+            floor = newest[-1][0] if len(newest) == _NAMES else ""
+            names = yield from self._names_of(listing, some, last, floor)
+            newest = nlargest(_NAMES, [*newest, *names])
+        return newest
+
+    def _names_of(
+        self, listing: Listing, threads: list[str], last: Name | None, floor: str
+    ) -> Plan[list[Name]]:
+        asked, named = [], []
+        for thread_id in threads:
+            bounds = wanted(replace(listing, position=_within(thread_id, last)))
+            if bounds is not None:
+                args = [*bounds, _NAMES, floor.encode()]
+                asked.append(self._call("names", thread_id, args))
+                named.append(thread_id)
+        names = []
+        for thread_id, reply in zip(named, (yield from calls(asked)), strict=True):
+            told = [piece.decode() for piece in reply]
+            names += [(told[n], thread_id, told[n + 1]) for n in range(0, len(told), 2)]
+        return names
+
+
+def _within(thread_id: str, last: Name | None) -> tuple[str, str, str | bytes | None] | None:
+    """The position in one thread that stands for one in the list over all."""
+    if last is None:
+        return None
+    checkpoint_id, thread, ns = last
+    if thread_id == thread:
+        return checkpoint_id, thread_id, ns
+    # behind all namespaces of that id, or before them
+    return checkpoint_id, thread_id, _BEHIND_ALL if thread_id < thread else None

@@ -1,0 +1,42 @@
+-- Removes all checkpoints but some, if the thread is still what it was looked at as.
+-- ARGV: an epoch, the revision looked at, now if the thread must have expired ('' if not), what
+-- stays (namespace, id), the newest of each namespace (namespace, id).
+local epoch, revision, now, kept, newest = arg(), arg(), arg(), args(), args()
+if ABSENT or (now ~= '' and not (DUE and DUE <= tonumber(now))) then
+  return 'absent'
+end
+if revision ~= REVISION then
+  return 'other'
+end
+local stays = {}
+for n = 1, #kept, 2 do
+  stays['n' .. kept[n] .. '\0' .. kept[n + 1]] = true
+end
+for _, name in ipairs(named('n')) do
+  if not stays[name] then
+    local at = string.find(name, '\0', 1, true)
+    drop_checkpoint(string.sub(name, 2, at - 1), string.sub(name, at + 1))
+  end
+end
+-- Writes may come before their checkpoint, but not before one that is older than the newest.
+for n = 1, #newest, 2 do
+  local start, early = 'w' .. newest[n] .. '\0', {}
+  local older = redis.call('ZRANGEBYLEX', ORDER, '[' .. start, '(' .. start .. newest[n + 1])
+  for _, name in ipairs(older) do
+    local id = string.sub(name, #start + 1, string.find(name, '\0', #start + 1, true) - 1)
+    if redis.call('HEXISTS', RECORDS, 'n' .. newest[n] .. '\0' .. id) == 0 then
+      early[#early + 1] = name
+    end
+  end
+  drop_writes(early)
+end
+if now ~= '' then
+  redis.call('HSET', RECORDS, 'expires', '')
+  redis.call('PERSIST', RECORDS)
+  redis.call('PERSIST', ORDER)
+  if EXPIRES then
+    redis.call('ZREM', EXPIRES, THREAD)
+  end
+end
+collect(epoch)
+return 'done'

@@ -1,0 +1,53 @@
+-- The ancestors of a checkpoint that some channels are rebuilt from, nearest first.
+-- ARGV: whether reading moves the expiry, namespace, id ('' for the newest), whether values and
+-- writes are wanted, channels.
+if ABSENT then
+  return false
+end
+local moves, ns, id, whole, channels = arg() == '1', arg(), arg(), arg() == '1', args()
+if id == '' then
+  local start = 'n' .. ns .. '\0'
+  local newest = redis.call('ZREVRANGEBYLEX', ORDER, '(' .. start .. '\255', '[' .. start, 'LIMIT', 0, 1)
+  id = newest[1] and string.sub(newest[1], #start + 1) or ''
+end
+local packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. id)
+if not packed then
+  return false
+end
+if moves then
+  refresh()
+end
+tell('c', ns, id, packed)
+local wanted, left, visited = {}, 0, { [id] = true }
+for _, channel in ipairs(channels) do
+  if not wanted[channel] then
+    wanted[channel], left = true, left + 1
+  end
+end
+local chain, seeds = {}, {}
+local at = checkpoint_of(packed)
+while at and left > 0 and not visited[at] do
+  visited[at] = true
+  packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. at)
+  if not packed then
+    break
+  end
+  chain[#chain + 1] = at
+  local parent, _, versions = checkpoint_of(packed)
+  each_version(versions, function(channel, version)
+    local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
+    if wanted[channel] and redis.call('HEXISTS', RECORDS, name) == 1 then
+      wanted[channel], left = nil, left - 1
+      seeds[#seeds + 1], seeds[#seeds + 2] = channel, version
+      seeds[#seeds + 1] = tostring(#chain)
+      if whole then
+        add_records('v', { name }, layout_of_value)
+      end
+    end
+  end)
+  if whole then
+    add_writes(ns, at)
+  end
+  at = parent
+end
+return gathered(chain, seeds)

@@ -1,0 +1,91 @@
+-- Gathering checkpoints with all that belongs to them. Small pieces go into one string, each with
+-- its length in front; large segments are elements of the reply, as they are.
+local LARGE = 16384
+local pieces, large = {}, {}
+local seen, size = {}, 0
+
+local function tell(...)
+  for _, piece in ipairs({ ... }) do
+    pieces[#pieces + 1] = struct.pack('<I4', #piece)
+    pieces[#pieces + 1] = piece
+    size = size + #piece
+  end
+end
+
+local function add_segments(first, last)
+  while first < last do
+    local start = string.format('%.0f', first)
+    local length = seen['s' .. start]
+    if not length then
+      local data = redis.call('HGET', RECORDS, 's' .. start)
+      length = data and #data or 0
+      seen['s' .. start] = length
+      if length == 0 then
+        return -- the reader says so
+      end
+      local digests = redis.call('HGET', RECORDS, 'd' .. start) or ''
+      if length < LARGE then
+        tell('s', start, digests, data)
+      else
+        tell('l', start, digests)
+        large[#large + 1] = data
+        size = size + length
+      end
+    end
+    if length == 0 then
+      return
+    end
+    first = first + length
+  end
+end
+
+local function add_records(kind, names, layout_of)
+  for first = 1, #names, BATCH do
+    local last = math.min(first + BATCH - 1, #names)
+    local found = redis.call('HMGET', RECORDS, unpack(names, first, last))
+    for n = first, last do
+      local packed = found[n - first + 1]
+      if packed then
+        tell(kind, names[n], packed)
+        local layout = layout_of(packed)
+        if layout ~= '' then
+          each_span(layout, add_segments)
+        end
+      end
+    end
+  end
+end
+
+local function add_writes(ns, id)
+  local start = 'w' .. ns .. '\0' .. id .. '\0'
+  if not seen[start] then
+    seen[start] = true
+    add_records('w', named(start), layout_of_write)
+  end
+end
+
+local function add_values(ns, versions)
+  local names = {}
+  each_version(versions, function(channel, version)
+    local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
+    if not seen[name] then
+      seen[name] = true
+      names[#names + 1] = name
+    end
+  end)
+  add_records('v', names, layout_of_value)
+end
+
+local function add_checkpoint(ns, id, packed)
+  local parent, _, versions, _, v = checkpoint_of(packed)
+  tell('c', ns, id, packed)
+  add_values(ns, versions)
+  add_writes(ns, id)
+  if v < 4 and parent then
+    add_writes(ns, parent)
+  end
+end
+
+local function gathered(...)
+  return { EPOCH, END, table.concat(pieces), large, ... }
+end

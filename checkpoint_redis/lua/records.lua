@@ -1,0 +1,42 @@
+-- How records are packed (checkpoint_redis/packing.py).
+local NONE = 4294967295
+
+-- parent, run, versions, metadata, v, whether metadata is complete
+local function checkpoint_of(packed)
+  local _, v, parent, run, versions, metadata, kind, body, sealed =
+    struct.unpack('<BI4I4I4I4I4I4I4I4', packed)
+  local at = 34
+  local function part(size)
+    if size == NONE then
+      return nil
+    end
+    at = at + size
+    return string.sub(packed, at - size, at - 1)
+  end
+  return part(parent), part(run), part(versions), part(metadata), v, sealed == NONE
+end
+
+local function layout_of_value(packed)
+  local kind, layout = struct.unpack('<I4I4', packed)
+  return string.sub(packed, 9 + kind, 8 + kind + layout)
+end
+
+local function layout_of_write(packed)
+  local path, channel, kind, layout = struct.unpack('<I4I4I4I4', packed)
+  local at = 17 + path + channel + kind
+  return string.sub(packed, at, at + layout - 1), string.sub(packed, 17 + path, 16 + path + channel)
+end
+
+-- calls use(start, end) for each of a layout's spans (checkpoint_base/sharing.py)
+local function each_span(layout, use)
+  for at = 22, #layout, 16 do
+    local start, offset, length = struct.unpack('<I8I4I4', layout, at)
+    use(start, start + offset + length)
+  end
+end
+
+local function each_version(versions, use)
+  for channel, version in string.gmatch(versions, '([^%z]*)%z([^%z]*)%z') do
+    use(channel, version)
+  end
+end

@@ -1,0 +1,2 @@
+-- What the server says about itself.
+return redis.call('INFO', 'server')

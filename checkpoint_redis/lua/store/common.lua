@@ -1,0 +1,68 @@
+-- What every script of a store begins with.
+-- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
+-- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
+-- set, where there is one).
+-- ARGV: the time until which expired items are absent ('' for none), now, …
+local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH = unpack(KEYS)
+local BATCH = 2000 -- arguments of one command
+local taken = 0
+
+local function arg()
+  taken = taken + 1
+  return ARGV[taken]
+end
+
+local function args()
+  local list = {}
+  for n = 1, tonumber(arg()) do
+    list[n] = arg()
+  end
+  return list
+end
+
+local HORIZON, NOW = tonumber(arg()), tonumber(arg())
+
+local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
+  'engine', 'm', 'ef', 'kind')
+local REVISION = tonumber(counters[1] or 0)
+local total = redis.call('HLEN', ITEMS)
+if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
+    or (total > 0 and not counters[1])
+    or tonumber(counters[3] or 0) ~= redis.call('HLEN', VECTORS) then
+  return redis.error_reply('CORRUPT a key of the store is gone')
+end
+
+-- An item is created, updated, expires (infinite: never), ttl in minutes (0: none), value.
+local function is_shown(packed)
+  return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
+end
+
+local function refreshed(name, packed)
+  local ttl = struct.unpack('<d', packed, 25)
+  if ttl == 0 then
+    return packed
+  end
+  local due = NOW + ttl * 60
+  local moved = string.sub(packed, 1, 16) .. struct.pack('<d', due) .. string.sub(packed, 25)
+  redis.call('HSET', ITEMS, name, moved)
+  redis.call('ZADD', EXPIRES, string.format('%.17g', due), name)
+  return moved
+end
+
+local function in_batches(command, key, list)
+  for first = 1, #list, BATCH do
+    redis.call(command, key, unpack(list, first, math.min(first + BATCH - 1, #list)))
+  end
+end
+
+local function all_of(key, names)
+  local found = {}
+  for first = 1, #names, BATCH do
+    local last = math.min(first + BATCH - 1, #names)
+    local some = redis.call('HMGET', key, unpack(names, first, last))
+    for n = first, last do
+      found[n] = some[n - first + 1]
+    end
+  end
+  return found
+end

@@ -1,0 +1,7 @@
+-- How many items and vectors there are, and what the server keeps for them.
+local bytes = 0
+for _, key in ipairs(KEYS) do
+  local told = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', 100)
+  bytes = bytes + (type(told) == 'number' and told or 0)
+end
+return { total, tonumber(counters[2] or 0), bytes }

@@ -1,0 +1,14 @@
+-- Vectors, by name. ARGV: the name to go on behind ('' for the first), how many items to look at,
+-- the namespace they are in. Replies the revision, the number of all vectors, (name, vectors), the
+-- name to go on behind ('' if these were all).
+local behind, count, ns = arg(), tonumber(arg()), arg()
+local low = behind == '' and '[' .. ns or '(' .. behind
+local high = ns == '' and '+' or '(' .. string.sub(ns, 1, -2) .. '\2'
+local names = redis.call('ZRANGEBYLEX', NAMES, low, high, 'LIMIT', 0, count)
+local found = {}
+for n, embedding in ipairs(all_of(VECTORS, names)) do
+  if embedding then
+    found[#found + 1], found[#found + 2] = names[n], embedding
+  end
+end
+return { REVISION, counters[2] or '0', found, #names == count and names[count] or '' }

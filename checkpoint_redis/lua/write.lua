@@ -1,0 +1,63 @@
+-- Opening a thread to write to it. ARGV: this run's time to live ('' for none), an epoch for a new
+-- thread; the epoch that the log must have ('' if any will do), where it must end, where it ends
+-- afterwards; segments; whether the thread must be there already.
+local RUN_TTL, NEW_EPOCH, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg()
+local SEGMENTS, MUST_EXIST = args(), arg() == '1'
+
+if MUST_EXIST and not EPOCH then
+  return { 'absent' }
+end
+if WANTED ~= '' then
+  local fits
+  if ABSENT then
+    fits = WANTED == NEW_EPOCH
+  else
+    fits = EPOCH == WANTED and END == BEGIN
+  end
+  if not fits then
+    if ABSENT then
+      return { 'other', '', '0' }
+    end
+    return { 'other', EPOCH, END, newest_digests(tonumber(arg())) }
+  end
+end
+arg()
+if HAS_EXPIRED then
+  purge()
+end
+if ABSENT then
+  EPOCH, END, TTL, REVISION, DUE = NEW_EPOCH, '0', '', '0', nil
+  redis.call('HSET', RECORDS, 'created', NOW)
+end
+if WANTED ~= '' then
+  END = LAST
+end
+for n = 1, #SEGMENTS, 3 do
+  redis.call('HSET', RECORDS, 's' .. SEGMENTS[n], SEGMENTS[n + 2], 'd' .. SEGMENTS[n], SEGMENTS[n + 1])
+end
+
+-- Notes what was written, in the thread and in the registry.
+local function wrote(run)
+  local ttl = RUN_TTL ~= '' and RUN_TTL or TTL
+  local minutes = tonumber(ttl ~= '' and ttl or DEFAULT_TTL)
+  local due = due_at(minutes)
+  redis.call('HSET', RECORDS, 'updated', NOW, 'expires', due, 'ttl', ttl, 'epoch', EPOCH,
+    'end', END, 'revision', string.format('%.0f', tonumber(REVISION) + 1))
+  if minutes or DUE then
+    set_expiry(minutes)
+  end
+  local overdue = 0
+  if UPDATED then
+    redis.call('ZADD', UPDATED, NOW, THREAD)
+    if minutes then
+      redis.call('ZADD', EXPIRES, due, THREAD)
+      overdue = redis.call('ZCOUNT', EXPIRES, '(-inf', NOW)
+    elseif DUE or ABSENT then
+      redis.call('ZREM', EXPIRES, THREAD)
+    end
+    if run then
+      redis.call('ZADD', RUNS, 0, 'r' .. run .. '\0' .. THREAD, 0, 't' .. THREAD .. '\0' .. run)
+    end
+  end
+  return due, overdue
+end

@@ -1,0 +1,146 @@
+"""Records as bytes. Scripts take them apart, too: lua/records.lua."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from checkpoint_base.records import CheckpointRecord, Stored, WriteRecord
+
+_FORMAT: Final = 1
+_NONE: Final = 0xFFFFFFFF
+_CHECKPOINT: Final = struct.Struct("<B8I")
+_VALUE: Final = struct.Struct("<2I")
+_WRITE: Final = struct.Struct("<4I")
+_LENGTH: Final = struct.Struct("<I")
+
+
+def checkpoint_name(ns: str, checkpoint_id: str) -> bytes:
+    """A checkpoint's field."""
+    return f"n{ns}\0{checkpoint_id}".encode()
+
+
+def value_name(ns: str, channel: str, version: str) -> bytes:
+    """A value's field."""
+    return f"v{ns}\0{channel}\0{version}".encode()
+
+
+def write_name(ns: str, checkpoint_id: str, task_id: str, idx: int) -> bytes:
+    """A write's field."""
+    return f"w{ns}\0{checkpoint_id}\0{task_id}\0{idx}".encode()
+
+
+def names_of(field: bytes) -> list[str]:
+    """What a field's name was made of."""
+    return field[1:].decode().split("\0")
+
+
+# ---------------------------------------------------------------- checkpoints
+
+
+def pack_checkpoint(record: CheckpointRecord, run_id: str | None) -> bytes:
+    """A checkpoint's record."""
+    kind, body = record.body
+    sealed_kind, sealed = record.sealed or ("", None)
+    parts = [
+        None if record.parent_id is None else record.parent_id.encode(),
+        None if run_id is None else run_id.encode(),
+        _pack_versions(record.versions),
+        record.metadata.encode(),
+        kind.encode(),
+        body,
+        None if sealed is None else sealed_kind.encode(),
+    ]
+    lengths = [_NONE if part is None else len(part) for part in parts]
+    head = _CHECKPOINT.pack(_FORMAT, record.v, *lengths)
+    return b"".join([head, *(part for part in parts if part), sealed or b""])
+
+
+def unpack_checkpoint(
+    thread_id: str, ns: str, checkpoint_id: str, packed: bytes
+) -> CheckpointRecord:
+    """The record again."""
+    _, v, *lengths = _CHECKPOINT.unpack_from(packed)
+    at = _CHECKPOINT.size
+    parts: list[Any] = []
+    for length in lengths:
+        if length == _NONE:
+            parts.append(None)
+        else:
+            parts.append(packed[at : at + length])
+            at += length
+    parent, _, versions, metadata, kind, body, sealed_kind = parts
+    return CheckpointRecord(
+        thread_id,
+        ns,
+        checkpoint_id,
+        None if parent is None else parent.decode(),
+        v,
+        _unpack_versions(versions),
+        (kind.decode(), body),
+        metadata.decode(),
+        None if sealed_kind is None else (sealed_kind.decode(), packed[at:]),
+    )
+
+
+def _pack_versions(versions: Mapping[str, str]) -> bytes:
+    return "".join([f"{channel}\0{version}\0" for channel, version in versions.items()]).encode()
+
+
+def _unpack_versions(packed: bytes) -> dict[str, str]:
+    parts = packed.decode().split("\0")
+    return dict(zip(parts[:-1:2], parts[1::2], strict=True))
+
+
+# ---------------------------------------------------------------- values and writes
+
+
+def pack_value(stored: Stored) -> bytes:
+    """A value's record."""
+    kind, layout = stored.kind.encode(), stored.layout or b""
+    return b"".join([_VALUE.pack(len(kind), len(layout)), kind, layout, stored.inline])
+
+
+def unpack_value(packed: bytes) -> Stored:
+    """The value again."""
+    kind, layout = _VALUE.unpack_from(packed)
+    at = _VALUE.size + kind
+    return Stored(
+        packed[_VALUE.size : at].decode(),
+        packed[at + layout :],
+        packed[at : at + layout] if layout else None,
+    )
+
+
+def pack_write(record: WriteRecord, stored: Stored) -> bytes:
+    """A write's record."""
+    parts = [record.task_path.encode(), record.channel.encode(), stored.kind.encode()]
+    parts.append(stored.layout or b"")
+    return b"".join([_WRITE.pack(*map(len, parts)), *parts, stored.inline])
+
+
+def unpack_write(packed: bytes) -> tuple[str, str, Stored]:
+    """Its task path, channel and value."""
+    path, channel, kind, layout = _WRITE.unpack_from(packed)
+    at = _WRITE.size
+    ends = at + path, at + path + channel, at + path + channel + kind
+    end = ends[2] + layout
+    stored = Stored(
+        packed[ends[1] : ends[2]].decode(),
+        packed[end:],
+        packed[ends[2] : end] if layout else None,
+    )
+    return packed[at : ends[0]].decode(), packed[ends[0] : ends[1]].decode(), stored
+
+
+# ---------------------------------------------------------------- replies
+
+
+def pieces_of(told: bytes) -> Iterator[bytes]:
+    """The strings that a script put together, each behind its length."""
+    at, end = 0, len(told)
+    while at < end:
+        (length,) = _LENGTH.unpack_from(told, at)
+        at += _LENGTH.size + length
+        yield told[at - length : at]

@@ -1,0 +1,211 @@
+"""The operations of a saver on Redis. Those that a graph waits for are one script each."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.config import address, config_of
+from checkpoint_base.delta import histories
+from checkpoint_base.errors import SchemaVersionError
+from checkpoint_base.listing import fill_page, fragments
+from checkpoint_base.log import Logs
+from checkpoint_base.plan import Plan
+from checkpoint_base.planner import Listing, Page
+from checkpoint_base.reading import Found, Snapshot
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_redis.everywhere import Everywhere
+from checkpoint_redis.keys import Keys
+from checkpoint_redis.packing import (
+    pack_checkpoint,
+    pack_value,
+    pack_write,
+    value_name,
+    write_name,
+)
+from checkpoint_redis.reading import found_in, lineage_of, wanted
+from checkpoint_redis.requests import Arg, Call, call, calls
+from checkpoint_redis.scripts import script
+from checkpoint_redis.writing import Storing
+
+SCHEMA: Final = 1
+"""The version of what is stored."""
+
+PAGE_BYTES: Final = 8 << 20
+"""After so many bytes a script that reads a page stops, and is called again."""
+PAGE_LOOKED_AT: Final = 2_000
+"""After so many checkpoints that a filter did not let through, too."""
+
+
+class RedisPlanner(Everywhere):
+    """Plans for Redis. Copies of a saver share one planner, and with it what is known of logs."""
+
+    backend = "redis"
+
+    def __init__(
+        self,
+        policy: TTLPolicy,
+        clock: Callable[[], float] = time.time,
+        prefix: str = "checkpoint",
+        *,
+        clustered: bool = False,
+        new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+    ) -> None:
+        self._logs = Logs(policy, clock, new_epoch)
+        self._keys = Keys(prefix, clustered=clustered)
+
+    # ------------------------------------------------------------------ setup
+
+    def setup(self) -> Plan[None]:
+        """Note the version of what is stored, and make the registry; later only looks."""
+        keys = [self._keys.schema]
+        noted = yield from call(script("schema"), keys, [b""])
+        if not noted:
+            establish = [Call(script("establish"), part, ()) for part in self._keys.parts]
+            yield from calls(establish)
+            noted = yield from call(script("schema"), keys, [SCHEMA])
+        if int(noted) > SCHEMA:
+            raise SchemaVersionError(
+                f"these Redis keys have schema version {int(noted)}, this version of "
+                f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
+            )
+
+    # ------------------------------------------------------------------ put
+
+    def put(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        """Store a checkpoint: one script."""
+        put = codec.put(config, checkpoint, metadata, new_versions)
+        to, run_id = put.checkpoint, _indexed(put.run_id)
+        packed = pack_checkpoint(to, run_id)
+        names = [value_name(to.ns, one.channel, one.version) for one in put.values]
+
+        def finish(stored: Sequence[Any]) -> list[Arg]:
+            values: list[Arg] = []
+            for name, one in zip(names, stored, strict=True):
+                values += name, pack_value(one)
+            run = (0, b"") if run_id is None else (1, run_id.encode())
+            where = (to.ns.encode(), to.checkpoint_id.encode())
+            return [*where, packed, *run, len(values), *values]
+
+        values = [one.value for one in put.values]
+        yield from self._store(Storing("put", to.thread_id, put.ttl, values, finish, run_id))
+        return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def put_writes(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]:
+        """Store a task's writes: one script."""
+        at = address(config, checkpoint=True)
+        if not writes:
+            return
+        records = codec.writes(writes, task_id, task_path)
+
+        def finish(stored: Sequence[Any]) -> list[Arg]:
+            packed: list[Arg] = []
+            for one, value in zip(records, stored, strict=True):
+                name = write_name(at.namespace, at.checkpoint_id or "", one.task_id, one.idx)
+                packed += name, int(one.idx < 0), pack_write(one, value)
+            return [len(packed), *packed]
+
+        values = [one.value for one in records]
+        yield from self._store(Storing("put_writes", at.thread_id, at.ttl, values, finish))
+
+    # ------------------------------------------------------------------ read
+
+    def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """One checkpoint: one script."""
+        at = address(config)
+        where = (at.namespace.encode(), (at.checkpoint_id or "").encode())
+        reply = yield from self._ask("get", at.thread_id, [*self._touch(), self._moves, *where])
+        snapshot = Snapshot([])
+        snapshot.found = found_in(snapshot, at.thread_id, reply)
+        if not snapshot.found:
+            return None
+        snapshot.teach(self._logs.known)
+        return (yield from snapshot.decoded(codec))[0]
+
+    def delta_history(
+        self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        """What DeltaChannels are rebuilt from: one script, however long the chain."""
+        at = address(config)
+        reply = None
+        if channels:
+            where = (at.namespace.encode(), (at.checkpoint_id or "").encode())
+            names = [channel.encode() for channel in channels]
+            args = [*self._touch(), self._moves, *where, 1, len(names), *names]
+            reply = yield from self._ask("lineage", at.thread_id, args)
+        if reply is None:
+            return {channel: {"writes": []} for channel in channels}
+        snapshot = Snapshot([])
+        (target,) = found_in(snapshot, at.thread_id, reply)
+        return histories(codec, target, lineage_of(reply, channels), snapshot, channels)
+
+    # ------------------------------------------------------------------ list
+
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        """Some checkpoints: one script, or more where they are large or a filter lets few through.
+        Over all threads, first their names.
+        """
+        snapshot = Snapshot([])
+
+        def of_thread(rest: Listing, count: int) -> Plan[list[Found]]:
+            return (yield from self._page(snapshot, rest, count))
+
+        def of_all(rest: Listing, count: int) -> Plan[list[Found]]:
+            return (yield from self._page_of_all(snapshot, rest, count))
+
+        candidates = of_all if listing.thread_id is None else of_thread
+        snapshot.found, rest = yield from fill_page(codec, listing, candidates)
+        snapshot.teach(self._logs.known)
+        tuples = yield from snapshot.decoded(codec)
+        return Page(tuples, rest)
+
+    def _page(self, snapshot: Snapshot, rest: Listing, count: int) -> Plan[list[Found]]:
+        thread_id = rest.thread_id or ""
+        pieces = [piece.encode() for piece in fragments(rest.filter)]
+        found: list[Found] = []
+        while (bounds := wanted(rest)) is not None:
+            limits = (count - len(found), PAGE_BYTES, PAGE_LOOKED_AT)
+            args = [*self._touch(), self._moves, *bounds, *limits, len(pieces), *pieces]
+            reply = yield from self._ask("page", thread_id, args)
+            found += found_in(snapshot, thread_id, reply)
+            if reply is None or len(found) == count or reply[4] == b"0":
+                break
+            rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
+        return found
+
+
+def _indexed(run_id: str | None) -> str | None:
+    """A run that can be looked for: `delete_for_runs` refuses others."""
+    if run_id is None or "\0" in run_id:
+        return None
+    return run_id if run_id.isascii() or not _has_surrogates(run_id) else None
+
+
+def _has_surrogates(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,0 +1,83 @@
+"""Checkpoints with all that belongs to them: what scripts gathered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from checkpoint_base.delta import Lineage
+from checkpoint_base.planner import Listing
+from checkpoint_base.reading import Found, Snapshot
+from checkpoint_redis.packing import (
+    names_of,
+    pieces_of,
+    unpack_checkpoint,
+    unpack_value,
+    unpack_write,
+)
+from checkpoint_redis.requests import Arg
+
+
+def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) -> list[Found]:
+    """Note what a script gathered of a thread; returns the checkpoints among it, in order."""
+    if reply is None:
+        return []
+    epoch, log_end, told, large, *_ = reply
+    pieces, segments, found = pieces_of(told), iter(large), []
+    for kind in pieces:
+        if kind == b"c":
+            ns, checkpoint_id = next(pieces).decode(), next(pieces).decode()
+            record = unpack_checkpoint(thread_id, ns, checkpoint_id, next(pieces))
+            position = (checkpoint_id, thread_id, ns)
+            found.append(Found(record, thread_id, int(epoch), int(log_end), None, position))
+        elif kind == b"v":
+            ns, channel, version = names_of(next(pieces))
+            stored = unpack_value(next(pieces))
+            snapshot.add_value((thread_id, ns, channel, version, *stored))
+        elif kind == b"w":
+            ns, checkpoint_id, task_id, idx = names_of(next(pieces))
+            path, channel, stored = unpack_write(next(pieces))
+            where = (thread_id, ns, checkpoint_id)
+            snapshot.add_write((*where, task_id, path, int(idx), channel, *stored))
+        else:
+            start, digests = int(next(pieces)), next(pieces)
+            data = next(segments) if kind == b"l" else next(pieces)
+            snapshot.add_segment(thread_id, start, digests, data)
+    return found
+
+
+def wanted(listing: Listing) -> list[Arg] | None:
+    """What scripts that walk a thread's checkpoints take (lua/order.lua); None: nothing."""
+    only, before, position = listing.checkpoint_id, listing.before, listing.position
+    if only is not None and before is not None and only >= before:
+        return None
+    bound, inner = before, None
+    if position is not None and (before is None or position[0] < before):
+        bound, inner = position[0], position[2]
+    if only is not None and inner is None:
+        bound = only
+    return [
+        *_optional(listing.ns),
+        *_optional(bound),
+        *_optional(inner),
+        *_optional(only),
+    ]
+
+
+def _optional(value: str | bytes | None) -> tuple[int, bytes]:
+    if value is None:
+        return 0, b""
+    return 1, value if isinstance(value, bytes) else value.encode()
+
+
+def lineage_of(reply: Sequence[Any], channels: Sequence[str]) -> Lineage:
+    """The ancestors that a script walked, with what each is needed for."""
+    chain, seeds = reply[4], reply[5]
+    line, last = Lineage(), dict.fromkeys(channels, len(chain))
+    for n in range(0, len(seeds), 3):
+        channel, version = seeds[n].decode(), seeds[n + 1].decode()
+        line.seeds[channel] = (channel, version)
+        last[channel] = int(seeds[n + 2])
+    for number, ancestor in enumerate(chain, 1):
+        line.needed[ancestor.decode()] = {name for name in last if last[name] >= number}
+    return line

@@ -1,0 +1,41 @@
+"""What this backend's plans ask of its drivers: scripts, one or several at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from checkpoint_base.plan import Plan
+from checkpoint_redis.scripts import Script
+
+Arg = bytes | str | int | float
+
+
+class Call(NamedTuple):
+    """A script with its keys, all of which lie in one slot, and its arguments."""
+
+    script: Script
+    keys: Sequence[bytes]
+    args: Sequence[Arg]
+
+
+class Calls(NamedTuple):
+    """Request: run these scripts, none of which needs another's reply; the reply is the list of
+    theirs. They are one round trip.
+    """
+
+    calls: Sequence[Call]
+
+
+def call(script: Script, keys: Sequence[bytes], args: Sequence[Arg]) -> Plan[Any]:
+    """The reply of one script."""
+    (reply,) = yield Calls((Call(script, keys, args),))
+    return reply
+
+
+def calls(some: Sequence[Call]) -> Plan[list[Any]]:
+    """The replies of several scripts; nothing is asked if there are none."""
+    if not some:
+        return []
+    replies: list[Any] = yield Calls(some)
+    return replies

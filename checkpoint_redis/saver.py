@@ -1,0 +1,196 @@
+"""The public savers: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
+from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_redis.connect import TIMEOUTS, Target, target_of
+from checkpoint_redis.planner import RedisPlanner
+
+if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+    from typing_extensions import Self
+
+TTL = Mapping[str, Any] | TTLPolicy | None
+MAX_CONNECTIONS: Final = 50
+"""Connections that a saver of a URL opens at most; further calls wait for one."""
+
+
+class RedisSaver(FullSyncSaver):
+    """Checkpoints in Redis 6.2 or later, or Valkey, for threads; its async methods run in a worker
+    thread.
+
+    Args:
+        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings: replies are read as
+            bytes also where it decodes others. It stays the caller's to close.
+        prefix: what all keys begin with.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`. With the
+            strategy "delete" the server removes a thread by itself.
+        clock: epoch seconds, for `ttl`.
+
+    `setup()` must have been called once for a prefix.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both, or the prefix cannot be one.
+        MissingDriverError: redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        prefix: str = "checkpoint",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        redis = driver(type(self).__name__)
+        from checkpoint_redis.sync_driver import SyncRedisDriver
+
+        clustered = isinstance(client, redis.RedisCluster)
+        if not clustered and not isinstance(client, redis.Redis):
+            raise neither("redis.Redis or redis.RedisCluster", client)
+        policy = TTLPolicy.of(ttl)
+        planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
+        super().__init__(planner, SyncRedisDriver(client), policy, serde=serde)
+        self.client = client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        prefix: str = "checkpoint",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> Iterator[Self]:
+        """Make a client, and close it at the end.
+
+        Args:
+            conn_string: `redis://[[user]:password@]host[:port][/db]`, `rediss://…` (TLS),
+                `unix:///path?db=0`, `redis+cluster://host:port,host:port`, or
+                `redis+sentinel://host:port,host:port/service[/db]`; `rediss+…` with TLS. Options
+                of redis-py's connections go behind a `?`, e.g. `?socket_timeout=5` (30 seconds).
+            prefix: as in the constructor.
+            serde: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+            max_connections: to one server; further calls wait for one.
+
+        Raises:
+            InvalidArgumentError: the URL is none of these.
+            BackendUnavailableError: there is no cluster. A server that is not there is an error of
+                the first call.
+        """
+        driver(cls.__name__)
+        from checkpoint_redis.sync_clients import connected
+
+        with ExitStack() as stack:
+            client = stack.enter_context(
+                connected(conn_string, options_of(conn_string), max_connections)
+            )
+            saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
+            stack.callback(saver.stop_ttl_sweeper)
+            yield saver
+
+
+class AsyncRedisSaver(FullAsyncSaver):
+    """Checkpoints in Redis, for an event loop; its sync methods work from other threads.
+
+    Args:
+        client: as in `RedisSaver`: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
+        prefix: as in `RedisSaver`.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+
+    `await saver.setup()` must have been called once for a prefix.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both, or the prefix cannot be one.
+        MissingDriverError: redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        client: AsyncRedis | AsyncRedisCluster,
+        *,
+        prefix: str = "checkpoint",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        driver(type(self).__name__)
+        from redis import asyncio as redis
+
+        from checkpoint_redis.async_driver import AsyncRedisDriver
+
+        clustered = isinstance(client, redis.RedisCluster)
+        if not clustered and not isinstance(client, redis.Redis):
+            raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
+        policy = TTLPolicy.of(ttl)
+        planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
+        super().__init__(planner, AsyncRedisDriver(client), policy, serde=serde)
+        self.client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        prefix: str = "checkpoint",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        max_connections: int = MAX_CONNECTIONS,
+    ) -> AsyncIterator[Self]:
+        """`RedisSaver.from_conn_string`, for an event loop."""
+        driver(cls.__name__)
+        from checkpoint_redis.async_clients import connected
+
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                connected(conn_string, options_of(conn_string), max_connections)
+            )
+            saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
+            stack.push_async_callback(saver.astop_ttl_sweeper)
+            yield saver
+
+
+def options_of(conn_string: str) -> Target:
+    """What a URL names, with our timeouts unless it has its own."""
+    target = target_of(conn_string)
+    return target._replace(options={**TIMEOUTS, **target.options})
+
+
+def neither(wanted: str, given: object) -> InvalidArgumentError:
+    """The error for a client that is none."""
+    return InvalidArgumentError(f"client: wanted a {wanted}, got {type(given).__name__}")
+
+
+def driver(needed_by: str) -> Any:
+    """The module redis.
+
+    Raises:
+        MissingDriverError: it is not installed.
+    """
+    try:
+        import redis
+    except ImportError as error:
+        raise MissingDriverError.of(needed_by, "redis") from error
+    return redis

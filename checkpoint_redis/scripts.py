@@ -1,0 +1,74 @@
+"""The Lua scripts of this backend, put together of their files once."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import sha1
+from importlib import resources
+from typing import Final, NamedTuple
+
+
+class Script(NamedTuple):
+    """A script, and the name under which a server that has seen it knows it."""
+
+    name: str
+    text: bytes
+    sha: bytes
+
+
+_THREAD: Final = ("common", "intact")
+_READING: Final = (*_THREAD, "touch", "records", "parts")
+_WRITING: Final = (*_THREAD, "touch", "records", "digests", "write", "collect")
+_STORE: Final = ("store/common",)
+_PARTS: Final = {
+    "put": _WRITING,
+    "put_writes": _WRITING,
+    "get": _READING,
+    "page": (*_READING, "order"),
+    "some": (*_THREAD, "records", "parts"),
+    "names": (*_THREAD, "order"),
+    "lineage": _READING,
+    "heads": (*_THREAD, "records"),
+    "keep": (*_THREAD, "records", "collect"),
+    "drop_runs": (*_THREAD, "records", "collect"),
+    "delete": ("common",),
+    "expire": _THREAD,
+    "peek": _THREAD,
+    "stats": _THREAD,
+    "snapshot": _THREAD,
+    "outline": _THREAD,
+    "paste": (*_THREAD, "touch"),
+    "establish": ("registered",),
+    "register": ("registered",),
+    "threads": ("registry",),
+    "overdue": ("registry",),
+    "forget": ("registered",),
+    "postpone": ("registered",),
+    "runs": ("registry",),
+    "drop_run": ("registered",),
+    "store/put": (*_STORE, "store/graph", "store/changes"),
+    "store/get": _STORE,
+    "store/browse": (*_STORE, "store/filters"),
+    "store/look": (*_STORE, "store/filters"),
+    "store/vectors": _STORE,
+    "store/passing": (*_STORE, "store/filters"),
+    "store/near": (*_STORE, "store/filters"),
+    "store/engage": _STORE,
+    "store/build": (*_STORE, "store/graph"),
+    "store/namespaces": _STORE,
+    "store/refresh": _STORE,
+    "store/sweep": (*_STORE, "store/graph", "store/changes"),
+    "store/stats": _STORE,
+    "schema": (),
+    "server": (),
+}
+"""script -> the files that come before its own"""
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of this name."""
+    folder = resources.files("checkpoint_redis") / "lua"
+    pieces = [(folder / f"{part}.lua").read_bytes() for part in (*_PARTS[name], name)]
+    text = b"\n".join(pieces)
+    return Script(name, text, sha1(text, usedforsecurity=False).hexdigest().encode())

@@ -1,0 +1,61 @@
+"""Items and their vectors as bytes. Scripts take them apart, too: lua/store/common.lua."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Sequence
+from typing import Final
+
+from store_vector.cache import Embeddings
+from store_vector.records import Name, Put, Record, Vector
+
+_ITEM: Final = struct.Struct("<4d")  # created, updated, expires, ttl
+_VECTORS: Final = struct.Struct("<2I")  # how many, size of their paths
+
+
+def name_of(ns: str, key: str) -> bytes:
+    """An item's field."""
+    return f"{ns}\0{key}".encode()
+
+
+def split_name(name: bytes) -> Name:
+    """What a field's name was made of."""
+    ns, _, key = name.decode().partition("\0")
+    return Name(ns, key)
+
+
+def pack_item(put: Put, now: float) -> bytes:
+    """An item's record, as of its first put."""
+    due = math.inf if put.expires_at is None else put.expires_at
+    return _ITEM.pack(now, now, due, put.ttl or 0.0) + (put.value or "").encode()
+
+
+def unpack_item(name: Name, packed: bytes) -> Record:
+    """The item again."""
+    created, updated, due, ttl = _ITEM.unpack_from(packed)
+    return Record(
+        name.ns,
+        name.key,
+        packed[_ITEM.size :].decode(),
+        created,
+        updated,
+        None if due == math.inf else due,
+        ttl or None,
+    )
+
+
+def pack_vectors(vectors: Sequence[Vector]) -> bytes:
+    """An item's vectors; nothing if it has none."""
+    if not vectors:
+        return b""
+    paths = json.dumps([one.path for one in vectors]).encode()
+    return b"".join([_VECTORS.pack(len(vectors), len(paths)), paths, *(v.data for v in vectors)])
+
+
+def unpack_vectors(field: bytes, packed: bytes) -> Embeddings:
+    """The vectors again, one after the other."""
+    count, paths = _VECTORS.unpack_from(packed)
+    name = split_name(field)
+    return Embeddings(field, name.ns, name.key, count, packed[_VECTORS.size + paths :])

@@ -1,0 +1,204 @@
+"""The operations of a store on Redis: a script each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, NamedTuple
+
+from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError, SchemaVersionError
+from checkpoint_base.plan import Plan
+from checkpoint_redis.requests import Arg, call
+from checkpoint_redis.scripts import script
+from checkpoint_redis.store_filters import arguments
+from checkpoint_redis.store_graph import Graph
+from checkpoint_redis.store_packing import (
+    name_of,
+    pack_item,
+    pack_vectors,
+    split_name,
+    unpack_item,
+)
+from checkpoint_redis.threads import server_name
+from checkpoint_redis.writing import moment
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.namespaces import NamespaceQuery
+from store_vector.records import Found, Put, Read, Record, Search, StoreStats
+
+SCHEMA: Final = 1
+"""The version of what is stored."""
+CACHE_BYTES: Final = 1 << 29
+"""How large the matrix of vectors in memory may be; beyond, searches read the server."""
+
+_LOOKED_AT: Final = 20_000
+"""Items that a script looks at for a search."""
+_LEAST: Final = 50
+_NAMESPACES: Final = 5_000
+_SWEPT: Final = 1_000
+_KINDS: Final = (
+    b"items",
+    b"names",
+    b"updated",
+    b"expires",
+    b"vectors",
+    b"changes",
+    b"counters",
+    b"graph",
+)
+
+
+class _Position(NamedTuple):
+    """How far a search is: behind the item of this negated time and name; so many are left out."""
+
+    time: bytes
+    name: bytes
+    offset: int
+
+
+class RedisStorePlanner:
+    """Plans for Redis. All of a store lies in one slot, so that a batch is one script.
+
+    Args:
+        settings: the index, or None.
+        ttl: how items expire.
+        prefix: what all keys begin with, as their hash tag.
+        cache_bytes: how large the matrix of vectors in memory may be.
+    """
+
+    def __init__(
+        self,
+        settings: IndexSettings | None,
+        ttl: StoreTTL,
+        prefix: str = "store",
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        name = text("prefix", prefix)
+        if not name or "{" in name or "}" in name:
+            raise InvalidArgumentError(
+                f"prefix: wanted some text without braces, which are for hash tags, got {prefix!r}"
+            )
+        tag = b"{" + name.encode() + b"}:"
+        self._schema = tag + b"schema"
+        self._keys = [tag + kind for kind in _KINDS]
+        self._ttl = ttl
+        self._meaning = None if settings is None else Graph(settings, self._ask, cache_bytes)
+
+    def _ask(self, name: str, args: Sequence[Arg], now: float) -> Plan[Any]:
+        head = [moment(self._ttl.horizon(now)), moment(now)]
+        return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
+
+    def setup(self) -> Plan[None]:
+        """Note the version of what is stored, and build an index, if the server can keep one."""
+        noted = yield from call(script("schema"), [self._schema], [SCHEMA])
+        if int(noted) > SCHEMA:
+            raise SchemaVersionError(
+                f"this store has schema version {int(noted)}, this version of "
+                f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
+            )
+        if self._meaning is not None:
+            yield from self._meaning.setup(0.0)
+
+    # ------------------------------------------------------------------ get, put
+
+    def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
+        """Items: one script, which also moves their expiry."""
+        names = [name_of(one.ns, one.key) for one in reads]
+        moves = [int(one.refresh) for one in reads]
+        found = yield from self._ask("get", [len(names), *names, len(moves), *moves], now)
+        return [
+            None if packed is None else unpack_item(split_name(name), packed)
+            for name, packed in zip(names, found, strict=True)
+        ]
+
+    def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        """Put and delete: one script."""
+        args: list[Arg] = []
+        for one in puts:
+            args.append(name_of(one.ns, one.key))
+            if one.value is None:
+                args += b"", b"", b""
+            else:
+                args += pack_item(one, now), moment(one.expires_at), pack_vectors(one.vectors)
+        yield from self._ask("put", [len(args), *args], now)
+
+    # ------------------------------------------------------------------ search
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        """Items found: one script; with a filter or a query, more where few match, and one to move
+        an expiry.
+        """
+        if search.vector is not None and self._meaning is not None:
+            found = yield from self._meaning.search(search, search.vector, now)
+        elif search.filter:
+            found = yield from self._filtered(search, now)
+        else:
+            return (yield from self._newest(search, now))
+        if search.refresh:
+            names = [
+                name_of(one.record.ns, one.record.key)
+                for one in found
+                if one.record.ttl is not None
+            ]
+            if names:
+                yield from self._ask("refresh", [len(names), *names], now)
+        return found
+
+    def _newest(self, search: Search, now: float) -> Plan[list[Found]]:
+        found: list[Found] = []
+        position: _Position | None = _Position(b"", b"", search.offset)
+        while position is not None and len(found) < search.limit:
+            how = (search.limit - len(found), int(search.refresh))
+            some, position = yield from self._browse(search, how, position, now)
+            found += [Found(one) for one in some]
+        return found
+
+    def _filtered(self, search: Search, now: float) -> Plan[list[Found]]:
+        found: list[Found] = []
+        position: _Position | None = _Position(b"", b"", 0)
+        count = search.end  # most that scripts let through does match
+        while position is not None and len(found) < search.end:
+            some, position = yield from self._browse(search, (count, 0), position, now)
+            found += [Found(one) for one in some if search.filter.matches(one.decoded)]
+            count = max(4 * count, _LEAST)
+        return found[search.offset : search.end]
+
+    def _browse(
+        self, search: Search, how: tuple[int, int], position: _Position, now: float
+    ) -> Plan[tuple[list[Record], _Position | None]]:
+        count, moves = how
+        time, name, offset = position
+        args = arguments(search.filter)
+        args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
+        found, last, left = yield from self._ask("browse", args, now)
+        records = [unpack_item(split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)]
+        return records, _Position(last[0], last[1], left) if last else None
+
+    def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
+        """Namespaces: one script for some thousand of them."""
+        low, high = query.bounds or ("", "")
+        depth = (query.max_depth or 0) if query.is_one_range else 0
+        enough = query.offset + query.limit if query.is_one_range else None
+        at, found = low.encode(), list[str]()
+        while True:
+            count = _NAMESPACES if enough is None else min(_NAMESPACES, enough - len(found))
+            some, at = yield from self._ask("namespaces", [at, high.encode(), depth, count], now)
+            found += [ns.decode() for ns in some]
+            if not at or len(found) == enough:
+                return found
+
+    # ------------------------------------------------------------------ expiry, size
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: one script for a thousand items."""
+        swept = 0
+        while True:
+            count: int = yield from self._ask("sweep", [_SWEPT], now)
+            swept += count
+            if count < _SWEPT:
+                return swept
+
+    def stats(self) -> Plan[StoreStats]:
+        """Count items and bytes."""
+        info = yield from call(script("server"), (), ())
+        items, vectors, size = yield from self._ask("stats", (), 0.0)
+        return StoreStats("redis", server_name(info), items, vectors, size)

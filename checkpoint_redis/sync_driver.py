@@ -1,0 +1,57 @@
+"""Blocking I/O, from any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from redis import Redis, RedisCluster
+from redis.exceptions import ResponseError
+
+from checkpoint_base.plan import Offload
+from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
+from checkpoint_redis.failures import ERRORS, LOST, named
+from checkpoint_redis.requests import Call, Calls
+
+
+class SyncRedisDriver:
+    """Performs plans."""
+
+    def __init__(self, client: Redis | RedisCluster) -> None:
+        self._client: Any = client  # redis-py types its methods in part
+        self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
+
+    def perform(self, request: Any) -> Any:
+        """Perform a request of a plan."""
+        if isinstance(request, Calls):
+            try:
+                try:
+                    return self._run(request.calls)
+                except LOST:
+                    return self._run(request.calls)
+            except ERRORS as error:
+                raise named(error) from error
+        if isinstance(request, Offload):
+            return request.work()
+        raise TypeError(f"cannot perform {request!r}")
+
+    def _run(self, calls: Sequence[Call]) -> list[Any]:
+        replies = self._send([known(call) for call in calls])
+        if again := unknown(replies):
+            told = self._send([whole(calls[n]) for n in again])
+            for n, reply in zip(again, told, strict=True):
+                replies[n] = reply
+        return checked(replies)
+
+    def _send(self, commands: Sequence[Command]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [self._client.execute_command(*commands[0], **RAW)]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline(**self._options)
+        with pipeline:
+            for command in commands:
+                pipeline.execute_command(*command, **RAW)
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
+        return replies

@@ -1,0 +1,181 @@
+"""How the conformance suite opens the Redis savers, and looks into their database."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import cache, cached_property
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+import redis
+
+from checkpoint_redis import AsyncRedisSaver, RedisSaver
+from conformance_tests import Capability, SaverHarness
+from tests.servers.redis import SERVERS
+
+KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class RedisHarness(SaverHarness):
+    """The keys below a prefix; sync and async savers open them side by side."""
+
+    name = "redis (one server)"
+    budgets: ClassVar[Mapping[str, int]] = {
+        "put": 1,
+        "put_writes": 1,
+        "get_tuple": 1,
+        "list": 1,
+        "delete_thread": 1,
+    }
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.DISK_FULL: "a server that cannot write its log stops"
+    }
+
+    def __init__(self, url: str, prefix: str) -> None:
+        self.url = url
+        self.prefix = prefix
+        self.clock = MovableClock()
+
+    @classmethod
+    def new(cls, url: str) -> RedisHarness:
+        """A harness with keys of its own."""
+        return cls(url, f"test-{secrets.token_hex(6)}")
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[RedisSaver]:
+        opened = RedisSaver.from_conn_string(
+            self.url, prefix=self.prefix, clock=self.clock, **options
+        )
+        with opened as saver:
+            saver.setup()
+            yield saver
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncRedisSaver]:
+        opened = AsyncRedisSaver.from_conn_string(
+            self.url, prefix=self.prefix, clock=self.clock, **options
+        )
+        async with opened as saver:
+            await saver.setup()
+            yield saver
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 6379)
+
+    def through(self, host: str, port: int) -> RedisHarness:
+        url = f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
+        return RedisHarness(url, self.prefix)
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
+
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """Connections behind the saver's back, to each server of its own."""
+        return [redis.Redis.from_url(self.url)]
+
+    def keys(self, pattern: str = "*") -> Iterator[tuple[Any, bytes]]:
+        """The keys below the prefix, each with the server that has it."""
+        for node in self.nodes:
+            for key in node.scan_iter(match=f"{self.prefix}:{pattern}", count=1000):
+                yield node, key
+
+    def rows(self) -> Mapping[str, int]:
+        counts: Counter[str] = Counter()
+        for node, key in self.keys("{*}:records"):
+            counts["threads"] += 1
+            for name in node.hkeys(key):
+                if kind := KINDS.get(name[:1].decode()):
+                    counts[kind] += 1
+        return {record: counts[record] for record in ("threads", *KINDS.values())}
+
+    def stored(self) -> bytes:
+        found: list[bytes] = []
+        for node, key in self.keys():
+            found.append(key)
+            kind = node.type(key)
+            if kind == b"hash":
+                for name, value in node.hgetall(key).items():
+                    found += name, value
+            elif kind == b"zset":
+                found += node.zrange(key, 0, -1)
+            else:
+                found.append(node.get(key) or b"")
+        return b"\0".join(found)
+
+    def damage(self) -> None:
+        for node, key in self.keys("{*}:records"):
+            for name in node.hkeys(key):
+                if name[:1] == b"s":
+                    data = bytearray(node.hget(key, name) or b"")
+                    data[len(data) // 2] ^= 1
+                    node.hset(key, name, bytes(data))
+                    return
+        raise LookupError("no segment is stored")
+
+    def version(self) -> str:
+        told = [node.execute_command("INFO", "server")["redis_version"] for node in self.nodes]
+        return f"Redis {'/'.join(sorted(set(told)))}" + (f" x {len(told)}" if len(told) > 1 else "")
+
+    def location(self) -> str:
+        return f"{self.url} {self.prefix}"
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        return cls(*location.split())
+
+    def close(self) -> None:
+        for node, key in list(self.keys()):
+            node.unlink(key)
+        for node in self.nodes:
+            node.close()
+
+
+@cache
+def cluster_client(url: str) -> redis.RedisCluster:
+    """A client of the cluster for the whole session: making one takes longer than most tests."""
+    host, _, port = url.partition("://")[2].split(",")[0].partition(":")
+    return redis.RedisCluster(host, int(port), decode_responses=True)
+
+
+class ClusterHarness(RedisHarness):
+    """The keys below a prefix of a cluster."""
+
+    name = "redis-cluster (three nodes)"
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.NETWORK: "its clients find the nodes by themselves, past any proxy",
+        Capability.SERVER_DEATH: "without replicas a dead node stays away",
+        Capability.DISK_FULL: "a server that cannot write its log stops",
+        Capability.ROUND_TRIPS: "its clients find the nodes by themselves, past any proxy",
+    }
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[RedisSaver]:
+        client = cluster_client(self.url)
+        saver = RedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+        saver.setup()
+        yield saver
+        saver.stop_ttl_sweeper()
+
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """A key is found on the node that has its slot."""
+        hosts = self.url.partition("://")[2].split(",")
+        return [redis.Redis.from_url(f"redis://{host}") for host in hosts]

@@ -1,0 +1,20 @@
+"""Compiled graphs on both Redis savers, on one server and on a cluster."""
+
+from __future__ import annotations
+
+import pytest
+
+from checkpoint_redis.tests.harness import RedisHarness
+from conformance_tests.savers.graphs import GraphConformance
+
+
+class TestRedisGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, one_server: RedisHarness) -> RedisHarness:
+        return one_server
+
+
+class TestRedisClusterGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, cluster: RedisHarness) -> RedisHarness:
+        return cluster

@@ -1,0 +1,192 @@
+"""What each operation asks of the database, counted: a request is a round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from langgraph.checkpoint.base import ChannelVersions
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.plan import Plan, run
+from checkpoint_base.planner import Listing, ThreadQuery
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_redis import RedisSaver
+from checkpoint_redis.planner import RedisPlanner
+from checkpoint_redis.requests import Calls
+from checkpoint_redis.sync_driver import SyncRedisDriver
+from checkpoint_redis.tests.harness import RedisHarness
+
+BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+class Counting:
+    """Performs plans on a client and notes the scripts of each request."""
+
+    def __init__(
+        self, client: redis.Redis, prefix: str, *, ttl: Any = None, clustered: bool = False
+    ) -> None:
+        self.driver = SyncRedisDriver(client)
+        self.planner = RedisPlanner(TTLPolicy.of(ttl), prefix=prefix, clustered=clustered)
+        self.codec = Codec(RedisSaver.serde)
+        self.asked: list[list[str]] = []
+        self.run(self.planner.setup())
+
+    def run(self, plan: Plan[Any]) -> Any:
+        self.asked.clear()
+        return run(plan, self.perform)
+
+    def perform(self, request: Any) -> Any:
+        if isinstance(request, Calls):
+            self.asked.append([call.script.name for call in request.calls])
+        return self.driver.perform(request)
+
+    def put(self, step: int, **values: Any) -> Any:
+        checkpoint: Any = {
+            "v": 4,
+            "id": f"{step:08}",
+            "ts": "",
+            "channel_values": values,
+            "channel_versions": dict.fromkeys(values, step),
+            "versions_seen": {},
+        }
+        config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+        new: ChannelVersions = dict.fromkeys(values, step)
+        metadata: Any = {"step": step, "run_id": "run"}
+        return self.run(self.planner.put(self.codec, config, checkpoint, metadata, new))
+
+
+@pytest.fixture
+def client(one_server: RedisHarness) -> Iterator[redis.Redis]:
+    with redis.Redis.from_url(one_server.url) as one:
+        yield one
+
+
+@pytest.fixture
+def counting(client: redis.Redis, one_server: RedisHarness) -> Counting:
+    return Counting(client, one_server.prefix)
+
+
+def test_setup_asks_once_and_then_only_looks(counting: Counting) -> None:
+    counting.run(counting.planner.setup())
+    assert counting.asked == [["schema"]]
+
+
+@pytest.mark.parametrize("ttl", [None, {"default_ttl": 60}], ids=["without ttl", "ttl"])
+def test_puts_reads_and_deletion_are_one_script(
+    client: redis.Redis, one_server: RedisHarness, ttl: Any
+) -> None:
+    counting = Counting(client, one_server.prefix, ttl=ttl)
+    planner, codec = counting.planner, counting.codec
+    for step in range(1, 61):
+        config = counting.put(step, a="small", b=BIG + str(step) * 5000 if step % 2 else "small")
+        assert counting.asked == [["put"]], step
+    for writes in ([("a", 1), ("b", BIG)], [("a", 1)], [("__error__", "e"), ("b", 2)]):
+        for task in ("one", "another"):
+            counting.run(planner.put_writes(codec, config, writes, task, ""))
+            assert counting.asked == [["put_writes"]]
+    found = counting.run(planner.get_tuple(codec, CONFIG))
+    assert found.checkpoint["channel_values"] == {"a": "small", "b": "small"}
+    assert counting.asked == [["get"]]
+    for limit in (1, 10, 50):
+        page = counting.run(planner.list_page(codec, Listing.of(CONFIG, None, None, limit)))
+        assert len(page.tuples) == limit
+        assert counting.asked == [["page"]]
+    counting.run(planner.delta_history(codec, CONFIG, ["a"]))
+    assert counting.asked == [["lineage"]]
+    counting.run(planner.delete_thread("t"))
+    assert counting.asked == [["delete"]]
+
+
+def test_a_rare_match_is_one_script(counting: Counting) -> None:
+    for step in range(1, 301):
+        counting.put(step, a=step)
+    listing = Listing.of(CONFIG, {"step": 31}, None, 1)
+    page = counting.run(counting.planner.list_page(counting.codec, listing))
+    assert [found.metadata["step"] for found in page.tuples] == [31]
+    assert counting.asked == [["page"]]
+
+
+def test_over_all_threads_names_come_first(counting: Counting) -> None:
+    for step in range(1, 61):
+        counting.put(step, a=step)
+    page = counting.run(counting.planner.list_page(counting.codec, Listing.of(None, None, None, 9)))
+    assert len(page.tuples) == 9
+    assert counting.asked == [["threads"] * 16, ["names"], ["some"]]
+    counting.run(counting.planner.list_page(counting.codec, page.rest or Listing(remaining=0)))
+    counting.run(counting.planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
+    assert counting.asked == [["threads"] * 16, ["peek"]]
+
+
+def test_names_are_merged_once_for_many_pages(counting: Counting) -> None:
+    for step in range(1, 121):
+        counting.put(step, a=step)
+    rest: Any = Listing.of(None, None, None, None)
+    asked = []
+    while rest is not None:
+        page = counting.run(counting.planner.list_page(counting.codec, rest))
+        rest = page.rest
+        asked.append([names[0] for names in counting.asked])
+    assert asked == [["threads", "names", "some"], ["some"], ["some"]]
+
+
+def test_a_put_on_a_log_that_is_not_known_looks_again(
+    counting: Counting, client: redis.Redis, one_server: RedisHarness
+) -> None:
+    counting.put(1, a=BIG)
+    cold = Counting(client, one_server.prefix)
+    cold.put(2, a=BIG + "more")
+    assert cold.asked == [["put"], ["put"]]
+    cold.put(3, a=BIG + "more and more")
+    assert cold.asked == [["put"]]
+    cold = Counting(client, one_server.prefix)
+    cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
+    cold.put(4, a=BIG + "and more")  # reading told it
+    assert cold.asked == [["put"]]
+
+
+def test_pruning_and_copying(counting: Counting) -> None:
+    planner = counting.planner
+    for step in range(1, 10):
+        counting.put(step, a=step)
+    counting.run(planner.copy_thread("t", "u"))
+    assert counting.asked == [["snapshot", "outline"], ["paste"]]
+    counting.run(planner.prune(counting.codec, ["t"], "keep_latest"))
+    assert counting.asked == [["heads"], ["keep"]]
+    counting.run(planner.delete_for_runs(["run"]))
+    assert counting.asked == [["runs"] * 16, ["drop_runs"] * 2]
+
+
+def test_on_a_cluster_the_registry_is_told_at_the_same_time(
+    client: redis.Redis, one_server: RedisHarness
+) -> None:
+    counting = Counting(client, one_server.prefix, clustered=True)
+    counting.put(1, a=1)
+    assert counting.asked == [["register"], ["put"]]  # registered before it can exist
+    counting.put(2, a=2)
+    assert counting.asked == [["register", "put"]]
+    other = Counting(client, one_server.prefix, clustered=True)
+    other.run(other.planner.delete_thread("t"))
+    assert other.asked == [["delete"], ["forget"]]
+    counting.put(3, a=3)
+    assert counting.asked == [["register", "put"], ["register"], ["put"]]
+    page = counting.run(counting.planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
+    assert [thread.thread_id for thread in page.threads] == ["t"]
+
+
+def test_scripts_reach_no_key_that_is_not_named(
+    client: redis.Redis, one_server: RedisHarness
+) -> None:
+    """Each thread in one slot, each part of the registry in one."""
+    counting = Counting(client, one_server.prefix, clustered=True)
+    keys = counting.planner._keys
+    for thread in ("", "}", "{", "{}", "a}b", "%", "%7D", "*", "ü", "x" * 1000):
+        records, order = keys.thread(thread)
+        tag = records[records.index(b"{") + 1 : records.index(b"}")]
+        assert tag
+        assert order.startswith(records[: records.index(b"}") + 1])
+    names = ["", "}", "%7D", "%", "%25", "{}", "a}", "a%7D"]
+    assert len({bytes(keys.thread(name)[0]) for name in names}) == len(names)

@@ -1,0 +1,1 @@
+"""Other packages under the suite, for docs/conformance.md. They are not in the test environment."""

@@ -1,0 +1,143 @@
+"""Harnesses of other packages' stores."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from langgraph.store.memory import InMemoryStore
+
+from conformance_tests import StoreHarness
+from conformance_tests.tests.peers.savers import class_at
+from conformance_tests.tests.peers.servers import SERVERS
+
+
+class PeerStore(StoreHarness):
+    """One of them on an empty database.
+
+    Attributes:
+        package: The distribution that it comes from.
+        sync, asynchronous: Where its classes are.
+    """
+
+    package: str
+    sync: str
+    asynchronous: str
+
+    def arguments(self) -> tuple[Any, ...]:
+        """What `from_conn_string` is given."""
+        raise NotImplementedError
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Those that the package takes."""
+        return {name: value for name, value in given.items() if value is not None}
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[Any]:
+        opened = class_at(self.sync).from_conn_string(*self.arguments(), **self.options(options))
+        with opened as store:
+            if hasattr(store, "setup"):
+                store.setup()
+            yield store
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
+        if self.asynchronous == self.sync:
+            with self.open(**options) as store:
+                yield store
+            return
+        kind = class_at(self.asynchronous)
+        async with kind.from_conn_string(*self.arguments(), **self.options(options)) as store:
+            await store.setup()
+            yield store
+
+    def advance(self, seconds: float) -> None:
+        raise LookupError(f"the package takes no clock that could move by {seconds} seconds")
+
+    def rows(self) -> Mapping[str, int]:
+        raise LookupError("not looked at")
+
+    def version(self) -> str:
+        return f"{self.package} {importlib.metadata.version(self.package)}"
+
+    def location(self) -> str:
+        raise LookupError("not looked at")
+
+    @classmethod
+    def reopen(cls, location: str) -> StoreHarness:
+        raise LookupError(location)
+
+    def close(self) -> None:
+        """What the server has is dropped where there is one."""
+
+
+class InMemory(PeerStore):
+    name = "InMemoryStore"
+    package = "langgraph-checkpoint"
+
+    def __init__(self) -> None:
+        self.plain = InMemoryStore()
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[Any]:
+        given = self.options(options)
+        yield InMemoryStore(**given) if given else self.plain
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
+        with self.open(**options) as store:
+            yield store
+
+
+class Sqlite(PeerStore):
+    name = "SqliteStore"
+    package = "langgraph-checkpoint-sqlite"
+    sync = "langgraph.store.sqlite:SqliteStore"
+    asynchronous = "langgraph.store.sqlite.aio:AsyncSqliteStore"
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "peer.db"
+
+    def arguments(self) -> tuple[Any, ...]:
+        return (str(self.path),)
+
+
+class OnServer(PeerStore):
+    """On a server that is started once; the database is this harness's own."""
+
+    kind: str
+
+    def __init__(self) -> None:
+        self.database = SERVERS[self.kind]()
+
+    def arguments(self) -> tuple[Any, ...]:
+        return self.database.arguments
+
+    def close(self) -> None:
+        self.database.drop()
+
+
+class Postgres(OnServer):
+    name = "PostgresStore"
+    kind = "postgres"
+    package = "langgraph-checkpoint-postgres"
+    sync = "langgraph.store.postgres:PostgresStore"
+    asynchronous = "langgraph.store.postgres.aio:AsyncPostgresStore"
+
+
+class Redis(OnServer):
+    name = "RedisStore"
+    kind = "redis"
+    package = "langgraph-checkpoint-redis"
+    sync = "langgraph.store.redis:RedisStore"
+    asynchronous = "langgraph.store.redis:AsyncRedisStore"
+
+
+class MongoDB(OnServer):
+    name = "MongoDBStore"
+    kind = "mongodb"
+    package = "langgraph-store-mongodb"
+    sync = asynchronous = "langgraph.store.mongodb:MongoDBStore"

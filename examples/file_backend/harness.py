@@ -1,0 +1,98 @@
+"""How the conformance suite opens the saver, and looks into the directory behind its back."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from conformance_tests import Capability, SaverHarness
+from examples.file_backend.records import decode
+from examples.file_backend.saver import FileSaver
+
+
+class FileHarness(SaverHarness):
+    """A directory; every saver that is opened works in it."""
+
+    name = "files (a directory)"
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.SHARING: "every step rewrites its thread's file",
+        Capability.NETWORK: "a directory is not reached by a network",
+        Capability.SERVER_DEATH: "there is no server",
+        Capability.ROUND_TRIPS: "there is no wire",
+    }
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now = 1_800_000_000.0
+
+    def _saver(self, **options: Any) -> FileSaver:
+        # no clause cuts the power
+        return FileSaver(self.path, clock=lambda: self.now, durable=False, **options)
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[FileSaver]:
+        saver = self._saver(**options)
+        saver.setup()
+        try:
+            yield saver
+        finally:
+            saver.stop_ttl_sweeper()
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[FileSaver]:
+        saver = self._saver(**options)
+        await saver.asetup()
+        try:
+            yield saver
+        finally:
+            await saver.astop_ttl_sweeper()
+
+    def advance(self, seconds: float) -> None:
+        self.now += seconds
+
+    def _files(self) -> list[Path]:
+        return sorted(self.path.glob("*.thread"))
+
+    def rows(self) -> Mapping[str, int]:
+        threads = [decode(file.read_bytes())[1] for file in self._files()]
+        return {
+            "threads": len(threads),
+            "checkpoints": sum(len(one.checkpoints) for one in threads),
+            "values": sum(len(one.values) for one in threads),
+            "segments": 0,
+            "writes": sum(len(some) for one in threads for some in one.writes.values()),
+        }
+
+    def stored(self) -> bytes:
+        return b"".join(file.read_bytes() for file in self._files())
+
+    def damage(self) -> None:
+        file = max(self._files(), key=lambda one: one.stat().st_size)
+        data = bytearray(file.read_bytes())
+        data[len(data) // 2] ^= 1
+        file.write_bytes(data)
+
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    def version(self) -> str:
+        return "files, format 1"
+
+    def location(self) -> str:
+        return str(self.path)
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        return cls(Path(location))
+
+    def close(self) -> None:
+        """The directory is in a temporary one."""

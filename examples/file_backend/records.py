@@ -1,0 +1,48 @@
+"""A thread as the bytes of a file, and back."""
+
+from __future__ import annotations
+
+import ormsgpack
+from xxhash import xxh3_128_digest
+
+from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.memory_thread import MemoryThread
+from checkpoint_base.records import CheckpointRecord, WriteRecord
+
+CHECKSUM = 16  # bytes, in front
+
+
+def encode(name: str, thread: MemoryThread) -> bytes:
+    """All of a thread."""
+    data = ormsgpack.packb(
+        [
+            name,
+            [thread.created, thread.updated, thread.expires, thread.ttl],
+            [[list(record), run] for record, run in thread.checkpoints.values()],
+            [[*key, *value] for key, value in thread.values.items()],
+            [[*key, list(map(list, some.values()))] for key, some in thread.writes.items()],
+        ]
+    )
+    return xxh3_128_digest(data) + data
+
+
+def decode(stored: bytes) -> tuple[str, MemoryThread]:
+    """A thread and its id.
+
+    Raises:
+        CorruptValueError: these are not the bytes that were stored.
+    """
+    checksum, data = stored[:CHECKSUM], stored[CHECKSUM:]
+    if xxh3_128_digest(data) != checksum:
+        raise CorruptValueError("a thread's file does not match its checksum: it was damaged")
+    name, (created, updated, expires, ttl), checkpoints, values, writes = ormsgpack.unpackb(data)
+    thread = MemoryThread(created, updated, expires, ttl)
+    for (*fields, body, metadata, sealed), run in checkpoints:
+        record = CheckpointRecord._make((*fields, tuple(body), metadata, sealed and tuple(sealed)))
+        thread.checkpoints[record.ns, record.checkpoint_id] = record, run
+    for ns, channel, version, kind, value in values:
+        thread.values[ns, channel, version] = kind, value
+    for ns, checkpoint_id, some in writes:
+        records = [WriteRecord._make((*fields, tuple(value))) for *fields, value in some]
+        thread.writes[ns, checkpoint_id] = {(one.task_id, one.idx): one for one in records}
+    return name, thread

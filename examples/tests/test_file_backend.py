@@ -1,0 +1,36 @@
+"""The fifth backend under the suite, and that its tutorial shows what is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from conformance_tests import GraphConformance, SaverConformance
+from examples.file_backend.harness import FileHarness
+
+ROOT = Path(__file__).parents[2]
+TUTORIAL = ROOT / "docs" / "howto" / "write-a-backend.md"
+SHOWN = re.compile(
+    r"^`(examples/file_backend/\w+\.py)`:\n\n```python\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+class TestFileSaver(SaverConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> FileHarness:
+        return FileHarness(tmp_path / "threads")
+
+
+class TestFileGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> FileHarness:
+        return FileHarness(tmp_path / "threads")
+
+
+def test_the_tutorial_shows_the_files_as_they_are() -> None:
+    shown = dict(SHOWN.findall(TUTORIAL.read_text(encoding="utf-8")))
+    files = (ROOT / "examples" / "file_backend").glob("*.py")
+    there = {file.relative_to(ROOT).as_posix(): file.read_text(encoding="utf-8") for file in files}
+    assert shown == there

@@ -1,0 +1,164 @@
+"""The conformance suite against servers in containers: `make test-containers`.
+
+`python -m tests.containers [service …]`: services are those of docker-compose.test.yml that a
+backend's tests use; all of them unless some are named. The fixtures of conftest.py start their
+servers by functions of tests.servers; here those functions start containers instead.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from tests.servers import postgres as postgres_servers
+from tests.servers import redis as redis_servers
+from tests.servers.process import START_WITHIN, free_port
+
+ROOT: Final = Path(__file__).parents[1]
+SERVICES: Final[Mapping[str, Any]] = yaml.safe_load(
+    (ROOT / "docker-compose.test.yml").read_text(encoding="utf-8")
+)["services"]
+TESTS: Final = {
+    "postgres": ["checkpoint_postgres/tests/test_conformance.py"],
+    "redis": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
+    "valkey": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
+    "redis-cluster": ["checkpoint_redis/tests/test_conformance.py::TestRedisClusterSaver"],
+}
+"""The tests that a service is for."""
+
+
+class ContainerServer:
+    """A container of a service; it may be killed, and started again on the same data and port."""
+
+    def __init__(self, name: str) -> None:
+        from testcontainers.core.container import DockerContainer
+
+        self._service = SERVICES[name]
+        self.container: Any = DockerContainer(self._service["image"])
+        self.ports: dict[int, int] = {}
+        for entry in self._service["ports"]:
+            _, published, inside = entry.split(":")
+            # nodes of a cluster announce their ports; all others may be anywhere
+            port = int(published) if published == inside else free_port()
+            self.ports[int(inside)] = port
+            self.container.ports[int(inside)] = ("127.0.0.1", port)  # of all interfaces, this one
+        for variable, value in self._service.get("environment", {}).items():
+            self.container.with_env(variable, value)
+        if "command" in self._service:
+            command = [part.replace("$$", "$") for part in self._service["command"]]
+            self.container.with_command(command)
+
+    def wait(self) -> None:
+        """Return when the service's own health check says so."""
+        kind, *check = self._service["healthcheck"]["test"]
+        command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
+        wrapped = self.container.get_wrapped_container()
+        deadline = time.monotonic() + START_WITHIN
+        while wrapped.exec_run(command).exit_code != 0:
+            wrapped.reload()
+            if wrapped.status == "exited" or time.monotonic() > deadline:
+                raise RuntimeError(f"not healthy:\n{wrapped.logs().decode()[-2000:]}")
+            time.sleep(0.1)
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """A `kill -9` of the server; at the end it runs again."""
+        wrapped = self.container.get_wrapped_container()
+        wrapped.kill()
+        wrapped.wait()
+        try:
+            yield
+        finally:
+            wrapped.start()
+            self.wait()
+
+
+@contextmanager
+def running(name: str) -> Iterator[ContainerServer]:
+    """A container of a service, healthy."""
+    server = ContainerServer(name)
+    with server.container:
+        server.wait()
+        yield server
+
+
+def starts(name: str, url: str, servers: dict[int, Any]) -> Callable[..., Any]:
+    """What starts a service, with the signature of what it replaces."""
+
+    @contextmanager
+    def start(*_: Any, **__: Any) -> Iterator[str]:
+        with running(name) as server:
+            (port,) = server.ports.values()
+            servers[port] = server
+            yield url.format(port=port)
+
+    return start
+
+
+@contextmanager
+def cluster(*_: Any, **__: Any) -> Iterator[str]:
+    """The three nodes."""
+    with running("redis-cluster") as server:
+        nodes = ",".join(f"127.0.0.1:{port}" for port in server.ports.values())
+        yield f"redis+cluster://{nodes}"
+
+
+def use(name: str) -> None:
+    """From now on, fixtures start this service where they would have started a process."""
+    if name == "postgres":
+        url = "postgresql://postgres:test@127.0.0.1:{port}/postgres"
+        postgres_servers.postgres = starts(name, url, postgres_servers.SERVERS)
+    elif name == "redis-cluster":
+        redis_servers.redis_cluster = cluster
+    else:
+        url = "redis://127.0.0.1:{port}/0"
+        redis_servers.redis_server = starts(name, url, redis_servers.SERVERS)
+
+
+def why_no_docker() -> str | None:
+    """What is missing, in one line; None when a Docker engine answers."""
+    try:
+        import docker
+
+        docker.from_env().ping()
+    except ImportError as error:
+        return str(error)
+    except docker.errors.DockerException as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def main(names: list[str]) -> int:
+    """Each service in a process of its own, one after the other.
+
+    Returns:
+        0: every clause holds on each of them. 1: not so, or there is no Docker. 2: no such service.
+    """
+    if unknown := sorted(set(names) - set(TESTS)):
+        print(f"no such service: {unknown[0]}; there are {', '.join(TESTS)}", file=sys.stderr)  # noqa: T201
+        return 2
+    if told := why_no_docker():
+        print(f"make test-containers needs Docker, and none answers: {told}", file=sys.stderr)  # noqa: T201
+        return 1
+    if len(names) == 1:
+        use(names[0])
+        return int(pytest.main(["-q", *TESTS[names[0]]]))
+    outcomes = {}
+    for name in names or TESTS:
+        command = [sys.executable, "-m", "tests.containers", name]
+        outcomes[name] = subprocess.run(command, check=False).returncode
+    for name, code in outcomes.items():
+        print(f"{name:<14} {SERVICES[name]['image']:<32} {'ok' if not code else 'FAILED'}")  # noqa: T201
+    return min(1, max(outcomes.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
