@@ -120,8 +120,8 @@ def open_thread(
 def close_thread(guard: Guard, mark: str) -> Op:
     """The last change of a put that is no transaction."""
     is_last = {"$eq": ["$open", {"$literal": {}}]}
-    left = {"$cond": [is_last, "$$REMOVE", "$open_at"]}
-    return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": {"open_at": left}}])
+    left = {name: {"$cond": [is_last, "$$REMOVE", f"${name}"]} for name in ("open", "open_at")}
+    return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": left}])
 
 
 def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
