@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
 from tests.servers.redis import redis_cluster, redis_server, redis_with_query_engine
 
@@ -34,6 +36,7 @@ BACKENDS = {
     "redis": "checkpoint_redis/tests/",
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
+    "mongo": "checkpoint_mongo/tests/",
     "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation
@@ -47,6 +50,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--every-backend",
         action="store_true",
         help="fail when a backend has no passed test or any test was skipped (make test)",
+    )
+    parser.addoption(
+        "--mongo-url",
+        default=os.environ.get("TEST_MONGO_URL"),
+        help="a MongoDB that runs already, e.g. in a container; its databases saver_… are dropped",
     )
 
 
@@ -92,6 +100,16 @@ def redis_query_url() -> Iterator[str]:
 def redis_cluster_url() -> Iterator[str]:
     """The URL of a real cluster of three nodes."""
     with redis_cluster() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server; tests make databases on it."""
+    if (url := request.config.getoption("mongo_url")) is not None:
+        yield url
+        return
+    with mongo() as url:
         yield url
 
 

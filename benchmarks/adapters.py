@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+import core
 from core import Adapter, Ctx, register
 
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver, PostgresStore
 from checkpoint_redis import AsyncRedisSaver, RedisSaver, RedisStore
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
@@ -171,5 +173,34 @@ register(
         durable="none (no AOF, no snapshots)",
         vector=True,
         ttl="sweep",
+    )
+)
+
+
+@contextlib.contextmanager
+def mongo_saver(cell: Ctx) -> Iterator[MongoDBSaver]:
+    with MongoDBSaver.from_conn_string(cell.url) as saver:
+        saver.setup()
+        yield saver
+
+
+@contextlib.asynccontextmanager
+async def mongo_asaver(cell: Ctx) -> AsyncIterator[AsyncMongoDBSaver]:
+    url = core.mongo_url(cell.url, maxPoolSize=cell.pool)
+    async with AsyncMongoDBSaver.from_conn_string(url) as saver:
+        await saver.setup()
+        yield saver
+
+
+register(
+    Adapter(
+        name="ours-mongo",
+        kind="saver",
+        package="langgraph-checkpoint-suite",
+        open=mongo_saver,
+        aopen=mongo_asaver,
+        server="mongo",
+        family="mongo",
+        durable="fsync on every commit",
     )
 )

@@ -54,6 +54,7 @@ def _sqlite_path(url: str) -> str:
 
 _POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
 _REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
+_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
 _BACKENDS: Final = {
     "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
@@ -65,6 +66,8 @@ _BACKENDS: Final = {
     "rediss+cluster": _REDIS,
     "redis+sentinel": _REDIS,
     "rediss+sentinel": _REDIS,
+    "mongodb": _MONGO,
+    "mongodb+srv": _MONGO,
 }
 
 

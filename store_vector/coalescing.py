@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from langgraph.store.base import Result
 
+from checkpoint_base.errors import BackendUnavailableError
 from store_vector.batch import Batch
 from store_vector.embed import Embedded
+
+_EVERYBODYS: Final = (BackendUnavailableError, OSError)
+"""A database's errors that no call can help: each would only wait for them again."""
 
 
 class Call(NamedTuple):
@@ -67,16 +71,12 @@ class Coalescer:
         try:
             vectors = await self._embed(batch)
         except Exception as error:  # noqa: BLE001  (the embedding is the user's: anything)
-            if len(calls) == 1:
-                _fail(calls, error)
-                return
-            for call in calls:  # only those whose own texts cannot be embedded fail
-                await self._run([call])
+            await self._sort_out(calls, error, shared=False)
             return
         try:
             results = await self._perform(batch, vectors)
         except Exception as error:  # noqa: BLE001  (it goes to whoever waits)
-            _fail(calls, error)
+            await self._sort_out(calls, error, shared=isinstance(error, _EVERYBODYS))
             return
         start = 0
         for call in calls:
@@ -85,13 +85,17 @@ class Coalescer:
                 call.done.set_result(results[start:end])
             start = end
 
+    async def _sort_out(self, calls: Sequence[Call], error: Exception, *, shared: bool) -> None:
+        """Nothing was written. Unless the error is that of all calls, only those at fault fail."""
+        if len(calls) > 1 and not shared:
+            for call in calls:
+                await self._run([call])
+            return
+        for call in calls:
+            if not call.done.done():
+                call.done.set_exception(error)
+
     async def aclose(self) -> None:
         """Wait until all calls are served."""
         while self._waiting or self._tasks:
             await asyncio.gather(asyncio.sleep(0), *self._tasks, return_exceptions=True)
-
-
-def _fail(calls: Sequence[Call], error: Exception) -> None:
-    for call in calls:
-        if not call.done.done():
-            call.done.set_exception(error)

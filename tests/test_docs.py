@@ -10,8 +10,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-POSTGRES = "postgresql://agent@db.example/agent"  # what the documentation calls its server
-REDIS = "redis://db.example:6379/0"
+# what the documentation calls its servers, and the fixtures that are them here
+SERVERS = {
+    "postgresql://agent@db.example/agent": "postgres_server",
+    "redis://db.example:6379/0": "redis_url",
+    "mongodb://db.example": "mongo_server",
+}
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -21,10 +25,9 @@ def test_snippets_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     text = path.read_text(encoding="utf-8")
-    if POSTGRES in text:
-        text = text.replace(POSTGRES, request.getfixturevalue("postgres_server"))
-    if REDIS in text:
-        text = text.replace(REDIS, request.getfixturevalue("redis_url"))
+    for url, fixture in SERVERS.items():
+        if url in text:
+            text = text.replace(url, request.getfixturevalue(fixture))
     namespace: dict[str, object] = {"__name__": "snippet"}
     for match in BLOCK.finditer(text):
         line = text[: match.start()].count("\n") + 1

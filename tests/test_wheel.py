@@ -20,6 +20,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
     "checkpoint_redis": ("redis", {"redis"}),
+    "checkpoint_mongo": ("mongo", {"pymongo"}),
     "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
 }

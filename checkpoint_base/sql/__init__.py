@@ -1,1 +1,3 @@
-"""What the backends that speak SQL share: plans over named statements, whose dialect is theirs."""
+"""Plans over named statements, whose dialect is the backend's: what SQL's backends share, and to
+some extent others.
+"""

@@ -15,7 +15,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import Typed
 from checkpoint_base.sharing import Segment
-from checkpoint_base.sql.requests import execute, execute_many, row, rows
+from checkpoint_base.sql.requests import Statement, execute, execute_many, row, rows
 from checkpoint_base.ttl import TTLPolicy
 
 
@@ -36,7 +36,7 @@ class SqlLogs(log.Logs):
 
     def __init__(
         self,
-        queries: Mapping[str, str],
+        queries: Mapping[str, Statement],
         policy: TTLPolicy,
         clock: Callable[[], float],
         new_epoch: Callable[[], int],

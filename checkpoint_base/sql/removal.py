@@ -80,8 +80,11 @@ class Removal:
         yield from self._delete_checkpoints(gone)
         # Writes may come before their checkpoint, but not before one that is older than the newest.
         for ns, checkpoint_id in newest:
-            yield from execute(queries["delete_early_writes"], (thread.key, ns, checkpoint_id))
+            yield from self._delete_early_writes(thread.key, ns, checkpoint_id)
         yield from self._logs.collect(thread.key)
+
+    def _delete_early_writes(self, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[None]:
+        yield from execute(self._logs.queries["delete_early_writes"], (key, ns, checkpoint_id))
 
     def _needed(self, codec: Codec, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[set[str]]:
         """The ancestors without which a checkpoint would not read the same."""

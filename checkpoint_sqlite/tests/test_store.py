@@ -170,6 +170,41 @@ def test_other_dimensions_than_those_of_the_file_are_refused(path: Path) -> None
             store.search(AT, query="1 0 0 0")
 
 
+def test_a_search_that_fails_takes_no_other_call_of_its_tick_along(path: Path) -> None:
+    async def run() -> None:
+        async with AsyncSqliteStore.from_conn_string(path, index=INDEX) as store:
+            await store.aput(AT, "a", {"text": "1 0 0"})
+        other = {**INDEX, "dims": 4, "embed": Numbers(4)}
+        async with AsyncSqliteStore.from_conn_string(path, index=other) as store:
+            put, search, get = await asyncio.gather(
+                store.aput(("m",), "b", {"n": 1}),
+                store.asearch(AT, query="1 0 0 0"),
+                store.aget(AT, "a"),
+                return_exceptions=True,
+            )
+            assert put is None
+            assert isinstance(search, CorruptValueError)
+            assert value_of(get) == {"text": "1 0 0"}  # type: ignore[arg-type]  # no exception
+            assert value_of(await store.aget(("m",), "b")) == {"n": 1}
+
+    asyncio.run(run())
+
+
+def test_a_locked_file_is_told_to_all_calls_of_a_tick_at_once(path: Path) -> None:
+    async def run() -> None:
+        async with AsyncSqliteStore.from_conn_string(path, busy_timeout=0.01) as store:
+            await store.aput(AT, "a", {"n": 1})
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                told = await asyncio.gather(
+                    *(store.aput(AT, f"{n}", {"n": n}) for n in range(3)), return_exceptions=True
+                )
+            assert [type(one) for one in told] == [BackendUnavailableError] * 3
+            assert len({id(one) for one in told}) == 1, "asked once for all"
+
+    asyncio.run(run())
+
+
 def test_changes_that_are_not_noted_any_more(path: Path) -> None:
     """A process that slept for long reads all vectors again."""
     with (

@@ -71,8 +71,8 @@ class Numbers:
         return numbers + [0.0] * (self.dims - len(numbers))
 
 
-class EmbeddingError(Exception):
-    """What a provider of embeddings may raise."""
+class EmbeddingError(ConnectionError):
+    """What a provider of embeddings may raise; it must not pass for an error of the database."""
 
 
 def index_of(harness: StoreHarness, embed: Any, dims: int = 3, **more: Any) -> dict[str, Any]:

@@ -36,7 +36,7 @@ LOOKED_AT: Final = {
 """Without those that need a clock, a kill, or methods that are this project's own."""
 ENDLESS: Final = "of_a_ring_ends"
 """The base class walks for ever where checkpoints are each other's parent: not run here."""
-PER_CASE, PER_RUN = 10, 1500  # seconds
+PER_CASE, PER_RUN = 10, 1800  # seconds
 
 
 def run(kind: str, name: str, folder: Path) -> dict[str, Any]:

@@ -52,11 +52,9 @@ def _postgres() -> str:
 class PostgresDatabase(Database):
     def __init__(self) -> None:
         self._connect = importlib.import_module("psycopg").connect
-        self._name = f"peer_{secrets.token_hex(6)}"
-        with self._connect(_postgres(), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {self._name} STRATEGY file_copy")
-        self.url = _postgres().rpartition("/")[0] + "/" + self._name
+        self.url = _postgres()
         self.arguments = (self.url,)
+        self.drop()
 
     def _tables(self, connection: Any) -> list[str]:
         found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -79,8 +77,14 @@ class PostgresDatabase(Database):
             )
 
     def drop(self) -> None:
-        with self._connect(_postgres(), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {self._name} WITH (FORCE)")
+        with self._connect(self.url, autocommit=True) as connection:
+            # a saver that was interrupted may still hold locks
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute("DROP SCHEMA public CASCADE")
+            connection.execute("CREATE SCHEMA public")
 
 
 @cache

@@ -1,0 +1,143 @@
+"""I/O on an event loop, on PyMongo's AsyncMongoClient."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import PyMongoError
+
+from checkpoint_base.plan import Atomic, Offload, arun
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_options, server_of, written
+from checkpoint_mongo.failures import Attempts, commit_is_unknown, is_refusal, pause_of
+from checkpoint_mongo.requests import (
+    RECORDS,
+    Aggregate,
+    Deployment,
+    Index,
+    Pause,
+    Server,
+    Write,
+    Written,
+)
+
+Session = AsyncClientSession | None
+
+
+class AsyncMongoDriver:
+    """Performs plans, from any number of threads."""
+
+    def __init__(self, database: AsyncDatabase[Any], prefix: str) -> None:
+        self._database = database
+        self._prefix = prefix
+        self._server: Server | None = None
+
+    async def perform(self, request: Any) -> Any:
+        """Perform a request of a plan that is not in a transaction."""
+        if isinstance(request, Offload):
+            return await asyncio.to_thread(request.work)
+        if type(request) is Pause:
+            return await asyncio.sleep(pause_of(request.attempt))
+        attempts = Attempts()
+        while True:
+            try:
+                return await self._finished(self._once(request))
+            except PyMongoError as error:
+                if type(request) is Write and is_refusal(error):
+                    return None
+                await asyncio.sleep(attempts.after(error))
+
+    @staticmethod
+    async def _finished(work: Coroutine[Any, Any, Any]) -> Any:
+        """What was sent is waited for, though the caller be cancelled: a deletion or a put of
+        several commands should not stop between two of them.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait([task])
+            raise
+
+    async def _once(self, request: Any) -> Any:
+        if isinstance(request, Atomic) and request.write:
+            return await self._transaction(partial(self._plan, request))
+        if type(request) is Write and request.whole:
+            return await self._transaction(partial(self._do, request=request))
+        if isinstance(request, Atomic):
+            return await self._plan(request, None)
+        return await self._do(None, request)
+
+    async def _plan(self, request: Atomic[Any], session: Session) -> Any:
+        return await arun(request.make(), partial(self._inside, session))
+
+    async def _inside(self, session: Session, request: Any) -> Any:
+        try:
+            return await self._do(session, request)
+        except PyMongoError as error:
+            if type(request) is Write and is_refusal(error):
+                return None
+            raise
+
+    async def _transaction(self, work: Any) -> Any:
+        async with self._database.client.start_session() as session:
+            await session.start_transaction()
+            try:
+                result = await work(session)
+            except BaseException:
+                await session.abort_transaction()
+                raise
+            await self._commit(session)
+            return result
+
+    async def _commit(self, session: AsyncClientSession) -> None:
+        attempts = Attempts()
+        while True:
+            try:
+                return await session.commit_transaction()
+            except PyMongoError as error:
+                if not commit_is_unknown(error):
+                    raise
+                await asyncio.sleep(attempts.after(error))
+
+    async def _do(self, session: Session, request: Any) -> Any:
+        kind = type(request)
+        if kind is Aggregate:
+            collection = self._collection(request.collection)
+            stages = list(request.stages)
+            cursor = await collection.aggregate(stages, session=session, batchSize=BATCH)
+            return await cursor.to_list()
+        if kind is Write:
+            return await self._write(request, session)
+        if kind in (Query, Execute, ExecuteMany):
+            return request.sql.reply(await self._do(session, request.sql.request(request)))
+        if kind is Offload:
+            return await asyncio.to_thread(request.work)
+        if kind is Deployment:
+            return await self._deployment()
+        if kind is Index:
+            fields = list(request.fields)
+            collection = self._collection(RECORDS)
+            return await collection.create_index(fields, **index_options(request))
+        raise TypeError(f"cannot perform {request!r}")
+
+    async def _write(self, request: Write, session: Session) -> Written | None:
+        ops = changes(request.ops)
+        if not ops:
+            return Written(frozenset(), 0, 0)
+        collection = self._collection(request.collection)
+        return written(await collection.bulk_write(ops, session=session))
+
+    def _collection(self, name: str) -> Any:
+        return self._database.get_collection(self._prefix + name, **OPTIONS)
+
+    async def _deployment(self) -> Server:
+        if self._server is None:
+            admin = self._database.client.admin
+            self._server = server_of(await admin.command("hello"), await admin.command("buildInfo"))
+        return self._server

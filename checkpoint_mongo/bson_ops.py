@@ -1,0 +1,59 @@
+"""Plans' requests in PyMongo's words, the same for both of its clients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bson.codec_options import CodecOptions
+from pymongo import DeleteMany, ReadPreference, ReplaceOne, UpdateOne
+from pymongo.results import BulkWriteResult
+
+from checkpoint_mongo.requests import Index, Op, Server, Written
+
+BATCH: Final = 1_000_000
+"""Documents in a reply: as many as go into its 16 MiB."""
+
+OPTIONS: Final[Mapping[str, Any]] = {
+    "codec_options": CodecOptions(document_class=dict),
+    "read_preference": ReadPreference.PRIMARY,
+}
+"""Whatever the owner of a client has set: LangGraph reads what it has just written."""
+
+
+def changes(ops: Sequence[Op]) -> list[Any]:
+    """What `bulk_write` takes."""
+    return [_change(op) for op in ops]
+
+
+def _change(op: Op) -> Any:
+    if op.what is None:
+        return DeleteMany(op.where)
+    if isinstance(op.what, Mapping):
+        return ReplaceOne(op.where, op.what, upsert=op.upsert)
+    return UpdateOne(op.where, list(op.what), upsert=op.upsert)
+
+
+def written(result: BulkWriteResult) -> Written:
+    """What became of the changes."""
+    made = frozenset(result.upserted_ids or ())
+    return Written(made, result.matched_count, result.deleted_count)
+
+
+def index_options(index: Index) -> dict[str, Any]:
+    """What `create_index` takes beside the fields."""
+    options = {"unique": index.unique, "sparse": index.sparse}
+    return {name: True for name, wanted in options.items() if wanted}
+
+
+def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
+    """What a server says that it is."""
+    topology = "standalone"
+    if hello.get("msg") == "isdbgrid":
+        topology = "sharded cluster"
+    elif "setName" in hello:
+        topology = "replica set"
+    version = f"MongoDB {build['version']}"
+    if "secantusVersion" in build:
+        version = f"SecantusDB {build['secantusVersion']} (protocol of {version})"
+    return Server(version, topology)

@@ -1,0 +1,191 @@
+"""Records as documents, and back."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from checkpoint_base.codec import versions_json
+from checkpoint_base.config import Address
+from checkpoint_base.reading import Found
+from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, WriteRecord
+from checkpoint_base.sharing import Segment
+from checkpoint_mongo.keys import (
+    THREAD,
+    checkpoint_key,
+    place_of,
+    ref_of,
+    segment_key,
+    task_key,
+    value_key,
+)
+from checkpoint_mongo.requests import Document, Op
+
+WRITES_TOGETHER: Final = 256
+"""So many writes of a task are one document at most, which is far from 16 MiB."""
+
+
+def _replaced(document: dict[str, Any]) -> Op:
+    where = {"thread_id": document["thread_id"], "key": document["key"]}
+    return Op(
+        where, {name: some for name, some in document.items() if some is not None}, upsert=True
+    )
+
+
+def _stored(stored: Stored) -> dict[str, Any]:
+    """A stored value as fields."""
+    fields = {"type": stored.kind, "data": stored.inline}
+    return fields if stored.layout is None else {**fields, "layout": stored.layout}
+
+
+def stored_in(document: Document) -> tuple[str, bytes, bytes | None]:
+    """A stored value of its fields."""
+    return document["type"], document["data"], document.get("layout")
+
+
+def segment_document(thread_id: str, segment: Segment) -> Op:
+    """A piece of the log."""
+    return _replaced(
+        {
+            "thread_id": thread_id,
+            "key": segment_key(segment.start),
+            "start": segment.start,
+            "digests": segment.digests,
+            "data": segment.data,
+        }
+    )
+
+
+def checkpoint_document(put: PutRecord) -> Op:
+    """A checkpoint: `refs` are what a read looks up with it."""
+    record = put.checkpoint
+    thread_id, ns = record.thread_id, record.ns
+    key = checkpoint_key(ns, record.checkpoint_id)
+    sealed_type, sealed = record.sealed or (None, None)
+    document = _replaced(
+        {
+            "thread_id": thread_id,
+            "key": key,
+            "ref": ref_of(thread_id, key),
+            "place": place_of(thread_id, ns, record.checkpoint_id),
+            "ns": ns,
+            "checkpoint_id": record.checkpoint_id,
+            "parent_id": record.parent_id,
+            "run_id": put.run_id,
+            "v": record.v,
+            "versions": versions_json(record.versions),
+            "type": record.body[0],
+            "body": record.body[1],
+            "metadata": record.metadata,
+            "sealed_type": sealed_type,
+            "sealed": sealed,
+        }
+    )
+    assert isinstance(document.what, dict)  # noqa: S101
+    document.what["refs"] = refs_of(document.what)
+    return document
+
+
+def refs_of(checkpoint: Document) -> list[bytes]:
+    """What a checkpoint is read together with: its thread, itself with its writes, its values, and
+    the parent whose writes are its sends.
+    """
+    thread_id, ns = checkpoint["thread_id"], checkpoint["ns"]
+    versions = json.loads(checkpoint["versions"])
+    keys = [THREAD, checkpoint["key"], *(value_key(ns, *each) for each in versions.items())]
+    if checkpoint["v"] < 4 and checkpoint.get("parent_id") is not None:
+        keys.append(checkpoint_key(ns, checkpoint["parent_id"]))
+    return [ref_of(thread_id, each) for each in keys]
+
+
+def value_documents(put: PutRecord, stored: Iterable[Stored]) -> list[Op]:
+    """The values of a put."""
+    thread_id, ns = put.checkpoint.thread_id, put.checkpoint.ns
+    made = []
+    for record, one in zip(put.values, stored, strict=True):
+        key = value_key(ns, record.channel, record.version)
+        fields = {
+            "thread_id": thread_id,
+            "key": key,
+            "ref": ref_of(thread_id, key),
+            "ns": ns,
+            "channel": record.channel,
+            "version": record.version,
+        }
+        made.append(_replaced({**fields, **_stored(one)}))
+    return made
+
+
+def part_of(idx: int) -> int:
+    """Which of a task's documents has a write."""
+    return max(idx, 0) // WRITES_TOGETHER
+
+
+def task_documents(
+    at: Address, records: Sequence[WriteRecord], stored: Iterable[Stored]
+) -> list[Op]:
+    """A task's writes. Of a regular one the first stays, of a special one the last."""
+    checkpoint_id = at.checkpoint_id or ""
+    parts: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
+    for record, one in zip(records, stored, strict=True):
+        entry = {"path": record.task_path, "channel": record.channel, **_stored(one)}
+        parts[part_of(record.idx)][str(record.idx)] = entry
+    task_id = records[0].task_id
+    ref = ref_of(at.thread_id, checkpoint_key(at.namespace, checkpoint_id))
+    made = []
+    for part, entries in parts.items():
+        where = {
+            "thread_id": at.thread_id,
+            "key": task_key(at.namespace, checkpoint_id, task_id, part),
+        }
+        fields = {"ref": ref, "ns": at.namespace, "of": checkpoint_id, "task_id": task_id}
+        made.append(Op(where, [{"$set": _merged(fields, entries)}], upsert=True))
+    return made
+
+
+def _merged(fields: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    regular = {idx: entry for idx, entry in entries.items() if int(idx) >= 0}
+    special = {idx: entry for idx, entry in entries.items() if int(idx) < 0}
+    old = {"$ifNull": ["$writes", {"$literal": {}}]}
+    pieces = [{"$literal": regular}, old, {"$literal": special}]
+    merged: dict[str, Any] = {name: {"$literal": some} for name, some in fields.items()}
+    merged["writes"] = {"$mergeObjects": pieces}
+    if special:  # whether something large was replaced
+        large = [{"$ne": [{"$type": f"$writes.{idx}.layout"}, "missing"]} for idx in special]
+        merged["replaced"] = {"$or": [{"$eq": ["$replaced", True]}, *large]}
+    return merged
+
+
+def writes_in(document: Document) -> Iterator[tuple[Any, ...]]:
+    """A task's writes as rows: thread, ns, checkpoint_id, task_id, task_path, idx, channel, type,
+    data, layout.
+    """
+    task = (document["thread_id"], document["ns"], document["of"], document["task_id"])
+    for idx, entry in document["writes"].items():
+        yield (*task, entry["path"], int(idx), entry["channel"], *stored_in(entry))
+
+
+def found_in(document: Document, thread: Document) -> Found:
+    """A checkpoint, and what its thread's document says."""
+    sealed_type = document.get("sealed_type")
+    record = CheckpointRecord(
+        document["thread_id"],
+        document["ns"],
+        document["checkpoint_id"],
+        document.get("parent_id"),
+        document["v"],
+        json.loads(document["versions"]),
+        (document["type"], document["body"]),
+        document["metadata"],
+        None if sealed_type is None else (sealed_type, document["sealed"]),
+    )
+    return Found(
+        record,
+        record.thread_id,
+        thread["epoch"],
+        thread["log_end"],
+        thread.get("expires_at"),
+        (record.checkpoint_id, record.thread_id, record.ns),
+    )

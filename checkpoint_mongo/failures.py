@@ -1,0 +1,102 @@
+"""What is tried again after an error of MongoDB, and what the others are called."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Final
+
+from bson.errors import InvalidDocument
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WTimeoutError,
+)
+
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+
+_CONVERSION: Final = 241
+_DUPLICATE: Final = 11000
+_PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
+_LOSSES: Final = 3
+_PAUSE: Final = 0.002  # seconds, and twice as long each time
+_LONGEST: Final = 0.05
+# a primary that steps down, a node that shuts down, an operation that was in its way
+_STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
+_CONFLICTS: Final = frozenset({112, 24, 50, 251, 256})
+_TRANSIENT: Final = "TransientTransactionError"
+_UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
+
+
+def pause_of(attempt: int) -> float:
+    """Seconds to wait before the next attempt; not the same for all who wait."""
+    longest = min(_LONGEST, _PAUSE * 2.0**attempt)
+    return longest * (0.5 + random.random() / 2)  # noqa: S311 (spreads attempts, is no secret)
+
+
+def codes_of(error: PyMongoError) -> set[int]:
+    """What the server said of a command, or of its writes."""
+    found: set[int] = set()
+    if isinstance(error, OperationFailure) and error.code is not None:
+        found.add(error.code)
+    if isinstance(error, BulkWriteError):
+        found.update(entry["code"] for entry in error.details.get("writeErrors", ()))
+    return found
+
+
+def is_refusal(error: PyMongoError) -> bool:
+    """Whether a thread's document did not let the write in, or others made it first."""
+    return bool(codes_of(error) & {_CONVERSION, _DUPLICATE})
+
+
+def commit_is_unknown(error: PyMongoError) -> bool:
+    """Whether a commit may have come to pass: committing again tells."""
+    return error.has_error_label(_UNKNOWN_COMMIT)
+
+
+class Attempts:
+    """How often one request was tried. All that savers ask may be asked twice: what is stored
+    again is the same, what is deleted again is gone.
+    """
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._conflicts = 0
+        self._losses = 0
+
+    def after(self, error: PyMongoError) -> float:
+        """Seconds to wait before the next attempt.
+
+        Raises:
+            BackendUnavailableError: there is no server, or it did not do it in time.
+        """
+        codes = codes_of(error)
+        if isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
+            raise named(error) from error
+        if isinstance(error, AutoReconnect) or codes & _STEPPED:
+            self._losses += 1
+            if self._losses <= _LOSSES:
+                return pause_of(self._losses + 3)
+        elif error.has_error_label(_TRANSIENT) or codes & _CONFLICTS:
+            self._conflicts += 1
+            if time.monotonic() - self._began < _PATIENCE:
+                return pause_of(self._conflicts)
+        raise named(error) from error
+
+
+def named(error: PyMongoError) -> Exception:
+    """The error to raise for one of the driver's, which becomes its cause."""
+    unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
+    if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
+        return BackendUnavailableError(f"MongoDB could not do it: {error}")
+    if isinstance(error, (InvalidDocument, DocumentTooLarge)):
+        return InvalidArgumentError(f"MongoDB cannot store it: {error}")
+    return error

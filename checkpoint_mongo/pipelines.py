@@ -1,0 +1,245 @@
+"""Pipelines: how a thread's document lets a write in, and how checkpoints are read.
+
+A string that a user chose stands in a pipeline only where MongoDB takes values for values: in
+`$match` as the operand of an operator or of equality, and elsewhere under `$literal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
+
+from checkpoint_mongo.keys import THREAD, recent_of, ref_of, segment_key
+from checkpoint_mongo.requests import Document, Op, Stages
+
+MAX_RANGES: Final = 32
+"""Ranges of the log that one command asks for; what lies between the nearest is read, too."""
+
+_EPOCH: Final = {"$toString": {"$ifNull": ["$epoch", "no thread"]}}
+# An error, because it ends the command: the writes that follow are not made. Only at run time,
+# because it depends on the document.
+REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
+_IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
+NOW: Final = {"$toLong": "$$NOW"}
+"""The server's clock, in milliseconds: whether a write is dead is for it to say."""
+
+
+class Guard(NamedTuple):
+    """What a thread's document must be for a write to be let in.
+
+    Attributes:
+        thread_id: whose.
+        horizon: it must not expire before.
+        stale: seconds after which a write that never ended is taken for dead.
+    """
+
+    thread_id: str
+    horizon: float
+    stale: float
+
+    @property
+    def where(self) -> Document:
+        """Finds the thread's document."""
+        return {"thread_id": self.thread_id, "key": THREAD}
+
+    def _long_ago(self) -> dict[str, Any]:
+        return {"$subtract": [NOW, int(self.stale * 1000)]}
+
+    def is_live(self) -> dict[str, Any]:
+        """Neither deleted nor expired."""
+        expires = {"$ifNull": ["$expires_at", None]}
+        lasting = {"$or": [{"$eq": [expires, None]}, {"$gt": [expires, self.horizon]}]}
+        return {"$and": [{"$ne": ["$dead", True]}, lasting]}
+
+    def is_free(self) -> dict[str, Any]:
+        """Nobody removes anything of it."""
+        held = {"$gt": [{"$ifNull": ["$held_at", None]}, self._long_ago()]}
+        return {"$not": [held]}
+
+    def is_quiet(self) -> dict[str, Any]:
+        """No write without a transaction is under way."""
+        busy = {"$gt": [{"$ifNull": ["$open_at", None]}, self._long_ago()]}
+        return {"$not": [busy]}
+
+
+class Clock(NamedTuple):
+    """A thread's time to live: minutes for this run, minutes of the saver."""
+
+    now: float
+    ttl: float | None
+    default: float | None
+
+    @property
+    def override(self) -> Any:
+        """The field `ttl_override`."""
+        return {"$ifNull": ["$ttl_override", "$$REMOVE"]} if self.ttl is None else self.ttl
+
+    @property
+    def expires_at(self) -> Any:
+        """The field `expires_at`."""
+        if self.ttl is not None:
+            return self.now + self.ttl * 60
+        minutes = {"$ifNull": ["$ttl_override", self.default]}
+        return {"$ifNull": [{"$add": [self.now, {"$multiply": [minutes, 60]}]}, "$$REMOVE"]}
+
+
+def open_thread(
+    guard: Guard, clock: Clock, log: tuple[int, int, int] | None, new_epoch: int | None, mark: str
+) -> Op:
+    """The first change of a put: lets it in, and moves log and clock of the thread.
+
+    Args:
+        guard: what the thread must be.
+        clock: its time to live.
+        log: the epoch, the end of the log before, and afterwards; None: whatever they are.
+        new_epoch: of the thread, if this makes it; None: it must be there.
+        mark: names a write that is no transaction; empty: it is one.
+    """
+    fits: list[Any] = [guard.is_live(), guard.is_free()]
+    if log is not None:
+        fits += [{"$eq": ["$epoch", log[0]]}, {"$eq": ["$log_end", log[1]]}]
+    allowed = {"$cond": [_IS_NEW, new_epoch is not None, {"$and": fits}]}
+    end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
+    created = {"$ifNull": ["$created_at", clock.now]}
+    fields = {
+        "log_end": {"$cond": [allowed, end, REFUSED]},
+        "epoch": {"$ifNull": ["$epoch", new_epoch]},
+        "ref": ref_of(guard.thread_id, THREAD),
+        "created_at": created,
+        "updated_at": clock.now,
+        "recent": {"$literal": recent_of(clock.now, guard.thread_id)},
+        "ttl_override": clock.override,
+        "expires_at": clock.expires_at,
+    }
+    if mark:
+        fields |= {f"open.{mark}": NOW, "open_at": NOW}
+    return Op(guard.where, [{"$set": fields}], upsert=True)
+
+
+def close_thread(guard: Guard, mark: str) -> Op:
+    """The last change of a put that is no transaction."""
+    is_last = {"$eq": ["$open", {"$literal": {}}]}
+    left = {"$cond": [is_last, "$$REMOVE", "$open_at"]}
+    return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": {"open_at": left}}])
+
+
+def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
+    """The first change of whoever removes or copies: refused while somebody writes.
+
+    Args:
+        guard: what the thread must be.
+        new_epoch: what is known of its log is void from now on.
+        lasting: others are kept out until it is released; else by a transaction.
+    """
+    allowed = {"$and": [guard.is_free(), guard.is_quiet()]}
+    epoch = {"$cond": [allowed, new_epoch, REFUSED]}
+    fields: dict[str, Any] = {"epoch": {"$cond": [{"$eq": ["$dead", True]}, "$epoch", epoch]}}
+    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE"}
+    if lasting:
+        fields["held_at"] = NOW
+    return Op(guard.where, [{"$set": fields}])
+
+
+def release_thread(guard: Guard) -> Op:
+    """The last change of whoever held a thread."""
+    return Op(guard.where, [{"$unset": "held_at"}])
+
+
+def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]:
+    """Make a thread absent, at once and as a whole, and then remove all of it. Its own document
+    comes last: until then it keeps a new one out.
+
+    Args:
+        guard: what the thread must be.
+        new_epoch: what is known of its log is void from now on.
+        expired: only if it expires by then; None: in any case.
+    """
+    allowed: list[Any] = [guard.is_free(), guard.is_quiet()]
+    if expired is not None:
+        over = {"$lte": [{"$ifNull": ["$expires_at", float("inf")]}, expired]}
+        allowed.append(over)
+    again = {"$eq": ["$epoch", new_epoch]}  # this very call, after an error
+    fields = {
+        "epoch": {"$cond": [{"$or": [again, {"$and": allowed}]}, new_epoch, REFUSED]},
+        "dead": True,
+        "held_at": NOW,
+        "expires_at": 0.0,  # the next sweep finishes what a crash interrupts
+        "recent": "$$REMOVE",
+        "ref": "$$REMOVE",
+    }
+    return [
+        Op(guard.where, [{"$set": fields}], upsert=True),
+        Op({"thread_id": guard.thread_id, "key": {"$gt": THREAD}}),
+        Op(guard.where),
+    ]
+
+
+def read_clock(guard: Guard, clock: Clock) -> Op:
+    """Move a thread's expiry, because it was read."""
+    expires = {"$cond": [guard.is_live(), clock.expires_at, "$expires_at"]}
+    kept = {"$ifNull": [expires, "$expires_at"]}
+    return Op(guard.where, [{"$set": {"expires_at": kept}}])
+
+
+# ---------------------------------------------------------------- reading
+
+
+def of_thread(thread_id: str) -> Stages:
+    """A thread's own document."""
+    return [{"$match": {"thread_id": thread_id, "key": THREAD}}]
+
+
+def union(first: Stages, *others: Stages, collection: str) -> list[Document]:
+    """The documents of several pipelines, one after the other, of one command."""
+    unions = [{"$unionWith": {"coll": collection, "pipeline": list(each)}} for each in others]
+    return [*first, *unions]
+
+
+def belonging(collection: str, thread_id: str | None) -> Stages:
+    """All that the checkpoints before this stage refer to, each document once, theirs included."""
+    own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
+    return [
+        {"$project": {"_id": 0, "refs": 1}},
+        {"$unwind": "$refs"},
+        {"$group": {"_id": "$refs"}},
+        {
+            "$lookup": {
+                "from": collection,
+                "localField": "_id",
+                "foreignField": "ref",
+                "pipeline": own,
+                "as": "found",
+            }
+        },
+        {"$unwind": "$found"},
+        {"$replaceRoot": {"newRoot": "$found"}},
+    ]
+
+
+def segments(thread_id: str, ranges: Iterable[tuple[int, int]]) -> list[Stages]:
+    """The segments that begin in some ranges."""
+    return [
+        [
+            {
+                "$match": {
+                    "thread_id": thread_id,
+                    "key": {"$gte": segment_key(first), "$lt": segment_key(end)},
+                }
+            }
+        ]
+        for first, end in _fewer(sorted(ranges))
+    ]
+
+
+def _fewer(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same ranges, the nearest joined, so that there are not too many."""
+    gaps = sorted(b[0] - a[1] for a, b in pairwise(ranges))
+    widest = gaps[-MAX_RANGES + 1] if len(gaps) >= MAX_RANGES else -1
+    joined: list[tuple[int, int]] = []
+    for first, end in ranges:
+        if joined and first - joined[-1][1] < widest:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((first, end))
+    return joined

@@ -1,0 +1,308 @@
+"""The operations of a saver on MongoDB. See docs/adr/0007 for why they are what they are."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import count
+from typing import Any, Final, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.config import Address, address, config_of
+from checkpoint_base.delta import histories
+from checkpoint_base.known import KnownLog
+from checkpoint_base.log import Prepared
+from checkpoint_base.plan import Plan
+from checkpoint_base.planner import Listing, Page
+from checkpoint_base.reading import Snapshot
+from checkpoint_base.records import Typed
+from checkpoint_base.sql.logs import Thread
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_mongo.documents import (
+    checkpoint_document,
+    part_of,
+    segment_document,
+    task_documents,
+    value_documents,
+)
+from checkpoint_mongo.keys import task_key
+from checkpoint_mongo.log import Logs
+from checkpoint_mongo.pipelines import (
+    Clock,
+    Guard,
+    close_thread,
+    of_thread,
+    open_thread,
+    read_clock,
+)
+from checkpoint_mongo.reading import Reading
+from checkpoint_mongo.requests import Op, RefusedError, Written, documents, pause, server, write_all
+from checkpoint_mongo.selecting import exactly, newest_of
+from checkpoint_mongo.setup import Setup
+from checkpoint_mongo.statements import STATEMENTS
+from checkpoint_mongo.threads import Threads
+
+STALE: Final = 60.0
+"""Seconds after which a write that never ended is taken for dead."""
+
+_LARGE: Final = 1 << 24
+"""A put of more bytes than this is no transaction, for which a server may have no room."""
+
+_TRIES: Final = 2
+"""How often a put is tried that others come before, until it takes its turn."""
+
+Documents = Callable[[Prepared], list[Op]]
+
+
+class Attempt(NamedTuple):
+    """Something to be stored, ready for a thread as it is taken for."""
+
+    thread: Thread
+    prepared: Prepared
+    segments: list[Op]
+    documents: list[Op]
+
+    @classmethod
+    def of(cls, thread: Thread, prepared: Prepared, made_of: Documents) -> Attempt:
+        """With all its documents."""
+        segments = [segment_document(str(thread.key), each) for each in prepared.segments]
+        return cls(thread, prepared, segments, made_of(prepared))
+
+
+class MongoPlanner(Setup, Reading, Threads):
+    """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of logs.
+
+    A put is tried on what is known of the thread's log. The first of its changes is the thread's
+    own document, which refuses it, and with it all that follows, if that is not so any more.
+    """
+
+    backend = "mongo"
+    _logs: Logs
+
+    def __init__(
+        self,
+        policy: TTLPolicy,
+        clock: Callable[[], float] = time.time,
+        prefix: str = "",
+        new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+        stale: float = STALE,
+    ) -> None:
+        self._prefix = prefix
+        self._stale = stale
+        self._logs = Logs(STATEMENTS, policy, clock, new_epoch)
+
+    def _guard(self, thread_id: str) -> Guard:
+        return Guard(thread_id, self._logs.horizon, self._stale)
+
+    # ------------------------------------------------------------------ put
+
+    def put(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        """Store a checkpoint: one command, and the commit where there are transactions."""
+        put = codec.put(config, checkpoint, metadata, new_versions)
+        to = put.checkpoint
+
+        def made_of(prepared: Prepared) -> list[Op]:
+            return [*value_documents(put, prepared.stored), checkpoint_document(put)]
+
+        values = [one.value for one in put.values]
+        _, replaced = yield from self._store(to.thread_id, put.ttl, values, made_of, whole=True)
+        if replaced:
+            yield from self._collect(to.thread_id)
+        return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def put_writes(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]:
+        """Store a task's writes: one command."""
+        at = address(config, checkpoint=True)
+        if not writes:
+            return
+        records = codec.writes(writes, task_id, task_path)
+
+        def made_of(prepared: Prepared) -> list[Op]:
+            return task_documents(at, records, prepared.stored)
+
+        values = [one.value for one in records]
+        several = len({part_of(one.idx) for one in records}) > 1
+        appended, replaced = yield from self._store(
+            at.thread_id, at.ttl, values, made_of, whole=several
+        )
+        if not replaced:
+            return
+        special = any(one.idx < 0 for one in records)
+        if appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
+            yield from self._collect(at.thread_id)
+
+    def _store(
+        self,
+        thread_id: str,
+        ttl: float | None,
+        values: Sequence[Typed],
+        made_of: Documents,
+        *,
+        whole: bool,
+    ) -> Plan[tuple[bool, bool]]:
+        """Store values and the documents that have them; whether segments were appended, and
+        whether any of the documents was there.
+        """
+        found = yield from server()
+        whole = whole and found.has_transactions
+        mark = f"{self._logs.new_epoch():x}"
+        attempt = self._first(thread_id, ttl, values, made_of)
+        written = yield from self._try(attempt, mark, whole=whole)
+        tries = count(1)
+        while written is None:
+            tried = next(tries)
+            if tried > _TRIES and found.has_transactions:
+                # a command that an error ended in the middle may have left it
+                yield from write_all([close_thread(self._guard(thread_id), mark)])
+                turn = self._in_turn, thread_id, ttl, values, made_of
+                attempt, written = yield from self._exclusively([thread_id], *turn)
+                break
+            yield from pause(tried)
+            attempt = yield from self._again(thread_id, ttl, values, made_of)
+            written = yield from self._try(attempt, mark, whole=whole)
+        if 0 in written.made:
+            self._logs.known.put(thread_id, attempt.thread.epoch, 0, ())
+        self._logs.committed(thread_id, attempt.prepared)
+        first = 1 + len(attempt.segments)
+        made = range(first, first + len(attempt.documents))
+        return bool(attempt.segments), not written.made.issuperset(made)
+
+    def _first(
+        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
+    ) -> Attempt:
+        """What can be tried on what is known of the thread's log; perhaps there is no thread."""
+        epoch = self._logs.new_epoch()
+        prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
+        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        log = prepared.appender
+        makes = log is None or not log.shares or log.epoch == epoch
+        thread = Thread(thread_id, epoch, 0, None, ttl, is_new=makes)
+        return Attempt.of(thread, prepared, made_of)
+
+    def _again(
+        self,
+        thread_id: str,
+        ttl: float | None,
+        values: Sequence[Typed],
+        made_of: Documents,
+        *,
+        held: bool = False,
+    ) -> Plan[Attempt]:
+        """What can be tried on the thread as it is now; `held`: in a transaction that has it."""
+        logs = self._logs
+        there = yield from documents(of_thread(thread_id))
+        thread = logs.live(there)
+        if thread is None:
+            if there:  # what an expired one had is gone
+                yield from (self._clear(there[0]) if held else self._bury(thread_id, logs.horizon))
+            thread = Thread(thread_id, logs.new_epoch(), 0, None, None, is_new=True)
+        newest = partial(logs.newest, thread)
+        prepared = yield from logs.fit(
+            thread_id, thread.epoch, thread.log_end, None, values, newest=newest
+        )
+        return Attempt.of(thread._replace(ttl_override=ttl), prepared, made_of)
+
+    def _in_turn(
+        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
+    ) -> Plan[tuple[Attempt, Written]]:
+        """Look and store, while nobody else writes to the thread."""
+        attempt = yield from self._again(thread_id, ttl, values, made_of, held=True)
+        written = yield from write_all(self._opened(attempt, ""))
+        if written is None:
+            raise RefusedError(thread_id)
+        return attempt, written
+
+    def _try(self, attempt: Attempt, mark: str, *, whole: bool) -> Plan[Written | None]:
+        size = sum(len(op.what["data"]) for op in attempt.segments if isinstance(op.what, dict))
+        whole = whole and size <= _LARGE
+        ops = self._opened(attempt, "" if whole else mark)
+        return (yield from write_all(ops, whole=whole))
+
+    def _opened(self, attempt: Attempt, mark: str) -> list[Op]:
+        """The changes, behind the one that lets them in; and, where there is no transaction,
+        before the one that says that they are done.
+        """
+        thread, logs, log = attempt.thread, self._logs, attempt.prepared.appender
+        guard = self._guard(thread.key)
+        needed = (log.epoch, log.begin, log.end) if log is not None and log.shares else None
+        clock = Clock(logs.clock(), thread.ttl_override, logs.policy.default_ttl)
+        new_epoch = thread.epoch if thread.is_new else None
+        opened = open_thread(guard, clock, needed, new_epoch, mark)
+        ops = [opened, *attempt.segments, *attempt.documents]
+        return [*ops, close_thread(guard, mark)] if mark else ops
+
+    def _replaced_large(self, at: Address, task_id: str) -> Plan[bool]:
+        key = task_key(at.namespace, at.checkpoint_id or "", task_id, 0)
+        found = yield from documents([{"$match": {"thread_id": at.thread_id, "key": key}}])
+        return any(one.get("replaced") for one in found)
+
+    # ------------------------------------------------------------------ read
+
+    def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        """One checkpoint: one command, and another for what is in the log."""
+        at = address(config)
+        snapshot = yield from self._read(at.thread_id, self._selecting(at))
+        if snapshot is None:
+            return None
+        yield from self._refresh(at.thread_id, snapshot)
+        found = yield from snapshot.decoded(codec)
+        return found[0]
+
+    @staticmethod
+    def _selecting(at: Address) -> Any:
+        if at.checkpoint_id is None:
+            return newest_of(at.thread_id, at.namespace)
+        return exactly(at.thread_id, at.namespace, at.checkpoint_id)
+
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        """Some checkpoints: as `get_tuple`, or more where a filter lets through too much."""
+        snapshot, rest = yield from self._page(codec, listing)
+        if listing.thread_id is not None:
+            yield from self._refresh(listing.thread_id, snapshot)
+        tuples = yield from snapshot.decoded(codec)
+        return Page(tuples, rest)
+
+    def delta_history(
+        self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]:
+        """What DeltaChannels are rebuilt from, in a few commands."""
+        at = address(config)
+        gathered = None
+        if channels:
+            gathered = yield from self._gather(at.thread_id, self._selecting(at), channels)
+        if gathered is None:
+            return {channel: {"writes": []} for channel in channels}
+        target, line, snapshot = gathered
+        yield from self._refresh(at.thread_id, snapshot)
+        return histories(codec, target, line, snapshot, channels)
+
+    def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
+        logs = self._logs
+        if snapshot.expires and logs.policy.refresh_on_read:
+            clock = Clock(logs.clock(), None, logs.policy.default_ttl)
+            yield from write_all([read_clock(self._guard(thread_id), clock)])

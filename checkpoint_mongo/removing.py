@@ -1,0 +1,256 @@
+"""Deleting, pruning and copying threads. Each thread is changed whole or not at all, where the
+server has transactions; elsewhere in an order that leaves what stays readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import Any, Final, TypeVar
+
+from checkpoint_base.codec import Codec
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.plan import Plan, write
+from checkpoint_base.reading import ThreadKey
+from checkpoint_base.sql.logs import Thread
+from checkpoint_base.sql.removal import Removal
+from checkpoint_base.sql.requests import rows
+from checkpoint_mongo.documents import refs_of
+from checkpoint_mongo.keys import THREAD, checkpoint_key, place_of, recent_of, ref_of
+from checkpoint_mongo.log import Logs
+from checkpoint_mongo.pipelines import Guard, bury_thread, hold_thread, of_thread, release_thread
+from checkpoint_mongo.requests import (
+    Document,
+    Op,
+    RefusedError,
+    documents,
+    pause,
+    server,
+    write_all,
+)
+from checkpoint_mongo.statements import early_writes
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 2000
+"""How often a thread is asked for that somebody else writes to: longer than one is stale."""
+_COPIED_AT_ONCE: Final = 200  # documents without segments
+
+
+class Removing(Removal):
+    """Plans that remove or copy whole checkpoints."""
+
+    _logs: Logs
+    _guard: Callable[[str], Guard]
+
+    def _exclusively(
+        self, thread_ids: Sequence[str], make: Callable[..., Plan[T]], *args: Any
+    ) -> Plan[T]:
+        """Run a plan while nobody else writes to some threads."""
+        found = yield from server()
+        for attempt in count():
+            try:
+                if found.has_transactions:
+                    return (yield from write(self._in_transaction, thread_ids, make, *args))
+                return (yield from self._holding(thread_ids, make, *args))
+            except RefusedError as error:
+                if attempt > _PATIENCE:
+                    raise BackendUnavailableError(
+                        f"threads {list(thread_ids)!r} are being written to all the time"
+                    ) from error
+            yield from pause(attempt)
+        raise AssertionError
+
+    def _in_transaction(
+        self, thread_ids: Sequence[str], make: Callable[..., Plan[T]], *args: Any
+    ) -> Plan[T]:
+        for thread_id in thread_ids:
+            yield from self._hold(thread_id, lasting=False)
+        return (yield from make(*args))
+
+    def _holding(
+        self, thread_ids: Sequence[str], make: Callable[..., Plan[T]], *args: Any
+    ) -> Plan[T]:
+        held: list[str] = []
+        try:
+            for thread_id in thread_ids:
+                yield from self._hold(thread_id, lasting=True)
+                held.append(thread_id)
+            return (yield from make(*args))
+        finally:
+            for thread_id in held:
+                yield from write_all([release_thread(self._guard(thread_id))])
+
+    def _hold(self, thread_id: str, *, lasting: bool) -> Plan[None]:
+        op = hold_thread(self._guard(thread_id), self._logs.new_epoch(), lasting=lasting)
+        if (yield from write_all([op])) is None:
+            raise RefusedError(thread_id)
+
+    def _collect(self, thread_id: str) -> Plan[None]:
+        """Remove what nothing refers to any more."""
+        yield from self._exclusively([thread_id], self._collect_held, thread_id)
+
+    def _collect_held(self, thread_id: str) -> Plan[None]:
+        yield from self._logs.collect(thread_id)
+        tasks = {"thread_id": thread_id, "key": {"$gte": "cw\0", "$lt": "cw\1"}}
+        found = yield from documents(
+            [{"$match": tasks}, {"$match": {"replaced": True}}, {"$project": {"_id": 0, "key": 1}}]
+        )
+        cleared = [{"$unset": "replaced"}]
+        yield from write_all(
+            [Op({"thread_id": thread_id, "key": one["key"]}, cleared) for one in found]
+        )
+
+    # ------------------------------------------------------------------ delete
+
+    def delete_thread(self, thread_id: str) -> Plan[None]:
+        """Delete all of a thread: two commands, the first of which makes it absent."""
+        yield from self._bury(thread_id, None)
+
+    def _bury(self, thread_id: str, expired: float | None) -> Plan[bool]:
+        """Remove a thread; `expired`: only if it expires by then. Whether it was removed."""
+        ops = bury_thread(self._guard(thread_id), self._logs.new_epoch(), expired)
+        for attempt in range(_PATIENCE):
+            if (yield from write_all(ops)) is not None:
+                return True
+            found = yield from documents(of_thread(thread_id))
+            if not found or self._is_touched(found[0], expired):
+                return False
+            yield from pause(attempt)
+        raise BackendUnavailableError(f"thread {thread_id!r} is being written to all the time")
+
+    def _clear(self, thread: Document) -> Plan[None]:
+        """Remove an expired thread that is held."""
+        if thread.get("dead"):
+            raise RefusedError(thread["thread_id"])  # somebody is about to remove it
+        yield from self._logs.purge(Thread(thread["thread_id"], 0, 0, None, None))
+
+    @staticmethod
+    def _is_touched(thread: Document, expired: float | None) -> bool:
+        return expired is not None and thread.get("expires_at", float("inf")) > expired
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
+        """Delete the checkpoints of some runs: one transaction for each thread."""
+        seen = yield from self._of_runs(run_ids)
+        for thread_id in dict.fromkeys(str(key) for key, _, _ in seen):
+            yield from self._exclusively([thread_id], self._delete_runs_of, thread_id, run_ids)
+
+    def _delete_runs_of(self, thread_id: str, run_ids: Sequence[str]) -> Plan[None]:
+        seen = yield from self._of_runs(run_ids)
+        yield from self._delete_checkpoints([each for each in seen if each[0] == thread_id])
+        yield from self._logs.collect(thread_id)
+
+    # ------------------------------------------------------------------ prune
+
+    def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
+        """Thin out threads: one transaction each."""
+        for thread_id in thread_ids:
+            if strategy == "delete":
+                yield from self.delete_thread(thread_id)
+            else:
+                yield from self._exclusively([thread_id], self._keep_latest, codec, thread_id)
+
+    def _delete_early_writes(self, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[None]:
+        found = yield from documents(early_writes(str(key), ns, checkpoint_id))
+        there = yield from rows(self._logs.queries["checkpoint_keys"], (key,))
+        names = {name for space, name in there if space == ns}
+        gone = [one["key"] for one in found if one["of"] not in names]
+        yield from write_all([Op({"thread_id": key, "key": name}) for name in gone])
+
+    # ------------------------------------------------------------------ copy
+
+    def copy_thread(self, source: str, target: str) -> Plan[None]:
+        """Copy a thread: one transaction."""
+        if source != target and (yield from self._logs.find(source)) is not None:
+            yield from self._exclusively(sorted((source, target)), self._copy, source, target)
+
+    def _copy(self, source: str, target: str) -> Plan[None]:
+        original = yield from self._logs.find(source)
+        if original is None:
+            return
+        claim, *removal, _ = bury_thread(self._guard(target), self._logs.new_epoch(), None)
+        if (yield from self._logs.find(target)) is not None:
+            yield from self._refuse_foreign(source, target)
+            claim = _without_hold(claim)
+        if (yield from write_all([claim, *removal])) is None:
+            raise RefusedError(target)
+        copy = Thread(target, self._logs.new_epoch(), original.log_end, None, None)
+        yield from self._logs.copy_segments(original, copy)
+        yield from self._copy_rest(source, target)
+        yield from self._revive(original, copy)
+
+    def _refuse_foreign(self, source: str, target: str) -> Plan[None]:
+        own = yield from self._named(source)
+        foreign = sorted((yield from self._named(target)) - own)
+        if foreign:
+            raise InvalidArgumentError(
+                f"target_thread_id: wanted a thread with nothing of its own, but {target!r} "
+                f"has checkpoint {foreign[0][1]!r} or writes for it, which {source!r} has not"
+            )
+
+    def _named(self, thread_id: str) -> Plan[set[tuple[str, str]]]:
+        """What checkpoints and writes of a thread name: (namespace, checkpoint id)."""
+        keys = {"$gte": "c\0", "$lt": "cx"}
+        found = yield from documents(
+            [
+                {"$match": {"thread_id": thread_id, "key": keys}},
+                {"$project": {"_id": 0, "ns": 1, "checkpoint_id": 1, "of": 1}},
+            ]
+        )
+        return {(one["ns"], one["of"] if "of" in one else one["checkpoint_id"]) for one in found}
+
+    def _copy_rest(self, source: str, target: str) -> Plan[None]:
+        """Copy checkpoints, values and writes."""
+        for first, end in (("v\0", "v\1"), ("cw\0", "cw\1"), ("c\0", "c\1")):
+            last = first
+            while True:
+                found = yield from documents(
+                    [
+                        {"$match": {"thread_id": source, "key": {"$gt": last, "$lt": end}}},
+                        {"$sort": {"key": 1}},
+                        {"$limit": _COPIED_AT_ONCE},
+                    ]
+                )
+                if not found:
+                    break
+                last = found[-1]["key"]
+                yield from write_all([_copied(one, target) for one in found])
+
+    def _revive(self, original: Thread, copy: Thread) -> Plan[None]:
+        """Make the copy a thread that is there."""
+        now, target = self._logs.clock(), str(copy.key)
+        fields: dict[str, Any] = {
+            "thread_id": target,
+            "key": THREAD,
+            "ref": ref_of(target, THREAD),
+            "created_at": now,
+            "updated_at": now,
+            "recent": recent_of(now, target),
+            "epoch": copy.epoch,
+            "log_end": original.log_end,
+        }
+        if original.ttl_override is not None:
+            fields["ttl_override"] = original.ttl_override
+        expires = self._logs.policy.expiry(now, original.ttl_override)
+        if expires is not None:
+            fields["expires_at"] = expires
+        yield from write_all([Op({"thread_id": target, "key": THREAD}, fields)])
+
+
+def _without_hold(claim: Op) -> Op:
+    """A claim of a thread that this plan holds already."""
+    assert isinstance(claim.what, list)  # noqa: S101
+    fields = {**claim.what[0]["$set"], "epoch": {"$literal": 0}}
+    return claim._replace(what=[{"$set": fields}])
+
+
+def _copied(document: Document, thread_id: str) -> Op:
+    """The same document in another thread."""
+    copy = {name: some for name, some in document.items() if name != "_id"}
+    copy["thread_id"] = thread_id
+    if "refs" in copy:
+        copy["refs"] = refs_of(copy)
+        copy["place"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
+    named = checkpoint_key(copy["ns"], copy["of"]) if "of" in copy else copy["key"]
+    copy["ref"] = ref_of(thread_id, named)
+    return Op({"thread_id": thread_id, "key": copy["key"]}, copy, upsert=True)

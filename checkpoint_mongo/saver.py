@@ -1,0 +1,244 @@
+"""The public savers: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
+from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.ttl import TTLPolicy
+from checkpoint_mongo.planner import MongoPlanner
+
+if TYPE_CHECKING:
+    from pymongo import AsyncMongoClient, MongoClient
+    from pymongo.asynchronous.database import AsyncDatabase
+    from pymongo.database import Database
+    from typing_extensions import Self
+
+TTL = Mapping[str, Any] | TTLPolicy | None
+DB_NAME = "checkpointing_db"
+
+
+class MongoDBSaver(FullSyncSaver):
+    """Checkpoints in MongoDB 6.0 or later, for threads; its async methods run in a worker thread.
+
+    Args:
+        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+
+    `setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both, or a name cannot be one.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Any] | Database[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        pymongo = _driver(type(self).__name__)
+        from pymongo.database import Database
+
+        from checkpoint_mongo.sync_driver import SyncMongoDriver
+
+        if isinstance(client, pymongo.MongoClient):
+            database: Database[Any] = client[_name("db_name", db_name)]
+        elif isinstance(client, Database):
+            database = client
+        else:
+            raise _neither("MongoClient or Database", client)
+        prefix = _prefix(collection_prefix)
+        policy = TTLPolicy.of(ttl)
+        planner = MongoPlanner(policy, clock, prefix)
+        super().__init__(planner, SyncMongoDriver(database, prefix), policy, serde=serde)
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: `mongodb://…` or `mongodb+srv://…`, with PyMongo's options.
+            db_name: the database; None: the one that the URL names, unless that is `admin`, or
+                else `checkpointing_db`.
+            collection_prefix: as in the constructor.
+            serde: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+
+        Raises:
+            InvalidArgumentError: the URL cannot be understood.
+        """
+        pymongo = _driver(cls.__name__)
+        with _understood(), pymongo.MongoClient(conn_string) as client:
+            saver = cls(
+                client,
+                db_name or _named_by(client),
+                collection_prefix=collection_prefix,
+                serde=serde,
+                ttl=ttl,
+                clock=clock,
+            )
+            try:
+                yield saver
+            finally:
+                saver.stop_ttl_sweeper()
+
+
+class AsyncMongoDBSaver(FullAsyncSaver):
+    """Checkpoints in MongoDB, for an event loop; its sync methods work from other threads.
+
+    Args:
+        client: as in `MongoDBSaver`: an `AsyncMongoClient`, or one of its databases.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        clock: epoch seconds, for `ttl`.
+
+    `await saver.setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both, or a name cannot be one.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Any] | AsyncDatabase[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        pymongo = _driver(type(self).__name__)
+        from pymongo.asynchronous.database import AsyncDatabase
+
+        from checkpoint_mongo.async_driver import AsyncMongoDriver
+
+        if isinstance(client, pymongo.AsyncMongoClient):
+            database: AsyncDatabase[Any] = client[_name("db_name", db_name)]
+        elif isinstance(client, AsyncDatabase):
+            database = client
+        else:
+            raise _neither("AsyncMongoClient or AsyncDatabase", client)
+        prefix = _prefix(collection_prefix)
+        policy = TTLPolicy.of(ttl)
+        planner = MongoPlanner(policy, clock, prefix)
+        super().__init__(planner, AsyncMongoDriver(database, prefix), policy, serde=serde)
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+    ) -> AsyncIterator[Self]:
+        """`MongoDBSaver.from_conn_string`, for an event loop."""
+        pymongo = _driver(cls.__name__)
+        with _understood():
+            client = pymongo.AsyncMongoClient(conn_string)
+        async with client:
+            saver = cls(
+                client,
+                db_name or _named_by(client),
+                collection_prefix=collection_prefix,
+                serde=serde,
+                ttl=ttl,
+                clock=clock,
+            )
+            try:
+                yield saver
+            finally:
+                await saver.astop_ttl_sweeper()
+
+
+_FORBIDDEN = '/\\. "$'
+_LONGEST = 63  # bytes of a database's name
+_LONGEST_PREFIX = 100
+
+
+def _named_by(client: Any) -> str:
+    """The database of a URL; `admin` is only where its user is known."""
+    name: str = client.get_default_database(DB_NAME).name
+    return DB_NAME if name == "admin" else name
+
+
+def _name(argument: str, value: str) -> str:
+    name = text(argument, value)
+    wrong = any(each in name for each in _FORBIDDEN)
+    if not name or wrong or len(name.encode()) > _LONGEST:
+        raise InvalidArgumentError(
+            f"{argument}: wanted 1 to {_LONGEST} bytes without any of {_FORBIDDEN!r}, got {value!r}"
+        )
+    return name
+
+
+def _prefix(value: str) -> str:
+    prefix = text("collection_prefix", value)
+    if "$" in prefix or prefix.startswith((".", "system.")) or len(prefix) > _LONGEST_PREFIX:
+        raise InvalidArgumentError(
+            f"collection_prefix: wanted up to {_LONGEST_PREFIX} characters without '$', and not "
+            f"'.' or 'system.' at the beginning, got {value!r}"
+        )
+    return prefix
+
+
+def _neither(wanted: str, given: object) -> InvalidArgumentError:
+    return InvalidArgumentError(f"client: wanted PyMongo's {wanted}, got {type(given).__name__}")
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """A URL that PyMongo does not understand is an argument that is wrong."""
+    from pymongo.errors import ConfigurationError, InvalidURI
+
+    try:
+        yield
+    except (InvalidURI, ConfigurationError) as error:
+        raise InvalidArgumentError(f"conn_string: {error}") from error
+
+
+def _driver(needed_by: str) -> Any:
+    try:
+        import pymongo
+    except ImportError as error:
+        raise MissingDriverError.of(needed_by, "mongo") from error
+    return pymongo

@@ -1,0 +1,162 @@
+"""The named statements of the plans that remove, prune and sweep, as pipelines and changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from checkpoint_base.sql.requests import ExecuteMany
+from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under
+from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write
+
+Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A statement that reads: its pipeline, and a row of each document."""
+
+    stages: Callable[..., Stages]
+    row: Callable[[Document], Row]
+    is_empty: bool = False
+    """the one row is whether there is none"""
+
+    def request(self, asked: Any) -> Aggregate:
+        """What the driver performs."""
+        return Aggregate(self.stages(*asked.values))
+
+    def reply(self, found: Sequence[Document]) -> list[Row]:
+        """What the plan gets."""
+        return [(not found,)] if self.is_empty else [self.row(document) for document in found]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A statement that changes documents: one or some for each row of values."""
+
+    op: Callable[..., Op]
+
+    def request(self, asked: Any) -> Write:
+        """What the driver performs."""
+        rows = asked.rows if type(asked) is ExecuteMany else [asked.values]
+        return Write([self.op(*row) for row in rows])
+
+    def reply(self, written: Any) -> int:
+        """What the plan gets: how many documents it was."""
+        count: int = len(written.made) + written.matched + written.deleted
+        return count
+
+
+def fields(*names: str) -> Callable[[Document], Row]:
+    """A row of these fields."""
+    return lambda document: tuple(document.get(name) for name in names)
+
+
+def _match(thread_id: str, kind: str, *wanted: str) -> Stages:
+    """Documents of a kind, with a few fields."""
+    project = {"_id": 0, **dict.fromkeys(wanted, 1)}
+    return [{"$match": {"thread_id": thread_id, "key": under(kind)}}, {"$project": project}]
+
+
+def _any(thread_id: str) -> Stages:
+    kept = {"$gte": "c\0", "$lt": "cx"}  # checkpoints and writes
+    return [
+        {"$match": {"thread_id": thread_id, "key": kept}},
+        {"$limit": 1},
+        {"$project": {"_id": 1}},
+    ]
+
+
+def _newest(thread_id: str) -> Stages:
+    group = {"_id": "$ns", "newest": {"$max": "$checkpoint_id"}}
+    return [*_match(thread_id, "c", "ns", "checkpoint_id"), {"$group": group}]
+
+
+def _one(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
+    return [{"$match": {"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)}}]
+
+
+def _writes_of(thread_id: str, ns: str, checkpoint_id: str) -> Document:
+    return {"thread_id": thread_id, "key": under(f"cw\0{ns}\0{checkpoint_id}")}
+
+
+def _layouts(thread_id: str) -> Stages:
+    entry = {"$objectToArray": "$writes"}
+    return [
+        {"$match": {"thread_id": thread_id, "key": under("cw")}},
+        {"$project": {"_id": 0, "entry": entry}},
+        {"$unwind": "$entry"},
+        {"$match": {"entry.v.layout": {"$exists": True}}},
+        {"$project": {"layout": "$entry.v.layout"}},
+    ]
+
+
+def _has_write(thread_id: str, ns: str, checkpoint_id: str, channel: str) -> Stages:
+    return [
+        {"$match": _writes_of(thread_id, ns, checkpoint_id)},
+        {"$project": {"entry": {"$objectToArray": "$writes"}}},
+        {"$match": {"entry.v.channel": channel}},
+        {"$limit": 1},
+        {"$project": {"_id": 1}},
+    ]
+
+
+_METADATA: Final = ("v", "parent_id", "metadata", "sealed_type", "sealed")
+
+STATEMENTS: Final[Mapping[str, Reading | Change]] = {
+    "thread_versions": Reading(
+        lambda thread: _match(thread, "c", "ns", "versions"), fields("ns", "versions")
+    ),
+    "thread_values": Reading(
+        lambda thread: _match(thread, "v", "key", "ns", "channel", "version", "layout"),
+        fields("key", "ns", "channel", "version", "layout"),
+    ),
+    "write_layouts": Reading(_layouts, fields("layout")),
+    "checkpoints_of_run": Reading(
+        lambda run_id: [
+            {"$match": {"run_id": run_id}},
+            {"$project": {"_id": 0, "thread_id": 1, "ns": 1, "checkpoint_id": 1}},
+        ],
+        fields("thread_id", "ns", "checkpoint_id"),
+    ),
+    "delete_checkpoint": Change(
+        lambda thread, ns, name: Op({"thread_id": thread, "key": checkpoint_key(ns, name)})
+    ),
+    "delete_writes": Change(lambda thread, ns, name: Op(_writes_of(thread, ns, name))),
+    "newest_of_namespaces": Reading(_newest, fields("_id", "newest")),
+    "checkpoint_keys": Reading(
+        lambda thread: _match(thread, "c", "ns", "checkpoint_id"), fields("ns", "checkpoint_id")
+    ),
+    "metadata": Reading(
+        lambda *key: [*_one(*key), {"$project": dict.fromkeys(_METADATA, 1)}], fields(*_METADATA)
+    ),
+    "new_epoch": Change(
+        lambda epoch, thread: Op({"thread_id": thread, "key": THREAD}, [{"$set": {"epoch": epoch}}])
+    ),
+    "is_empty": Reading(_any, fields(), is_empty=True),
+    "has_write": Reading(_has_write, fields("_id")),
+    "expired_threads": Reading(
+        lambda now, count: [
+            {"$match": {"expires_at": {"$lte": now}}},
+            {"$sort": {"expires_at": 1}},
+            {"$limit": count},
+            {"$project": {"_id": 0, "thread_id": 1}},
+        ],
+        fields("thread_id"),
+    ),
+}
+
+
+def early_writes(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
+    """Writes to checkpoints older than this one, of which there may be none."""
+    before = {"$gte": f"cw\0{ns}\0", "$lt": f"cw\0{ns}\0{checkpoint_id}\0"}
+    return [
+        {"$match": {"thread_id": thread_id, "key": before}},
+        {"$project": {"_id": 0, "key": 1, "of": 1}},
+    ]
+
+
+def ref_of_checkpoint(thread_id: str, ns: str, checkpoint_id: str) -> bytes:
+    """What a checkpoint and its writes are looked up by."""
+    return ref_of(thread_id, checkpoint_key(ns, checkpoint_id))

@@ -1,0 +1,23 @@
+"""A database of its own for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from checkpoint_mongo.tests.harness import MongoHarness
+
+
+@pytest.fixture
+def database(mongo_server: str) -> Iterator[MongoHarness]:
+    """An empty database on the server."""
+    one = MongoHarness(mongo_server)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def harness(database: MongoHarness) -> MongoHarness:
+    """Under the name that reports know."""
+    return database

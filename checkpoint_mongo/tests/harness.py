@@ -1,0 +1,117 @@
+"""How the conformance suite opens the MongoDB savers, and looks into their database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from pymongo import MongoClient
+
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_mongo.bson_ops import server_of
+from conformance_tests import SaverHarness
+
+KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a test moves them."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class MongoHarness(SaverHarness):
+    """A database; sync and async savers open it side by side."""
+
+    name = "mongo"
+
+    def __init__(self, url: str, db_name: str | None = None) -> None:
+        self.url = url
+        self.db_name = db_name or f"saver_{secrets.token_hex(6)}"
+        self.clock = MovableClock()
+        self._client: MongoClient[Any] | None = None
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[MongoDBSaver]:
+        opened = MongoDBSaver.from_conn_string(
+            self.url, db_name=self.db_name, clock=self.clock, **options
+        )
+        with opened as saver:
+            saver.setup()
+            yield saver
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncMongoDBSaver]:
+        opened = AsyncMongoDBSaver.from_conn_string(
+            self.url, db_name=self.db_name, clock=self.clock, **options
+        )
+        async with opened as saver:
+            await saver.setup()
+            yield saver
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @property
+    def client(self) -> MongoClient[Any]:
+        """A look behind the saver's back."""
+        if self._client is None:
+            self._client = MongoClient(self.url)
+        return self._client
+
+    @property
+    def records(self) -> Any:
+        """The collection."""
+        return self.client[self.db_name]["saver_records"]
+
+    def rows(self) -> Mapping[str, int]:
+        counts = dict.fromkeys(KINDS.values(), 0)
+        for document in self.records.find({}, {"key": 1, "writes": 1}):
+            kind = KINDS[document["key"].partition("\0")[0]]
+            counts[kind] += len(document["writes"]) if kind == "writes" else 1
+        return counts
+
+    def stored(self) -> bytes:
+        return b"\0".join(
+            document.raw
+            for document in self.client[self.db_name]
+            .get_collection("saver_records", codec_options=_raw())
+            .find()
+        )
+
+    def damage(self) -> None:
+        segment = self.records.find_one({"data": {"$exists": True}, "digests": {"$exists": True}})
+        if segment is None:
+            raise LookupError("no segment is stored")
+        data = bytearray(segment["data"])
+        data[len(data) // 2] ^= 1
+        self.records.update_one({"_id": segment["_id"]}, {"$set": {"data": bytes(data)}})
+
+    def version(self) -> str:
+        admin = self.client.admin
+        found = server_of(admin.command("hello"), admin.command("buildInfo"))
+        return f"{found.version}, {found.topology}"
+
+    def location(self) -> str:
+        return f"{self.url} {self.db_name}"
+
+    @classmethod
+    def reopen(cls, location: str) -> SaverHarness:
+        return cls(*location.split())
+
+    def close(self) -> None:
+        self.client.drop_database(self.db_name)
+        self.client.close()
+
+
+def _raw() -> Any:
+    from bson.codec_options import CodecOptions
+    from bson.raw_bson import RawBSONDocument
+
+    return CodecOptions(document_class=RawBSONDocument)

@@ -1,0 +1,14 @@
+"""Compiled graphs on both MongoDB savers, with their sync and their async methods."""
+
+from __future__ import annotations
+
+import pytest
+
+from checkpoint_mongo.tests.harness import MongoHarness
+from conformance_tests.savers.graphs import GraphConformance
+
+
+class TestMongoDBGraphs(GraphConformance):
+    @pytest.fixture
+    def harness(self, database: MongoHarness) -> MongoHarness:
+        return database

@@ -1,0 +1,324 @@
+"""Servers that die, that step down, that have no transactions; states of any size."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pymongo
+import pytest
+from pymongo.errors import ServerSelectionTimeoutError
+
+from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_mongo.planner import MongoPlanner
+from checkpoint_mongo.tests.harness import MongoHarness
+from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
+from tests.servers.mongo import mongo, running_mongo
+from tests.servers.process import free_port, temporary_folder
+
+PUTS = 2000
+STEPPED_DOWN = 10107
+# this server does not tell its clients at once that it is the primary again
+ATTENTIVE = "&heartbeatFrequencyMS=500&serverMonitoringMode=poll"
+
+
+def arguments(thread: str, step: int, **more: Any) -> Any:
+    stored = checkpoint({"step": step, **more}, id=f"{step:08}")
+    return on(thread), stored, metadata(step=step), new_versions(stored)
+
+
+def steps_of(saver: Any, thread: str) -> list[int]:
+    return [values(found)["step"] for found in saver.list(on(thread))]
+
+
+@pytest.mark.parametrize("options", [(), ("--standalone",)], ids=["replica set", "standalone"])
+def test_a_server_killed_during_2000_puts_loses_none_that_it_acknowledged(
+    options: tuple[str, ...],
+) -> None:
+    told: dict[str, list[int]] = {f"thread {n}": [] for n in range(4)}
+    enough, dead = threading.Event(), threading.Event()
+
+    def work(saver: MongoDBSaver, thread: str) -> None:
+        for step in range(PUTS // len(told)):
+            try:
+                head = saver.put(*arguments(thread, step, log=large(step % 7)[: 2500 + step]))
+                told[thread].append(step)
+                saver.put_writes(head, [("log", large(3)), ("step", step)], "task")
+            except BackendUnavailableError:
+                assert dead.is_set()
+                return
+            if sum(map(len, told.values())) > PUTS // 4:
+                enough.set()
+
+    with temporary_folder() as folder:
+        port = free_port()
+        with running_mongo(folder, port, *options) as (plain, server):
+            url = f"{plain}&serverSelectionTimeoutMS=300&retryWrites=false"
+            with MongoDBSaver.from_conn_string(url) as saver, ThreadPoolExecutor(4) as threads:
+                saver.setup()
+                jobs = [threads.submit(work, saver, thread) for thread in told]
+                assert enough.wait(120)
+                dead.set()
+                server.kill()
+                for job in jobs:
+                    job.result(60)
+        with running_mongo(folder, port, *options), MongoDBSaver.from_conn_string(url) as saver:
+            assert 0 < sum(map(len, told.values())) < PUTS
+            for thread, steps in told.items():
+                found = list(saver.list(on(thread)))
+                there = sorted(values(each)["step"] for each in found)
+                # one more may be stored than was acknowledged
+                assert there in (steps, [*steps, len(steps)])
+                for each in found:
+                    step = values(each)["step"]
+                    assert values(each)["log"] == large(step % 7)[: 2500 + step]
+                    written = [channel for _, channel, _ in each.pending_writes or ()]
+                    assert written in ([], ["log", "step"])
+                head = saver.put(*arguments(thread, PUTS, log=large(1)))
+                assert values(saver.get_tuple(head))["log"] == large(1)
+
+
+def test_100_megabytes(database: MongoHarness) -> None:
+    state = {"big": bytes(range(256)) * (60 << 12) + b"end", "log": [large(n) for n in range(900)]}
+    state["noise"] = _noise(40 << 20)
+    with database.open() as saver:
+        stored = checkpoint(state)
+        head = saver.put(on("t"), stored, metadata(), new_versions(stored))
+        saver.put_writes(head, [("noise", _noise(20 << 20))], "task")
+    with database.open() as saver:
+        found = saver.get_tuple(on("t"))
+        assert found is not None
+        assert values(found) == state
+        assert found.pending_writes == [("task", "noise", _noise(20 << 20))]
+        saver.delete_thread("t")
+    assert sum(database.rows().values()) == 0
+
+
+def _noise(size: int) -> bytes:
+    import random
+
+    return random.Random(size).randbytes(size)
+
+
+# ---------------------------------------------------------------- stepping down, being away
+
+
+def fail(client: Any, times: int, commands: list[str], code: int) -> None:
+    """Have the server fail its next commands, as its own tests do."""
+    data = {"failCommands": commands, "errorCode": code}
+    client.admin.command(
+        {"configureFailPoint": "failCommand", "mode": {"times": times}, "data": data}
+    )
+
+
+@pytest.mark.parametrize("code", [STEPPED_DOWN, 11602, 91, 112], ids=str)
+@pytest.mark.parametrize("retry", ["true", "false"])
+def test_a_primary_that_steps_down_costs_nothing(
+    mongo_server: str, database: MongoHarness, code: int, retry: str
+) -> None:
+    url = database.url.replace("retryWrites=false", f"retryWrites={retry}") + ATTENTIVE
+    with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
+        saver.setup()
+        for step, command in enumerate(["update", "commitTransaction", "aggregate"] * 3):
+            fail(database.client, 1, [command], code)
+            head = saver.put(*arguments("t", step, log=large(step)))
+            saver.put_writes(head, [("a", large(step))], "task")
+            assert values(saver.get_tuple(on("t")))["log"] == large(step)
+        fail(database.client, 1, ["delete", "aggregate", "update"], code)
+        saver.prune(["t"])
+        assert steps_of(saver, "t") == [8]
+        fail(database.client, 1, ["delete"], code)
+        saver.delete_thread("t")
+    assert sum(database.rows().values()) == 0
+
+
+def test_a_primary_that_never_comes_back_is_an_error(database: MongoHarness) -> None:
+    url = database.url + ATTENTIVE
+    with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
+        saver.setup()
+        saver.put(*arguments("t", 1))
+        fail(database.client, 40, ["aggregate", "update"], STEPPED_DOWN)
+        with pytest.raises(BackendUnavailableError):
+            saver.get_tuple(on("t"))
+        with pytest.raises(BackendUnavailableError):
+            saver.put(*arguments("t", 2))
+        database.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+        assert steps_of(saver, "t") == [1]
+
+
+def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again() -> None:
+    with temporary_folder() as folder:
+        port = free_port()
+        with running_mongo(folder, port) as (url, _):
+            opened = MongoDBSaver.from_conn_string(f"{url}&serverSelectionTimeoutMS=200")
+            saver = opened.__enter__()
+            saver.setup()
+            head = saver.put(*arguments("t", 1))
+        calls: list[Callable[[], object]] = [
+            lambda: saver.get_tuple(on("t")),
+            lambda: saver.put(*arguments("t", 2)),
+            lambda: saver.put_writes(head, [("a", 1)], "task"),
+            lambda: list(saver.list(on("t"))),
+            lambda: saver.delete_thread("t"),
+            lambda: saver.prune(["t"]),
+            lambda: saver.copy_thread("t", "u"),
+            lambda: saver.delete_for_runs(["run"]),
+            lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
+            saver.list_threads,
+            saver.stats,
+            saver.sweep_ttl,
+            saver.setup,
+        ]
+        for call in calls:
+            with pytest.raises(BackendUnavailableError) as caught:
+                call()
+            assert isinstance(caught.value.__cause__, pymongo.errors.AutoReconnect)
+        with running_mongo(folder, port):
+            assert steps_of_soon(saver, "t") == [1]
+            opened.__exit__(None, None, None)
+
+
+def steps_of_soon(saver: MongoDBSaver, thread: str) -> list[int]:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return steps_of(saver, thread)
+        except BackendUnavailableError:
+            if time.monotonic() > deadline:
+                raise
+
+
+def test_no_server_says_so_and_not_the_password() -> None:
+    url = "mongodb://me:hunter2@127.0.0.1:1/?serverSelectionTimeoutMS=100"
+    with (
+        pytest.raises(BackendUnavailableError) as caught,
+        MongoDBSaver.from_conn_string(url) as saver,
+    ):
+        saver.get_tuple(on("t"))
+    assert "hunter2" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, ServerSelectionTimeoutError)
+
+
+# ---------------------------------------------------------------- a standalone server
+
+
+@pytest.fixture(scope="module")
+def standalone() -> Iterator[str]:
+    with mongo("--standalone") as url:
+        yield url
+
+
+@pytest.fixture
+def alone(standalone: str) -> Iterator[MongoHarness]:
+    one = MongoHarness(standalone)
+    yield one
+    one.close()
+
+
+def short_lived(saver: MongoDBSaver) -> MongoPlanner:
+    """A write that never ended is dead at once."""
+    planner = saver._planner
+    assert isinstance(planner, MongoPlanner)
+    planner._stale = 0.0
+    return planner
+
+
+def test_setup_says_which_it_is(alone: MongoHarness, database: MongoHarness) -> None:
+    with alone.open() as saver:
+        assert saver.stats()["server"].endswith(", standalone")
+    with database.open() as saver:
+        assert saver.stats()["server"].endswith(", replica set")
+
+
+@pytest.mark.parametrize("kept", range(1, 8))
+def test_a_put_that_ends_anywhere_leaves_the_checkpoint_before(
+    alone: MongoHarness, kept: int
+) -> None:
+    """What is left of a crash is removed by the next sweep."""
+    with alone.open() as saver:
+        saver.put(*arguments("t", 1, log=large(1)))
+        before = dict(alone.rows())
+        planner = short_lived(saver)
+        put = planner.put(saver._codec, *arguments("t", 2, log=large(2), more=large(3)))
+        _perform_first(saver, put, kept)
+        assert steps_of(saver, "t") in ([1], [2, 1])
+        assert (len(steps_of(saver, "t")) == 2) == (kept == 7)
+        assert values(list(saver.list(on("t")))[-1])["log"] == large(1)
+        saver.sweep_ttl()
+        if kept < 7:
+            assert alone.rows() == before
+        assert "open_at" not in alone.records.find_one({"key": ""})
+        saver.put(*arguments("t", 3, log=large(1) + large(2)))
+        assert values(saver.get_tuple(on("t")))["log"] == large(1) + large(2)
+
+
+def _perform_first(saver: MongoDBSaver, plan: Any, kept: int) -> None:
+    """Drive a put, but send only the first of its changes."""
+    from checkpoint_mongo.requests import Write
+
+    request = next(plan)
+    while type(request) is not Write:
+        request = plan.send(saver._driver.perform(request))
+    assert len(request.ops) == 8  # the thread, two segments, three values, the checkpoint, the end
+    saver._driver.perform(request._replace(ops=request.ops[:kept]))
+    plan.close()
+
+
+def test_a_thread_that_is_written_to_is_neither_deleted_nor_pruned(alone: MongoHarness) -> None:
+    with alone.open() as saver:
+        saver.put(*arguments("t", 1, log=large(1)))
+        planner = saver._planner
+        assert isinstance(planner, MongoPlanner)
+        put = planner.put(saver._codec, *arguments("t", 2, log=large(2)))
+        request = next(put)
+        request = put.send(saver._driver.perform(request))
+        saver._driver.perform(request._replace(ops=request.ops[:2]))
+        with ThreadPoolExecutor(2) as threads:
+            jobs = [threads.submit(saver.delete_thread, "t"), threads.submit(saver.prune, ["t"])]
+            time.sleep(0.2)
+            assert not [job.exception() for job in jobs if job.done()]
+            saver._driver.perform(request._replace(ops=request.ops[2:]))
+            for job in jobs:
+                job.result(30)
+        put.close()
+        assert sum(alone.rows().values()) == 0
+
+
+def test_32_threads_on_a_standalone_server(alone: MongoHarness) -> None:
+    with alone.open() as saver:
+
+        def work(n: int) -> None:
+            for step in range(4):
+                head = saver.put(*arguments(f"own {n}", step, log=large(n)))
+                saver.put_writes(head, [("step", step)], "task")
+                saver.put(*arguments("shared", n * 10 + step, log=large(n)))
+                if n % 8 == 0:
+                    saver.prune([f"own {n}"])
+
+        with ThreadPoolExecutor(32) as threads:
+            list(threads.map(work, range(32)))
+        for n in range(32):
+            assert steps_of(saver, f"own {n}") == ([3] if n % 8 == 0 else [3, 2, 1, 0])
+        assert len(steps_of(saver, "shared")) == 32 * 4
+
+
+def test_64_tasks(database: MongoHarness) -> None:
+    async def work(saver: AsyncMongoDBSaver, n: int) -> None:
+        for step in range(4):
+            head = await saver.aput(*arguments(f"own {n}", step, log=large(n)))
+            await saver.aput_writes(head, [("step", step)], "task")
+            assert await saver.aget_tuple(on(f"own {n}")) is not None
+
+    async def main() -> None:
+        async with database.aopen() as saver:
+            await asyncio.gather(*(work(saver, n) for n in range(64)))
+            for n in range(64):
+                found = [one async for one in saver.alist(on(f"own {n}"))]
+                assert [values(one)["step"] for one in found] == [3, 2, 1, 0]
+
+    asyncio.run(main())
