@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bson.codec_options import CodecOptions
-from pymongo import DeleteMany, ReadPreference, ReplaceOne, UpdateOne
+from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateOne
 from pymongo.results import BulkWriteResult
 
 from checkpoint_mongo.requests import Index, Op, Server, Written
@@ -40,10 +40,15 @@ def written(result: BulkWriteResult) -> Written:
     return Written(made, result.matched_count, result.deleted_count)
 
 
-def index_options(index: Index) -> dict[str, Any]:
-    """What `create_index` takes beside the fields."""
+def index_models(indexes: Sequence[Index]) -> list[IndexModel]:
+    """What `create_indexes` takes."""
+    return [_model(index) for index in indexes]
+
+
+def _model(index: Index) -> IndexModel:
     options = {"unique": index.unique, "sparse": index.sparse}
-    return {name: True for name, wanted in options.items() if wanted}
+    wanted: dict[str, Any] = {name: True for name, some in options.items() if some}
+    return IndexModel(list(index.fields), **wanted)
 
 
 def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:

@@ -73,11 +73,17 @@ class Server(NamedTuple):
 
 
 class Index(NamedTuple):
-    """Request: an index, unless it is there."""
+    """An index of the records."""
 
     fields: Sequence[tuple[str, int]]
     unique: bool = False
     sparse: bool = False
+
+
+class CreateIndexes(NamedTuple):
+    """Request: indexes, unless they are there."""
+
+    indexes: Sequence[Index]
 
 
 class RefusedError(Exception):

@@ -8,7 +8,7 @@ from typing import Final
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.requests import MIGRATIONS, Index, Op, documents, write_all
+from checkpoint_mongo.requests import MIGRATIONS, CreateIndexes, Index, Op, documents, write_all
 
 INDEXES: Final[dict[int, Sequence[Index]]] = {
     1: (
@@ -24,9 +24,9 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
 """Migration -> the indexes that it creates. What was released never changes."""
 
 
-def index(request: Index) -> Plan[None]:
-    """Create an index, unless it is there."""
-    yield request
+def create(indexes: Sequence[Index]) -> Plan[None]:
+    """Create indexes, unless they are there."""
+    yield CreateIndexes(indexes)
 
 
 class Setup:
@@ -42,8 +42,7 @@ class Setup:
         known = [Migration(number, "") for number in INDEXES]
         numbers = {one["_id"] for one in applied}
         for migration in pending(known, numbers, "this MongoDB database"):
-            for one in INDEXES[migration.number]:
-                yield from index(one)
+            yield from create(INDEXES[migration.number])
             noted = {"_id": migration.number, "applied_at": self._logs.clock()}
             where = {"_id": migration.number}
             yield from write_all([Op(where, noted, upsert=True)], collection=MIGRATIONS)

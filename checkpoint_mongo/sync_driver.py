@@ -13,13 +13,13 @@ from pymongo.errors import PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, run
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
-from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_options, server_of, written
+from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
 from checkpoint_mongo.failures import Attempts, commit_is_unknown, is_refusal, pause_of
 from checkpoint_mongo.requests import (
     RECORDS,
     Aggregate,
+    CreateIndexes,
     Deployment,
-    Index,
     Pause,
     Server,
     Write,
@@ -108,9 +108,9 @@ class SyncMongoDriver:
             return request.work()
         if kind is Deployment:
             return self._deployment()
-        if kind is Index:
-            fields = list(request.fields)
-            return self._collection(RECORDS).create_index(fields, **index_options(request))
+        if kind is CreateIndexes:
+            models = index_models(request.indexes)
+            return self._collection(RECORDS).create_indexes(models)
         raise TypeError(f"cannot perform {request!r}")
 
     def _write(self, request: Write, session: Session) -> Written | None:
