@@ -110,6 +110,22 @@ def test_pages_of_an_index_neither_repeat_nor_lose(database: PostgresHarness) ->
         assert len(set(whole)) == 60
 
 
+@pytest.mark.parametrize("kind", ["hnsw", "flat", "exact"])
+def test_equals_are_ordered_by_name_however_many(database: PostgresHarness, kind: str) -> None:
+    """More of them than are asked for at first, the last ones put first."""
+    options = index("flat" if kind == "exact" else kind)
+    if kind == "exact":
+        options["engine"] = "exact"
+    with PostgresStore.from_conn_string(database.url, index=options, indexed_from=0) as store:
+        store.setup()
+        for start in range(2700, -1, -300):
+            keys = [f"{n:04}" for n in range(start, start + 300)]
+            store.batch([PutOp(AT, key, {"text": "doc 1"}) for key in reversed(keys)])
+        for offset in (0, 3, 40):
+            found = store.search(AT, query="query 1", limit=3, offset=offset)
+            assert [one.key for one in found] == [f"{n:04}" for n in range(offset, offset + 3)]
+
+
 def test_what_was_put_before_pgvector_is_found(database: PostgresHarness) -> None:
     with PostgresStore.from_conn_string(
         database.url, index={**index("flat"), "engine": "exact"}
