@@ -42,14 +42,16 @@ class ContainerServer:
         from testcontainers.core.container import DockerContainer
 
         self._service = SERVICES[name]
-        self.container: Any = DockerContainer(self._service["image"])
+        self.container = DockerContainer(self._service["image"])
+        bindings: dict[Any, Any] = {}
         self.ports: dict[int, int] = {}
         for entry in self._service["ports"]:
             _, published, inside = entry.split(":")
             # nodes of a cluster announce their ports; all others may be anywhere
             port = int(published) if published == inside else free_port()
             self.ports[int(inside)] = port
-            self.container.ports[int(inside)] = ("127.0.0.1", port)  # of all interfaces, this one
+            bindings[int(inside)] = ("127.0.0.1", port)  # of all interfaces, this one
+        self.container.ports = bindings  # typed for ports alone; Docker takes an address, too
         for variable, value in self._service.get("environment", {}).items():
             self.container.with_env(variable, value)
         if "command" in self._service:
