@@ -98,6 +98,8 @@ def told(kept: Iterable[dict[str, Any]]) -> str:
     parts = []
     for kind in ("saver", "store"):
         columns = [one for one in kept if one["kind"] == kind]
+        if not columns:
+            continue
         rows = [
             (f"`{capability}`", *(_cell(one["capabilities"].get(capability)) for one in columns))
             for capability in LOOKED_AT[kind]
@@ -112,7 +114,7 @@ def told(kept: Iterable[dict[str, Any]]) -> str:
 
 def _cell(entry: dict[str, Any] | None) -> str:
     if entry is None:
-        return "ended early"
+        return "not run"
     held = entry["looked at"] - len(entry["do not hold"])
     rest = entry["did not run"]
     return f"{held} of {entry['looked at']}" + (f", {rest} did not run" if rest else "")

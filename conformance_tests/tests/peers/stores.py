@@ -84,7 +84,9 @@ class InMemory(PeerStore):
     @contextmanager
     def open(self, **options: Any) -> Iterator[Any]:
         given = self.options(options)
-        yield InMemoryStore(**given) if given else self.plain
+        if given and self.plain.index_config is None:
+            self.plain = InMemoryStore(**given)
+        yield self.plain  # the same one each time it is opened
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[Any]:
