@@ -26,6 +26,7 @@ class _Backend:
     extra: str
     target: Callable[[str], str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    has_store: bool = True
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
         """Open `Saver`, `AsyncSaver`, `Store` or `AsyncStore` of this backend."""
@@ -54,7 +55,7 @@ def _sqlite_path(url: str) -> str:
 
 _POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
 _REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
-_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
+_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str, has_store=False)
 _BACKENDS: Final = {
     "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
@@ -92,7 +93,7 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     Args:
         url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
             says), `redis://host:port/db` (or another of `RedisSaver.from_conn_string`),
-            `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+            `mongodb://host`, `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:
@@ -127,7 +128,7 @@ def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
     """Open the store that a URL names, set it up, and close it at the end.
 
     Args:
-        url: as in `open_saver`, but for `memory://`.
+        url: as in `open_saver`, but for `memory://` and `mongodb://`, which have no store.
         options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
 
     Raises:
@@ -155,4 +156,6 @@ def _backend_with_store(url: str) -> _Backend:
         raise InvalidArgumentError(
             "url: memory:// has no store here; LangGraph's own InMemoryStore is one"
         )
+    if not backend.has_store:
+        raise InvalidArgumentError(f"url: there is no store in {backend.package} yet")
     return backend
