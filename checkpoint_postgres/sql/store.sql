@@ -93,7 +93,7 @@ embeddings AS (
 SELECT count(*) FROM gone
 
 -- name: namespaces
--- From one to the next in the index; what lies under one that is cut to $3 labels is passed over.
+-- From one to the next in the index; what lies under one of $3 labels is passed over.
 WITH RECURSIVE seek AS (
     (
         SELECT i.ns FROM {schema}.store_items AS i
@@ -107,7 +107,7 @@ WITH RECURSIVE seek AS (
         LATERAL (
             SELECT i.ns FROM {schema}.store_items AS i
             WHERE ($2::text IS NULL OR i.ns < $2::text) AND {shown}
-                AND i.ns >= CASE WHEN cardinality(labels) - 1 > $3::integer
+                AND i.ns >= CASE WHEN cardinality(labels) - 1 >= $3::integer
                     THEN array_to_string(labels[:$3::integer], E'\x01') || E'\x02'
                     ELSE seek.ns || E'\x01'
                 END

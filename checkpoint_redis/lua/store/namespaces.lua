@@ -13,7 +13,7 @@ local function cut(ns)
       return nil
     end
   end
-  return at < #ns and string.sub(ns, 1, at) or nil
+  return string.sub(ns, 1, at)
 end
 
 while #found < count do
