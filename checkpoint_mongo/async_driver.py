@@ -9,17 +9,24 @@ from typing import Any
 
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
-from checkpoint_mongo.failures import Attempts, commit_is_unknown, is_refusal, pause_of
+from checkpoint_mongo.failures import (
+    NO_SUCH_INDEX,
+    Attempts,
+    commit_is_unknown,
+    is_refusal,
+    pause_of,
+)
 from checkpoint_mongo.requests import (
     RECORDS,
     Aggregate,
     CreateIndexes,
     Deployment,
+    DropIndexes,
     Pause,
     Server,
     Write,
@@ -123,6 +130,8 @@ class AsyncMongoDriver:
         if kind is CreateIndexes:
             models = index_models(request.indexes)
             return await self._collection(RECORDS).create_indexes(models)
+        if kind is DropIndexes:
+            return await self._drop(request)
         raise TypeError(f"cannot perform {request!r}")
 
     async def _write(self, request: Write, session: Session) -> Written | None:
@@ -131,6 +140,15 @@ class AsyncMongoDriver:
             return Written(frozenset(), 0, 0)
         collection = self._collection(request.collection)
         return written(await collection.bulk_write(ops, session=session))
+
+    async def _drop(self, request: DropIndexes) -> None:
+        records = self._collection(RECORDS)
+        for name in request.names.intersection(await records.index_information()):
+            try:
+                await records.drop_index(name)
+            except OperationFailure as error:
+                if error.code != NO_SUCH_INDEX:  # somebody else was faster
+                    raise
 
     def _collection(self, name: str) -> Any:
         return self._database.get_collection(self._prefix + name, **OPTIONS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from bson.codec_options import CodecOptions
-from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateOne
+from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateMany, UpdateOne
 from pymongo.results import BulkWriteResult
 
 from checkpoint_mongo.requests import Index, Op, Server, Written
@@ -31,7 +31,8 @@ def _change(op: Op) -> Any:
         return DeleteMany(op.where)
     if isinstance(op.what, Mapping):
         return ReplaceOne(op.where, op.what, upsert=op.upsert)
-    return UpdateOne(op.where, list(op.what), upsert=op.upsert)
+    kind = UpdateMany if op.many else UpdateOne
+    return kind(op.where, list(op.what), upsert=op.upsert)
 
 
 def written(result: BulkWriteResult) -> Written:

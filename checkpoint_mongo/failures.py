@@ -23,6 +23,7 @@ from pymongo.errors import (
 
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 
+NO_SUCH_INDEX: Final = 27
 _CONVERSION: Final = 241
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120

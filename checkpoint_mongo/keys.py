@@ -1,4 +1,5 @@
-"""What documents are found by: a `key` within their thread, and a `ref` that lookups can follow.
+"""What documents are found by: a `key` within their thread, a `ref` that lookups can follow, and
+where they stand among those of all threads.
 
 No id may have a NUL, so that it separates them: keys are unambiguous, and sort as the tuples of
 their parts do.
@@ -46,11 +47,15 @@ def ref_of(thread_id: str, key: str) -> bytes:
     return blake2b(f"{thread_id}\0{key}".encode(), digest_size=_REF_SIZE).digest()
 
 
+PLACES: Final = "c"
+RECENT: Final = "t"
+
+
 def place_of(thread_id: str, ns: str, checkpoint_id: str) -> str:
-    """Where a checkpoint stands in a list over all threads."""
-    return f"{checkpoint_id}\0{thread_id}\0{ns}"
+    """Where a checkpoint stands in a list over all threads: its field `seek`."""
+    return f"{PLACES}\0{checkpoint_id}\0{thread_id}\0{ns}"
 
 
 def recent_of(updated_at: float, thread_id: str) -> str:
-    """Where a thread stands in the list of threads."""
-    return _POSITION.format(updated_at, thread_id)
+    """Where a thread stands in the list of threads: its field `seek`."""
+    return f"{RECENT}\0" + _POSITION.format(updated_at, thread_id)

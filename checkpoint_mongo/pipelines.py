@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
+from checkpoint_base.sharing import SEGMENT
 from checkpoint_mongo.keys import THREAD, recent_of, ref_of, segment_key
 from checkpoint_mongo.requests import Document, Op, Stages
 
@@ -21,6 +22,8 @@ _EPOCH: Final = {"$toString": {"$ifNull": ["$epoch", "no thread"]}}
 # because it depends on the document.
 REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
 _IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
+_IS_QUIET: Final = {"$eq": [{"$type": "$open"}, "missing"]}
+_EXPIRY: Final = {"$ifNull": ["$expires_at", "$$REMOVE"]}
 NOW: Final = {"$toLong": "$$NOW"}
 """The server's clock, in milliseconds: whether a write is dead is for it to say."""
 
@@ -71,11 +74,6 @@ class Clock(NamedTuple):
     default: float | None
 
     @property
-    def override(self) -> Any:
-        """The field `ttl_override`."""
-        return {"$ifNull": ["$ttl_override", "$$REMOVE"]} if self.ttl is None else self.ttl
-
-    @property
     def expires_at(self) -> Any:
         """The field `expires_at`."""
         if self.ttl is not None:
@@ -101,19 +99,23 @@ def open_thread(
         fits += [{"$eq": ["$epoch", log[0]]}, {"$eq": ["$log_end", log[1]]}]
     allowed = {"$cond": [_IS_NEW, new_epoch is not None, {"$and": fits}]}
     end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
-    created = {"$ifNull": ["$created_at", clock.now]}
-    fields = {
+    fields: dict[str, Any] = {
         "log_end": {"$cond": [allowed, end, REFUSED]},
-        "epoch": {"$ifNull": ["$epoch", new_epoch]},
-        "ref": ref_of(guard.thread_id, THREAD),
-        "created_at": created,
         "updated_at": clock.now,
-        "recent": {"$literal": recent_of(clock.now, guard.thread_id)},
-        "ttl_override": clock.override,
+        "seek": {"$literal": recent_of(clock.now, guard.thread_id)},
         "expires_at": clock.expires_at,
+        "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},
     }
+    if clock.ttl is not None:
+        fields["ttl_override"] = clock.ttl
+    if new_epoch is not None:
+        fields |= {
+            "epoch": {"$ifNull": ["$epoch", new_epoch]},
+            "ref": ref_of(guard.thread_id, THREAD),
+            "created_at": {"$ifNull": ["$created_at", clock.now]},
+        }
     if mark:
-        fields |= {f"open.{mark}": NOW, "open_at": NOW}
+        fields |= {f"open.{mark}": NOW, "open_at": NOW, "tag": clock.now}
     return Op(guard.where, [{"$set": fields}], upsert=True)
 
 
@@ -121,6 +123,7 @@ def close_thread(guard: Guard, mark: str) -> Op:
     """The last change of a put that is no transaction."""
     is_last = {"$eq": ["$open", {"$literal": {}}]}
     left = {name: {"$cond": [is_last, "$$REMOVE", f"${name}"]} for name in ("open", "open_at")}
+    left["tag"] = {"$cond": [is_last, _EXPIRY, "$tag"]}
     return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": left}])
 
 
@@ -135,7 +138,7 @@ def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
     allowed = {"$and": [guard.is_free(), guard.is_quiet()]}
     epoch = {"$cond": [allowed, new_epoch, REFUSED]}
     fields: dict[str, Any] = {"epoch": {"$cond": [{"$eq": ["$dead", True]}, "$epoch", epoch]}}
-    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE"}
+    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE", "tag": _EXPIRY}
     if lasting:
         fields["held_at"] = NOW
     return Op(guard.where, [{"$set": fields}])
@@ -164,9 +167,9 @@ def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]
         "epoch": {"$cond": [{"$or": [again, {"$and": allowed}]}, new_epoch, REFUSED]},
         "dead": True,
         "held_at": NOW,
-        "expires_at": 0.0,  # the next sweep finishes what a crash interrupts
-        "recent": "$$REMOVE",
-        "ref": "$$REMOVE",
+        "expires_at": 0.0,
+        "tag": 0.0,  # the next sweep finishes what a crash interrupts
+        "seek": "$$REMOVE",
     }
     return [
         Op(guard.where, [{"$set": fields}], upsert=True),
@@ -179,7 +182,8 @@ def read_clock(guard: Guard, clock: Clock) -> Op:
     """Move a thread's expiry, because it was read."""
     expires = {"$cond": [guard.is_live(), clock.expires_at, "$expires_at"]}
     kept = {"$ifNull": [expires, "$expires_at"]}
-    return Op(guard.where, [{"$set": {"expires_at": kept}}])
+    due = {"tag": {"$cond": [_IS_QUIET, _EXPIRY, "$tag"]}}
+    return Op(guard.where, [{"$set": {"expires_at": kept}}, {"$set": due}])
 
 
 # ---------------------------------------------------------------- reading
@@ -196,24 +200,55 @@ def union(first: Stages, *others: Stages, collection: str) -> list[Document]:
     return [*first, *unions]
 
 
+def belonging_to_one(collection: str, thread_id: str) -> Stages:
+    """All that the one checkpoint before this stage refers to: see `belonging`."""
+    ends = {"$size": "$refs"}
+    steps = [{"$slice": ["$refs", 1, ends]}, {"$slice": ["$refs", 0, 2]}]
+    return [{"$project": {"_id": 0, "steps": steps}}, *_looked_up(collection, thread_id)]
+
+
 def belonging(collection: str, thread_id: str | None) -> Stages:
-    """All that the checkpoints before this stage refer to, each document once, theirs included."""
-    own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
+    """All that the checkpoints before this stage refer to, each document once.
+
+    Their values and writes come first, then they themselves and their threads, as they are then
+    (`step` 1, with how many were `asked` for). So whatever of them is there at last was there when
+    the rest was read: nothing removes values or writes of a checkpoint that stays.
+    """
+    steps = [{"$gte": ["$$this.at", 1]}, {"$lte": ["$$this.at", 1]}]
     return [
         {"$project": {"_id": 0, "refs": 1}},
-        {"$unwind": "$refs"},
-        {"$group": {"_id": "$refs"}},
-        {
-            "$lookup": {
-                "from": collection,
-                "localField": "_id",
-                "foreignField": "ref",
-                "pipeline": own,
-                "as": "found",
-            }
-        },
+        {"$unwind": {"path": "$refs", "includeArrayIndex": "at"}},
+        {"$group": {"_id": "$refs", "at": {"$min": "$at"}}},
+        {"$group": {"_id": None, "entries": {"$push": {"ref": "$_id", "at": "$at"}}}},
+        {"$project": {"_id": 0, "steps": [_refs_of(each) for each in steps]}},
+        *_looked_up(collection, thread_id),
+    ]
+
+
+def _refs_of(condition: Document) -> Document:
+    chosen = {"$filter": {"input": "$entries", "cond": condition}}
+    return {"$map": {"input": chosen, "in": "$$this.ref"}}
+
+
+def _looked_up(collection: str, thread_id: str | None) -> Stages:
+    """The documents that `steps` name, one step after the other."""
+    own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
+    lookup = {
+        "from": collection,
+        "localField": "steps",
+        "foreignField": "ref",
+        "pipeline": own,
+        "as": "found",
+    }
+    is_part = {"step": 0, "found.refs": {"$exists": False}}
+    is_whole = {"step": 1, "found.of": {"$exists": False}}
+    told = {"step": "$step", "asked": {"$size": "$steps"}}
+    return [
+        {"$unwind": {"path": "$steps", "includeArrayIndex": "step"}},
+        {"$lookup": lookup},
         {"$unwind": "$found"},
-        {"$replaceRoot": {"newRoot": "$found"}},
+        {"$match": {"$or": [is_part, is_whole]}},
+        {"$replaceRoot": {"newRoot": {"$mergeObjects": ["$found", told]}}},
     ]
 
 
@@ -233,9 +268,11 @@ def segments(thread_id: str, ranges: Iterable[tuple[int, int]]) -> list[Stages]:
 
 
 def _fewer(ranges: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The same ranges, the nearest joined, so that there are not too many."""
+    """The same ranges, the nearest joined: reading over a little costs less than a range more, and
+    there should not be too many.
+    """
     gaps = sorted(b[0] - a[1] for a, b in pairwise(ranges))
-    widest = gaps[-MAX_RANGES + 1] if len(gaps) >= MAX_RANGES else -1
+    widest = max(SEGMENT, gaps[-MAX_RANGES + 1] if len(gaps) >= MAX_RANGES else 0)
     joined: list[tuple[int, int]] = []
     for first, end in ranges:
         if joined and first - joined[-1][1] < widest:

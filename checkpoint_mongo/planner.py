@@ -147,14 +147,35 @@ class MongoPlanner(Setup, Reading, Threads):
 
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
-        appended, replaced = yield from self._store(
-            at.thread_id, at.ttl, values, made_of, whole=several
+        stored = None if several else (yield from self._add(at, values, made_of))
+        appended, replaced = stored or (
+            yield from self._store(at.thread_id, at.ttl, values, made_of, whole=several)
         )
         if not replaced:
             return
         special = any(one.idx < 0 for one in records)
         if appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
             yield from self._collect(at.thread_id)
+
+    def _add(
+        self, at: Address, values: Sequence[Typed], made_of: Documents
+    ) -> Plan[tuple[bool, bool] | None]:
+        """Add one document that needs nothing of the log, and then touch its thread. None: the
+        thread is not known, or it is not there any more, and what was added is to be stored again.
+        """
+        if self._logs.known.get(at.thread_id) is None:
+            return None
+        prepared = self._logs.prepare(at.thread_id, values)
+        if prepared is None or prepared.shares:
+            return None
+        (document,) = made_of(prepared)
+        guard = self._guard(at.thread_id)
+        clock = Clock(self._logs.clock(), at.ttl, self._logs.policy.default_ttl)
+        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
+        written = yield from write_all([document, touch])
+        if written is None or written.matched + len(written.made) < 2:
+            return None
+        return False, 0 not in written.made
 
     def _store(
         self,
@@ -266,12 +287,15 @@ class MongoPlanner(Setup, Reading, Threads):
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
         """One checkpoint: one command, and another for what is in the log."""
         at = address(config)
-        snapshot = yield from self._read(at.thread_id, self._selecting(at))
-        if snapshot is None:
-            return None
-        yield from self._refresh(at.thread_id, snapshot)
-        found = yield from snapshot.decoded(codec)
-        return found[0]
+        for attempt in count():
+            snapshot = yield from self._read(at.thread_id, self._selecting(at))
+            if snapshot is None:
+                return None
+            found = yield from self._decoded(snapshot, attempt, snapshot.decoded(codec))
+            if found is not None:
+                yield from self._refresh(at.thread_id, snapshot)
+                return found[0]
+        return None
 
     @staticmethod
     def _selecting(at: Address) -> Any:
@@ -281,11 +305,15 @@ class MongoPlanner(Setup, Reading, Threads):
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
         """Some checkpoints: as `get_tuple`, or more where a filter lets through too much."""
-        snapshot, rest = yield from self._page(codec, listing)
-        if listing.thread_id is not None:
-            yield from self._refresh(listing.thread_id, snapshot)
-        tuples = yield from snapshot.decoded(codec)
-        return Page(tuples, rest)
+        for attempt in count():
+            snapshot, rest = yield from self._page(codec, listing)
+            tuples = yield from self._decoded(snapshot, attempt, snapshot.decoded(codec))
+            if tuples is None:
+                continue
+            if listing.thread_id is not None:
+                yield from self._refresh(listing.thread_id, snapshot)
+            return Page(tuples, rest)
+        raise AssertionError
 
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]

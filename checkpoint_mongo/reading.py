@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.delta import Lineage, lineage
+from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.listing import fill_page
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
@@ -17,19 +18,34 @@ from checkpoint_base.records import ValueKey
 from checkpoint_mongo.documents import found_in, stored_in, writes_in
 from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import belonging, of_thread, segments, union
+from checkpoint_mongo.pipelines import (
+    belonging,
+    belonging_to_one,
+    of_thread,
+    segments,
+    union,
+)
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, pause
 from checkpoint_mongo.selecting import candidates
+
+T = TypeVar("T")
 
 _CALM: Final = 50
 """How often a read is tried again because somebody removes from the thread meanwhile."""
 
 
 class Arrived(NamedTuple):
-    """The documents of a reply, by what they are."""
+    """The documents of a reply, by what they are.
+
+    Attributes:
+        checkpoints: that were still there when all that belongs to them had been read.
+        threads: theirs, as they were then.
+        is_calm: nothing of what was selected was removed meanwhile, nor is being removed.
+    """
 
     checkpoints: dict[tuple[str, str], Document]
     threads: dict[str, Document]
+    is_calm: bool = True
 
 
 def sort_out(
@@ -38,8 +54,10 @@ def sort_out(
     """Note values and writes in the snapshot, tasks that were `seen` only once; give back the
     rest.
     """
-    arrived = Arrived({}, {})
+    checkpoints: dict[tuple[str, str], Document] = {}
+    threads: dict[str, Document] = {}
     tasks: set[tuple[str, str]] = set() if seen is None else seen
+    asked = 0
     for one in documents:
         thread_id, key = one["thread_id"], one["key"]
         kind = key.partition("\0")[0]
@@ -53,10 +71,14 @@ def sort_out(
         elif kind == "s":
             snapshot.add_segment(thread_id, one["start"], one["digests"], one["data"])
         elif kind == "c":
-            arrived.checkpoints[thread_id, key] = one
+            checkpoints[thread_id, key] = one
+            asked = one.get("asked", asked)
         elif key == THREAD:
-            arrived.threads[thread_id] = one
-    return arrived
+            threads[thread_id] = one
+            asked = one.get("asked", asked)
+    is_held = any("held_at" in one and not one.get("dead") for one in threads.values())
+    is_calm = not is_held and len(checkpoints) + len(threads) == asked
+    return Arrived(checkpoints, threads, is_calm)
 
 
 def narrowed(snapshot: Snapshot) -> Snapshot:
@@ -73,26 +95,13 @@ def narrowed(snapshot: Snapshot) -> Snapshot:
     return result
 
 
-def is_wanted(listing: Listing, found: Found) -> bool:
-    """Whether a checkpoint is of the list, and not only the parent of one that is."""
-    record = found.record
-    return (
-        listing.thread_id in (None, record.thread_id)
-        and listing.ns in (None, record.ns)
-        and listing.checkpoint_id in (None, record.checkpoint_id)
-        and (listing.before is None or record.checkpoint_id < listing.before)
-        and (listing.position is None or found.position < listing.position)
-    )
-
-
-def in_order(listing: Listing, arrived: Arrived, count: int) -> list[Found]:
-    """The first so many candidates of a reply, in the order of the list."""
+def in_order(arrived: Arrived) -> list[Found]:
+    """The checkpoints of a reply, in the order of the list."""
     found = [
         found_in(one, arrived.threads.get(one["thread_id"], _NOBODY))
         for one in arrived.checkpoints.values()
     ]
-    wanted = [one for one in found if is_wanted(listing, one)]
-    return sorted(wanted, key=lambda one: one.position, reverse=True)[:count]
+    return sorted(found, key=lambda one: one.position, reverse=True)
 
 
 _NOBODY: Document = {"epoch": -1, "log_end": 0, "expires_at": float("-inf")}
@@ -108,8 +117,8 @@ def ranges_by_thread(snapshot: Snapshot) -> dict[str, list[tuple[int, int]]]:
 
 
 class Reading:
-    """Plans that read. Removing something changes a thread's epoch, before it begins and when it
-    is done; a read that finds another epoch at its end than at its beginning is made again.
+    """Plans that read. A checkpoint that is still there at the end of a read was read whole; else
+    the read is made again. What its log has says itself whether it is what was stored.
     """
 
     _logs: Logs
@@ -122,89 +131,83 @@ class Reading:
 
     def _read(self, thread_id: str, selecting: Stages) -> Plan[Snapshot | None]:
         """The checkpoint that stages select, with all that belongs to it."""
+        snapshot = Snapshot([])
+        found = yield from self._arrived(snapshot, thread_id, selecting)
+        if found is None:
+            return None
+        snapshot.found = [found]
+        yield from self._fetch(snapshot)
+        return snapshot
+
+    def _arrived(self, snapshot: Snapshot, thread_id: str, selecting: Stages) -> Plan[Found | None]:
+        """The one checkpoint that is selected; what belongs to it goes into the snapshot."""
+        stages = [*selecting, *belonging_to_one(self._records, thread_id)]
         for attempt in count():
-            snapshot = Snapshot([])
-            thread, arrived = yield from self._arrived(snapshot, thread_id, selecting, attempt)
-            if thread is None:
+            snapshot.values.clear()
+            snapshot.writes.clear()
+            arrived = sort_out(snapshot, (yield from documents(stages)))
+            thread = arrived.threads.get(thread_id)
+            if thread is None or self._is_absent(thread):
                 return None
-            if arrived is not None:
-                found = _newest(selecting, arrived, thread)
-                if found is None:
-                    return None
-                snapshot.found = [found]
-                if (yield from self._fetched(snapshot, attempt)):
-                    return snapshot
+            if arrived.checkpoints and (arrived.is_calm or attempt >= _CALM):
+                ((_, one),) = arrived.checkpoints.items()
+                return found_in(one, thread)
             yield from pause(attempt)
         return None
-
-    def _arrived(
-        self,
-        snapshot: Snapshot,
-        thread_id: str,
-        selecting: Stages,
-        attempt: int,
-        seen: set[tuple[str, str]] | None = None,
-    ) -> Plan[tuple[Document | None, Arrived | None]]:
-        """What is selected, between two looks at the thread: None, if they differ."""
-        own, rest = of_thread(thread_id), belonging(self._records, thread_id)
-        stages = union(own, [*selecting, *rest], own, collection=self._records)
-        found = yield from documents(stages)
-        if not found or found[0]["key"] != THREAD or self._is_absent(found[0]):
-            return None, None
-        calm = found[-1]["key"] == THREAD and _is_same(found[0], found[-1])
-        if not calm and attempt < _CALM:
-            return found[0], None
-        return found[0], sort_out(snapshot, found, seen)
 
     def _is_absent(self, thread: Document) -> bool:
         return bool(thread.get("dead")) or self._logs.is_expired(thread.get("expires_at"))
 
-    def _fetched(self, snapshot: Snapshot, attempt: int) -> Plan[bool]:
-        """Read what of the logs is needed; False: something was removed meanwhile."""
-        ranges = ranges_by_thread(snapshot)
-        if ranges:
-            pieces: list[Stages] = []
-            for thread_id, some in ranges.items():
-                pieces += segments(thread_id, some)
-            pieces += [of_thread(thread_id) for thread_id in ranges]
-            found = yield from documents(union(*pieces, collection=self._records))
-            threads = sort_out(snapshot, found).threads
-            epochs = {str(one.thread): one.epoch for one in snapshot.found}
-            same = all(
-                name in threads and threads[name]["epoch"] == epochs[name] for name in ranges
-            )
-            if not same and attempt < _CALM:
-                return False
+    def _fetch(self, snapshot: Snapshot) -> Plan[None]:
+        """Read what of the logs is needed."""
+        pieces: list[Stages] = []
+        for thread_id, some in ranges_by_thread(snapshot).items():
+            pieces += segments(thread_id, some)
+        if pieces:
+            sort_out(snapshot, (yield from documents(union(*pieces, collection=self._records))))
         snapshot.teach(self._logs.known)
-        return True
+
+    def _is_stale(self, snapshot: Snapshot) -> Plan[bool]:
+        """Whether something of these threads was removed since they were looked at."""
+        for name, epoch in {one.record.thread_id: one.epoch for one in snapshot.found}.items():
+            there = yield from documents(of_thread(name))
+            if not there or there[0]["epoch"] != epoch or "held_at" in there[0]:
+                return True
+        return False
+
+    def _decoded(self, snapshot: Snapshot, attempt: int, decode: Plan[T]) -> Plan[T | None]:
+        """What a plan makes of a snapshot; None if the log it needs was removed meanwhile."""
+        try:
+            return (yield from decode)
+        except CorruptValueError:
+            if attempt >= _CALM or not (yield from self._is_stale(snapshot)):
+                raise
+        yield from pause(attempt)
+        return None
 
     # ------------------------------------------------------------------ pages
 
     def _page(self, codec: Codec, listing: Listing) -> Plan[tuple[Snapshot, Listing | None]]:
-        for attempt in count():
-            snapshot, seen = Snapshot([]), set[tuple[str, str]]()
-            look = self._anywhere if listing.thread_id is None else self._in_thread
-            found, rest = yield from fill_page(codec, listing, partial(look, snapshot, seen))
-            snapshot.found = found
-            snapshot = narrowed(snapshot)
-            if (yield from self._fetched(snapshot, attempt)):
-                break
-            yield from pause(attempt)
+        snapshot, seen = Snapshot([]), set[tuple[str, str]]()
+        look = self._anywhere if listing.thread_id is None else self._in_thread
+        found, rest = yield from fill_page(codec, listing, partial(look, snapshot, seen))
+        snapshot.found = found
+        snapshot = narrowed(snapshot)
+        yield from self._fetch(snapshot)
         return snapshot, rest
 
     def _in_thread(
         self, snapshot: Snapshot, seen: set[tuple[str, str]], rest: Listing, wanted: int
     ) -> Plan[list[Found]]:
         assert rest.thread_id is not None  # noqa: S101
+        stages = [*candidates(rest, wanted), *belonging(self._records, rest.thread_id)]
         for attempt in count():
-            selecting = candidates(rest, wanted)
-            thread, arrived = yield from self._arrived(
-                snapshot, rest.thread_id, selecting, attempt, seen
-            )
-            if thread is None:
+            arrived = sort_out(snapshot, (yield from documents(stages)), seen)
+            thread = arrived.threads.get(rest.thread_id)
+            if thread is None or self._is_absent(thread):
                 return []
-            if arrived is not None:
-                return in_order(rest, arrived, wanted)
+            if arrived.is_calm or attempt >= _CALM:
+                return in_order(arrived)
             yield from pause(attempt)
         return []
 
@@ -213,15 +216,18 @@ class Reading:
     ) -> Plan[list[Found]]:
         """Candidates over all threads, but for those that are absent."""
         live: list[Found] = []
-        while len(live) < wanted:
+        for attempt in count():
             stages = [*candidates(rest, wanted), *belonging(self._records, None)]
             arrived = sort_out(snapshot, (yield from documents(stages)), seen)
-            some = in_order(rest, arrived, wanted)
+            if not arrived.is_calm and attempt < _CALM:
+                yield from pause(attempt)
+                continue
+            some = in_order(arrived)
             absent = {name for name, one in arrived.threads.items() if self._is_absent(one)}
             live += [
                 one for one in some if one.thread in arrived.threads and one.thread not in absent
             ]
-            if len(some) < wanted:
+            if len(some) < wanted or len(live) >= wanted:
                 break
             rest = rest.after(0, some[-1].position)
         return live[:wanted]
@@ -232,17 +238,13 @@ class Reading:
         self, thread_id: str, selecting: Stages, channels: Sequence[str]
     ) -> Plan[tuple[Found, Lineage, Snapshot] | None]:
         for attempt in count():
-            snapshot = Snapshot([])
-            thread, arrived = yield from self._arrived(snapshot, thread_id, selecting, attempt)
-            if thread is None:
+            target = yield from self._arrived(Snapshot([]), thread_id, selecting)
+            if target is None:
                 return None
-            target = None if arrived is None else _newest(selecting, arrived, thread)
-            if arrived is not None and target is None:
-                return None
-            if target is not None:
-                line, parts = yield from self._parts(target, channels)
-                if (yield from self._fetched(parts, attempt)):
-                    return target, line, parts
+            line, parts = yield from self._parts(target, channels)
+            yield from self._fetch(parts)
+            if attempt >= _CALM or not (yield from self._is_stale(parts)):
+                return target, line, parts
             yield from pause(attempt)
         return None
 
@@ -302,20 +304,3 @@ class Reading:
             ]
         )
         return {(one["channel"], one["version"]) for one in found}
-
-
-def _is_same(one: Document, other: Document) -> bool:
-    """Whether nothing was removed between two looks at a thread, and nothing is being removed."""
-    epochs = one["epoch"] == other["epoch"]
-    return epochs and "held_at" not in one and "held_at" not in other
-
-
-def _newest(selecting: Stages, arrived: Arrived, thread: Document) -> Found | None:
-    """The checkpoint that was selected; others came along as parents."""
-    key = selecting[0]["$match"]["key"]
-    fitting = [
-        name
-        for name in arrived.checkpoints
-        if name[1] == key or (isinstance(key, dict) and key["$gte"] <= name[1] < key["$lt"])
-    ]
-    return found_in(arrived.checkpoints[max(fitting)], thread) if fitting else None

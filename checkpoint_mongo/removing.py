@@ -136,8 +136,8 @@ class Removing(Removal):
             yield from self._exclusively([thread_id], self._delete_runs_of, thread_id, run_ids)
 
     def _delete_runs_of(self, thread_id: str, run_ids: Sequence[str]) -> Plan[None]:
-        seen = yield from self._of_runs(run_ids)
-        yield from self._delete_checkpoints([each for each in seen if each[0] == thread_id])
+        there = rows(self._logs.queries["thread_checkpoints_of_runs"], (thread_id, run_ids))
+        yield from self._delete_checkpoints((yield from there))
         yield from self._logs.collect(thread_id)
 
     # ------------------------------------------------------------------ prune
@@ -225,7 +225,7 @@ class Removing(Removal):
             "ref": ref_of(target, THREAD),
             "created_at": now,
             "updated_at": now,
-            "recent": recent_of(now, target),
+            "seek": recent_of(now, target),
             "epoch": copy.epoch,
             "log_end": original.log_end,
         }
@@ -233,7 +233,7 @@ class Removing(Removal):
             fields["ttl_override"] = original.ttl_override
         expires = self._logs.policy.expiry(now, original.ttl_override)
         if expires is not None:
-            fields["expires_at"] = expires
+            fields["expires_at"] = fields["tag"] = expires
         yield from write_all([Op({"thread_id": target, "key": THREAD}, fields)])
 
 
@@ -250,7 +250,7 @@ def _copied(document: Document, thread_id: str) -> Op:
     copy["thread_id"] = thread_id
     if "refs" in copy:
         copy["refs"] = refs_of(copy)
-        copy["place"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
+        copy["seek"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
     named = checkpoint_key(copy["ns"], copy["of"]) if "of" in copy else copy["key"]
     copy["ref"] = ref_of(thread_id, named)
     return Op({"thread_id": thread_id, "key": copy["key"]}, copy, upsert=True)

@@ -23,12 +23,13 @@ class Aggregate(NamedTuple):
 
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one is replaced by it, or changed, if it is a pipeline.
+    one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline.
     """
 
     where: Document
     what: Document | Stages | None = None
     upsert: bool = False
+    many: bool = False
 
 
 class Written(NamedTuple):
@@ -84,6 +85,12 @@ class CreateIndexes(NamedTuple):
     """Request: indexes, unless they are there."""
 
     indexes: Sequence[Index]
+
+
+class DropIndexes(NamedTuple):
+    """Request: remove indexes, those that are there."""
+
+    names: frozenset[str]
 
 
 class RefusedError(Exception):

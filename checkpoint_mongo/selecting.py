@@ -6,7 +6,7 @@ from typing import Any
 
 from checkpoint_base.listing import fragments
 from checkpoint_base.planner import Listing
-from checkpoint_mongo.keys import checkpoint_key, place_of, under
+from checkpoint_mongo.keys import PLACES, checkpoint_key, place_of, under
 from checkpoint_mongo.requests import Document, Stages
 
 
@@ -27,7 +27,7 @@ def exactly(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
 def candidates(listing: Listing, count: int) -> Stages:
     """The next so many checkpoints that may be wanted."""
     if listing.thread_id is None:
-        stages, order = _anywhere(listing), {"place": -1}
+        stages, order = _anywhere(listing), {"seek": -1}
     elif listing.ns is None:
         stages, order = _in_thread(listing), {"checkpoint_id": -1, "ns": -1}
     else:
@@ -74,14 +74,13 @@ def _in_thread(listing: Listing) -> list[Document]:
 
 
 def _anywhere(listing: Listing) -> list[Document]:
-    places: dict[str, Any] = {"$gt": ""}
-    if listing.checkpoint_id is not None:
-        places = under(listing.checkpoint_id)
-    ends = [] if listing.before is None else [listing.before]
+    of_one = "" if listing.checkpoint_id is None else f"\0{listing.checkpoint_id}"
+    places: dict[str, Any] = under(PLACES + of_one)
+    ends = [] if listing.before is None else [f"{PLACES}\0{listing.before}"]
     if listing.position is not None:
         checkpoint_id, thread_id, ns = listing.position
         ends.append(place_of(thread_id, ns, checkpoint_id))
     if ends:
-        places["$lt"] = min([*ends, places["$lt"]] if "$lt" in places else ends)
-    stages: list[Document] = [{"$match": {"place": places}}]
+        places["$lt"] = min([*ends, places["$lt"]])
+    stages: list[Document] = [{"$match": {"seek": places}}]
     return stages if listing.ns is None else [*stages, {"$match": {"ns": listing.ns}}]

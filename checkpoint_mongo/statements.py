@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from checkpoint_base.sql.requests import ExecuteMany
 from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under
+from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write
 
 Row = tuple[Any, ...]
@@ -102,6 +103,18 @@ def _has_write(thread_id: str, ns: str, checkpoint_id: str, channel: str) -> Sta
     ]
 
 
+def _due(now: float, stale: float, count: int) -> Stages:
+    """Threads that the sweep should look at: expired, dead, or written to without a transaction."""
+    long_ago = {"$subtract": [NOW, int(stale * 1000)]}
+    is_left = {"$and": [{"$gt": ["$open_at", 0]}, {"$lte": ["$open_at", long_ago]}]}
+    return [
+        {"$match": {"tag": {"$lte": now}}},
+        {"$sort": {"tag": 1}},
+        {"$limit": count},
+        {"$project": {"_id": 0, "thread_id": 1, "expires_at": 1, "is_left": is_left}},
+    ]
+
+
 _METADATA: Final = ("v", "parent_id", "metadata", "sealed_type", "sealed")
 
 STATEMENTS: Final[Mapping[str, Reading | Change]] = {
@@ -115,7 +128,15 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     "write_layouts": Reading(_layouts, fields("layout")),
     "checkpoints_of_run": Reading(
         lambda run_id: [
-            {"$match": {"run_id": run_id}},
+            {"$match": {"tag": run_id}},
+            {"$project": {"_id": 0, "thread_id": 1, "ns": 1, "checkpoint_id": 1}},
+        ],
+        fields("thread_id", "ns", "checkpoint_id"),
+    ),
+    "thread_checkpoints_of_runs": Reading(
+        lambda thread, run_ids: [
+            {"$match": {"tag": {"$in": list(run_ids)}}},
+            {"$match": {"thread_id": thread}},
             {"$project": {"_id": 0, "thread_id": 1, "ns": 1, "checkpoint_id": 1}},
         ],
         fields("thread_id", "ns", "checkpoint_id"),
@@ -136,15 +157,7 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     ),
     "is_empty": Reading(_any, fields(), is_empty=True),
     "has_write": Reading(_has_write, fields("_id")),
-    "expired_threads": Reading(
-        lambda now, count: [
-            {"$match": {"expires_at": {"$lte": now}}},
-            {"$sort": {"expires_at": 1}},
-            {"$limit": count},
-            {"$project": {"_id": 0, "thread_id": 1}},
-        ],
-        fields("thread_id"),
-    ),
+    "due_threads": Reading(_due, fields("thread_id", "expires_at", "is_left")),
 }
 
 

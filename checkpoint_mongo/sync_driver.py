@@ -9,17 +9,24 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, run
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
-from checkpoint_mongo.failures import Attempts, commit_is_unknown, is_refusal, pause_of
+from checkpoint_mongo.failures import (
+    NO_SUCH_INDEX,
+    Attempts,
+    commit_is_unknown,
+    is_refusal,
+    pause_of,
+)
 from checkpoint_mongo.requests import (
     RECORDS,
     Aggregate,
     CreateIndexes,
     Deployment,
+    DropIndexes,
     Pause,
     Server,
     Write,
@@ -111,6 +118,8 @@ class SyncMongoDriver:
         if kind is CreateIndexes:
             models = index_models(request.indexes)
             return self._collection(RECORDS).create_indexes(models)
+        if kind is DropIndexes:
+            return self._drop(request)
         raise TypeError(f"cannot perform {request!r}")
 
     def _write(self, request: Write, session: Session) -> Written | None:
@@ -118,6 +127,15 @@ class SyncMongoDriver:
         if not ops:
             return Written(frozenset(), 0, 0)
         return written(self._collection(request.collection).bulk_write(ops, session=session))
+
+    def _drop(self, request: DropIndexes) -> None:
+        records = self._collection(RECORDS)
+        for name in request.names.intersection(records.index_information()):
+            try:
+                records.drop_index(name)
+            except OperationFailure as error:
+                if error.code != NO_SUCH_INDEX:  # somebody else was faster
+                    raise
 
     def _collection(self, name: str) -> Any:
         return self._database.get_collection(self._prefix + name, **OPTIONS)

@@ -10,9 +10,8 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.sql.requests import rows
-from checkpoint_mongo.keys import THREAD, recent_of
+from checkpoint_mongo.keys import RECENT, THREAD, recent_of, under
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.removing import Removing
 from checkpoint_mongo.requests import Document, Op, documents, server, write_all
 
@@ -35,7 +34,7 @@ class Threads(Removing):
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads: one command."""
-        recent: dict[str, str] = {"$gt": ""}
+        recent = under(RECENT)
         if query.position is not None:
             recent["$lt"] = recent_of(*query.position)
         conditions: dict[str, Any] = {"thread_id": {"$gte": query.prefix}}
@@ -50,9 +49,9 @@ class Threads(Removing):
             )
         found = yield from documents(
             [
-                {"$match": {"recent": recent}},
+                {"$match": {"seek": recent}},
                 {"$match": {**conditions, "$expr": {"$and": tests}}},
-                {"$sort": {"recent": -1}},
+                {"$sort": {"seek": -1}},
                 {"$limit": query.limit + 1},
             ]
         )
@@ -62,16 +61,20 @@ class Threads(Removing):
 
     def sweep(self, codec: Codec) -> Plan[int]:
         """Apply the policy to the threads that expired; remove what crashes left behind."""
-        yield from self._sweep_leftovers()
         logs = self._logs
         now, swept, limit = logs.clock(), 0, logs.policy.sweep_limit
         while limit is None or swept < limit:
             count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-            expired = yield from rows(logs.queries["expired_threads"], (now, count))
-            before = swept
-            for (thread_id,) in expired:
-                swept += yield from self._sweep(codec, thread_id, now)
-            if swept == before:
+            due = yield from rows(logs.queries["due_threads"], (now, self._stale, count))
+            done = False
+            for thread_id, expires_at, is_left in due:
+                if is_left:  # of a put that never ended: a standalone server, or its client, died
+                    yield from self._collect(thread_id)
+                    done = True
+                if expires_at is not None and expires_at <= now:
+                    gone = yield from self._sweep(codec, thread_id, now)
+                    swept, done = swept + gone, done or bool(gone)
+            if not done:
                 break  # nothing, or only threads that are being written to
         return swept
 
@@ -89,21 +92,8 @@ class Threads(Removing):
             return 0  # touched since it was listed
         yield from self._keep_latest(codec, thread_id)
         where = {"thread_id": thread_id, "key": THREAD}
-        yield from write_all([Op(where, [{"$unset": "expires_at"}])])
+        yield from write_all([Op(where, [{"$unset": ["expires_at", "tag"]}])])
         return 1
-
-    def _sweep_leftovers(self) -> Plan[None]:
-        """What puts left that never ended: a standalone server, or its client, died."""
-        age = {"$subtract": [NOW, int(self._stale * 1000)]}
-        found = yield from documents(
-            [
-                {"$match": {"open_at": {"$gt": 0}}},
-                {"$match": {"$expr": {"$lte": ["$open_at", age]}}},
-                {"$project": {"_id": 0, "thread_id": 1}},
-            ]
-        )
-        for one in found:
-            yield from self._collect(one["thread_id"])
 
     # ------------------------------------------------------------------ size
 

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.bson_ops import server_of
-from conformance_tests import SaverHarness
+from conformance_tests import Capability, SaverHarness
+from tests.servers.mongo import SERVERS
+
+# gives up soon; asks only once whether the server is there, which is no round trip of a saver
+IMPATIENT = "&serverSelectionTimeoutMS=1500&connectTimeoutMS=1500&socketTimeoutMS=5000"
+IMPATIENT += "&heartbeatFrequencyMS=60000"
 
 KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
 
@@ -30,6 +36,16 @@ class MongoHarness(SaverHarness):
     """A database; sync and async savers open it side by side."""
 
     name = "mongo"
+    budgets: ClassVar[Mapping[str, int]] = {
+        "put": 2,
+        "put_writes": 1,
+        "get_tuple": 2,
+        "list": 2,
+        "delete_thread": 2,
+    }
+    gaps: ClassVar[Mapping[Capability, str]] = {
+        Capability.DISK_FULL: "its disk is that of the whole machine"
+    }
 
     def __init__(self, url: str, db_name: str | None = None) -> None:
         self.url = url
@@ -57,6 +73,17 @@ class MongoHarness(SaverHarness):
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 27017)
+
+    def through(self, host: str, port: int) -> MongoHarness:
+        url = urlsplit(self.url)._replace(netloc=f"{host}:{port}").geturl()
+        return MongoHarness(url + IMPATIENT, self.db_name)
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
 
     @property
     def client(self) -> MongoClient[Any]:

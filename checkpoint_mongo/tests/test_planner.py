@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
+from checkpoint_base.sharing import SEGMENT
 from checkpoint_mongo import MongoDBSaver
 from checkpoint_mongo.pipelines import MAX_RANGES, segments
 from checkpoint_mongo.tests.harness import MongoHarness
@@ -192,12 +193,20 @@ def everything(saver: MongoDBSaver) -> None:
 
 
 def test_ranges_of_a_log_are_never_too_many() -> None:
-    many = [
-        (start * 1000 + start * start, start * 1000 + start * start + 500) for start in range(99)
-    ]
+    starts = [number * 3 * SEGMENT + number * number for number in range(99)]
+    many = [(start, start + 500) for start in starts]
     pieces = segments("t", many)
     assert len(pieces) == MAX_RANGES
     assert pieces[-1] == segments("t", many[-1:])[0]  # the widest gaps stay
     first = pieces[0][0]["$match"]["key"]
     assert first["$gte"] == segments("t", many[:1])[0][0]["$match"]["key"]["$gte"]
     assert len(segments("t", many[:3])) == 3
+
+
+def test_near_ranges_of_a_log_are_read_as_one() -> None:
+    near = [(number * SEGMENT, number * SEGMENT + 500) for number in range(5)]
+    far = (100 * SEGMENT, 101 * SEGMENT)
+    assert segments("t", [*near, far]) == [
+        *segments("t", [(0, 4 * SEGMENT + 500)]),
+        *segments("t", [far]),
+    ]

@@ -13,6 +13,77 @@ from sysconfig import get_path
 from tests.servers.process import START_WITHIN, free_port, temporary_folder
 
 
+class MongoServer:
+    """The server process; it may be killed, and started again on the same data and port.
+
+    It acknowledges nothing before it is on disk, and has the fail points of MongoDB's tests.
+    """
+
+    def __init__(self, folder: Path, port: int, *options: str) -> None:
+        program = Path(get_path("scripts")) / "secantusd-py"
+        if not program.exists():
+            raise RuntimeError("the tests need a MongoDB: pip install --pre SecantusDB")
+        flags = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "WARNING"]
+        flags += ["--storage-path", str(folder / "data")]
+        flags += ["--sync-on-commit", "--enable-test-commands"]
+        self._command = [program, *flags, *options]
+        self._folder, self._port, self._log = folder, port, folder / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
+
+    def start(self) -> None:
+        """Return when it accepts connections."""
+        with self._log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, stdout=output, stderr=output, cwd=self._folder
+            )
+        deadline = time.monotonic() + START_WITHIN
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), 1).close()
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(
+                        f"no MongoDB on port {self._port}:\n{self._log.read_text()[-2000:]}"
+                    ) from None
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(START_WITHIN)
+
+    def end(self) -> None:
+        """Return when the process is gone."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:  # it waits for its clients' connections
+            self.kill()
+
+    @contextmanager
+    def killed(self) -> Iterator[None]:
+        """A `kill -9` of the server; at the end it runs again."""
+        self.kill()
+        try:
+            yield
+        finally:
+            self.start()
+
+
+SERVERS: dict[int, MongoServer] = {}
+"""Those that run, by port."""
+
+
 @contextmanager
 def mongo(*options: str) -> Iterator[str]:
     """A server of its own; yields its URL.
@@ -25,46 +96,13 @@ def mongo(*options: str) -> Iterator[str]:
 
 
 @contextmanager
-def running_mongo(
-    folder: Path, port: int, *options: str
-) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """A server on the data in `folder`, made on the first call; yields its URL and its process.
-
-    It acknowledges nothing before it is on disk, and has the fail points of MongoDB's tests.
-    """
-    program = Path(get_path("scripts")) / "secantusd-py"
-    if not program.exists():
-        raise RuntimeError("the tests need a MongoDB: pip install --pre SecantusDB")
-    flags = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "WARNING"]
-    flags += ["--storage-path", str(folder / "data"), "--sync-on-commit", "--enable-test-commands"]
-    log = folder / "log"
-    with log.open("ab") as output:
-        server = subprocess.Popen(
-            [program, *flags, *options], stdout=output, stderr=output, cwd=folder
-        )
+def running_mongo(folder: Path, port: int, *options: str) -> Iterator[tuple[str, MongoServer]]:
+    """A server on the data in `folder`, made on the first call; yields its URL and itself."""
+    server = MongoServer(folder, port, *options)
+    server.start()
+    SERVERS[port] = server
     try:
-        _wait_for(port, server, log)
-        yield f"mongodb://127.0.0.1:{port}/?directConnection=true", server
+        yield server.url, server
     finally:
-        if server.poll() is None:
-            server.terminate()
-        try:
-            server.wait(5)
-        except subprocess.TimeoutExpired:  # it waits for its clients' connections
-            server.kill()
-            server.wait(START_WITHIN)
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + START_WITHIN
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            if server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"no MongoDB on port {port}:\n{log.read_text()[-2000:]}"
-                ) from None
-            time.sleep(0.02)
-        else:
-            return
+        del SERVERS[port]
+        server.end()
