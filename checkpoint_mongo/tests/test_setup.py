@@ -1,0 +1,73 @@
+"""Setting up, also where an earlier version did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from checkpoint_base.errors import SchemaVersionError
+from checkpoint_mongo.setup import OBSOLETE
+from checkpoint_mongo.tests.harness import MongoHarness
+from conformance_tests.build import checkpoint, ids, large, metadata, new_versions, on, values
+
+WANTED = {"_id_", "thread_id_1_key_1", "ref_1", "seek_1", "tag_1"}
+
+
+def put(saver: Any, thread: str, step: int, **more: Any) -> None:
+    stored = checkpoint({"n": step, "log": large(step)}, id=f"{step:08}")
+    saver.put(on(thread), stored, metadata(step=step, **more), new_versions(stored))
+
+
+def back_to_version_1(database: MongoHarness) -> None:
+    """What it was before: an index for each field that is sought over all threads."""
+    records = database.records
+    rest = {"$substrCP": ["$seek", 2, 1000]}
+    records.update_many({"key": ""}, [{"$set": {"recent": rest}}])
+    records.update_many(
+        {"key": {"$gt": "c\0", "$lt": "c\1"}},
+        [{"$set": {"place": rest, "run_id": {"$ifNull": ["$tag", "$$REMOVE"]}}}],
+    )
+    records.update_many({}, {"$unset": {"seek": 1, "tag": 1}})
+    for name in ("seek_1", "tag_1"):
+        records.drop_index(name)
+    for name in OBSOLETE:
+        records.create_index(name.removesuffix("_1"), sparse=True)
+    database.client[database.db_name]["saver_migrations"].delete_many({"_id": 2})
+
+
+def test_there_are_four_indexes(database: MongoHarness) -> None:
+    with database.open():
+        assert set(database.records.index_information()) == WANTED
+
+
+def test_version_1_is_migrated(database: MongoHarness) -> None:
+    ttl = {"default_ttl": 10}
+    with database.open() as saver, database.open(ttl=ttl) as short:
+        for step in range(3):
+            put(saver, "lasting", step, run_id="old" if step < 2 else "new")
+            database.advance(1)
+            put(short, "short", step)
+    back_to_version_1(database)
+    for _ in range(2):  # the second time there is nothing to do
+        with database.open() as saver:
+            assert set(database.records.index_information()) == WANTED
+            assert [one.thread_id for one in saver.list_threads().threads] == ["short", "lasting"]
+            assert ids(saver.list(None)) == sorted(ids(saver.list(None)), reverse=True)
+            assert len(ids(saver.list(None))) == 6
+    with database.open(ttl=ttl) as saver:
+        saver.delete_for_runs(["old"])
+        assert [values(one)["n"] for one in saver.list(on("lasting"))] == [2]
+        database.advance(601)
+        assert saver.sweep_ttl() == 1
+        assert [one.thread_id for one in saver.list_threads().threads] == ["lasting"]
+    old = {"place": {"$exists": True}}, {"recent": {"$exists": True}}, {"run_id": {"$exists": True}}
+    assert database.records.count_documents({"$or": list(old)}) == 0
+
+
+def test_a_newer_version_says_so(database: MongoHarness) -> None:
+    with database.open():
+        pass
+    database.client[database.db_name]["saver_migrations"].insert_one({"_id": 99})
+    with pytest.raises(SchemaVersionError, match="99"), database.open():
+        pass
