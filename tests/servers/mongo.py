@@ -26,7 +26,7 @@ class MongoServer:
         flags = ["--host", "127.0.0.1", "--port", str(port), "--log-level", "WARNING"]
         flags += ["--storage-path", str(folder / "data")]
         flags += ["--sync-on-commit", "--enable-test-commands"]
-        self._command = (program, *flags, *options)
+        self._command: tuple[str | Path, ...] = (program, *flags, *options)
         self._folder, self._port, self._log = folder, port, folder / "log"
         self._process: subprocess.Popen[bytes] | None = None
 
