@@ -7,13 +7,22 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from pymongo import ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
-from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
+from checkpoint_mongo.bson_ops import (
+    BATCH,
+    ONE_MOMENT,
+    OPTIONS,
+    changes,
+    index_models,
+    server_of,
+    written,
+)
 from checkpoint_mongo.failures import (
     NO_SUCH_INDEX,
     Attempts,
@@ -93,7 +102,9 @@ class AsyncMongoDriver:
 
     async def _transaction(self, work: Any) -> Any:
         async with self._database.client.start_session() as session:
-            await session.start_transaction()
+            await session.start_transaction(
+                ONE_MOMENT, self._database.write_concern, ReadPreference.PRIMARY
+            )
             try:
                 result = await work(session)
             except BaseException:

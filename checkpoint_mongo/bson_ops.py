@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bson.codec_options import CodecOptions
 from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateMany, UpdateOne
+from pymongo.read_concern import ReadConcern
 from pymongo.results import BulkWriteResult
 
 from checkpoint_mongo.requests import Index, Op, Server, Written
@@ -19,6 +20,9 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "read_preference": ReadPreference.PRIMARY,
 }
 """Whatever the owner of a client has set: LangGraph reads what it has just written."""
+
+ONE_MOMENT: Final = ReadConcern("snapshot")
+"""All that a transaction reads."""
 
 
 def changes(ops: Sequence[Op]) -> list[Any]:

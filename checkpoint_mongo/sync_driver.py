@@ -6,14 +6,22 @@ import time
 from functools import partial
 from typing import Any
 
-from pymongo import MongoClient
+from pymongo import MongoClient, ReadPreference
 from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, run
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
-from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
+from checkpoint_mongo.bson_ops import (
+    BATCH,
+    ONE_MOMENT,
+    OPTIONS,
+    changes,
+    index_models,
+    server_of,
+    written,
+)
 from checkpoint_mongo.failures import (
     NO_SUCH_INDEX,
     Attempts,
@@ -82,7 +90,9 @@ class SyncMongoDriver:
     def _transaction(self, work: Any) -> Any:
         client: MongoClient[Any] = self._database.client
         with client.start_session() as session:
-            session.start_transaction()
+            session.start_transaction(
+                ONE_MOMENT, self._database.write_concern, ReadPreference.PRIMARY
+            )
             try:
                 result = work(session)
             except BaseException:

@@ -204,6 +204,21 @@ def test_no_server_says_so_and_not_the_password() -> None:
     assert isinstance(caught.value.__cause__, ServerSelectionTimeoutError)
 
 
+@pytest.mark.parametrize("option", ["readPreference=secondary", "readConcernLevel=linearizable"])
+def test_what_a_client_reads_otherwise_does_not_bind_a_saver(
+    database: MongoHarness, option: str
+) -> None:
+    """LangGraph reads what it has just written, and a transaction reads from the primary."""
+    url = f"{database.url}&{option}"
+    with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
+        saver.setup()
+        for step in range(3):
+            saver.put(*arguments("t", step, log=large(step)))
+        saver.copy_thread("t", "u")
+        saver.prune(["t"])
+        assert (steps_of(saver, "t"), steps_of(saver, "u")) == ([2], [2, 1, 0])
+
+
 # ---------------------------------------------------------------- a standalone server
 
 
