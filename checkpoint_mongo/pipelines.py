@@ -204,28 +204,31 @@ def belonging_to_one(collection: str, thread_id: str) -> Stages:
     """All that the one checkpoint before this stage refers to: see `belonging`."""
     ends = {"$size": "$refs"}
     steps = [{"$slice": ["$refs", 1, ends]}, {"$slice": ["$refs", 0, 2]}]
-    return [{"$project": {"_id": 0, "steps": steps}}, *_looked_up(collection, thread_id)]
+    found = {"_id": 0, "steps": steps, "all": "$refs"}
+    return [{"$project": found}, *_looked_up(collection, thread_id)]
 
 
 def belonging(collection: str, thread_id: str | None) -> Stages:
     """All that the checkpoints before this stage refer to, each document once.
 
     Their values and writes come first, then they themselves and their threads, as they are then
-    (`step` 1, with how many were `asked` for). So whatever of them is there at last was there when
-    the rest was read: nothing removes values or writes of a checkpoint that stays.
+    (`step` 1, with how many were `asked` for, and whether what they refer to is the `same` that was
+    read). So whatever of them is there at last was there when the rest was read: nothing removes
+    values or writes of a checkpoint that stays.
     """
     steps = [{"$gte": ["$$this.at", 1]}, {"$lte": ["$$this.at", 1]}]
+    found = {"_id": 0, "steps": [_refs_of(each) for each in steps], "all": _refs_of(True)}
     return [
         {"$project": {"_id": 0, "refs": 1}},
         {"$unwind": {"path": "$refs", "includeArrayIndex": "at"}},
         {"$group": {"_id": "$refs", "at": {"$min": "$at"}}},
         {"$group": {"_id": None, "entries": {"$push": {"ref": "$_id", "at": "$at"}}}},
-        {"$project": {"_id": 0, "steps": [_refs_of(each) for each in steps]}},
+        {"$project": found},
         *_looked_up(collection, thread_id),
     ]
 
 
-def _refs_of(condition: Document) -> Document:
+def _refs_of(condition: Any) -> Document:
     chosen = {"$filter": {"input": "$entries", "cond": condition}}
     return {"$map": {"input": chosen, "in": "$$this.ref"}}
 
@@ -242,7 +245,8 @@ def _looked_up(collection: str, thread_id: str | None) -> Stages:
     }
     is_part = {"step": 0, "found.refs": {"$exists": False}}
     is_whole = {"step": 1, "found.of": {"$exists": False}}
-    told = {"step": "$step", "asked": {"$size": "$steps"}}
+    same = {"$setIsSubset": [{"$ifNull": ["$found.refs", []]}, "$all"]}
+    told = {"step": "$step", "asked": {"$size": "$steps"}, "same": same}
     return [
         {"$unwind": {"path": "$steps", "includeArrayIndex": "step"}},
         {"$lookup": lookup},

@@ -40,7 +40,8 @@ class Arrived(NamedTuple):
     Attributes:
         checkpoints: that were still there when all that belongs to them had been read.
         threads: theirs, as they were then.
-        is_calm: nothing of what was selected was removed meanwhile, nor is being removed.
+        is_calm: nothing of what was selected was removed or stored anew meanwhile, nor is being
+            removed.
     """
 
     checkpoints: dict[tuple[str, str], Document]
@@ -77,7 +78,8 @@ def sort_out(
             threads[thread_id] = one
             asked = one.get("asked", asked)
     is_held = any("held_at" in one and not one.get("dead") for one in threads.values())
-    is_calm = not is_held and len(checkpoints) + len(threads) == asked
+    is_same = all(one.get("same", True) for one in checkpoints.values())
+    is_calm = not is_held and is_same and len(checkpoints) + len(threads) == asked
     return Arrived(checkpoints, threads, is_calm)
 
 
