@@ -217,7 +217,8 @@ def belonging(collection: str, thread_id: str | None) -> Stages:
     values or writes of a checkpoint that stays.
     """
     steps = [{"$gte": ["$$this.at", 1]}, {"$lte": ["$$this.at", 1]}]
-    found = {"_id": 0, "steps": [_refs_of(each) for each in steps], "all": _refs_of(True)}
+    every = {"$map": {"input": "$entries", "in": "$$this.ref"}}
+    found = {"_id": 0, "steps": [_refs_of(each) for each in steps], "all": every}
     return [
         {"$project": {"_id": 0, "refs": 1}},
         {"$unwind": {"path": "$refs", "includeArrayIndex": "at"}},
@@ -228,7 +229,7 @@ def belonging(collection: str, thread_id: str | None) -> Stages:
     ]
 
 
-def _refs_of(condition: Any) -> Document:
+def _refs_of(condition: Document) -> Document:
     chosen = {"$filter": {"input": "$entries", "cond": condition}}
     return {"$map": {"input": chosen, "in": "$$this.ref"}}
 

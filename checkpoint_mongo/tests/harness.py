@@ -85,6 +85,12 @@ class MongoHarness(SaverHarness):
     def server_killed(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].killed()
 
+    def not_offered(self) -> dict[Capability, str]:
+        missing = super().not_offered()
+        if self.address()[1] not in SERVERS:
+            missing[Capability.SERVER_DEATH] = "the server is somebody else's: nobody kills it"
+        return missing
+
     @property
     def client(self) -> MongoClient[Any]:
         """A look behind the saver's back."""

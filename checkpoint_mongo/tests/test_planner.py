@@ -131,8 +131,8 @@ def test_reading_with_a_ttl_is_one_more(database: MongoHarness) -> None:
     watched.client.close()
 
 
-def test_a_chain_of_400_ancestors_is_a_few_commands(watched: Watched) -> None:
-    for step in range(1, 401):
+def test_a_chain_of_300_ancestors_is_a_few_commands(watched: Watched) -> None:
+    for step in range(1, 301):
         watched.put(step, **({"log": ["seed"]} if step == 1 else {"other": step}))
     with watched.commands.only() as commands:
         found = watched.saver.get_delta_channel_history(config=on("t"), channels=["log"])
