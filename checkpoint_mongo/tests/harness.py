@@ -16,7 +16,7 @@ from conformance_tests import Capability, SaverHarness
 from tests.servers.mongo import SERVERS
 
 # gives up soon; asks only once whether the server is there, which is no round trip of a saver
-IMPATIENT = "&serverSelectionTimeoutMS=1500&connectTimeoutMS=1500&socketTimeoutMS=5000"
+IMPATIENT = "serverSelectionTimeoutMS=1500&connectTimeoutMS=1500&socketTimeoutMS=5000"
 IMPATIENT += "&heartbeatFrequencyMS=60000"
 
 KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
@@ -79,8 +79,15 @@ class MongoHarness(SaverHarness):
         return str(found.hostname), int(found.port or 27017)
 
     def through(self, host: str, port: int) -> MongoHarness:
-        url = urlsplit(self.url)._replace(netloc=f"{host}:{port}").geturl()
-        return MongoHarness(url + IMPATIENT, self.db_name)
+        at = urlsplit(self.url)
+        named = at.netloc.rpartition("@")[0]  # user and password, on somebody's own server
+        netloc = f"{named}@{host}:{port}" if named else f"{host}:{port}"
+        # or else a replica set would tell where it really is
+        query = f"{at.query}&{IMPATIENT}" if at.query else IMPATIENT
+        if "directConnection" not in query:
+            query += "&directConnection=true"
+        url = at._replace(netloc=netloc, path=at.path or "/", query=query).geturl()
+        return MongoHarness(url, self.db_name)
 
     def server_killed(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].killed()
