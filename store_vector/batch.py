@@ -99,8 +99,9 @@ class Batch:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
     def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
-        known, before = self.reads.get(name, (False, []))
-        self.reads[name] = (known or refresh, before + places)
+        if (known := self.reads.get(name)) is not None:
+            refresh, places = known[0] or refresh, known[1] + places
+        self.reads[name] = (refresh, places)
 
     @property
     def texts(self) -> list[str]:
@@ -117,11 +118,12 @@ class Batch:
         """All of it: reads see what was there before, puts come last, results are in order."""
         results: list[Any] = [None] * self.size
         if self.reads:
-            reads = [Read(*name, refresh) for name, (refresh, _) in self.reads.items()]
+            reads = [Read(ns, key, refresh) for (ns, key), (refresh, _) in self.reads.items()]
             records = yield from planner.get(reads, now)
             for record, (_, places) in zip(records, self.reads.values(), strict=True):
-                for place in places if record else ():
-                    results[place] = record.item() if record else None
+                if record is not None:
+                    for place in places:
+                        results[place] = record.item()
         for place, search in self.searches:
             if search.text is not None:
                 search = search.embedded(vectors.queries[search.text])  # noqa: PLW2901

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,6 +190,7 @@ class StoreStats:
     bytes: int
 
 
+@lru_cache(1024)  # items that were put together have the same times
 def moment(seconds: float) -> datetime:
     """Epoch seconds as the time that items carry, in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc)
