@@ -25,7 +25,7 @@ _DEEPEST: Final = 20
 """Labels below the prefix that SQL counts; cut deeper than that, all namespaces are read."""
 # LIMIT keeps SQLite from writing an expression out wherever it is used
 _CUT: Final = (
-    "(SELECT CASE WHEN at > 0 THEN substr(seek.ns, 1, at - 1) || char(2) "
+    "(SELECT CASE WHEN at > 0 THEN substr(seek.ns, 1, at - 1) || char(2) "  # noqa: S608 (constants)
     f"ELSE {_NEXT} END FROM (SELECT {{at}} AS at LIMIT 1))"
 )
 _LABEL: Final = (

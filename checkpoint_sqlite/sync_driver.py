@@ -63,9 +63,8 @@ class SyncSqliteDriver:
                 return work(self._writer)
             finally:
                 self._writing.release()
-        assert self._reader is not None
         with self._reading:
-            return work(self._reader)
+            return work(self._reader or self._writer)
 
     def _commit(self, job: Job[Any]) -> None:
         self._waiting.append(job)

@@ -14,6 +14,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.ttl import minutes
 from store_vector.config import IndexSettings
 from store_vector.embed import Embedded
+from store_vector.facets import Facets, facets
 from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
 from store_vector.paths import Field, Text, fields_of, texts
@@ -29,6 +30,7 @@ class PendingPut:
     value: str | None
     ttl: float | None
     texts: Sequence[Text]
+    facets: Facets | None = None
 
     def put(self, name: Name, vectors: Embedded, now: float) -> Put:
         """The put, once its vectors are there."""
@@ -39,6 +41,7 @@ class PendingPut:
             ttl=self.ttl,
             expires_at=None if self.ttl is None else now + self.ttl * 60.0,
             vectors=[Vector(one.path, vectors.texts[one.text]) for one in self.texts],
+            facets=self.facets,
         )
 
 
@@ -53,15 +56,22 @@ class Batch:
     puts: dict[Name, PendingPut] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ops: Iterable[Op], settings: IndexSettings | None) -> Batch:
+    def of(
+        cls, ops: Iterable[Op], settings: IndexSettings | None, *, faceted: bool = False
+    ) -> Batch:
         """Read operations.
+
+        Args:
+            ops: LangGraph's.
+            settings: the index.
+            faceted: whether puts are to have `facets`.
 
         Raises:
             InvalidArgumentError: one of them cannot be carried out.
         """
         batch = cls()
         for op in ops:
-            batch._add(op, settings)
+            batch._add(op, settings, faceted)
             batch.size += 1
         return batch
 
@@ -82,7 +92,7 @@ class Batch:
             whole.size += batch.size
         return whole
 
-    def _add(self, op: Op, settings: IndexSettings | None) -> None:
+    def _add(self, op: Op, settings: IndexSettings | None, faceted: bool) -> None:
         if isinstance(op, GetOp):
             self._read(_name(op), refresh=bool(op.refresh_ttl), places=[self.size])
         elif isinstance(op, SearchOp):
@@ -94,7 +104,7 @@ class Batch:
         elif isinstance(op, ListNamespacesOp):
             self.listings.append((self.size, NamespaceQuery.of(op)))
         elif isinstance(op, PutOp):
-            self.puts[_name(op)] = _pending(op, settings)
+            self.puts[_name(op)] = _pending(op, settings, faceted)
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
@@ -162,13 +172,14 @@ def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
     )
 
 
-def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:
+def _pending(op: PutOp, settings: IndexSettings | None, faceted: bool) -> PendingPut:
     if op.value is None:
         return PendingPut(None, None, ())
     fields = _fields(op.index, settings)
     value = dumps(op.value)
     ttl = None if op.ttl is None else minutes("ttl", op.ttl)
-    return PendingPut(value, ttl, texts(op.value, fields) if fields else ())
+    found = texts(op.value, fields) if fields else ()
+    return PendingPut(value, ttl, found, facets(op.value) if faceted else None)
 
 
 def _fields(index: Any, settings: IndexSettings | None) -> Sequence[Field]:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from langgraph.store.base import Item, SearchItem
 
+from store_vector.facets import Facets
 from store_vector.filters import Filter
 from store_vector.namespaces import bounds, decode
 from store_vector.values import loads
@@ -161,6 +162,7 @@ class Put:
         ttl: minutes to live, or None.
         expires_at: when they are over, in epoch seconds, or None.
         vectors: with paths that differ.
+        facets: what is short in the value, if the store asked for it and there is not too much.
     """
 
     ns: str
@@ -169,6 +171,7 @@ class Put:
     ttl: float | None = None
     expires_at: float | None = None
     vectors: Sequence[Vector] = ()
+    facets: Facets | None = None
 
 
 @dataclass(frozen=True)
