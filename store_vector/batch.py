@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 
@@ -23,8 +23,7 @@ from store_vector.records import Name, Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
 
 
-@dataclass(frozen=True)
-class PendingPut:
+class PendingPut(NamedTuple):
     """A put whose texts are not embedded yet."""
 
     value: str | None
