@@ -5,6 +5,7 @@
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
 local found, last = {}, {}
+local sub = string.sub
 
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
@@ -16,9 +17,12 @@ local function is_less(a, b)
   return #a < #b
 end
 
--- whether to go on; `names` are in order
+-- whether to go on; `names`, a few hundred at most, are in order
 local function look(names, scores)
-  local some = all_of(ITEMS, names)
+  if #names == 0 then
+    return true
+  end
+  local some = redis.call('HMGET', ITEMS, unpack(names))
   for n, name in ipairs(names) do
     if may_match(some[n]) then
       if offset > 0 then
@@ -44,24 +48,20 @@ local function behind_start(score, name)
   return is_less(behind, name)
 end
 
-local function is_inside(name)
-  return string.sub(name, 1, #ns) == ns
-end
-
 -- the newest of all, by rank
 local function from_start()
   local at, size = 0, 4 * count
   while true do
     size = math.min(math.max(size, 50), 200)
     local some = redis.call('ZRANGE', UPDATED, at, at + size - 1)
-    local names = {}
+    local names, inside = {}, 0
     for _, name in ipairs(some) do
-      if is_inside(name) then
-        names[#names + 1] = name
-      else
-        patience = patience - 0.1
+      if sub(name, 1, #ns) == ns then
+        inside = inside + 1
+        names[inside] = name
       end
     end
+    patience = patience - 0.1 * (#some - inside)
     if not look(names) or #some < size then
       return
     end
@@ -78,7 +78,7 @@ local function by_time()
     local some = redis.call('ZRANGEBYSCORE', UPDATED, from, '+inf', 'WITHSCORES', 'LIMIT', at, 200)
     local names, scores = {}, {}
     for n = 1, #some, 2 do
-      if is_inside(some[n]) and behind_start(some[n + 1], some[n]) then
+      if sub(some[n], 1, #ns) == ns and behind_start(some[n + 1], some[n]) then
         names[#names + 1], scores[#scores + 1] = some[n], some[n + 1]
       else
         patience = patience - 0.1

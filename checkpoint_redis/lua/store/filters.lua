@@ -23,11 +23,11 @@ local function compares(value, start, op, operand)
 end
 
 local function may_match(packed)
-  if not is_shown(packed) then
+  if HORIZON and not is_shown(packed) then
     return false
   end
-  for _, fragment in ipairs(FRAGMENTS) do
-    if not find(packed, fragment, 33, true) then
+  for n = 1, #FRAGMENTS do
+    if not find(packed, FRAGMENTS[n], 33, true) then
       return false
     end
   end
