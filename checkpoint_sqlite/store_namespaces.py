@@ -21,17 +21,22 @@ SELECT ns FROM seek WHERE ns IS NOT NULL
 """
 _LEAST: Final = "SELECT i.ns FROM store_items AS i WHERE 1"
 _NEXT: Final = "seek.ns || char(1)"
-_DEEPEST: Final = 20
-"""Labels below the prefix that SQL counts; cut deeper than that, all namespaces are read."""
-# LIMIT keeps SQLite from writing an expression out wherever it is used
-_CUT: Final = (
-    "(SELECT CASE WHEN at > 0 THEN substr(seek.ns, 1, at - 1) || char(2) "  # noqa: S608 (constants)
-    f"ELSE {_NEXT} END FROM (SELECT {{at}} AS at LIMIT 1))"
+_BEHIND: Final = f"substr(seek.ns, 1, at - 1) || char(2) ELSE {_NEXT} END"
+# behind a label; LIMIT keeps SQLite from writing an expression out wherever it is used
+_BEHIND_ONE: Final = (
+    f"(SELECT CASE WHEN b > 0 THEN {_BEHIND} FROM (SELECT a + b AS at, b FROM "  # noqa: S608
+    "(SELECT a, instr(substr(seek.ns, a + 1), char(1)) AS b FROM (SELECT ? AS a LIMIT 1) LIMIT 1)))"
 )
-_LABEL: Final = (
-    "(SELECT CASE WHEN a >= 0 AND b > 0 THEN a + b ELSE -1 END FROM (SELECT a, "
-    "instr(substr(seek.ns, a + 1), char(1)) AS b FROM (SELECT {at} AS a LIMIT 1) LIMIT 1))"
-)
+# behind several: written like the first, it would soon be more than SQLite's parser takes
+_BEHIND_SOME: Final = f"""(
+    WITH RECURSIVE cut (n, at) AS (
+        SELECT 0, ?
+        UNION ALL
+        SELECT n + 1, at + instr(substr(seek.ns, at + 1), char(1))
+        FROM cut WHERE n < ? AND instr(substr(seek.ns, at + 1), char(1)) > 0
+    )
+    SELECT CASE WHEN n = ? THEN {_BEHIND} FROM cut ORDER BY n DESC LIMIT 1
+)"""  # noqa: S608 (constants)
 
 
 def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
@@ -48,13 +53,12 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
             labels = query.max_depth - len(decode(first))
             if labels <= 0:
                 labels, enough = 0, 1  # all of them are cut to the same
-            elif labels > _DEEPEST:
-                labels, enough = 0, -1
     shown = [] if horizon is None else [horizon]
     last = [] if end is None else [end]
     begin = [len(first)] if labels else []
-    values: list[Any] = [*shown, *last, first, *shown, *last, *begin, enough]
-    sql = _statement(labels, len(shown), len(last))
+    count = [labels, labels] if labels > 1 else []
+    values: list[Any] = [*shown, *last, first, *shown, *last, *begin, *count, enough]
+    sql = _statement(min(labels, 2), len(shown), len(last))
     return [ns for (ns,) in (yield from rows(sql, values))]
 
 
@@ -62,8 +66,5 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
 def _statement(labels: int, horizons: int, ends: int) -> str:
     """Passing over what lies under a namespace of so many labels below the prefix; 0: nothing."""
     least = _LEAST + " AND (i.expires_at IS NULL OR i.expires_at > ?)" * horizons
-    at = "?"  # where the prefix ends
-    for _ in range(labels):
-        at = _LABEL.format(at=at)
-    after = _CUT.format(at=at) if labels else _NEXT
+    after = (_NEXT, _BEHIND_ONE, _BEHIND_SOME)[labels]
     return _SEEK.format(least=least, upper=" AND i.ns < ?" * ends, after=after)

@@ -163,4 +163,6 @@ def _holds(condition: MatchCondition, namespace: Namespace) -> bool:
     if len(namespace) < len(path):
         return False
     part = namespace[: len(path)] if match_type == "prefix" else namespace[-len(path) or None :]
+    if "*" not in path:
+        return part == tuple(path)
     return all(wanted in ("*", found) for wanted, found in zip(path, part, strict=False))
