@@ -121,6 +121,13 @@ def test_of_what_facets_hold_it_is_exact(
             assert selects(server, item, wanted, faceted=True) == wanted.matches(item)
 
 
+def test_texts_are_compared_by_code_point() -> None:
+    """The test's server knows no other order, so that only the text can show it."""
+    for op in ("$gt", "$gte", "$lt", "$lte"):
+        (clause,) = clauses(Filter.of({"n": {op: "a"}}), Statement().mark)
+        assert clause.count('COLLATE "C"') == 2  # in the facets, and in the text
+
+
 class Level(enum.IntEnum):
     LOW = 1
 
