@@ -100,6 +100,29 @@ def holds_arrays(value: Any) -> bool:
     return isinstance(value, list)
 
 
+KINDS: list[Any] = [
+    *(None, True, False, 0, -1, 7, 7.5, 2**53, 2**53 + 1, -(2**53) - 1, 1e300, 10**400),
+    *("", "7", "a", "Z", "é", LONG, LONG + "b", "a\0", "\ud800"),
+    *([], [0], [7], {}, {"a": 1}),
+]
+
+
+@pytest.mark.parametrize("op", OPERATORS)
+def test_every_kind_beside_every_other(server: psycopg.Connection[Any], op: str) -> None:
+    for value in KINDS:
+        item = {"n": value}
+        is_whole = facets(item) == item and value != [0]
+        for operand in KINDS:
+            if isinstance(operand, dict) and op == "$eq":
+                continue  # an object is only known to be one
+            wanted = Filter.of({"n": {op: operand}})
+            selected = selects(server, item, wanted, faceted=True)
+            if is_whole and facets({"n": operand}) == {"n": operand} and operand != [0]:
+                assert selected == wanted.matches(item) or isinstance(operand, dict)
+            assert selected or not wanted.matches(item)
+            assert selects(server, item, wanted, faceted=False) or not wanted.matches(item)
+
+
 @settings(deadline=None, max_examples=500)
 @given(name=NAMES, value=VALUES, other=VALUES, op=st.sampled_from(OPERATORS), data=st.data())
 @example("n", 7, 7, "$lt", None)
