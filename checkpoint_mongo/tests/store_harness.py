@@ -18,8 +18,9 @@ from conformance_tests import StoreHarness
 class MongoStoreHarness(StoreHarness):
     """A database; sync and async stores open it side by side."""
 
-    name = "mongo-store"
+    name = "mongo-store (exact)"
     options: Mapping[str, Any] = {}
+    engine: Mapping[str, Any] = {"engine": "exact"}
 
     def __init__(self, url: str, db_name: str | None = None) -> None:
         self.url = url
@@ -77,3 +78,10 @@ class WithoutCache(MongoStoreHarness):
     """Vectors that are more than the cache may hold are read at each search."""
 
     options: Mapping[str, Any] = {"cache_bytes": 0}
+
+
+class VectorSearchHarness(MongoStoreHarness):
+    """`$vectorSearch` where the deployment has it; elsewhere exact, which is said in the log."""
+
+    name = "mongo-store (auto)"
+    engine: Mapping[str, Any] = {}

@@ -7,7 +7,11 @@ from contextlib import closing
 
 import pytest
 
-from checkpoint_mongo.tests.store_harness import MongoStoreHarness, WithoutCache
+from checkpoint_mongo.tests.store_harness import (
+    MongoStoreHarness,
+    VectorSearchHarness,
+    WithoutCache,
+)
 from conformance_tests import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
@@ -42,4 +46,11 @@ class TestMongoDBStoreWithoutCache(MeaningClauses, EmbeddingClauses):
     @pytest.fixture
     def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
         with closing(WithoutCache(mongo_server)) as harness:
+            yield harness
+
+
+class TestMongoDBVectorSearch(MeaningClauses, SentenceClauses):
+    @pytest.fixture
+    def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
+        with closing(VectorSearchHarness(mongo_server)) as harness:
             yield harness
