@@ -107,7 +107,7 @@ class Nearest(Meaning):
             if isinstance(made, Unsupported) and not there:
                 there = made
         if isinstance(there, Unsupported):
-            self._tell(f"no $vectorSearch here, searches by meaning are exact: {there.why}")
+            self._tell("no $vectorSearch here, searches by meaning are exact: %s", there.why)
             return
         self._is_engaged = yield from self._is_queryable()
 
@@ -123,16 +123,16 @@ class Nearest(Meaning):
                 if one.get("queryable"):
                     return True
                 if one.get("status") == "FAILED":
-                    self._tell(f"the index {self.index} cannot be built, searches are exact")
+                    self._tell("the index %s cannot be built, searches are exact", self.index)
                     return False
             yield Wait(_PAUSE)
-        self._tell(f"the index {self.index} is not ready, searches are exact until setup()")
+        self._tell("the index %s is not ready, searches are exact until setup()", self.index)
         return False
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, what: str) -> None:
         if text not in self._told:
             self._told.add(text)
-            _log.warning("%s", text)
+            _log.warning(text, what)
 
     # ------------------------------------------------------------------ search
 
@@ -143,7 +143,7 @@ class Nearest(Meaning):
             stages = self.pipeline(search, query, wanted, now)
             some: list[Document] | Unsupported = yield Probe(Aggregate(stages, ITEMS))
             if isinstance(some, Unsupported):
-                self._tell(f"$vectorSearch failed, such searches are exact: {some.why}")
+                self._tell("$vectorSearch failed, such searches are exact: %s", some.why)
             else:
                 found = self.best(search, query, some)
                 if len(found) >= search.end:
@@ -157,17 +157,18 @@ class Nearest(Meaning):
     def pipeline(self, search: Search, query: Array, wanted: int, now: float) -> list[Stage]:
         """So many that are near, the newest, and those that are not in the index."""
         horizon = self._ttl.horizon(now)
-        newest = {"$and": [HAS_VECTORS, {"updated_at": {"$gte": self._clock() - LAG}}]}
+        aside = passing(search, horizon, HAS_VECTORS, field="aside")
+        # an index that is behind may name what has no vectors any more
+        inside = passing(search, horizon, HAS_VECTORS)
         latest = [
-            {"$match": newest["$and"][1]},
-            *passing(search, horizon, HAS_VECTORS),
+            {"$match": {"updated_at": {"$gte": self._clock() - LAG}}},
+            *inside,
             {"$sort": {"updated_at": -1}},
             {"$limit": _LATEST},
         ]
-        aside = passing(search, horizon, HAS_VECTORS, field="aside")
         return [
             {"$vectorSearch": self._stage(search, query, wanted, horizon)},
-            *passing(search, horizon),
+            *inside,
             {"$unionWith": {"coll": self._collection, "pipeline": aside}},
             {"$unionWith": {"coll": self._collection, "pipeline": latest}},
             {"$project": {**RECORD, **EMBEDDING}},

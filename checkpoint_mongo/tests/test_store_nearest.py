@@ -101,6 +101,7 @@ def test_a_search_is_the_documented_pipeline() -> None:
     assert engaged().pipeline(search_for(), np.array([0, 1, 0], np.float32), 50, NOW) == [
         {"$vectorSearch": {**NEAR, "filter": {"$and": [BELOW_IN_INDEX]}}},
         {"$match": {"ns": BELOW}},
+        embedded,
         {
             "$unionWith": {
                 "coll": "billing_store_items",
@@ -226,8 +227,8 @@ def test_an_index_that_fails_costs_nothing_but_the_index(
 ) -> None:
     meaning, one = engaged(), document("k", 1, 1, 0, 0)
     with caplog.at_level(logging.WARNING):
-        for _ in range(2):
-            io = Scripted(Unsupported("mongot is away"), [{"stamp": 1}], [one], [one])
+        for attempt in range(2):
+            io = Scripted(Unsupported(f"mongot is away, {attempt}"), [{"stamp": 1}], [one], [one])
             query = np.array([1, 0, 0], np.float32)
             assert len(run(meaning.search(search_for(), query, NOW), io)) == 1
             meaning._forget()
