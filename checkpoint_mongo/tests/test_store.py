@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 from langgraph.store.base import GetOp, PutOp
 from pymongo import MongoClient
-from pymongo.errors import ConnectionFailure
 
 from checkpoint_base.errors import (
-    BackendUnavailableError,
     InvalidArgumentError,
     SchemaVersionError,
 )
@@ -23,8 +21,6 @@ from checkpoint_mongo.tests.store_harness import MongoStoreHarness, VectorSearch
 from checkpoint_mongo.tests.watching import Commands, scans
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, index_of, keys
-from tests.servers.mongo import mongo, running_mongo
-from tests.servers.process import free_port, temporary_folder
 
 AT = ("users", "ann")
 
@@ -188,42 +184,6 @@ def test_an_item_of_very_many_fields_is_still_found(harness: MongoStoreHarness) 
         assert keys(store.search(AT, filter={"text": {"$gt": "x"}})) == ["long"]
         assert keys(store.search(AT, filter={"n": {"$gt": 2**69}})) == ["long"]
         assert store.search(AT, filter={"n": {"$lt": 2**69}}) == []
-
-
-def test_a_standalone_server() -> None:
-    index = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
-    with (
-        mongo("--standalone") as url,
-        MongoDBStore.from_conn_string(url, index=index) as store,
-    ):
-        store.setup()
-        store.batch([PutOp(AT, f"{n}", {"text": f"{n} 1 0"}) for n in range(20)])
-        store.batch([PutOp(AT, "0", {"text": "9 9 0"}), PutOp(AT, "1", None)])
-        assert keys(store.search(AT, query="1 0 0", limit=1)) == ["19"]
-        assert "standalone" in store.stats().server
-        assert store.stats().items == 19
-
-
-def test_a_stopped_server_is_an_error() -> None:
-    with temporary_folder() as folder:
-        port = free_port()
-        with running_mongo(folder, port) as (plain, _), open_store(plain) as store:
-            store.put(AT, "a", {})
-        url = f"{plain}&serverSelectionTimeoutMS=200"
-        with MongoDBStore.from_conn_string(url, index={"dims": 3, "embed": Numbers()}) as store:
-            for call in (
-                lambda: store.get(AT, "a"),
-                lambda: store.search(AT),
-                lambda: store.search(AT, query="1 0 0"),
-                lambda: store.put(AT, "b", {}, index=False),
-                store.list_namespaces,
-                store.sweep_ttl,
-                store.stats,
-                store.setup,
-            ):
-                with pytest.raises(BackendUnavailableError) as caught:
-                    call()
-                assert isinstance(caught.value.__cause__, ConnectionFailure)
 
 
 def test_a_newer_schema_is_refused(harness: MongoStoreHarness) -> None:
