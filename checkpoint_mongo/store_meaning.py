@@ -172,19 +172,26 @@ class Meaning:
 
     def best(self, search: Search, query: Array, some: Iterable[Document]) -> list[Found]:
         """The best of some documents that match, each once, with exact scores."""
-        fitting: dict[str, tuple[Record, Embeddings]] = {}
-        for one in some:
-            record = record_of(one)
-            if not search.filter or search.filter.matches(record.decoded):
-                fitting[one["_id"]] = record, embeddings_of(one)
-        if not fitting:
+        pairs = list(self.fitting(search, some).values())
+        if not pairs:
             return []
-        pairs = list(fitting.values())
         counts = [one.vectors for _, one in pairs]
         whole = matrix([one.data for _, one in pairs], self._settings.dims, sum(counts))
         ranking = Ranking(Vectors.of(whole, counts, self._settings.distance), query)
         leading = ranking.leading(search.end, lambda at: pairs[at][0].name)
         return [Found(pairs[at][0], score) for at, score in leading]
+
+    @staticmethod
+    def fitting(
+        search: Search, some: Iterable[Document]
+    ) -> Mapping[str, tuple[Record, Embeddings]]:
+        """Those of some documents that match, by `_id`."""
+        found = {}
+        for one in some:
+            record = record_of(one)
+            if not search.filter or search.filter.matches(record.decoded):
+                found[one["_id"]] = record, embeddings_of(one)
+        return found
 
 
 def _place(found: Found) -> tuple[float, Name]:

@@ -145,9 +145,11 @@ class Nearest(Meaning):
             if isinstance(some, Unsupported):
                 self._tell("$vectorSearch failed, such searches are exact: %s", some.why)
             else:
-                found = self.best(search, query, some)
-                if len(found) >= search.end:
-                    return found[search.offset :]
+                # of what the index did not name, all is farther than what it did: a page of those
+                # that it named has them all, whatever else is among them
+                near = self.fitting(search, (one for one in some if "near" in one))
+                if len(near) >= search.end:
+                    return self.best(search, query, some)[search.offset :]
         return (yield from super().search(search, query, now))
 
     @property
@@ -169,9 +171,10 @@ class Nearest(Meaning):
         return [
             {"$vectorSearch": self._stage(search, query, wanted, horizon)},
             *inside,
+            {"$set": {"near": True}},
             {"$unionWith": {"coll": self._collection, "pipeline": aside}},
             {"$unionWith": {"coll": self._collection, "pipeline": latest}},
-            {"$project": {**RECORD, **EMBEDDING}},
+            {"$project": {**RECORD, **EMBEDDING, "near": 1}},
         ]
 
     def _stage(

@@ -102,6 +102,7 @@ def test_a_search_is_the_documented_pipeline() -> None:
         {"$vectorSearch": {**NEAR, "filter": {"$and": [BELOW_IN_INDEX]}}},
         {"$match": {"ns": BELOW}},
         embedded,
+        {"$set": {"near": True}},
         {
             "$unionWith": {
                 "coll": "billing_store_items",
@@ -120,7 +121,7 @@ def test_a_search_is_the_documented_pipeline() -> None:
                 ],
             }
         },
-        {"$project": {**RECORD, **EMBEDDING}},
+        {"$project": {**RECORD, **EMBEDDING, "near": 1}},
     ]
 
 
@@ -160,22 +161,27 @@ def test_a_deep_namespace_is_looked_for_above_and_matched_below() -> None:
     assert "filter" not in near["$vectorSearch"]
 
 
+def near(key: str, stamp: int, *numbers: float) -> dict[str, Any]:
+    return document(key, stamp, *numbers, near=True)
+
+
 def test_candidates_are_scored_by_their_vectors_and_count_once() -> None:
-    near = [document("far", 1, 1, 1, 0), document("best", 2, 0, 2, 0)]
-    aside = document("two", 3, value='{"a":1}', vectors=[b"\x27\x00" + f32(1, 0, 0)] * 2)
-    io = Scripted([*near, aside, near[0]])
+    some = [near("far", 1, 1, 1, 0), near("best", 2, 0, 2, 0), near("farther", 4, 2, 1, 0)]
+    aside = document("two", 3, value='{"a":1}', vectors=[b"\x27\x00" + f32(1, 4, 0)] * 2)
+    io = Scripted([*some, aside, document("far", 1, 1, 1, 0)])
     found = run(engaged().search(search_for(limit=3), np.array([0, 1, 0], np.float32), NOW), io)
     assert [(one.record.key, one.score) for one in found] == [
         ("best", 1.0),
+        ("two", pytest.approx(4 / 17**0.5)),
         ("far", pytest.approx(0.5**0.5)),
-        ("two", 0.0),
     ]
 
 
 def test_a_page_that_the_index_does_not_fill_is_exact() -> None:
-    items = [document(f"{n}", n + 1, 1, n, 0) for n in range(3)]
-    stamps = [{"stamp": n + 1} for n in range(3)]
-    io = Scripted(items[:1], stamps, items, items)
+    """Also where others would fill it: nearer ones may be deeper in the index."""
+    items = [document(f"{n}", n + 1, 1, n, 0) for n in range(4)]
+    stamps = [{"stamp": n + 1} for n in range(4)]
+    io = Scripted([near("0", 1, 1, 0, 0), items[3]], stamps, items, items)
     found = run(engaged().search(search_for(limit=2), np.array([1, 0, 0], np.float32), NOW), io)
     assert [one.record.key for one in found] == ["0", "1"]
     assert [type(one) for one in io.asked] == [Probe, Aggregate, Aggregate, Aggregate]
