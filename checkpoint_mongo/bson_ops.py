@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bson.binary import VECTOR_SUBTYPE, Binary
 from bson.codec_options import CodecOptions
 from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateMany, UpdateOne
+from pymongo.operations import SearchIndexModel
 from pymongo.read_concern import ReadConcern
 from pymongo.results import BulkWriteResult
 
-from checkpoint_mongo.requests import Index, Op, Server, Written
+from checkpoint_mongo.requests import CreateSearchIndex, Index, Op, Server, Written
 
 BATCH: Final = 1_000_000
 """Documents in a reply: as many as go into its 16 MiB."""
@@ -23,6 +25,8 @@ OPTIONS: Final[Mapping[str, Any]] = {
 
 ONE_MOMENT: Final = ReadConcern("snapshot")
 """All that a transaction reads."""
+
+_FLOAT32: Final = b"\x27\x00"  # BSON's vector of float32, which has no padding
 
 
 def changes(ops: Sequence[Op]) -> list[Any]:
@@ -54,6 +58,16 @@ def _model(index: Index) -> IndexModel:
     options = {"unique": index.unique, "sparse": index.sparse}
     wanted: dict[str, Any] = {name: True for name, some in options.items() if some}
     return IndexModel(list(index.fields), **wanted)
+
+
+def search_index_model(wanted: CreateSearchIndex) -> SearchIndexModel:
+    """What `create_search_index` takes."""
+    return SearchIndexModel(dict(wanted.definition), wanted.name, type="vectorSearch")
+
+
+def vector_of(data: bytes) -> Any:
+    """Little-endian float32 as BSON's own vector, which is how `$vectorSearch` reads it."""
+    return Binary(_FLOAT32 + data, VECTOR_SUBTYPE)
 
 
 def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:

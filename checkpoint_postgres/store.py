@@ -54,6 +54,8 @@ class PostgresStore(SyncStore):
         MissingDriverError: psycopg is not installed.
     """
 
+    _faceted = True
+
     def __init__(
         self,
         conn: Connection[Any] | ConnectionPool[Any],
@@ -125,6 +127,8 @@ class AsyncPostgresStore(AsyncStore):
         InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used.
         MissingDriverError: psycopg is not installed.
     """
+
+    _faceted = True
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from checkpoint_postgres.statements import (
     store_statements,
 )
 from checkpoint_postgres.store_meaning import Meaning
-from checkpoint_postgres.store_reading import browse
+from checkpoint_postgres.store_reading import Browsing
 from checkpoint_postgres.store_vectors import Engine, is_new_enough, text_of_bytes
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
@@ -57,6 +57,7 @@ class PostgresStorePlanner(Setup):
     ) -> None:
         self._schema = schema
         self._queries = store_statements(schema)
+        self._browsing = Browsing(self._queries)
         self._savers = statements(schema)
         self._migrations = store_migrations(schema)
         self._store_schema = StoreSchema(self._queries, clock)
@@ -165,25 +166,24 @@ class PostgresStorePlanner(Setup):
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one statement, which moves expiries where that is to be expected."""
-        names = [Name(one.ns, one.key) for one in reads]
-        moving = [Name(one.ns, one.key) for one in reads if one.refresh]
-        if moving and self._moves:
-            values = [*self._moving(moving, now), *_columns(names)]
+        if self._moves and (moving := [Name(*one[:2]) for one in reads if one.refresh]):
+            values = [*self._moving(moving, now), json.dumps(_columns(reads))]
             found = yield from rows(self._queries["get_and_move"], values)
-        elif len(names) == 1:
-            found = yield from rows(self._queries["get"], names[0])
+        elif len(reads) == 1:
+            ns, key, _ = reads[0]
+            found = [(1, *one) for one in (yield from rows(self._queries["get"], (ns, key)))]
         else:
-            found = yield from rows(self._queries["get_some"], _columns(names))
-        records = {Name(one[0], one[1]): Record(*one) for one in found}
-        there = [records.get(name) for name in names]
-        shown = [
-            None if one is None or self._ttl.is_absent(one.expires_at, now) else one
-            for one in there
-        ]
+            found = yield from rows(self._queries["get_some"], (json.dumps(_columns(reads)),))
+        shown: list[Record | None] = [None] * len(reads)
+        for place, *contents in found:
+            one = reads[place - 1]
+            record = Record(one.ns, one.key, *contents)
+            if not self._ttl.is_absent(record.expires_at, now):
+                shown[place - 1] = record
         if not self._moves:
-            wanted = set(moving)
-            seen = [one.name for one in shown if one is not None and one.ttl is not None]
-            yield from self._move([name for name in seen if name in wanted], now)
+            pairs = zip(reads, shown, strict=True)
+            seen = [got.name for one, got in pairs if one.refresh and got and got.ttl is not None]
+            yield from self._move(seen, now)
         return shown
 
     def _moving(self, names: Sequence[Name], now: float) -> list[Any]:
@@ -200,7 +200,7 @@ class PostgresStorePlanner(Setup):
         """Items found: one statement if that finds enough; another where expiries move."""
         horizon = self._ttl.horizon(now)
         if search.vector is None or self._meaning is None:
-            records = yield from browse(self._queries, search, horizon)
+            records = yield from self._browsing.search(search, horizon)
             found = [Found(record) for record in records]
         else:
             engine = yield from self._look()
@@ -234,6 +234,7 @@ class PostgresStorePlanner(Setup):
                     "value": one.value,
                     "expires_at": one.expires_at,
                     "ttl": one.ttl,
+                    "facets": one.facets,
                 }
                 for one in puts
             ]
@@ -277,7 +278,7 @@ class PostgresStorePlanner(Setup):
         return StoreStats("postgres", server, items, vectors, size)
 
 
-def _columns(names: Sequence[Name]) -> list[list[str]]:
+def _columns(names: Sequence[Name] | Sequence[Read]) -> list[list[str]]:
     return [[one.ns for one in names], [one.key for one in names]]
 
 

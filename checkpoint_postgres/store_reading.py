@@ -10,13 +10,14 @@ from checkpoint_base.sql.requests import rows
 from checkpoint_postgres.store_filters import clauses
 from store_vector.records import Record, Search
 
-FEW: Final = 1000
+FEW: Final = 200
 """A namespace with so many items is sorted; of a larger one, the newest of all are looked at."""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _WINDOW: Final = 2000
 """Of all that there is, so many of the newest."""
 _COLUMNS: Final = 7
+_REMEMBERED: Final = 1000
 
 
 class Statement:
@@ -51,22 +52,44 @@ def where(conditions: list[str]) -> str:
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def browse(queries: Mapping[str, str], search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first."""
-    count = search.end + (search.end // 4 + 2 if search.filter else 0)
-    form = _first if search.bounds or search.filter else _sorted
-    while True:
-        sql, values = form(queries, search, horizon, count)
-        found = yield from rows(sql, values)
-        is_all = form is _sorted or found[0][0]  # it has a row in any case, which says so
-        items = (one[-_COLUMNS:] for one in found)
-        records = [Record(*one) for one in items if one[0] is not None]
-        matching = [one for one in records if search.filter.matches(one.decoded)]
-        if len(matching) >= search.end or (is_all and len(records) < count):
-            break
-        count *= 4 if is_all else 1
-        form = _sorted
-    return matching[search.offset : search.end]
+class Browsing:
+    """Searches without a query.
+
+    Args:
+        queries: named statements.
+    """
+
+    def __init__(self, queries: Mapping[str, str]) -> None:
+        self._queries = queries
+        self._large: dict[str, None] = {}  # namespaces that had many items when last asked
+
+    def search(self, search: Search, horizon: float | None) -> Plan[list[Record]]:
+        """The items that a search gives, newest first."""
+        form = _first if search.bounds or search.filter else _sorted
+        if search.ns in self._large:
+            form = _newest
+        count = search.end
+        while True:
+            found = yield from rows(*form(self._queries, search, horizon, count))
+            is_all = form is _sorted
+            if form is _first:  # it has a row in any case, which says so
+                is_all = found[0][0]
+                self._note(search.ns, is_large=not is_all)
+            items = (one[-_COLUMNS:] for one in found)
+            records = [Record(*one) for one in items if one[0] is not None]
+            matching = [one for one in records if search.filter.matches(one.decoded)]
+            if len(matching) >= search.end or (is_all and len(records) < count):
+                return matching[search.offset : search.end]
+            count *= 4 if is_all else 1
+            if form is _newest:
+                self._large.pop(search.ns, None)  # or it is not any more
+            form = _sorted
+
+    def _note(self, ns: str, *, is_large: bool) -> None:
+        if not is_large:
+            self._large.pop(ns, None)
+        elif len(self._large) < _REMEMBERED:
+            self._large[ns] = None
 
 
 def _sorted(
@@ -82,6 +105,20 @@ def _sorted(
     return sql, statement.values
 
 
+def _newest(
+    queries: Mapping[str, str], search: Search, horizon: float | None, count: int
+) -> tuple[str, list[Any]]:
+    """What is found among the newest of all, which may not be enough."""
+    statement = Statement()
+    conditions = [*statement.within(search), *statement.conditions(search, horizon)]
+    sql = (
+        f"SELECT {queries['columns']} FROM ("  # noqa: S608 (constants, places, integers)
+        f"SELECT * FROM {queries['items']} AS i {_NEWEST} LIMIT {_WINDOW}"
+        f") AS i {where(conditions)} LIMIT {int(count)}"
+    )
+    return sql, statement.values
+
+
 def _first(
     queries: Mapping[str, str], search: Search, horizon: float | None, count: int
 ) -> tuple[str, list[Any]]:
@@ -92,19 +129,21 @@ def _first(
     within = statement.within(search)
     conditions = [*within, *statement.conditions(search, horizon)]
     items = f"{queries['items']} AS i"
-    few = f"SELECT 1 FROM {items} {where(within)} LIMIT {FEW + 1}"  # noqa: S608 (as below)
+    # a range with two ends the planner takes for a few items, all of which it may collect
+    few = f"SELECT i.ns FROM {items} {where(within[:1])} ORDER BY i.ns, i.key LIMIT {FEW + 1}"  # noqa: S608 (as below)
     # constants, places of values and integers only
     sql = f"""
-        WITH few AS MATERIALIZED (SELECT count(*) <= {FEW} AS yes FROM ({few}) AS least)
+        WITH few AS MATERIALIZED (
+            SELECT count(*) <= {FEW} AS yes FROM ({few}) AS i {where(within[1:])}
+        )
         SELECT few.yes, i.* FROM few LEFT JOIN LATERAL (
             SELECT {queries["columns"]} FROM {items} {where([*conditions, "few.yes"])}
             ORDER BY i.updated_at + 0 DESC, i.ns, i.key LIMIT {int(count)}
         ) AS i ON true
         UNION ALL
         SELECT few.yes, i.* FROM few, LATERAL (
-            SELECT * FROM (
-                SELECT {queries["columns"]} FROM {items} WHERE NOT few.yes
-                {_NEWEST} LIMIT {_WINDOW}
+            SELECT {queries["columns"]} FROM (
+                SELECT * FROM {items} WHERE NOT few.yes {_NEWEST} LIMIT {_WINDOW}
             ) AS i
             {where(conditions)} LIMIT {int(count)}
         ) AS i

@@ -12,7 +12,19 @@ from store_vector.cache import Embeddings
 from store_vector.records import Name, Put, Record, Vector
 
 _ITEM: Final = struct.Struct("<4d")  # created, updated, expires, ttl
+_LENGTH: Final = struct.Struct("<I")
 _VECTORS: Final = struct.Struct("<2I")  # how many, size of their paths
+
+
+def parted(joined: bytes) -> list[bytes]:
+    """What a script joined: each piece is behind its length."""
+    pieces, at, end = list[bytes](), 0, len(joined)
+    length = _LENGTH.unpack_from
+    while at < end:
+        start = at + 4
+        at = start + length(joined, at)[0]
+        pieces.append(joined[start:at])
+    return pieces
 
 
 def name_of(ns: str, key: str) -> bytes:

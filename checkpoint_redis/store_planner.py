@@ -16,6 +16,7 @@ from checkpoint_redis.store_packing import (
     name_of,
     pack_item,
     pack_vectors,
+    parted,
     split_name,
     unpack_item,
 )
@@ -23,7 +24,7 @@ from checkpoint_redis.threads import server_name
 from checkpoint_redis.writing import moment
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
-from store_vector.records import Found, Put, Read, Record, Search, StoreStats
+from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
 
 SCHEMA: Final = 1
 """The version of what is stored."""
@@ -103,11 +104,11 @@ class RedisStorePlanner:
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one script, which also moves their expiry."""
         names = [name_of(one.ns, one.key) for one in reads]
-        moves = [int(one.refresh) for one in reads]
-        found = yield from self._ask("get", [len(names), *names, len(moves), *moves], now)
+        moves = "".join("1" if one.refresh else "0" for one in reads)
+        found = yield from self._ask("get", [len(names), *names, moves], now)
         return [
-            None if packed is None else unpack_item(split_name(name), packed)
-            for name, packed in zip(names, found, strict=True)
+            unpack_item(Name(one.ns, one.key), packed) if packed else None
+            for one, packed in zip(reads, parted(found), strict=True)
         ]
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
@@ -169,7 +170,8 @@ class RedisStorePlanner:
         time, name, offset = position
         args = arguments(search.filter)
         args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
-        found, last, left = yield from self._ask("browse", args, now)
+        joined, last, left = yield from self._ask("browse", args, now)
+        found = parted(joined)
         records = [unpack_item(split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)]
         return records, _Position(last[0], last[1], left) if last else None
 

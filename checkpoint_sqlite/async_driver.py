@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
 
 from checkpoint_base.plan import Atomic, Offload, Plan
+from checkpoint_base.sql.requests import Query, rows
 from checkpoint_sqlite.session import Job, Session
+
+T = TypeVar("T")
 
 
 class Lane:
@@ -113,16 +116,21 @@ class AsyncSqliteDriver:
         """Perform a request of a plan that is not in a transaction yet."""
         if isinstance(request, Offload):
             return await asyncio.to_thread(request.work)
+        if isinstance(request, Query):
+            return await self._read(Job(rows(request.sql, request.values), write=False))
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
         job = Job(request.make(), write=request.write)
-        if request.write:
-            await self._writer.run(job)
-        else:
-            if not self._writer.is_prepared:
-                await self._set_up()
-            # The writer still has in memory what was just written, but it may be busy.
-            await (self._writer if self._writer.is_idle else self._reader).run(job)
+        if not request.write:
+            return await self._read(job)
+        await self._writer.run(job)
+        return job.result()
+
+    async def _read(self, job: Job[T]) -> T:
+        if not self._writer.is_prepared:
+            await self._set_up()
+        # The writer still has in memory what was just written, but it may be busy.
+        await (self._writer if self._writer.is_idle else self._reader).run(job)
         return job.result()
 
     async def _set_up(self) -> None:

@@ -32,7 +32,8 @@ _WRITES: Final = (
     "w.data, w.layout FROM want CROSS JOIN saver_writes AS w ON w.thread = want.a "
     "AND w.ns = want.b AND w.checkpoint_id = want.c"
 )
-_BATCH: Final = 400  # rows of VALUES in one statement
+BATCH: Final = 400
+"""Rows of VALUES in one statement."""
 
 
 def found_of(row: Row) -> Found:
@@ -50,8 +51,8 @@ def wanted(
     `values` are those of its own parameters.
     """
     found: list[Row] = []
-    for at in range(0, len(wants), _BATCH):
-        some = wants[at : at + _BATCH]
+    for at in range(0, len(wants), BATCH):
+        some = wants[at : at + BATCH]
         whole = _with_wants(sql, len(some), len(some[0]))
         found += yield from rows(whole, [*(value for want in some for value in want), *values])
     return found

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query, Row
 
 T = TypeVar("T")
 
@@ -65,6 +65,13 @@ class Session:
         if kind is Offload:
             return request.work()
         raise TypeError(f"a transaction cannot perform {request!r}")
+
+    def query(self, request: Query) -> list[Row]:
+        """The rows of one statement, which needs no transaction of its own to be consistent."""
+        try:
+            return self._cursor.execute(request.sql, request.values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _named(error) from error
 
     def run_all(self, jobs: Sequence[Job[Any]]) -> None:
         """Run all jobs: the writes together in one transaction, then the reads in another."""

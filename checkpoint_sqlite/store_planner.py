@@ -12,9 +12,10 @@ from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.sql.requests import execute, execute_many, row, rows
 from checkpoint_base.sql.setup import Setup, StoreSchema
-from checkpoint_sqlite.reading import wanted
+from checkpoint_sqlite.reading import BATCH, wanted
 from checkpoint_sqlite.store_meaning import Meaning
-from checkpoint_sqlite.store_reading import COLUMNS, browse, seek_namespaces
+from checkpoint_sqlite.store_namespaces import seek_namespaces
+from checkpoint_sqlite.store_reading import COLUMNS, browse
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
@@ -63,27 +64,31 @@ class SqliteStorePlanner(Setup):
     # ------------------------------------------------------------------ get
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one read transaction, and a write where reading moves an expiry."""
-        found = yield from read(self._get, reads, now)
-        names = [
-            name
-            for name, record in zip(reads, found, strict=True)
-            if name.refresh and record is not None and record.ttl is not None
+        """Items: one statement for some hundred of them, and a write where that moves an expiry."""
+        if len(reads) <= BATCH:
+            found = yield from self._get(reads, now)
+        else:
+            found = yield from read(self._get, reads, now)
+        moved = [
+            record.name
+            for one, record in zip(reads, found, strict=True)
+            if one.refresh and record is not None and record.ttl is not None
         ]
-        yield from self._refresh([Name(one.ns, one.key) for one in names], now)
+        yield from self._refresh(moved, now)
         return found
 
     def _get(self, reads: Sequence[Read], now: float) -> Plan[list[Record | None]]:
         if len(reads) == 1:
-            found = yield from rows(_ONE, (reads[0].ns, reads[0].key))
+            found = yield from rows(_ONE, reads[0][:2])
         else:
-            found = yield from wanted(_SOME, [(one.ns, one.key) for one in reads])
-        records = {(one[0], one[1]): Record(*one) for one in found}
-        there = (records.get((one.ns, one.key)) for one in reads)
-        return [
-            None if one is None or self._ttl.is_absent(one.expires_at, now) else one
-            for one in there
-        ]
+            found = yield from wanted(_SOME, [one[:2] for one in reads])
+        horizon = self._ttl.horizon(now)
+        records = {
+            one[:2]: Record(*one)
+            for one in found
+            if horizon is None or one[5] is None or one[5] > horizon
+        }
+        return [records.get(one[:2]) for one in reads]
 
     def _refresh(self, names: Sequence[Name], now: float) -> Plan[None]:
         if names:
@@ -96,7 +101,11 @@ class SqliteStorePlanner(Setup):
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         """Items found: one read transaction, and a write where being found moves an expiry."""
         if search.vector is None or self._meaning is None:
-            records = yield from read(browse, search, self._ttl.horizon(now))
+            horizon = self._ttl.horizon(now)
+            if search.filter:
+                records = yield from read(browse, search, horizon)
+            else:
+                records = yield from browse(search, horizon)
             found = [Found(record) for record in records]
         else:
             found = yield from self._meaning.search(search, now)
@@ -106,8 +115,8 @@ class SqliteStorePlanner(Setup):
         return found
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """Namespaces: one read transaction, a step for each that is given."""
-        return (yield from read(seek_namespaces, query, self._ttl.horizon(now)))
+        """Namespaces: one statement, a step for each that is given."""
+        return (yield from seek_namespaces(query, self._ttl.horizon(now)))
 
     # ------------------------------------------------------------------ put
 

@@ -1,14 +1,13 @@
-"""Searches without a meaning, and lists of namespaces: plans within a read transaction."""
+"""Searches without a meaning."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import row, rows
+from checkpoint_base.sql.requests import rows
 from checkpoint_sqlite.store_filters import clauses
 from store_vector.filters import Filter
-from store_vector.namespaces import NamespaceQuery, bounds, decode, encode
 from store_vector.records import Record, Search
 
 COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
@@ -20,15 +19,6 @@ _AT_MOST: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
 )
 _LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
-_ALL: Final = """
-WITH RECURSIVE seek (ns) AS (
-    SELECT ({first})
-    UNION ALL
-    SELECT ({next}) FROM seek WHERE seek.ns IS NOT NULL
-    LIMIT ?
-)
-SELECT ns FROM seek
-"""
 _FEW, _WINDOW = 200, 2000
 Where = tuple[list[str], list[Any]]
 
@@ -55,7 +45,8 @@ def _conditions(
 
 
 def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first.
+    """The items that a search without a query gives, newest first. Without a filter, any statement
+    of it that answers does so alone; with one, they have to see the same state.
 
     The index by time gives the newest first; the one by name, few items if the namespace has few.
     Where it has many, the newest of all are looked at first.
@@ -112,41 +103,3 @@ def _matching(search: Search, found: list[Record]) -> list[Record]:
     if not search.filter:
         return found
     return [one for one in found if search.filter.matches(one.decoded)]
-
-
-def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
-    """The namespaces that `query` may want, in order, from one to the next through the index.
-
-    What lies under one that is cut is passed over. Where all in the range are wanted, no more are
-    sought than are given.
-    """
-    enough = query.offset + query.limit if query.is_one_range else None
-    first, end = query.bounds or ("", None)
-    conditions, values = _conditions(None, horizon)
-    least = f"SELECT i.ns FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
-    upper, last = ("", []) if end is None else (" AND i.ns < ?", [end])
-    if query.max_depth is None or not query.is_one_range:
-        sql = _ALL.format(
-            first=f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1",
-            next=f"{least} AND i.ns > seek.ns{upper} ORDER BY i.ns LIMIT 1",
-        )
-        many = -1 if enough is None else enough
-        whole = yield from rows(sql, (*values, first, *last, *values, *last, many))
-        return [ns for (ns,) in whole if ns is not None]
-    sql = f"{least} AND i.ns >= ?{upper} ORDER BY i.ns LIMIT 1"
-    found: list[str] = []
-    while enough is None or len(found) < enough:
-        next_one = yield from row(sql, (*values, first, *last))
-        if next_one is None:
-            break
-        ns: str = next_one[0]
-        found.append(ns)
-        first = _after(ns, query.max_depth)
-    return found
-
-
-def _after(ns: str, depth: int) -> str:
-    """The least text that may be a namespace still unknown to an answer cut to so many labels."""
-    namespace = decode(ns)
-    within = bounds(encode(namespace[:depth])) if len(namespace) >= depth else None
-    return within[1] if within is not None else ns + "\0"

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from checkpoint_base.plan import Atomic, Offload, Plan
+from checkpoint_base.sql.requests import Query
 from checkpoint_sqlite.session import Job, Session
 
 T = TypeVar("T")
@@ -41,28 +42,29 @@ class SyncSqliteDriver:
         """Perform a request of a plan that is not in a transaction yet."""
         if isinstance(request, Offload):
             return request.work()
-        if not isinstance(request, Atomic):
-            raise TypeError(f"cannot perform {request!r} outside a transaction")
         if self._setup is not None:
             self._prepare()
+        if isinstance(request, Query):
+            return self._read(lambda session: session.query(request))
+        if not isinstance(request, Atomic):
+            raise TypeError(f"cannot perform {request!r} outside a transaction")
         job = Job(request.make(), write=request.write)
         if request.write:
             self._commit(job)
         else:
-            self._read(job)
+            self._read(lambda session: session.run_all([job]))
         return job.result()
 
-    def _read(self, job: Job[Any]) -> None:
+    def _read(self, work: Callable[[Session], T]) -> T:
         # The writer's connection still has in memory what was just written: it is the better one
         # to read from, unless it is busy.
         if self._writing.acquire(blocking=self._reader is None):
             try:
-                self._writer.run_all([job])
+                return work(self._writer)
             finally:
                 self._writing.release()
-        elif self._reader is not None:
-            with self._reading:
-                self._reader.run_all([job])
+        with self._reading:
+            return work(self._reader or self._writer)
 
     def _commit(self, job: Job[Any]) -> None:
         self._waiting.append(job)

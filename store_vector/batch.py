@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 
@@ -14,6 +14,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.ttl import minutes
 from store_vector.config import IndexSettings
 from store_vector.embed import Embedded
+from store_vector.facets import Facets, facets
 from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
 from store_vector.paths import Field, Text, fields_of, texts
@@ -22,13 +23,13 @@ from store_vector.records import Name, Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
 
 
-@dataclass(frozen=True)
-class PendingPut:
+class PendingPut(NamedTuple):
     """A put whose texts are not embedded yet."""
 
     value: str | None
     ttl: float | None
     texts: Sequence[Text]
+    facets: Facets | None = None
 
     def put(self, name: Name, vectors: Embedded, now: float) -> Put:
         """The put, once its vectors are there."""
@@ -39,6 +40,7 @@ class PendingPut:
             ttl=self.ttl,
             expires_at=None if self.ttl is None else now + self.ttl * 60.0,
             vectors=[Vector(one.path, vectors.texts[one.text]) for one in self.texts],
+            facets=self.facets,
         )
 
 
@@ -53,15 +55,22 @@ class Batch:
     puts: dict[Name, PendingPut] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, ops: Iterable[Op], settings: IndexSettings | None) -> Batch:
+    def of(
+        cls, ops: Iterable[Op], settings: IndexSettings | None, *, faceted: bool = False
+    ) -> Batch:
         """Read operations.
+
+        Args:
+            ops: LangGraph's.
+            settings: the index.
+            faceted: whether puts are to have `facets`.
 
         Raises:
             InvalidArgumentError: one of them cannot be carried out.
         """
         batch = cls()
         for op in ops:
-            batch._add(op, settings)
+            batch._add(op, settings, faceted)
             batch.size += 1
         return batch
 
@@ -82,7 +91,7 @@ class Batch:
             whole.size += batch.size
         return whole
 
-    def _add(self, op: Op, settings: IndexSettings | None) -> None:
+    def _add(self, op: Op, settings: IndexSettings | None, faceted: bool) -> None:
         if isinstance(op, GetOp):
             self._read(_name(op), refresh=bool(op.refresh_ttl), places=[self.size])
         elif isinstance(op, SearchOp):
@@ -94,13 +103,14 @@ class Batch:
         elif isinstance(op, ListNamespacesOp):
             self.listings.append((self.size, NamespaceQuery.of(op)))
         elif isinstance(op, PutOp):
-            self.puts[_name(op)] = _pending(op, settings)
+            self.puts[_name(op)] = _pending(op, settings, faceted)
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
     def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
-        known, before = self.reads.get(name, (False, []))
-        self.reads[name] = (known or refresh, before + places)
+        if (known := self.reads.get(name)) is not None:
+            refresh, places = known[0] or refresh, known[1] + places
+        self.reads[name] = (refresh, places)
 
     @property
     def texts(self) -> list[str]:
@@ -117,11 +127,12 @@ class Batch:
         """All of it: reads see what was there before, puts come last, results are in order."""
         results: list[Any] = [None] * self.size
         if self.reads:
-            reads = [Read(*name, refresh) for name, (refresh, _) in self.reads.items()]
+            reads = [Read(ns, key, refresh) for (ns, key), (refresh, _) in self.reads.items()]
             records = yield from planner.get(reads, now)
             for record, (_, places) in zip(records, self.reads.values(), strict=True):
-                for place in places if record else ():
-                    results[place] = record.item() if record else None
+                if record is not None:
+                    for place in places:
+                        results[place] = record.item()
         for place, search in self.searches:
             if search.text is not None:
                 search = search.embedded(vectors.queries[search.text])  # noqa: PLW2901
@@ -160,13 +171,14 @@ def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
     )
 
 
-def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:
+def _pending(op: PutOp, settings: IndexSettings | None, faceted: bool) -> PendingPut:
     if op.value is None:
         return PendingPut(None, None, ())
     fields = _fields(op.index, settings)
     value = dumps(op.value)
     ttl = None if op.ttl is None else minutes("ttl", op.ttl)
-    return PendingPut(value, ttl, texts(op.value, fields) if fields else ())
+    found = texts(op.value, fields) if fields else ()
+    return PendingPut(value, ttl, found, facets(op.value) if faceted else None)
 
 
 def _fields(index: Any, settings: IndexSettings | None) -> Sequence[Field]:

@@ -59,7 +59,7 @@ def encode(namespace: Sequence[str]) -> str:
     if isinstance(namespace, str):
         raise NamespaceError(f"namespace: wanted a tuple of labels, got the string {namespace!r}")
     try:
-        return _encode(tuple(namespace))
+        return _encode(namespace if type(namespace) is tuple else tuple(namespace))
     except TypeError as error:  # a label that cannot be hashed, so none of ours
         raise NamespaceError(f"namespace: wanted a tuple of strings, got {namespace!r}") from error
 
@@ -163,4 +163,6 @@ def _holds(condition: MatchCondition, namespace: Namespace) -> bool:
     if len(namespace) < len(path):
         return False
     part = namespace[: len(path)] if match_type == "prefix" else namespace[-len(path) or None :]
+    if "*" not in path:
+        return part == tuple(path)
     return all(wanted in ("*", found) for wanted, found in zip(path, part, strict=False))

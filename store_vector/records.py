@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from langgraph.store.base import Item, SearchItem
 
+from store_vector.facets import Facets
 from store_vector.filters import Filter
 from store_vector.namespaces import bounds, decode
 from store_vector.values import loads
@@ -160,6 +162,7 @@ class Put:
         ttl: minutes to live, or None.
         expires_at: when they are over, in epoch seconds, or None.
         vectors: with paths that differ.
+        facets: what is short in the value, if the store asked for it and there is not too much.
     """
 
     ns: str
@@ -168,6 +171,7 @@ class Put:
     ttl: float | None = None
     expires_at: float | None = None
     vectors: Sequence[Vector] = ()
+    facets: Facets | None = None
 
 
 @dataclass(frozen=True)
@@ -189,6 +193,7 @@ class StoreStats:
     bytes: int
 
 
+@lru_cache(1024)  # items that were put together have the same times
 def moment(seconds: float) -> datetime:
     """Epoch seconds as the time that items carry, in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc)

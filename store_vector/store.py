@@ -10,7 +10,7 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, Op, Result, TTLConfig
@@ -41,6 +41,8 @@ class Store(BaseStore):
     """
 
     supports_ttl = True
+    _faceted: ClassVar[bool] = False
+    """whether the planner's puts have facets"""
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class Store(BaseStore):
         """Run a plan without holding up the event loop."""
 
     def _batch(self, ops: Iterable[Op]) -> Batch:
-        return Batch.of(ops, self._settings)
+        return Batch.of(ops, self._settings, faceted=self._faceted)
 
     def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
         return batch.plan(self._planner, vectors, self._clock())

@@ -14,11 +14,19 @@ INSERT INTO {schema}.store_schema (number, applied_at) VALUES ($1, $2)
 -- name: columns
 i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl
 
+-- name: contents
+i.value, i.created_at, i.updated_at, i.expires_at, i.ttl
+
 -- name: get
-SELECT {columns} FROM {schema}.store_items AS i WHERE i.ns = $1 AND i.key = $2
+SELECT {contents} FROM {schema}.store_items AS i WHERE i.ns = $1 AND i.key = $2
 
 -- name: get_some
-SELECT {columns} FROM unnest($1::text[], $2::text[]) AS want (ns, key), LATERAL (
+-- $1: JSON, [[ns, …], [key, …]]. Each item's place, and what it is besides its name.
+SELECT want.place, {contents}
+FROM ROWS FROM (
+    json_array_elements_text($1::json -> 0), json_array_elements_text($1::json -> 1)
+) WITH ORDINALITY AS want (ns, key, place),
+LATERAL (
     SELECT * FROM {schema}.store_items AS i WHERE i.ns = want.ns AND i.key = want.key OFFSET 0
 ) AS i
 
@@ -29,18 +37,24 @@ WHERE m.ns = want.ns AND m.key = want.key AND m.ttl IS NOT NULL
     AND ($4::double precision IS NULL OR m.expires_at > $4::double precision)
 
 -- name: get_and_move
--- $5 $6: what is read; $1 $2: what of it is moved.
+-- $5: what is read, as in get_some; $1 $2: what of it is moved.
 WITH moved AS ({moved})
-SELECT {columns} FROM unnest($5::text[], $6::text[]) AS want (ns, key), LATERAL (
+SELECT want.place, {contents}
+FROM ROWS FROM (
+    json_array_elements_text($5::json -> 0), json_array_elements_text($5::json -> 1)
+) WITH ORDINALITY AS want (ns, key, place),
+LATERAL (
     SELECT * FROM {schema}.store_items AS i WHERE i.ns = want.ns AND i.key = want.key OFFSET 0
 ) AS i
 
 -- name: put_items
 INSERT INTO {schema}.store_items AS i
-    (ns, key, value, created_at, updated_at, expires_at, ttl)
-SELECT p.ns, p.key, p.value, $2::double precision, $2::double precision, p.expires_at, p.ttl
-FROM {free} json_to_recordset($1::json) AS p
-    (ns text, key text, value text, expires_at double precision, ttl double precision)
+    (ns, key, value, created_at, updated_at, expires_at, ttl, facets)
+SELECT
+    p.ns, p.key, p.value, $2::double precision, $2::double precision, p.expires_at, p.ttl, p.facets
+FROM {free} json_to_recordset($1::json) AS p (
+    ns text, key text, value text, expires_at double precision, ttl double precision, facets jsonb
+)
 WHERE p.value IS NOT NULL
 ON CONFLICT (ns, key) DO UPDATE SET
     value = excluded.value,
@@ -49,7 +63,8 @@ ON CONFLICT (ns, key) DO UPDATE SET
     END,
     updated_at = excluded.updated_at,
     expires_at = excluded.expires_at,
-    ttl = excluded.ttl
+    ttl = excluded.ttl,
+    facets = excluded.facets
 
 -- name: delete_items
 DELETE FROM {schema}.store_items AS i

@@ -10,17 +10,17 @@ from typing import Any
 import psycopg
 
 from checkpoint_postgres import AsyncPostgresStore, PostgresStore
-from checkpoint_postgres.tests.harness import POOL, MovableClock, drop_database
+from checkpoint_postgres.tests.harness import POOL, MovableClock
 from conformance_tests import StoreHarness
 
 SCHEMA = "memories"
 
 
 class PostgresStoreHarness(StoreHarness):
-    """A database; sync and async stores open it side by side. `setup` builds every index at once.
+    """A schema; sync and async stores open it side by side. `setup` builds every index at once.
 
     Args:
-        url: the database.
+        url: its database, which outlives it, with the extension if it was made there.
         engine: what an index is configured with.
         role: who the stores are, if not the owner of everything.
     """
@@ -81,7 +81,12 @@ class PostgresStoreHarness(StoreHarness):
         return cls(*json.loads(location))
 
     def close(self) -> None:
-        drop_database(self.url)
-        if self.role:
-            with psycopg.connect(self.url.rpartition("/")[0] + "/postgres", autocommit=True) as c:
-                c.execute(f"DROP ROLE {self.role}".encode())
+        """End whoever is still connected, and remove the schema; a role has a new one again."""
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            connection.execute(f"DROP SCHEMA IF EXISTS {SCHEMA} CASCADE".encode())
+            if self.role:
+                connection.execute(f"CREATE SCHEMA {SCHEMA} AUTHORIZATION {self.role}".encode())

@@ -240,6 +240,33 @@ def test_operations_are_one_statement(store: PostgresStore) -> None:
     assert counting.of(store.sweep_ttl) == {"Attempt": 1}
 
 
+def test_a_namespace_that_was_large(store: PostgresStore) -> None:
+    """It is remembered, so that its items need not be counted; what is found is right without."""
+    counting = Counting(store)
+    found: list[str] = []
+
+    def search() -> None:
+        found[:] = [one.key for one in store.search(("a",), filter={"kind": "k"}, limit=4)]
+
+    def put(ns: str, count: int) -> None:
+        for start in range(0, count, 500):
+            numbers = range(start, min(start + 500, count))
+            store.batch([PutOp((ns,), f"{n:04}", {"n": n, "kind": "k"}) for n in numbers])
+
+    put("a", 300)
+    for _ in range(2):
+        assert counting.of(search) == {"Query": 1}
+        assert found == ["0000", "0001", "0002", "0003"]
+    put("b", 2100)  # what is newest of all is there now
+    assert counting.of(search) == {"Query": 2}
+    assert found == ["0000", "0001", "0002", "0003"]
+    store.batch([PutOp(("a",), f"{n:04}", None) for n in range(300) if n not in (7, 9)])
+    for _ in range(3):
+        search()
+        assert found == ["0007", "0009"]
+    assert counting.of(search) == {"Query": 1}
+
+
 def test_reading_moves_an_expiry_in_the_same_statement(store: PostgresStore) -> None:
     counting = Counting(store)
     store.put(AT, "a", {"n": 1}, ttl=5)

@@ -28,8 +28,8 @@ class OnEngine:
     engine: dict[str, Any]
 
     @pytest.fixture
-    def harness(self, postgres_server: str) -> Iterator[PostgresStoreHarness]:
-        one = PostgresStoreHarness(new_database(postgres_server), self.engine)
+    def harness(self, database_url: str) -> Iterator[PostgresStoreHarness]:
+        one = PostgresStoreHarness(database_url, self.engine)
         yield one
         one.close()
 
@@ -38,15 +38,15 @@ class TestHnsw(OnEngine, StoreConformance):
     engine = kind("hnsw")
 
 
-class TestIvfflat(OnEngine, MeaningClauses, EmbeddingClauses):
+class TestIvfflat(OnEngine, StoreConformance):
     engine = kind("ivfflat")
 
 
-class TestFlat(OnEngine, MeaningClauses, EmbeddingClauses):
+class TestFlat(OnEngine, StoreConformance):
     engine = kind("flat")
 
 
-class TestHalfvec(OnEngine, MeaningClauses, EmbeddingClauses):
+class TestHalfvec(OnEngine, StoreConformance):
     engine = kind("hnsw", vector_type="halfvec")
 
 
@@ -58,16 +58,23 @@ class TestExact(OnEngine, MeaningClauses, EmbeddingClauses):
     engine = EXACT
 
 
-class TestWithoutPgvector(MeaningClauses, EmbeddingClauses):
-    """A role that may not make the extension, in a database that has it not."""
+@pytest.fixture(scope="module")
+def bare(postgres_server: str) -> tuple[str, str]:
+    """A database without the extension, and a role that may not make it."""
+    url, role = new_database(postgres_server), f"store_{secrets.token_hex(6)}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE ROLE {role} LOGIN; CREATE SCHEMA {SCHEMA} AUTHORIZATION {role}".encode()
+        )
+    return url, role
+
+
+class TestWithoutPgvector(StoreConformance):
+    """What the extension's absence makes of every engine."""
 
     @pytest.fixture
-    def harness(self, postgres_server: str) -> Iterator[PostgresStoreHarness]:
-        url, role = new_database(postgres_server), f"store_{secrets.token_hex(6)}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(
-                f"CREATE ROLE {role} LOGIN; CREATE SCHEMA {SCHEMA} AUTHORIZATION {role}".encode()
-            )
+    def harness(self, bare: tuple[str, str]) -> Iterator[PostgresStoreHarness]:
+        url, role = bare
         one = PostgresStoreHarness(url, {}, role)
         yield one
         one.close()

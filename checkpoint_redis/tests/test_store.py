@@ -14,7 +14,7 @@ from langgraph.store.base import GetOp, PutOp
 
 from checkpoint_base.errors import BackendUnavailableError, CorruptValueError, SchemaVersionError
 from checkpoint_base.urls import open_store
-from checkpoint_redis import RedisStore
+from checkpoint_redis import RedisStore, store_planner
 from checkpoint_redis.requests import Calls
 from checkpoint_redis.tests.store_harness import (
     QueryEngineHarness,
@@ -87,6 +87,32 @@ def test_round_trips(exact: RedisStoreHarness) -> None:
             with asked(store) as names:
                 work()
             assert names == expected
+
+
+@pytest.mark.parametrize("patience", [1, 30, 20_000])
+def test_searches_go_on_where_a_script_stopped(
+    exact: RedisStoreHarness, monkeypatch: pytest.MonkeyPatch, patience: int
+) -> None:
+    """By time, by name, in the midst of items of one moment; none is repeated or lost."""
+    monkeypatch.setattr(store_planner, "_LOOKED_AT", patience)
+    with exact.open() as store:
+        for first in range(0, 700, 70):
+            items = range(first, first + 70)
+            store.batch([PutOp(("a", f"{n % 20}"), f"{n:03}", {"n": n % 50}) for n in items])
+            exact.advance(1)
+        for at in ((), ("a",), ("a", "7")):
+            there = [n for n in range(700) if len(at) < 2 or n % 20 == 7]
+            there.sort(key=lambda n: (-(n // 70), f"{n % 20}", n))
+            for wanted, fits in (
+                (None, there),
+                ({"n": {"$lt": 2}}, [n for n in there if n % 50 < 2]),
+                ({"n": 7}, [n for n in there if n % 50 == 7]),
+                ({"n": 99}, []),
+            ):
+                found = keys(store.search(at, filter=wanted, limit=1000))
+                assert found == [f"{n:03}" for n in fits]
+                found = keys(store.search(at, filter=wanted, limit=5, offset=3))
+                assert found == [f"{n:03}" for n in fits[3:8]]
 
 
 def test_the_engine_that_answers(any_engine: RedisStoreHarness) -> None:

@@ -1,10 +1,11 @@
 -- Items, newest first, then by name. ARGV (behind the filter's): the namespace they are in, how many
 -- to leave out, how many to give, how many to look at, whether that moves their expiry, where to
--- go on ('' or the negated time), the name there. Replies (name, packed) of each, where it
--- stopped, and how many are still to be left out.
+-- go on ('' or the negated time), the name there. Replies (name, packed) of each, joined, where
+-- it stopped, and how many are still to be left out.
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
 local found, last = {}, {}
+local sub = string.sub
 
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
@@ -16,9 +17,12 @@ local function is_less(a, b)
   return #a < #b
 end
 
--- whether to go on; `names` are in order
+-- whether to go on; `names`, a few hundred at most, are in order
 local function look(names, scores)
-  local some = all_of(ITEMS, names)
+  if #names == 0 then
+    return true
+  end
+  local some = redis.call('HMGET', ITEMS, unpack(names))
   for n, name in ipairs(names) do
     if may_match(some[n]) then
       if offset > 0 then
@@ -30,7 +34,7 @@ local function look(names, scores)
     end
     patience = patience - 1
     if #found == 2 * count or patience <= 0 then
-      last = { scores[n], name }
+      last = { scores and scores[n] or redis.call('ZSCORE', UPDATED, name), name }
       return false
     end
   end
@@ -44,14 +48,37 @@ local function behind_start(score, name)
   return is_less(behind, name)
 end
 
+-- the newest of all, by rank
+local function from_start()
+  local at, size = 0, 4 * count
+  while true do
+    size = math.min(math.max(size, 50), 200)
+    local some = redis.call('ZRANGE', UPDATED, at, at + size - 1)
+    local names, inside = {}, 0
+    for _, name in ipairs(some) do
+      if sub(name, 1, #ns) == ns then
+        inside = inside + 1
+        names[inside] = name
+      end
+    end
+    patience = patience - 0.1 * (#some - inside)
+    if not look(names) or #some < size then
+      return
+    end
+    at = at + size
+  end
+end
+
 local function by_time()
+  if from == '' then
+    return from_start()
+  end
   local at = 0
   while true do
-    local some = redis.call('ZRANGEBYSCORE', UPDATED, from == '' and '-inf' or from, '+inf',
-      'WITHSCORES', 'LIMIT', at, 200)
+    local some = redis.call('ZRANGEBYSCORE', UPDATED, from, '+inf', 'WITHSCORES', 'LIMIT', at, 200)
     local names, scores = {}, {}
     for n = 1, #some, 2 do
-      if string.sub(some[n], 1, #ns) == ns and behind_start(some[n + 1], some[n]) then
+      if sub(some[n], 1, #ns) == ns and behind_start(some[n + 1], some[n]) then
         names[#names + 1], scores[#scores + 1] = some[n], some[n + 1]
       else
         patience = patience - 0.1
@@ -106,4 +133,4 @@ else
     by_name(low, high)
   end
 end
-return { found, last, offset }
+return { joined(found), last, offset }

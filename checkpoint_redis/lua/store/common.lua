@@ -49,6 +49,15 @@ local function refreshed(name, packed)
   return moved
 end
 
+-- Strings as one, each behind its length: a client reads one reply faster than hundreds.
+local function joined(list)
+  local parts = {}
+  for n, one in ipairs(list) do
+    parts[2 * n - 1], parts[2 * n] = struct.pack('<I4', #(one or '')), one or ''
+  end
+  return table.concat(parts)
+end
+
 local function in_batches(command, key, list)
   for first = 1, #list, BATCH do
     redis.call(command, key, unpack(list, first, math.min(first + BATCH - 1, #list)))

@@ -2,15 +2,19 @@
 -- It lets through all that matches, and perhaps more. ARGV: pieces, comparisons (text of the name,
 -- operator, number).
 local FRAGMENTS, COMPARISONS = args(), args()
+for n = 3, #COMPARISONS, 3 do
+  COMPARISONS[n] = tonumber(COMPARISONS[n])
+end
+local find, match = string.find, string.match
 
 local function compares(value, start, op, operand)
-  local at = 1
+  local at = 33
   while true do
-    local _, stop = string.find(value, start, at, true)
+    local _, stop = find(value, start, at, true)
     if not stop then
       return false
     end
-    local number = tonumber(string.match(value, '^-?[%d.eE+-]+', stop + 1))
+    local number = tonumber(match(value, '^-?[%d.eE+-]+', stop + 1))
     if number and ((op == '>' and number >= operand) or (op == '<' and number <= operand)) then
       return true
     end
@@ -19,16 +23,16 @@ local function compares(value, start, op, operand)
 end
 
 local function may_match(packed)
-  if not is_shown(packed) then
+  if HORIZON and not is_shown(packed) then
     return false
   end
-  for _, fragment in ipairs(FRAGMENTS) do
-    if not string.find(packed, fragment, 33, true) then
+  for n = 1, #FRAGMENTS do
+    if not find(packed, FRAGMENTS[n], 33, true) then
       return false
     end
   end
   for n = 1, #COMPARISONS, 3 do
-    if not compares(packed, COMPARISONS[n], COMPARISONS[n + 1], tonumber(COMPARISONS[n + 2])) then
+    if not compares(packed, COMPARISONS[n], COMPARISONS[n + 1], COMPARISONS[n + 2]) then
       return false
     end
   end

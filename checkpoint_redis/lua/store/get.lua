@@ -1,12 +1,13 @@
--- Items. ARGV: names, then for each whether reading moves its expiry.
-local names, moves = args(), args()
+-- Items. ARGV: names, then for each whether reading moves its expiry, a digit. Replies them joined;
+-- nothing where there is none.
+local names, moves = args(), arg()
 local found = all_of(ITEMS, names)
 for n, name in ipairs(names) do
   local packed = found[n]
   if packed and not is_shown(packed) then
     found[n] = false
-  elseif packed and moves[n] == '1' then
+  elseif packed and string.byte(moves, n) == 49 then
     found[n] = refreshed(name, packed)
   end
 end
-return found
+return joined(found)
