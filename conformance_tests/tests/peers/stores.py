@@ -80,12 +80,16 @@ class InMemory(PeerStore):
 
     def __init__(self) -> None:
         self.plain = InMemoryStore()
+        self.used = False
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[Any]:
         given = self.options(options)
         if given and self.plain.index_config is None:
+            if self.used:
+                raise LookupError("what has no index cannot be opened with one: it is an object")
             self.plain = InMemoryStore(**given)
+        self.used = True
         yield self.plain  # the same one each time it is opened
 
     @asynccontextmanager
@@ -143,3 +147,8 @@ class MongoDB(OnServer):
     kind = "mongodb"
     package = "langgraph-store-mongodb"
     sync = asynchronous = "langgraph.store.mongodb:MongoDBStore"
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        if {name for name, value in given.items() if value is not None}:
+            raise LookupError("its index needs Atlas Vector Search, which SecantusDB has not")
+        return {}
