@@ -13,23 +13,49 @@ from urllib.parse import urlsplit
 import redis
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from conformance_tests import Capability, SaverHarness
+from conformance_tests import Capability, MovableClock, SaverHarness
+from conformance_tests.harness import FaultHooks
 from tests.servers.redis import SERVERS
 
 KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
 
 
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+def url_at(host: str, port: int) -> str:
+    """A server that is given up on soon."""
+    return f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
 
 
-class RedisHarness(SaverHarness):
+class OnServer(FaultHooks):
+    """What can be done to the servers of a harness.
+
+    Attributes:
+        url: The server, or the first of them.
+        nodes: Connections to all of them.
+    """
+
+    url: str
+    nodes: list[Any]
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 6379)
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
+
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """What a full disk is to others: more memory than this it must not use."""
+        for node in self.nodes:
+            node.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            for node in self.nodes:
+                node.config_set("maxmemory", 0)
+
+
+class RedisHarness(OnServer, SaverHarness):
     """The keys below a prefix; sync and async savers open them side by side."""
 
     name = "redis (one server)"
@@ -39,9 +65,6 @@ class RedisHarness(SaverHarness):
         "get_tuple": 1,
         "list": 1,
         "delete_thread": 1,
-    }
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.DISK_FULL: "a server that cannot write its log stops"
     }
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -75,16 +98,8 @@ class RedisHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    def address(self) -> tuple[str, int]:
-        found = urlsplit(self.url)
-        return str(found.hostname), int(found.port or 6379)
-
     def through(self, host: str, port: int) -> RedisHarness:
-        url = f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
-        return RedisHarness(url, self.prefix)
-
-    def server_killed(self) -> AbstractContextManager[None]:
-        return SERVERS[self.address()[1]].killed()
+        return RedisHarness(url_at(host, port), self.prefix)
 
     @cached_property
     def nodes(self) -> list[Any]:
@@ -162,7 +177,6 @@ class ClusterHarness(RedisHarness):
     gaps: ClassVar[Mapping[Capability, str]] = {
         Capability.NETWORK: "its clients find the nodes by themselves, past any proxy",
         Capability.SERVER_DEATH: "without replicas a dead node stays away",
-        Capability.DISK_FULL: "a server that cannot write its log stops",
         Capability.ROUND_TRIPS: "its clients find the nodes by themselves, past any proxy",
     }
 

