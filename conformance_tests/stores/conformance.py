@@ -16,6 +16,7 @@ from conformance_tests.stores.outages import (
     StoreServerDeathClauses,
 )
 from conformance_tests.stores.processes import StoreProcessClauses
+from conformance_tests.stores.providers import ProviderClauses
 from conformance_tests.stores.search import SearchClauses
 from conformance_tests.stores.stateful import StoreModelClauses
 from conformance_tests.stores.ttl import StoreTTLClauses
@@ -29,6 +30,7 @@ class StoreConformance(
     NamespaceClauses,
     MeaningClauses,
     EmbeddingClauses,
+    ProviderClauses,
     StoreTTLClauses,
     StoreHostileInputClauses,
     StoreConcurrencyClauses,
