@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final, TypeVar
 
 C = TypeVar("C", bound=type)
@@ -146,24 +145,25 @@ _OF_FILES = {
 
 
 class Place(enum.Enum):
-    """Where the data of a backend is, and so what cannot be asked of it.
+    """Where the data of a backend is, and so what cannot be asked of it."""
 
-    Attributes:
-        does_not_apply: Capabilities, with the reason. Their clauses do not run, they count neither
-            for nor against the backend, and its report names them.
-    """
+    SERVER = "a server"
+    FILES = "files"
+    MEMORY = "memory"
 
-    SERVER = "a server", MappingProxyType({})
-    FILES = "files", MappingProxyType(_OF_SERVERS)
-    MEMORY = "memory", MappingProxyType({**_OF_SERVERS, **_OF_FILES})
+    @property
+    def does_not_apply(self) -> Mapping[Capability, str]:
+        """Capabilities, with the reason. Their clauses do not run, they count neither for nor
+        against the backend, and its report names them.
+        """
+        return _DOES_NOT_APPLY[self]
 
-    does_not_apply: Mapping[Capability, str]
 
-    def __new__(cls, value: str, does_not_apply: Mapping[Capability, str]) -> Place:
-        member = object.__new__(cls)
-        member._value_ = value
-        member.does_not_apply = does_not_apply
-        return member
+_DOES_NOT_APPLY: Final[Mapping[Place, Mapping[Capability, str]]] = {
+    Place.SERVER: {},
+    Place.FILES: _OF_SERVERS,
+    Place.MEMORY: {**_OF_SERVERS, **_OF_FILES},
+}
 
 
 def clauses_of(capability: Capability) -> Callable[[C], C]:

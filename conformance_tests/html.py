@@ -84,7 +84,7 @@ def _row(result: Result) -> str:
     told = "".join(_case(case) for case in failed)
     return (
         f"<tr><td><code>{escape(result.clause.id)}</code><td>{escape(result.clause.statement)}"
-        f"{told}<td class={_CLASSES.get(result.outcome, 'none')}>{_WORDS[result.outcome]}"
+        f"{told}<td class={_CLASSES.get(result.outcome or '', 'none')}>{_WORDS[result.outcome]}"
     )
 
 

@@ -16,7 +16,7 @@ from conformance_tests.harness import FaultHooks
 from tests.servers.postgres import SERVERS
 
 RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
-POOL = {"min_size": 1, "max_size": 8}
+POOL: Mapping[str, Any] = {"min_size": 1, "max_size": 8}
 
 
 def new_database(server: str) -> str:

@@ -29,12 +29,15 @@ class OnServer(FaultHooks):
     """What can be done to the servers of a harness.
 
     Attributes:
-        url: The server, or the first of them.
-        nodes: Connections to all of them.
+        url: Where they are.
     """
 
     url: str
-    nodes: list[Any]
+
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """Connections behind the back of savers and stores, to each server of its own."""
+        return [redis.Redis.from_url(self.url)]
 
     def address(self) -> tuple[str, int]:
         found = urlsplit(self.url)
@@ -100,11 +103,6 @@ class RedisHarness(OnServer, SaverHarness):
 
     def through(self, host: str, port: int) -> RedisHarness:
         return RedisHarness(url_at(host, port), self.prefix)
-
-    @cached_property
-    def nodes(self) -> list[Any]:
-        """Connections behind the saver's back, to each server of its own."""
-        return [redis.Redis.from_url(self.url)]
 
     def keys(self, pattern: str = "*") -> Iterator[tuple[Any, bytes]]:
         """The keys below the prefix, each with the server that has it."""

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import redis
-
 from checkpoint_redis import AsyncRedisStore, RedisStore
 from checkpoint_redis.tests.harness import OnServer, url_at
 from conformance_tests import MovableClock, StoreHarness
@@ -25,8 +23,7 @@ class RedisStoreHarness(OnServer, StoreHarness):
         self.url = url
         self.prefix = prefix
         self.clock = MovableClock()
-        self.client: Any = redis.Redis.from_url(url)
-        self.nodes = [self.client]
+        (self.client,) = self.nodes
 
     def _arguments(self, **options: Any) -> dict[str, Any]:
         return {"prefix": self.prefix, "clock": self.clock, **self.options, **options}

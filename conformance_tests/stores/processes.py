@@ -124,7 +124,9 @@ class StoreProcessClauses(StoreClauses):
 
             run_and_kill(put_for_ever, place, wait)
             found = store.search(("m",), query="1 0 0", limit=50)
-            (n,) = {item.value["n"] for item in found}
+            numbers = {item.value["n"] for item in found}
+            assert len(numbers) == 1
+            n = numbers.pop()
             assert scores(found) == pytest.approx(
                 {f"{key}": n / (n * n + 1) ** 0.5 for key in range(9)}, abs=1e-3
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -39,10 +40,10 @@ class Slow(Numbers):
         return super().vector(text.rstrip("!"))
 
     @contextmanager
-    def holding_up(self, call: object, *args: object) -> Iterator[None]:
+    def holding_up(self, call: Callable[..., None], *args: Any) -> Iterator[None]:
         """Inside the block the call, made in a thread, waits for its embedding."""
         with ThreadPoolExecutor(1) as thread:
-            job = thread.submit(call, *args)  # type: ignore[arg-type]  # anything with these args
+            job = thread.submit(call, *args)
             try:
                 assert self.asked.wait(GIVE_UP_AFTER)
                 yield

@@ -110,6 +110,13 @@ class Sqlite(PeerStore):
     def arguments(self) -> tuple[Any, ...]:
         return (str(self.path),)
 
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().options(given)
+        if "fields" in found.get("index", {}):
+            index = dict(found["index"])
+            found["index"] = {**index, "text_fields": index.pop("fields")}  # its own name for them
+        return found
+
 
 class OnServer(PeerStore):
     """On a server that is started once; the database is this harness's own."""
