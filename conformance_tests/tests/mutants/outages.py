@@ -4,119 +4,42 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
 from checkpoint_base.sql.requests import execute_many
-from checkpoint_redis.async_driver import AsyncRedisDriver
-from checkpoint_redis.failures import ERRORS, named
-from checkpoint_redis.requests import Calls
 from checkpoint_redis.store_planner import RedisStorePlanner
-from checkpoint_redis.sync_driver import SyncRedisDriver
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
+from conformance_tests.tests.mutants.on_redis import on_redis as faulty
+from conformance_tests.tests.mutants.on_redis import or_else
 from conformance_tests.tests.mutants.registry import C, mutant
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Put, Read, Record, Search
-from tests.servers.redis import redis_server
-
-T = TypeVar("T")
-
-
-class _Once(SyncRedisDriver):
-    """Does not try again, so that what a planner does with an error is seen."""
-
-    def perform(self, request: Any) -> Any:
-        if not isinstance(request, Calls):
-            return super().perform(request)
-        try:
-            return self._run(request.calls)
-        except ERRORS as error:
-            raise named(error) from error
-
-
-class _OnceAsync(AsyncRedisDriver):
-    async def perform(self, request: Any) -> Any:
-        if not isinstance(request, Calls):
-            return await super().perform(request)
-        try:
-            return await self._run(request.calls)
-        except ERRORS as error:
-            raise named(error) from error
-
-
-class OnRedis(RedisStoreHarness):
-    """A store with a fault, on a server of its own.
-
-    Attributes:
-        planner: What is broken.
-        settings: Those of the server.
-        patience: Seconds that a call may take, by way of a proxy.
-    """
-
-    planner: type[RedisStorePlanner] = RedisStorePlanner
-    settings: ClassVar[dict[str, str]] = {"appendonly": "yes", "appendfsync": "no"}
-    patience = 2.0
-    server: ExitStack
-
-    @contextmanager
-    def open(self, **options: Any) -> Iterator[Any]:
-        with super().open(**options) as store:
-            store._planner.__class__, store._driver.__class__ = self.planner, _Once
-            yield store
-
-    @asynccontextmanager
-    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
-        async with super().aopen(**options) as store:
-            store._planner.__class__, store._driver.__class__ = self.planner, _OnceAsync
-            yield store
-
-    def through(self, host: str, port: int) -> RedisStoreHarness:
-        return type(self)(f"redis://{host}:{port}/0?socket_timeout={self.patience}", self.prefix)
-
-    def close(self) -> None:
-        self.client.close()
-        self.server.close()
 
 
 def on_redis(caught_by: str, **more: Any) -> Callable[[C], C]:
-    """A planner of the Redis store with a fault; or, where the fault is not its own, as it is."""
-
-    def opened(planner: type, _: Path) -> OnRedis:
-        harness: Any = type("Harness", (OnRedis,), {"planner": planner, **more})
-        server = ExitStack()
-        made: OnRedis = harness(server.enter_context(redis_server(**harness.settings)), "mutant")
-        made.server = server
-        return made
-
-    return mutant(caught_by, opened)
+    """A planner of the Redis store with a fault."""
+    return faulty(RedisStoreHarness, caught_by, **more)
 
 
 class _Swallowing(RedisStorePlanner):
     """No error of the network gets out: nothing is found then, and nothing is stored."""
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        return (yield from _or_else([None] * len(reads), super().get(reads, now)))
+        return (yield from or_else([None] * len(reads), super().get(reads, now)))
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        yield from _or_else(None, super().put(puts, now))
+        yield from or_else(None, super().put(puts, now))
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        return (yield from _or_else([], super().search(search, now)))
+        return (yield from or_else([], super().search(search, now)))
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        return (yield from _or_else([], super().namespaces(query, now)))
-
-
-def _or_else(nothing: T, plan: Plan[T]) -> Plan[T]:
-    try:
-        return (yield from plan)
-    except BackendUnavailableError:
-        return nothing
+        return (yield from or_else([], super().namespaces(query, now)))
 
 
 @on_redis("store.network.an_outage_is_an_error")
@@ -197,7 +120,7 @@ class _Planned(SqliteStoreHarness):
 
 class _WritesIfItCan(SqliteStorePlanner):
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        yield from _or_else(None, super().put(puts, now))
+        yield from or_else(None, super().put(puts, now))
 
 
 @on_sqlite("store.disk_full.is_an_error_and_nothing_half")
