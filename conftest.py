@@ -14,7 +14,12 @@ import pytest
 
 from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
-from tests.servers.redis import redis_cluster, redis_server, redis_with_query_engine
+from tests.servers.redis import (
+    redis_cluster,
+    redis_cluster_of_one,
+    redis_server,
+    redis_with_query_engine,
+)
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
@@ -100,6 +105,13 @@ def redis_query_url() -> Iterator[str]:
 def redis_cluster_url() -> Iterator[str]:
     """The URL of a real cluster of three nodes."""
     with redis_cluster() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_of_one_url() -> Iterator[str]:
+    """The URL of a real cluster of one node."""
+    with redis_cluster_of_one() as url:
         yield url
 
 

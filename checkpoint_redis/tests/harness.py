@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import redis
+from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from conformance_tests import Capability, MovableClock, SaverHarness
+from conformance_tests import MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
-from tests.servers.redis import SERVERS
+from tests.servers.redis import SERVERS, wait_until_whole
 
 KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
 
@@ -172,11 +173,6 @@ class ClusterHarness(RedisHarness):
     """The keys below a prefix of a cluster."""
 
     name = "redis-cluster (three nodes)"
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.NETWORK: "its clients find the nodes by themselves, past any proxy",
-        Capability.SERVER_DEATH: "without replicas a dead node stays away",
-        Capability.ROUND_TRIPS: "its clients find the nodes by themselves, past any proxy",
-    }
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[RedisSaver]:
@@ -191,3 +187,49 @@ class ClusterHarness(RedisHarness):
         """A key is found on the node that has its slot."""
         hosts = self.url.partition("://")[2].split(",")
         return [redis.Redis.from_url(f"redis://{host}") for host in hosts]
+
+
+class ClusterOfOneHarness(ClusterHarness):
+    """A cluster whose node can be reached through a proxy, and killed."""
+
+    name = "redis-cluster (one node)"
+    at: tuple[str, int] | None = None  # where its clients are to believe that it is
+
+    def through(self, host: str, port: int) -> ClusterOfOneHarness:
+        far = ClusterOfOneHarness(self.url, self.prefix)
+        far.at = host, port
+        return far
+
+    @contextmanager
+    def server_killed(self) -> Iterator[None]:
+        with super().server_killed():
+            yield
+        wait_until_whole(self.nodes)
+
+    @property
+    def _client(self) -> dict[str, Any]:
+        host, port = self.at or self.address()
+        # the node tells its clients its own address
+        return {
+            "host": host,
+            "port": port,
+            "address_remap": lambda _: (host, port),
+            "socket_timeout": 2,
+            "socket_connect_timeout": 2,
+        }
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[RedisSaver]:
+        with redis.RedisCluster(**self._client) as client:
+            saver = RedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+            saver.setup()
+            yield saver
+            saver.stop_ttl_sweeper()
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncRedisSaver]:
+        async with AsyncRedisCluster(**self._client) as client:
+            saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+            await saver.setup()
+            yield saver
+            saver.stop_ttl_sweeper()
