@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from conformance_tests.levels import LEVELS, Level
+from conformance_tests.levels import LEVELS
 from conformance_tests.tests.page import PAGE, section, table
 from conformance_tests.tests.peers.run import LOOKED_AT, run
 
@@ -51,18 +51,20 @@ def _table(kind: str, columns: list[Package]) -> str:
     rows: list[tuple[str, ...]] = []
     for level in LEVELS[kind]:
         if some := [name for name in LOOKED_AT[kind] if name in level.needs]:
-            rows.append((f"**{level.name}**", *(_reached(level, one) for one in columns)))
+            rows.append((f"**{level.name}**", *(_sum(some, one) for one in columns)))
             rows += [(f"`{name}`", *(_cell(one, name) for one in columns)) for name in some]
     heads = [f"{one['name']}<br>{one['version']}" for one in columns]
     return table(("clauses that hold, of those looked at", *heads), rows)
 
 
-def _reached(level: Level, package: Package) -> str:
-    found = [package["capabilities"].get(name) for name in sorted(level.needs)]
-    if any(entry and entry["do not hold"] for entry in found):
-        return "no"
-    whole = all(entry and entry["looked at"] and not entry["not looked at"] for entry in found)
-    return "yes" if whole else "as far as looked at"
+def _sum(capabilities: Iterable[str], package: Package) -> str:
+    """Of a level: all of it, or how much."""
+    found = [package["capabilities"][name] for name in capabilities]
+    looked_at = sum(entry["looked at"] for entry in found)
+    held = looked_at - sum(len(entry["do not hold"]) for entry in found)
+    if not looked_at:
+        return "not looked at"
+    return f"**{'all' if held == looked_at else held} of {looked_at}**"
 
 
 def _cell(package: Package, capability: str) -> str:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -20,27 +21,37 @@ LOOKED_AT: Final = {
         *["put", "put_writes", "get_tuple", "list", "filter", "allowlist"],
         *["fidelity", "hostile_input", "persistence", "concurrency"],
         *["delete_thread", "delete_for_runs", "prune"],
-        *["copy_thread", "delta_history", "upstream", "encryption"],
+        *["copy_thread", "delta_history", "encryption"],
     ],
     "store": [
         *["store_items", "store_batch", "store_search", "store_namespaces", "store_graphs"],
         *["store_filter", "store_meaning", "store_hostile_input", "store_concurrency"],
     ],
 }
-"""By levels; without those that need a clock, a kill, or methods that are this project's own."""
+"""By levels; without those that need a clock, a kill, or methods that are this project's own, and
+without LangGraph's own suite, which says of each package what it tests."""
 ALONE: Final = "of_a_ring_ends"
 """Where checkpoints are each other's parent the base class walks for ever."""
 PER_CASE, PER_CLAUSE, PER_CAPABILITY = 10, 40, 240  # seconds
-PACKAGES: Final = ("redis", "redisvl", "psycopg", "pymongo", "sqlite-vec", "SecantusDB")
+BESIDE: Final = {
+    "langgraph-checkpoint-sqlite": ("sqlite-vec",),
+    "langgraph-checkpoint-postgres": ("psycopg",),
+    "langgraph-checkpoint-redis": ("redis", "redisvl"),
+    "langgraph-checkpoint-plainredis": ("redis",),
+    "langgraph-checkpoint-mongodb": ("pymongo", "SecantusDB"),
+    "langgraph-store-mongodb": ("pymongo", "SecantusDB"),
+}
+"""What a package works with, whose versions are told as well."""
+OPTIONAL: Final = ("delete_for_runs", "copy_thread", "prune")
 NAMED: Final = ("do not hold", "did not end", "not looked at")
 Clauses = list[dict[str, Any]]
 
 
-def run(kind: str, name: str, folder: Path) -> dict[str, Any]:
+def run(kind: str, name: str, folder: Path, *only: str) -> dict[str, Any]:
     """One package: a process for each capability, for one may take the whole process with it."""
     clauses: Clauses = []
     package: dict[str, Any] = {}
-    for capability in LOOKED_AT[kind]:
+    for capability in only or LOOKED_AT[kind]:
         for each in _capability(kind, name, capability, folder):
             package = each
             clauses += each["contracts"][0]["clauses"]
@@ -50,7 +61,7 @@ def run(kind: str, name: str, folder: Path) -> dict[str, Any]:
         "name": contract["harness"],
         "version": contract["server"],
         "date": package["date"],
-        "with": {**package["versions"], **_versions()},
+        "with": {**package["versions"], **_versions(contract["server"].split()[0])},
         "capabilities": summary(clauses),
     }
 
@@ -60,10 +71,11 @@ def _capability(kind: str, name: str, capability: str, folder: Path) -> Iterable
     whole = _pytest(kind, name, capability, folder, PER_CAPABILITY, "-k", f"not {ALONE}")
     ids = [one.id for one in offered(kind) if one.capability.value == capability]
     if whole is not None:
-        # a clause without cases was left out: it is run alone
+        # a clause without cases was left out, or never reached: it is run alone
         (contract,) = whole["contracts"]
         contract["clauses"] = [clause for clause in contract["clauses"] if clause["cases"]]
-        ids = [one for one in ids if one.endswith(ALONE)]
+        seen = {clause["id"] for clause in contract["clauses"]}
+        ids = [one for one in ids if one not in seen]
         yield whole
     for one in ids:
         found = _pytest(kind, name, one, folder, PER_CLAUSE)
@@ -112,21 +124,16 @@ def _pytest(
     return told
 
 
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+def _versions(package: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in BESIDE.get(package, ())}
 
 
 def summary(clauses: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """By capability: how many clauses were looked at, which do not hold, which could not run.
 
-    What raises `NotImplementedError` in every clause is not offered.
+    An optional method that raises `NotImplementedError`, and holds in no clause, is not offered.
     """
+    refused: defaultdict[str, bool] = defaultdict(bool)
     found: dict[str, dict[str, Any]] = {}
     for clause in clauses:
         entry = found.setdefault(
@@ -139,9 +146,14 @@ def summary(clauses: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
             entry["not looked at"].append(clause["id"])
             continue
         entry["looked at"] += 1
-        entry["offered"] |= not any("NotImplementedError" in each["message"] for each in failed)
+        entry["offered"] |= not failed
+        refused[clause["capability"]] |= any(
+            "NotImplementedError" in each["message"] for each in failed
+        )
         if failed:
             entry["do not hold"].append(clause["id"])
         if any(case["message"] == "did not end" for case in failed):
             entry["did not end"].append(clause["id"])
+    for name, entry in found.items():
+        entry["offered"] |= name not in OPTIONAL or not refused[name]
     return found
