@@ -37,16 +37,20 @@ BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
 """Metadata that stays readable in the database even with encryption on."""
 
 _COUNT_WIDTH: Final = 32  # LangGraph's versions are f"{n:032}.{random:016}"
-_OWN_KEYS: Final = frozenset({"id", "channel_values", "channel_versions"})
+_OWN_KEYS: Final = frozenset({"v", "id", "channel_values", "channel_versions"})
+"""What of a checkpoint a record has besides the body."""
+
+_SEEN: Final = "versions_seen"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
 @lru_cache(8192, typed=True)
 def version_key(version: str | int | float) -> str:
-    """A version as text that keeps its type; LangGraph's own format without its leading zeros."""
+    """A version as text that keeps its type; LangGraph's own format without its zeros."""
     if isinstance(version, str):
-        if version[_COUNT_WIDTH : _COUNT_WIDTH + 1] == "." and version[:_COUNT_WIDTH].isdecimal():
-            return "v" + version[:_COUNT_WIDTH].lstrip("0") + version[_COUNT_WIDTH:]
+        count, dot, random = version.partition(".0.")
+        if dot and len(count) == _COUNT_WIDTH and count.isdecimal():
+            return f"v{count.lstrip('0')}.{random}"
         return "s" + text("channel version", version)
     return f"i{version}" if isinstance(version, int) else f"f{version!r}"
 
@@ -56,11 +60,19 @@ def version_of(key: str) -> str | int | float:
     """The version that `version_key` made `key` of, of the same type."""
     kind, rest = key[0], key[1:]
     if kind == "v":
-        count, dot, random = rest.partition(".")
-        return count.zfill(_COUNT_WIDTH) + dot + random
+        count, _, random = rest.partition(".")
+        return f"{count.zfill(_COUNT_WIDTH)}.0.{random}"
     if kind == "s":
         return rest
     return int(rest) if kind == "i" else float(rest)
+
+
+def _keys(versions: Mapping[str, str | int | float]) -> dict[str, str]:
+    return {name: version_key(version) for name, version in versions.items()}
+
+
+def _versions(keys: Mapping[str, str]) -> dict[str, Any]:
+    return {name: version_of(key) for name, key in keys.items()}
 
 
 def is_plain(value: Any) -> bool:
@@ -157,6 +169,9 @@ class Codec:
     ) -> tuple[CheckpointRecord, str | None]:
         """A checkpoint without its values, and its run; `metadata` is all that it has."""
         versions = checkpoint.get("channel_versions") or {}
+        body = {key: value for key, value in checkpoint.items() if key not in _OWN_KEYS}
+        if _SEEN in body:
+            body[_SEEN] = {node: _keys(seen) for node, seen in body[_SEEN].items()}
         plain, sealed = self._split(metadata)
         run_id = plain.get("run_id")
         record = CheckpointRecord(
@@ -165,8 +180,8 @@ class Codec:
             text("checkpoint['id']", checkpoint["id"]),
             parent_id,
             checkpoint.get("v", 1),
-            {channel_name(name): version_key(version) for name, version in versions.items()},
-            self.dump({k: v for k, v in checkpoint.items() if k not in _OWN_KEYS}),
+            {channel_name(name): key for name, key in _keys(versions).items()},
+            self.dump(body),
             _to_json(plain),
             self.dump(sealed) if sealed else None,
         )
@@ -234,7 +249,9 @@ class Codec:
             sends: its parent's writes to TASKS, which are its own where v < 4.
         """
         body = self.load(record.body)
-        versions = {name: version_of(key) for name, key in record.versions.items()}
+        if _SEEN in body:
+            body[_SEEN] = {node: _versions(seen) for node, seen in body[_SEEN].items()}
+        versions = _versions(record.versions)
         loaded = {
             entry[0]: self.load(stored)
             for entry in record.versions.items()

@@ -1,14 +1,14 @@
 """I/O on an event loop: one connection under a lock, or a pool with as many operations as
-connections.
+connections. Statements that have to wait for a connection go together, as one pipeline.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.errors import UniqueViolation
@@ -16,10 +16,17 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
+from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
+
+_TOGETHER: Final = 16 if psycopg.AsyncPipeline.is_supported() else 1
+_NARROW: Final = 4
+
+_LARGE: Final = 1 << 16
+"""With a value of more bytes than this a statement holds up nobody: it has its own connection."""
 
 T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
@@ -28,6 +35,8 @@ Cursor = psycopg.AsyncRawCursor[Any]
 
 class OneConnection:
     """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
+
+    width: Final = 1
 
     def __init__(
         self, connection: Connection, reconnect: Callable[[], Awaitable[Connection]] | None = None
@@ -56,6 +65,11 @@ class FromPool:
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
 
+    @property
+    def width(self) -> int:
+        """How many connections there may be."""
+        return self._pool.max_size
+
     @asynccontextmanager
     async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
@@ -81,16 +95,49 @@ class FromPool:
         return lent
 
 
-class AsyncPostgresDriver:
-    """Performs plans, of any number of tasks."""
+class UndoneError(Exception):
+    """Statements that went together came to nothing, all of them."""
 
-    def __init__(self, source: OneConnection | FromPool) -> None:
+
+class AsyncPostgresDriver:
+    """Performs plans, of any number of tasks.
+
+    Args:
+        source: of connections.
+        pipelined: whether statements that wait for a connection may become one transaction. Each
+            of them locks at most one thread's row, the one it names first.
+    """
+
+    def __init__(self, source: OneConnection | FromPool, *, pipelined: bool = False) -> None:
         self._source = source
+        together, narrow = (_TOGETHER, _NARROW) if pipelined else (1, source.width)
+        self._lanes = Lanes[Any, Any](self._send, together, narrow, lambda: source.width)
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
         if isinstance(request, Offload):
             return await asyncio.to_thread(request.work)
+        if isinstance(request, (Query, Attempt)) and not _is_large(request.values):
+            try:
+                return await self._lanes.send(request)
+            except UndoneError:
+                pass  # who was at fault finds out alone
+        return await self._alone(request)
+
+    async def aclose(self) -> None:
+        """Wait for what callers who were cancelled have left under way."""
+        await self._lanes.aclose()
+
+    async def _send(self, requests: Sequence[Any]) -> list[Any]:
+        if len(requests) == 1:
+            return [await self._alone(requests[0])]
+        try:
+            async with self._source.borrow(checked=False) as connection:
+                return await _together(connection, requests)
+        except psycopg.Error as error:
+            raise UndoneError from error
+
+    async def _alone(self, request: Any) -> Any:
         attempts = Attempts()
         while True:
             lost = False
@@ -104,6 +151,29 @@ class AsyncPostgresDriver:
                 if type(request) is Attempt and isinstance(error, UniqueViolation):
                     return None
                 await asyncio.sleep(attempts.after(error, lost=lost))
+
+
+def _is_large(values: Sequence[Any]) -> bool:
+    return any(type(value) is bytes and len(value) > _LARGE for value in values)
+
+
+async def _together(connection: Connection, requests: Sequence[Any]) -> list[Any]:
+    """The replies to some statements: one round trip, one transaction, committed."""
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        raise UndoneError  # its owner's transaction is not for all of these to share
+    prepare = None if connection.prepare_threshold is None else True
+    # Everybody takes the threads' rows in the same order: nobody waits for one who waits for him.
+    order = sorted(requests, key=_first_thread)
+    cursors = {id(one): psycopg.AsyncRawCursor(connection, row_factory=tuple_row) for one in order}
+    async with _autocommit(connection), connection.pipeline():
+        for one in order:
+            await _execute(cursors[id(one)], one, prepare)
+    return [await cursors[id(one)].fetchall() for one in requests]
+
+
+def _first_thread(request: Any) -> tuple[bool, str]:
+    is_write = type(request) is Attempt
+    return is_write, request.values[0] if is_write else ""
 
 
 async def _once(connection: Connection, request: Any) -> Any:

@@ -159,8 +159,10 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
 
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
-        super().__init__(planner, AsyncPostgresDriver(source), policy, serde=serde)
+        driver = AsyncPostgresDriver(source, pipelined=True)
+        super().__init__(planner, driver, policy, serde=serde)
         self._postgres = planner
+        self._pipelines = driver
         self._source = source
         self.conn = conn
 
@@ -192,5 +194,6 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 yield saver
             finally:
                 await saver.astop_ttl_sweeper()
+                await saver._pipelines.aclose()
                 if reconnect is not None:
                     await saver._source.close()

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ResponseError
 
+from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
 from checkpoint_redis.failures import ERRORS, LOST, named
-from checkpoint_redis.lanes import Lanes
 from checkpoint_redis.requests import Call, Calls
+
+_WIDTH: Final = 4
+_TOGETHER: Final = 64
+
+_LARGE: Final = 1 << 16
+"""With an argument of more bytes than this a command holds up nobody: it has its own connection."""
 
 
 class AsyncRedisDriver:
@@ -21,7 +28,7 @@ class AsyncRedisDriver:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client  # redis-py types its methods in part
-        self._lanes = Lanes(self._send)
+        self._lanes = Lanes(self._send_all, _TOGETHER, _WIDTH, lambda: _WIDTH)
         self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
 
     async def perform(self, request: Any) -> Any:
@@ -39,12 +46,22 @@ class AsyncRedisDriver:
         raise TypeError(f"cannot perform {request!r}")
 
     async def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = await self._lanes.send([known(call) for call in calls])
+        replies = await self._reply([known(call) for call in calls])
         if again := unknown(replies):
-            told = await self._lanes.send([whole(calls[n]) for n in again])
+            told = await self._reply([whole(calls[n]) for n in again])
             for n, reply in zip(again, told, strict=True):
                 replies[n] = reply
         return checked(replies)
+
+    async def _reply(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to some commands, errors of the server among them."""
+        if any(type(arg) is bytes and len(arg) > _LARGE for one in commands for arg in one):
+            return await self._send(commands)
+        return await self._lanes.send(commands)
+
+    async def _send_all(self, some: Sequence[Sequence[Command]]) -> list[list[Any]]:
+        replies = iter(await self._send([one for commands in some for one in commands]))
+        return [list(islice(replies, len(commands))) for commands in some]
 
     async def _send(self, commands: Sequence[Command]) -> list[Any]:
         if len(commands) == 1:

@@ -1,0 +1,138 @@
+"""Requests that wait for a trip go together; nobody's fate is another's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+import pytest
+
+from checkpoint_base.lanes import Lanes
+
+NEVER = 3600.0  # seconds
+
+
+class Line:
+    """Where requests go. A trip lasts until the test ends it; its replies are the requests."""
+
+    def __init__(self) -> None:
+        self.trips: list[tuple[Sequence[str], asyncio.Future[None]]] = []
+
+    async def send(self, requests: Sequence[str]) -> list[str]:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.trips.append((list(requests), over))
+        await over
+        return list(requests)
+
+    @property
+    def sent(self) -> list[Sequence[str]]:
+        return [requests for requests, _ in self.trips]
+
+
+def on_a_loop(test: Callable[[Line], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    def run() -> None:
+        asyncio.run(asyncio.wait_for(test(Line()), 10))
+
+    return run
+
+
+async def started(lanes: Lanes[str, str], names: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(lanes.send(name)) for name in names]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def settled() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@on_a_loop
+async def test_those_that_wait_go_together(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 3, 2, lambda: 2, NEVER)
+    tasks = await started(lanes, "abcdef")
+    assert line.sent == [["a"], ["b"]]
+    line.trips[0][1].set_result(None)
+    await settled()
+    assert line.sent == [["a"], ["b"], ["c", "d", "e"]]
+    line.trips[2][1].set_result(None)
+    await settled()
+    assert line.sent[3:] == [["f"]]
+    for _, over in line.trips:
+        if not over.done():
+            over.set_result(None)
+    assert await asyncio.gather(*tasks) == list("abcdef")
+
+
+@on_a_loop
+async def test_patience_has_an_end(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 3, 0.0)
+    tasks = await started(lanes, "abcdefg")
+    await settled()
+    assert line.sent == [["a"], ["b", "c"], ["d", "e"]]  # three are as many as there may be
+    line.trips[0][1].set_result(None)
+    await settled()
+    assert line.sent[3:] == [["f", "g"]]
+    for _, over in line.trips[1:]:
+        over.set_result(None)
+    assert await asyncio.gather(*tasks) == list("abcdefg")
+
+
+@on_a_loop
+async def test_one_who_leaves_takes_nobody_along(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b, c, d, e = await started(lanes, "abcde")
+    b.cancel()  # before its trip
+    await settled()
+    line.trips[0][1].set_result(None)
+    await settled()
+    assert line.sent == [["a"], ["c", "d"]]
+    c.cancel()  # on its trip
+    await settled()
+    line.trips[1][1].set_result(None)
+    await settled()
+    line.trips[2][1].set_result(None)
+    assert [await a, await d, await e] == ["a", "d", "e"]
+
+
+@on_a_loop
+async def test_one_who_leaves_alone_lets_the_next_go(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b = await started(lanes, "ab")
+    a.cancel()
+    await settled()
+    assert line.sent == [["a"], ["b"]]
+    line.trips[1][1].set_result(None)
+    assert await b == "b"
+
+
+@on_a_loop
+async def test_what_a_trip_raises_all_of_it_get(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b, c, d = await started(lanes, "abcd")
+    line.trips[0][1].set_exception(OSError("first"))
+    await settled()
+    line.trips[1][1].set_exception(OSError("second"))
+    await settled()
+    line.trips[2][1].set_result(None)
+    assert await d == "d"
+    for task, told in [(a, "first"), (b, "second"), (c, "second")]:
+        with pytest.raises(OSError, match=told):
+            await task
+
+
+@on_a_loop
+async def test_closing_waits_for_what_is_under_way(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 1, 1, lambda: 1, NEVER)
+    tasks = await started(lanes, "abc")
+    line.trips[0][1].set_result(None)
+    await settled()
+    for task in tasks[1:]:
+        task.cancel()
+    closing = asyncio.create_task(lanes.aclose())
+    await settled()
+    assert not closing.done()
+    line.trips[1][1].set_result(None)
+    await closing
+    assert line.sent == [["a"], ["b"]]
