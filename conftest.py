@@ -42,6 +42,7 @@ BACKENDS = {
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
     "mongo": "checkpoint_mongo/tests/",
+    "mongo-store": "checkpoint_mongo/tests/test_store",
     "files": "examples/tests/test_file_backend",
 }
 # tests that talk to no server: the core, the wheel, the documentation

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 import core
 from core import Adapter, Ctx, register
 
-from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver, MongoDBStore
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver, PostgresStore
 from checkpoint_redis import AsyncRedisSaver, RedisSaver, RedisStore
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver, SqliteStore
@@ -202,5 +202,28 @@ register(
         server="mongo",
         family="mongo",
         durable="fsync on every commit",
+    )
+)
+
+
+@contextlib.contextmanager
+def mongo_store(cell: Ctx) -> Iterator[MongoDBStore]:
+    url = core.mongo_url(cell.url, maxPoolSize=cell.pool)
+    with MongoDBStore.from_conn_string(url, index=cell.index) as store:
+        store.setup()
+        yield store
+
+
+register(
+    Adapter(
+        name="ours-mongo",
+        kind="store",
+        package="langgraph-checkpoint-suite",
+        open=mongo_store,
+        server="mongo",
+        family="mongo",
+        durable="fsync on every commit",
+        vector=True,
+        ttl="sweep",
     )
 )

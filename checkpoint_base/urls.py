@@ -26,7 +26,6 @@ class _Backend:
     extra: str
     target: Callable[[str], str]
     defaults: Mapping[str, Any] = field(default_factory=dict)
-    has_store: bool = True
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
         """Open `Saver`, `AsyncSaver`, `Store` or `AsyncStore` of this backend."""
@@ -55,7 +54,7 @@ def _sqlite_path(url: str) -> str:
 
 _POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
 _REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
-_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str, has_store=False)
+_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
 _BACKENDS: Final = {
     "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
@@ -128,11 +127,11 @@ def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
     """Open the store that a URL names, set it up, and close it at the end.
 
     Args:
-        url: as in `open_saver`, but for `memory://` and `mongodb://`, which have no store.
+        url: as in `open_saver`, but for `memory://`, which has no store.
         options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
 
     Raises:
-        InvalidArgumentError: a scheme that is not known, or has no store.
+        InvalidArgumentError: a scheme that is not known, or `memory://`.
         MissingDriverError: its driver is not installed.
     """
     opened = _backend_with_store(url).open("Store", url, options)
@@ -156,6 +155,4 @@ def _backend_with_store(url: str) -> _Backend:
         raise InvalidArgumentError(
             "url: memory:// has no store here; LangGraph's own InMemoryStore is one"
         )
-    if not backend.has_store:
-        raise InvalidArgumentError(f"url: there is no store in {backend.package} yet")
     return backend

@@ -1,5 +1,6 @@
-"""LangGraph checkpoints in MongoDB."""
+"""LangGraph checkpoints and long-term memory in MongoDB."""
 
 from checkpoint_mongo.saver import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_mongo.store import AsyncMongoDBStore, MongoDBStore
 
-__all__ = ["AsyncMongoDBSaver", "MongoDBSaver"]
+__all__ = ["AsyncMongoDBSaver", "AsyncMongoDBStore", "MongoDBSaver", "MongoDBStore"]

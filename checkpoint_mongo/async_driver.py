@@ -13,15 +13,32 @@ from pymongo.errors import PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
-from checkpoint_mongo.bson_ops import BATCH, OPTIONS, changes, index_models, server_of, written
-from checkpoint_mongo.failures import Attempts, commit_is_unknown, is_refusal, pause_of
+from checkpoint_mongo.bson_ops import (
+    BATCH,
+    OPTIONS,
+    changes,
+    index_models,
+    search_index_model,
+    server_of,
+    written,
+)
+from checkpoint_mongo.failures import (
+    Attempts,
+    commit_is_unknown,
+    is_refusal,
+    is_unsupported,
+    pause_of,
+)
 from checkpoint_mongo.requests import (
-    RECORDS,
     Aggregate,
     CreateIndexes,
+    CreateSearchIndex,
     Deployment,
     Pause,
+    Probe,
     Server,
+    Unsupported,
+    Wait,
     Write,
     Written,
 )
@@ -43,6 +60,8 @@ class AsyncMongoDriver:
             return await asyncio.to_thread(request.work)
         if type(request) is Pause:
             return await asyncio.sleep(pause_of(request.attempt))
+        if type(request) is Wait:
+            return await asyncio.sleep(request.seconds)
         attempts = Attempts()
         while True:
             try:
@@ -122,8 +141,21 @@ class AsyncMongoDriver:
             return await self._deployment()
         if kind is CreateIndexes:
             models = index_models(request.indexes)
-            return await self._collection(RECORDS).create_indexes(models)
+            return await self._collection(request.collection).create_indexes(models)
+        if kind is Probe:
+            return await self._probe(request.request)
         raise TypeError(f"cannot perform {request!r}")
+
+    async def _probe(self, request: Aggregate | CreateSearchIndex) -> Any:
+        try:
+            if type(request) is CreateSearchIndex:
+                collection = self._collection(request.collection)
+                return await collection.create_search_index(search_index_model(request))
+            return await self._do(None, request)
+        except PyMongoError as error:
+            if is_unsupported(error):
+                return Unsupported(str(error).partition(", full error")[0])
+            raise
 
     async def _write(self, request: Write, session: Session) -> Written | None:
         ops = changes(request.ops)

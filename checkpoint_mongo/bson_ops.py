@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from bson.binary import VECTOR_SUBTYPE, Binary
 from bson.codec_options import CodecOptions
 from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateOne
+from pymongo.operations import SearchIndexModel
 from pymongo.results import BulkWriteResult
 
-from checkpoint_mongo.requests import Index, Op, Server, Written
+from checkpoint_mongo.requests import CreateSearchIndex, Index, Op, Server, Written
 
 BATCH: Final = 1_000_000
 """Documents in a reply: as many as go into its 16 MiB."""
@@ -19,6 +21,8 @@ OPTIONS: Final[Mapping[str, Any]] = {
     "read_preference": ReadPreference.PRIMARY,
 }
 """Whatever the owner of a client has set: LangGraph reads what it has just written."""
+
+_FLOAT32: Final = b"\x27\x00"  # BSON's vector of float32, which has no padding
 
 
 def changes(ops: Sequence[Op]) -> list[Any]:
@@ -49,6 +53,16 @@ def _model(index: Index) -> IndexModel:
     options = {"unique": index.unique, "sparse": index.sparse}
     wanted: dict[str, Any] = {name: True for name, some in options.items() if some}
     return IndexModel(list(index.fields), **wanted)
+
+
+def search_index_model(wanted: CreateSearchIndex) -> SearchIndexModel:
+    """What `create_search_index` takes."""
+    return SearchIndexModel(dict(wanted.definition), wanted.name, type="vectorSearch")
+
+
+def vector_of(data: bytes) -> Any:
+    """Little-endian float32 as BSON's own vector, which is how `$vectorSearch` reads it."""
+    return Binary(_FLOAT32 + data, VECTOR_SUBTYPE)
 
 
 def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:

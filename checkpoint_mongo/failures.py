@@ -57,6 +57,15 @@ def is_refusal(error: PyMongoError) -> bool:
     return bool(codes_of(error) & {_CONVERSION, _DUPLICATE})
 
 
+def is_unsupported(error: PyMongoError) -> bool:
+    """Whether the server does not do that at all, rather than not just now."""
+    if not isinstance(error, OperationFailure) or error.has_error_label(_TRANSIENT):
+        return False
+    if isinstance(error, (ExecutionTimeout, WTimeoutError)):
+        return False
+    return not codes_of(error) & (_STEPPED | _CONFLICTS)
+
+
 def commit_is_unknown(error: PyMongoError) -> bool:
     """Whether a commit may have come to pass: committing again tells."""
     return error.has_error_label(_UNKNOWN_COMMIT)

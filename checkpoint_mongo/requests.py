@@ -12,6 +12,8 @@ Stages = Sequence[Mapping[str, Any]]
 
 RECORDS: Final = "saver_records"
 MIGRATIONS: Final = "saver_migrations"
+ITEMS: Final = "store_items"
+STORE_MIGRATIONS: Final = "store_migrations"
 
 
 class Aggregate(NamedTuple):
@@ -73,7 +75,7 @@ class Server(NamedTuple):
 
 
 class Index(NamedTuple):
-    """An index of the records."""
+    """An index of a collection."""
 
     fields: Sequence[tuple[str, int]]
     unique: bool = False
@@ -84,6 +86,33 @@ class CreateIndexes(NamedTuple):
     """Request: indexes, unless they are there."""
 
     indexes: Sequence[Index]
+    collection: str = RECORDS
+
+
+class CreateSearchIndex(NamedTuple):
+    """Request: begin to build an index of type `vectorSearch`."""
+
+    name: str
+    definition: Document
+    collection: str
+
+
+class Unsupported(NamedTuple):
+    """The reply to a `Probe` of what a server does not do."""
+
+    why: str
+
+
+class Probe(NamedTuple):
+    """Request: another one that not every server knows; the reply is its own, or `Unsupported`."""
+
+    request: Aggregate | CreateSearchIndex
+
+
+class Wait(NamedTuple):
+    """Request: let some seconds pass."""
+
+    seconds: float
 
 
 class RefusedError(Exception):

@@ -53,18 +53,18 @@ class MongoDBSaver(FullSyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        pymongo = _driver(type(self).__name__)
+        pymongo = driver(type(self).__name__)
         from pymongo.database import Database
 
         from checkpoint_mongo.sync_driver import SyncMongoDriver
 
         if isinstance(client, pymongo.MongoClient):
-            database: Database[Any] = client[_name("db_name", db_name)]
+            database: Database[Any] = client[database_name("db_name", db_name)]
         elif isinstance(client, Database):
             database = client
         else:
-            raise _neither("MongoClient or Database", client)
-        prefix = _prefix(collection_prefix)
+            raise neither("MongoClient or Database", client)
+        prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
         super().__init__(planner, SyncMongoDriver(database, prefix), policy, serde=serde)
@@ -97,11 +97,11 @@ class MongoDBSaver(FullSyncSaver):
         Raises:
             InvalidArgumentError: the URL cannot be understood.
         """
-        pymongo = _driver(cls.__name__)
-        with _understood(), pymongo.MongoClient(conn_string) as client:
+        pymongo = driver(cls.__name__)
+        with understood(), pymongo.MongoClient(conn_string) as client:
             saver = cls(
                 client,
-                db_name or _named_by(client),
+                db_name or named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
                 ttl=ttl,
@@ -141,18 +141,18 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        pymongo = _driver(type(self).__name__)
+        pymongo = driver(type(self).__name__)
         from pymongo.asynchronous.database import AsyncDatabase
 
         from checkpoint_mongo.async_driver import AsyncMongoDriver
 
         if isinstance(client, pymongo.AsyncMongoClient):
-            database: AsyncDatabase[Any] = client[_name("db_name", db_name)]
+            database: AsyncDatabase[Any] = client[database_name("db_name", db_name)]
         elif isinstance(client, AsyncDatabase):
             database = client
         else:
-            raise _neither("AsyncMongoClient or AsyncDatabase", client)
-        prefix = _prefix(collection_prefix)
+            raise neither("AsyncMongoClient or AsyncDatabase", client)
+        prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
         super().__init__(planner, AsyncMongoDriver(database, prefix), policy, serde=serde)
@@ -172,13 +172,13 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
         """`MongoDBSaver.from_conn_string`, for an event loop."""
-        pymongo = _driver(cls.__name__)
-        with _understood():
+        pymongo = driver(cls.__name__)
+        with understood():
             client = pymongo.AsyncMongoClient(conn_string)
         async with client:
             saver = cls(
                 client,
-                db_name or _named_by(client),
+                db_name or named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
                 ttl=ttl,
@@ -195,13 +195,14 @@ _LONGEST = 63  # bytes of a database's name
 _LONGEST_PREFIX = 100
 
 
-def _named_by(client: Any) -> str:
+def named_by(client: Any) -> str:
     """The database of a URL; `admin` is only where its user is known."""
     name: str = client.get_default_database(DB_NAME).name
     return DB_NAME if name == "admin" else name
 
 
-def _name(argument: str, value: str) -> str:
+def database_name(argument: str, value: str) -> str:
+    """A database's name, if it can be one."""
     name = text(argument, value)
     wrong = any(each in name for each in _FORBIDDEN)
     if not name or wrong or len(name.encode()) > _LONGEST:
@@ -211,7 +212,8 @@ def _name(argument: str, value: str) -> str:
     return name
 
 
-def _prefix(value: str) -> str:
+def prefix_of(value: str) -> str:
+    """What goes before names of collections, if it can."""
     prefix = text("collection_prefix", value)
     if "$" in prefix or prefix.startswith((".", "system.")) or len(prefix) > _LONGEST_PREFIX:
         raise InvalidArgumentError(
@@ -221,12 +223,13 @@ def _prefix(value: str) -> str:
     return prefix
 
 
-def _neither(wanted: str, given: object) -> InvalidArgumentError:
+def neither(wanted: str, given: object) -> InvalidArgumentError:
+    """The error for a client that is none."""
     return InvalidArgumentError(f"client: wanted PyMongo's {wanted}, got {type(given).__name__}")
 
 
 @contextmanager
-def _understood() -> Iterator[None]:
+def understood() -> Iterator[None]:
     """A URL that PyMongo does not understand is an argument that is wrong."""
     from pymongo.errors import ConfigurationError, InvalidURI
 
@@ -236,7 +239,12 @@ def _understood() -> Iterator[None]:
         raise InvalidArgumentError(f"conn_string: {error}") from error
 
 
-def _driver(needed_by: str) -> Any:
+def driver(needed_by: str) -> Any:
+    """PyMongo.
+
+    Raises:
+        MissingDriverError: it is not installed.
+    """
     try:
         import pymongo
     except ImportError as error:

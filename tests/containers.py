@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from tests.servers import mongo as mongo_servers
 from tests.servers import postgres as postgres_servers
 from tests.servers import redis as redis_servers
 from tests.servers.process import START_WITHIN, free_port
@@ -31,6 +32,11 @@ TESTS: Final = {
     "redis": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
     "valkey": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
     "redis-cluster": ["checkpoint_redis/tests/test_conformance.py::TestRedisClusterSaver"],
+    "mongo": [
+        "checkpoint_mongo/tests/test_conformance.py",
+        "checkpoint_mongo/tests/test_store_conformance.py::TestMongoDBStore",
+    ],
+    "atlas": ["checkpoint_mongo/tests/test_store_conformance.py::TestMongoDBVectorSearch"],
 }
 """The tests that a service is for."""
 
@@ -118,6 +124,10 @@ def use(name: str) -> None:
     if name == "postgres":
         url = "postgresql://postgres:test@127.0.0.1:{port}/postgres"
         postgres_servers.postgres = starts(name, url, postgres_servers.SERVERS)
+    elif name in ("mongo", "atlas"):
+        # a member of the set calls itself by a port that only the container knows
+        url = "mongodb://127.0.0.1:{port}/?directConnection=true"
+        mongo_servers.mongo = starts(name, url, {})
     elif name == "redis-cluster":
         redis_servers.redis_cluster = cluster
     else:

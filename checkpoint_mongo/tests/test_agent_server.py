@@ -22,3 +22,8 @@ class TestMongoDB(AgentServerTests):
         client: MongoClient[Any] = MongoClient(mongo_server)
         client.drop_database(name)
         client.close()
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store_url(cls, url: str) -> str:
+        return url

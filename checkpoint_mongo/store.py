@@ -1,0 +1,221 @@
+"""The public stores: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langgraph.store.base import TTLConfig
+
+from checkpoint_mongo.saver import (
+    DB_NAME,
+    database_name,
+    driver,
+    named_by,
+    neither,
+    prefix_of,
+    understood,
+)
+from checkpoint_mongo.store_planner import CACHE_BYTES, MongoStorePlanner
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.store import AsyncStore, SyncStore
+
+if TYPE_CHECKING:
+    from pymongo import AsyncMongoClient, MongoClient
+    from pymongo.asynchronous.database import AsyncDatabase
+    from pymongo.database import Database
+    from typing_extensions import Self
+
+Index = Mapping[str, Any] | None
+TTL = TTLConfig | StoreTTL | None
+
+
+class MongoDBStore(SyncStore):
+    """Long-term memory in MongoDB 6.0 or later; its async methods run in a worker thread.
+
+    Search by meaning uses `$vectorSearch` where the deployment has it (Atlas, Atlas Local, a server
+    with `mongot`), for cosine and l2. Else it is exact: over all that passes namespace, filter and
+    expiry, with vectors that are kept in this process's memory once they were read.
+
+    Args:
+        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        index: LangGraph's `IndexConfig`, with `distance_type`, `ann_index_config`, `ef_search` and
+            `engine`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
+            vector. Beside it, a few hundred bytes for each item that has vectors.
+
+    `setup()` must have been called once for a database, and creates the search index.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
+            be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Any] | Database[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.database import Database
+
+        from checkpoint_mongo.bson_ops import vector_of
+        from checkpoint_mongo.sync_driver import SyncMongoDriver
+
+        if isinstance(client, pymongo.MongoClient):
+            database: Database[Any] = client[database_name("db_name", db_name)]
+        elif isinstance(client, Database):
+            database = client
+        else:
+            raise neither("MongoClient or Database", client)
+        prefix = prefix_of(collection_prefix)
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = MongoStorePlanner(
+            settings, policy, vector_of, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+        )
+        super().__init__(planner, SyncMongoDriver(database, prefix), settings, policy, clock)
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: as in `MongoDBSaver.from_conn_string`.
+            db_name: as in `MongoDBSaver.from_conn_string`.
+            collection_prefix: as in the constructor.
+            index: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+            cache_bytes: as in the constructor.
+
+        Raises:
+            InvalidArgumentError: the URL cannot be understood, or an `index` or a `ttl` that cannot
+                be used.
+        """
+        pymongo = driver(cls.__name__)
+        with ExitStack() as stack:
+            with understood():
+                client = pymongo.MongoClient(conn_string)
+            stack.enter_context(client)
+            store = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+            )
+            stack.callback(store.close)
+            yield store
+
+
+class AsyncMongoDBStore(AsyncStore):
+    """Long-term memory in MongoDB, for an event loop; what is asked for in one tick is one batch.
+    Its sync methods work from other threads. Otherwise as `MongoDBStore`.
+
+    Args:
+        client: an `AsyncMongoClient`, or one of its databases.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        index: as in `MongoDBStore`.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        cache_bytes: as in `MongoDBStore`.
+
+    `await store.setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
+            be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Any] | AsyncDatabase[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.asynchronous.database import AsyncDatabase
+
+        from checkpoint_mongo.async_driver import AsyncMongoDriver
+        from checkpoint_mongo.bson_ops import vector_of
+
+        if isinstance(client, pymongo.AsyncMongoClient):
+            database: AsyncDatabase[Any] = client[database_name("db_name", db_name)]
+        elif isinstance(client, AsyncDatabase):
+            database = client
+        else:
+            raise neither("AsyncMongoClient or AsyncDatabase", client)
+        prefix = prefix_of(collection_prefix)
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        planner = MongoStorePlanner(
+            settings, policy, vector_of, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+        )
+        super().__init__(planner, AsyncMongoDriver(database, prefix), settings, policy, clock)
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> AsyncIterator[Self]:
+        """`MongoDBStore.from_conn_string`, for an event loop."""
+        pymongo = driver(cls.__name__)
+        async with AsyncExitStack() as stack:
+            with understood():
+                client = pymongo.AsyncMongoClient(conn_string)
+            await stack.enter_async_context(client)
+            store = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+            )
+            stack.push_async_callback(store.aclose)
+            yield store

@@ -1,0 +1,171 @@
+"""The operations of a store on MongoDB. See docs/adr/0011 for why they are what they are."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
+from typing import Final
+
+from checkpoint_base.migrate import Migration, pending
+from checkpoint_base.plan import Plan
+from checkpoint_mongo.requests import (
+    ITEMS,
+    STORE_MIGRATIONS,
+    CreateIndexes,
+    Index,
+    Op,
+    Stages,
+    documents,
+    pause,
+    server,
+    write_all,
+)
+from checkpoint_mongo.store_documents import (
+    RECORD,
+    Pack,
+    name_of,
+    put_op,
+    record_of,
+    refresh_op,
+)
+from checkpoint_mongo.store_nearest import Nearest
+from checkpoint_mongo.store_reading import browse, seek_namespaces
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.namespaces import NamespaceQuery
+from store_vector.records import Found, Put, Read, Record, Search, StoreStats
+
+CACHE_BYTES: Final = 1 << 29
+"""How large the matrix of vectors in memory may be; beyond, searches read the server."""
+
+INDEXES: Final[dict[int, Sequence[Index]]] = {
+    1: (
+        Index((("ns", 1), ("stamp", 1), ("expires_at", 1))),
+        Index((("updated_at", -1), ("_id", 1))),
+        Index((("expires_at", 1),)),
+        Index((("stamp", 1),), sparse=True),
+        Index((("aside", 1),), sparse=True),
+    ),
+}
+"""Migration -> the indexes that it creates. What was released never changes."""
+
+
+class MongoStorePlanner:
+    """Plans for MongoDB. An item is a document, found by its namespace and key.
+
+    Args:
+        settings: the index, or None.
+        ttl: how items expire.
+        pack: makes BSON's own vector of float32.
+        clock: epoch seconds.
+        prefix: what the names of collections begin with.
+        cache_bytes: how large the matrix of vectors in memory may be.
+        new_stamp: positive numbers of 63 bits that do not come twice.
+    """
+
+    def __init__(
+        self,
+        settings: IndexSettings | None,
+        ttl: StoreTTL,
+        pack: Pack,
+        *,
+        clock: Callable[[], float] = time.time,
+        prefix: str = "",
+        cache_bytes: int = CACHE_BYTES,
+        new_stamp: Callable[[], int] = lambda: secrets.randbits(63) | 1,
+    ) -> None:
+        self._ttl, self._pack, self._clock, self._new_stamp = ttl, pack, clock, new_stamp
+        self.meaning = (
+            None if settings is None else Nearest(settings, ttl, cache_bytes, prefix, clock)
+        )
+
+    def setup(self) -> Plan[None]:
+        """Create what is missing; only reads when there is nothing to do."""
+        applied = yield from documents([{"$project": {"_id": 1}}], STORE_MIGRATIONS)
+        known = [Migration(number, "") for number in INDEXES]
+        numbers = {one["_id"] for one in applied}
+        for migration in pending(known, numbers, "this MongoDB database"):
+            yield CreateIndexes(INDEXES[migration.number], ITEMS)
+            where = {"_id": migration.number}
+            noted = {**where, "applied_at": self._clock()}
+            yield from self._write([Op(where, noted, upsert=True)], STORE_MIGRATIONS)
+        if self.meaning is not None:
+            yield from self.meaning.setup()
+
+    @staticmethod
+    def _write(ops: Sequence[Op], collection: str = ITEMS, *, whole: bool = False) -> Plan[int]:
+        """Make changes; says how many documents were deleted. Who upserts the same document at the
+        same time makes it try again, which changes nothing that was done already.
+        """
+        for attempt in count(1):
+            written = yield from write_all(ops, whole=whole, collection=collection)
+            if written is not None:
+                return written.deleted
+            yield from pause(attempt)
+        raise AssertionError("there is always another attempt")
+
+    # ------------------------------------------------------------------ get, put
+
+    def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
+        """Items: one command, and one more where reading moves an expiry."""
+        names = [name_of(one.ns, one.key) for one in reads]
+        stages: Stages = [{"$match": {"_id": {"$in": names}}}, {"$project": RECORD}]
+        found = yield from documents(stages, ITEMS)
+        records = {one["_id"]: record_of(one) for one in found}
+        there = (records.get(name) for name in names)
+        shown = [
+            None if one is None or self._ttl.is_absent(one.expires_at, now) else one
+            for one in there
+        ]
+        moved = [one for one, read in zip(shown, reads, strict=True) if one and read.refresh]
+        yield from self._refresh(moved, now)
+        return shown
+
+    def _refresh(self, records: Iterable[Record], now: float) -> Plan[None]:
+        horizon = self._ttl.horizon(now)
+        ops = [refresh_op(one.name, now, horizon) for one in records if one.ttl is not None]
+        if ops:
+            yield from self._write(ops)
+
+    def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        """Put and delete: one command for the puts and one for the deletes, and the commit where
+        they are several and there are transactions.
+        """
+        horizon = self._ttl.horizon(now)
+        ordered = sorted(puts, key=lambda one: one.value is None)
+        ops = [put_op(one, now, horizon, self._new_stamp(), self._pack) for one in ordered]
+        whole = len(ops) > 1 and (yield from server()).has_transactions
+        yield from self._write(ops, whole=whole)
+
+    # ------------------------------------------------------------------ search
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        """Items found: see `browse` and `Meaning`; one command more to move an expiry."""
+        if search.vector is not None and self.meaning is not None:
+            found = yield from self.meaning.search(search, search.vector, now)
+        else:
+            records = yield from browse(search, self._ttl.horizon(now))
+            found = [Found(record) for record in records]
+        if search.refresh:
+            yield from self._refresh([one.record for one in found], now)
+        return found
+
+    def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
+        """Namespaces: one command."""
+        return (yield from seek_namespaces(query, self._ttl.horizon(now)))
+
+    # ------------------------------------------------------------------ expiry, size
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: one command."""
+        return (yield from self._write([Op({"expires_at": {"$lte": now}})]))
+
+    def stats(self) -> Plan[StoreStats]:
+        """Count items, their vectors, and bytes as BSON, before compression."""
+        found = yield from server()
+        sums = {"items": 1, "vectors": "$count", "bytes": {"$bsonSize": "$$ROOT"}}
+        group = {"_id": None, **{name: {"$sum": one} for name, one in sums.items()}}
+        (all_,) = (yield from documents([{"$group": group}], ITEMS)) or [dict.fromkeys(sums, 0)]
+        told = f"{found.version}, {found.topology}"
+        return StoreStats("mongo", told, all_["items"], all_["vectors"], all_["bytes"])

@@ -1,0 +1,87 @@
+"""How the conformance suite opens the MongoDB stores, and looks into their database."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+from pymongo import MongoClient
+
+from checkpoint_mongo import AsyncMongoDBStore, MongoDBStore
+from checkpoint_mongo.bson_ops import server_of
+from checkpoint_mongo.tests.harness import MovableClock
+from conformance_tests import StoreHarness
+
+
+class MongoStoreHarness(StoreHarness):
+    """A database; sync and async stores open it side by side."""
+
+    name = "mongo-store (exact)"
+    options: Mapping[str, Any] = {}
+    engine: Mapping[str, Any] = {"engine": "exact"}
+
+    def __init__(self, url: str, db_name: str | None = None) -> None:
+        self.url = url
+        self.db_name = db_name or f"saver_{secrets.token_hex(6)}"
+        self.clock = MovableClock()
+        self.client: MongoClient[Any] = MongoClient(url)
+
+    def _arguments(self, **options: Any) -> dict[str, Any]:
+        return {"db_name": self.db_name, "clock": self.clock, **self.options, **options}
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[MongoDBStore]:
+        with MongoDBStore.from_conn_string(self.url, **self._arguments(**options)) as store:
+            store.setup()
+            yield store
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncMongoDBStore]:
+        opened = AsyncMongoDBStore.from_conn_string(self.url, **self._arguments(**options))
+        async with opened as store:
+            await store.setup()
+            yield store
+
+    def advance(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    @property
+    def items(self) -> Any:
+        """The collection, behind the store's back."""
+        return self.client[self.db_name]["store_items"]
+
+    def rows(self) -> Mapping[str, int]:
+        items = list(self.items.find({}, {"vector": 1, "vectors": 1}))
+        vectors = sum(len(one.get("vectors", ())) + ("vector" in one) for one in items)
+        return {"items": len(items), "vectors": vectors}
+
+    def version(self) -> str:
+        admin = self.client.admin
+        found = server_of(admin.command("hello"), admin.command("buildInfo"))
+        return f"{found.version}, {found.topology}"
+
+    def location(self) -> str:
+        return f"{self.url} {self.db_name}"
+
+    @classmethod
+    def reopen(cls, location: str) -> StoreHarness:
+        return cls(*location.split())
+
+    def close(self) -> None:
+        self.client.drop_database(self.db_name)
+        self.client.close()
+
+
+class WithoutCache(MongoStoreHarness):
+    """Vectors that are more than the cache may hold are read at each search."""
+
+    options: Mapping[str, Any] = {"cache_bytes": 0}
+
+
+class VectorSearchHarness(MongoStoreHarness):
+    """`$vectorSearch` where the deployment has it; elsewhere exact, which is said in the log."""
+
+    name = "mongo-store (auto)"
+    engine: Mapping[str, Any] = {}

@@ -1,0 +1,68 @@
+"""Plans of the store, driven by answers that a test writes down."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from checkpoint_mongo.requests import Pause, Wait, Written
+from checkpoint_mongo.store_documents import FOREVER
+from checkpoint_mongo.store_planner import MongoStorePlanner
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filters import Filter
+from store_vector.namespaces import encode
+from store_vector.records import Search
+
+NOW = 1_800_000_000.0
+AT = encode(("users", "ann"))
+BELOW = {"$gte": AT, "$lt": AT[:-1] + "\x02"}
+
+
+def f32(*numbers: float) -> bytes:
+    return np.array(numbers, "<f4").tobytes()
+
+
+def settings(**more: Any) -> IndexSettings:
+    found = IndexSettings.of({"dims": 3, "embed": lambda texts: [[0.0] * 3 for _ in texts], **more})
+    assert found is not None
+    return found
+
+
+def planner(ttl: StoreTTL | None = None, index: IndexSettings | None = None) -> MongoStorePlanner:
+    stamps = count(1)
+    return MongoStorePlanner(
+        index,
+        ttl or StoreTTL(),
+        lambda data: b"\x27\x00" + data,
+        clock=lambda: NOW,
+        prefix="billing_",
+        new_stamp=lambda: next(stamps),
+    )
+
+
+def search_for(vector: Any = None, limit: int = 10, offset: int = 0, **more: Any) -> Search:
+    found = Search(AT, Filter.of(more.pop("filter", None)), limit, offset, refresh=False, **more)
+    return found if vector is None else found.embedded(np.array(vector, np.float32))
+
+
+def document(key: str, stamp: int, *numbers: float, **more: Any) -> dict[str, Any]:
+    item = {"_id": f"{AT}\0{key}", "ns": AT, "value": "{}", "expires_at": FOREVER}
+    times = {"created_at": NOW, "updated_at": NOW}
+    return {**item, **times, "stamp": stamp, "vector": b"\x27\x00" + f32(*numbers), **more}
+
+
+WRITTEN = Written(frozenset(), 1, 0)
+
+
+class Scripted:
+    """Answers requests in turn, and keeps them."""
+
+    def __init__(self, *replies: Any) -> None:
+        self.replies = list(replies)
+        self.asked: list[Any] = []
+
+    def __call__(self, request: Any) -> Any:
+        self.asked.append(request)
+        return None if type(request) in (Pause, Wait) else self.replies.pop(0)
