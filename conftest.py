@@ -14,7 +14,12 @@ import pytest
 
 from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
-from tests.servers.redis import redis_cluster, redis_server, redis_with_query_engine
+from tests.servers.redis import (
+    redis_cluster,
+    redis_cluster_of_one,
+    redis_server,
+    redis_with_query_engine,
+)
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
@@ -93,7 +98,7 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_query_url() -> Iterator[str]:
     """The URL of a real server with the Query Engine."""
-    with redis_with_query_engine() as url:
+    with redis_with_query_engine(appendonly="yes", appendfsync="no") as url:
         yield url
 
 
@@ -101,6 +106,13 @@ def redis_query_url() -> Iterator[str]:
 def redis_cluster_url() -> Iterator[str]:
     """The URL of a real cluster of three nodes."""
     with redis_cluster() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_of_one_url() -> Iterator[str]:
+    """The URL of a real cluster of one node."""
+    with redis_cluster_of_one() as url:
         yield url
 
 
@@ -135,7 +147,7 @@ class BackendReport:
         gap = hasattr(report, "wasxfail")  # a declared gap that failed as declared
         if report.skipped and not gap:
             self.skipped.append(report.nodeid)
-        outcome = "declared gaps" if gap and report.skipped else report.outcome
+        outcome = _of_gap(report) if gap and report.skipped else report.outcome
         if report.when == "call" or not report.passed:
             self.versions.update(_versions_of(report))
             for backend in _backends_of(report):
@@ -175,10 +187,16 @@ class BackendReport:
         counts = self.outcomes[backend]
         told = ", ".join(
             f"{counts[outcome]} {outcome}"
-            for outcome in ("passed", "failed", "skipped", "declared gaps")
+            for outcome in ("passed", "failed", "skipped", "declared gaps", "do not apply")
             if counts[outcome] or outcome == "passed"
         )
         return f"{backend:<13} {self.versions.get(backend, 'server unknown'):<26} {told}"
+
+
+def _of_gap(report: pytest.TestReport) -> str:
+    from conformance_tests.report import was_not_asked
+
+    return "do not apply" if was_not_asked(report) else "declared gaps"
 
 
 def _langgraph() -> str:

@@ -19,7 +19,8 @@ class SyncRedisDriver:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client  # redis-py types its methods in part
-        self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
+        self._of_cluster = isinstance(client, RedisCluster)
+        self._options = {} if self._of_cluster else {"transaction": False}
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
@@ -52,6 +53,12 @@ class SyncRedisDriver:
         pipeline = self._client.pipeline(**self._options)
         with pipeline:
             for command in commands:
-                pipeline.execute_command(*command, **RAW)
+                pipeline.execute_command(*command, **RAW, **self._where(command))
             replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
+
+    def _where(self, command: Command) -> dict[str, Any]:
+        """The node of a script's first key: else redis-py asks a node for the keys of each."""
+        if not self._of_cluster:
+            return {}
+        return {"target_nodes": self._client.get_node_from_key(command[3])}

@@ -10,9 +10,9 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from conformance_tests.capabilities import Capability
+    from conformance_tests.capabilities import Capability, Place
     from conformance_tests.faults import Proxy
-    from conformance_tests.harness import SaverHarness
+    from conformance_tests.harness import MovableClock, SaverHarness
     from conformance_tests.savers.conformance import SaverConformance
     from conformance_tests.savers.graphs import GraphConformance
     from conformance_tests.stores.conformance import StoreConformance
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Capability",
     "GraphConformance",
+    "MovableClock",
+    "Place",
     "Proxy",
     "SaverConformance",
     "SaverHarness",
@@ -33,6 +35,8 @@ __all__ = [
 _HOMES = {
     "Capability": "capabilities",
     "GraphConformance": "savers.graphs",
+    "MovableClock": "harness",
+    "Place": "capabilities",
     "Proxy": "faults",
     "SaverConformance": "savers.conformance",
     "SaverHarness": "harness",

@@ -3,18 +3,21 @@
 The rule for declared gaps: a harness names each capability that its backend lacks, with a reason.
 Clauses of a declared gap still run, and are expected to fail. A clause of a declared gap that
 passes is a failure whose message carries the declared reason, so that no gap outlives its cause.
-Nothing is skipped.
+Nothing is skipped. What cannot be asked of a backend, since its data is in a file or in memory and
+there is no server, follows from where it says that its data is: see `Place`.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 C = TypeVar("C", bound=type)
 
 _STAMP = "__capability__"
+DOES_NOT_APPLY: Final = "does not apply to"
+"""What a case's reason begins with that was not run."""
 
 
 class Capability(str, enum.Enum):
@@ -65,6 +68,9 @@ class Capability(str, enum.Enum):
     STORE_LIFE = "store_life"
     STORE_MODEL = "store_model"
     STORE_GRAPHS = "store_graphs"
+    STORE_NETWORK = "store_network"
+    STORE_SERVER_DEATH = "store_server_death"
+    STORE_DISK_FULL = "store_disk_full"
 
     @property
     def meaning(self) -> str:
@@ -101,7 +107,7 @@ _MEANINGS = {
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",
     Capability.NETWORK: "say so when the network fails, and go on when it is back",
     Capability.SERVER_DEATH: "keep what was acknowledged when the server is killed",
-    Capability.DISK_FULL: "lose nothing when the disk is full",
+    Capability.DISK_FULL: "lose nothing when there is no room left",
     Capability.ROUND_TRIPS: "keep to the round trips that its harness states",
     Capability.STORE_ITEMS: "put, get and delete items, and give every JSON value back exactly",
     Capability.STORE_BATCH: "carry out batches: reads first, the last put of a key wins",
@@ -117,6 +123,46 @@ _MEANINGS = {
     Capability.STORE_LIFE: "set up, close, and serve the methods of the other flavour",
     Capability.STORE_MODEL: "end long random sequences of batches as a dict does",
     Capability.STORE_GRAPHS: "be the memory of compiled graphs",
+    Capability.STORE_NETWORK: "say so when the network fails, and go on when it is back",
+    Capability.STORE_SERVER_DEATH: "keep what was acknowledged when the server is killed",
+    Capability.STORE_DISK_FULL: "lose nothing when there is no room left",
+}
+
+_OF_SERVERS = {
+    Capability.NETWORK: "no network leads to it",
+    Capability.SERVER_DEATH: "there is no server",
+    Capability.ROUND_TRIPS: "there is no wire",
+    Capability.STORE_NETWORK: "no network leads to it",
+    Capability.STORE_SERVER_DEATH: "there is no server",
+}
+_OF_FILES = {
+    Capability.INTEGRITY: "nothing is on a disk",
+    Capability.DISK_FULL: "nothing is on a disk",
+    Capability.PROCESSES: "no other process can reach it",
+    Capability.STORE_DISK_FULL: "nothing is on a disk",
+    Capability.STORE_PROCESSES: "no other process can reach it",
+}
+
+
+class Place(enum.Enum):
+    """Where the data of a backend is, and so what cannot be asked of it."""
+
+    SERVER = "a server"
+    FILES = "files"
+    MEMORY = "memory"
+
+    @property
+    def does_not_apply(self) -> Mapping[Capability, str]:
+        """Capabilities, with the reason. Their clauses do not run, they count neither for nor
+        against the backend, and its report names them.
+        """
+        return _DOES_NOT_APPLY[self]
+
+
+_DOES_NOT_APPLY: Final[Mapping[Place, Mapping[Capability, str]]] = {
+    Place.SERVER: {},
+    Place.FILES: _OF_SERVERS,
+    Place.MEMORY: {**_OF_SERVERS, **_OF_FILES},
 }
 
 

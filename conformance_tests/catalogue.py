@@ -54,6 +54,7 @@ def clause_of(cls: type, name: str) -> Clause | None:
     rest, topic = name.removeprefix("test_"), str(capability.value).removeprefix("store_")
     if not rest.startswith(f"{topic}_"):  # named by the class: a story with graphs, a sub-topic
         owner = method.__qualname__.split(".")[-2].removesuffix("Clauses")
+        owner = owner.removeprefix(contract.title())
         topic = re.sub("(?<!^)(?=[A-Z])", "_", owner).lower()
     rest = rest.removeprefix(f"{topic}_")
     statement = " ".join((inspect.getdoc(method) or "").split())

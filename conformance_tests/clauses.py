@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from conformance_tests.capabilities import Capability, capability_of
+from conformance_tests.capabilities import DOES_NOT_APPLY, Capability, capability_of
 from conformance_tests.facade import FLAVOURS, Flavour
 
 
@@ -43,6 +43,9 @@ class Clauses:
     def declared_gap(self, request: pytest.FixtureRequest, harness: Any) -> None:
         """Expects the clauses of a declared gap to fail; one that passes fails the run."""
         capability = self.capability_under_test(request)
+        if capability in harness.place.does_not_apply:
+            reason = harness.place.does_not_apply[capability]
+            pytest.xfail(f"{DOES_NOT_APPLY} {harness.place.value!r}: {reason}")
         gaps = {**harness.not_offered(), **harness.gaps}
         if capability in gaps:
             reason = f"declared gap {capability.value!r}: {gaps[capability]}"

@@ -1,4 +1,4 @@
-"""What a network does to a saver: a TCP proxy that delays, cuts, stops in mid-message and counts.
+"""What a network does: a TCP proxy that delays, cuts, stops in mid-message and counts.
 
 with Proxy("127.0.0.1", 5432) as proxy, PostgresSaver.from_conn_string(url_of(proxy)) as saver:
     with proxy.counting() as counted:
@@ -12,16 +12,20 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from conformance_tests.facade import LoopThread
 
 Towards = Literal["client", "server"]
 Pieces = asyncio.Queue[tuple[float, bytes]]
 
+T = TypeVar("T")
+
+ATTEMPTS = 12
+"""Every connection of a pool may have to fail once before all of them are new."""
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset, as a broken network does
 
 
@@ -56,6 +60,16 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):  # the other side was faster
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     writer.transport.abort()
+
+
+def works_again(call: Callable[[], T]) -> T:
+    """What the call gives once the connections of the time before are used up."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return call()
+        except Exception:  # noqa: BLE001 (which error it is is the driver's business)
+            continue
+    return call()
 
 
 class Proxy:

@@ -10,7 +10,21 @@ from typing import Any, ClassVar
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from conformance_tests.capabilities import Capability
+from conformance_tests.capabilities import Capability, Place
+
+_NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK)
+_SERVER_DEATH = (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH)
+_DISK_FULL = (Capability.DISK_FULL, Capability.STORE_DISK_FULL)
+
+
+class MovableClock:
+    """Epoch seconds that stand still until a clause moves them: a clock for savers and stores."""
+
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class FaultHooks:
@@ -20,9 +34,11 @@ class FaultHooks:
     with the reason that the hook's `LookupError` gives.
 
     Attributes:
+        place: Where the data is. Clauses about servers are not asked of files.
         budgets: Round trips of each method by its name, a pipeline counted once.
     """
 
+    place: ClassVar[Place] = Place.SERVER
     budgets: ClassVar[Mapping[str, int]] = MappingProxyType({})
 
     def address(self) -> tuple[str, int]:
@@ -41,29 +57,26 @@ class FaultHooks:
         raise LookupError("the harness has no server process to kill")
 
     def disk_full(self) -> AbstractContextManager[None]:
-        """Inside the block no file of the database can grow."""
+        """Inside the block there is no room: no file can grow, or no memory is left.
+
+        3 MB can then not be stored, and what is stored can be read.
+        """
         raise LookupError("the harness has no way to fill the disk")
 
     def not_offered(self) -> dict[Capability, str]:
         """The gaps that come of hooks which are not overridden."""
         own = type(self)
-        gaps = {
-            Capability.NETWORK: (own.through is FaultHooks.through, "no address to put a proxy at"),
-            Capability.SERVER_DEATH: (
-                FaultHooks.server_killed is own.server_killed or own.through is FaultHooks.through,
-                "no server process to kill",
-            ),
-            Capability.DISK_FULL: (own.disk_full is FaultHooks.disk_full, "no disk to fill"),
-            Capability.ROUND_TRIPS: (
-                own.through is FaultHooks.through or not own.budgets,
-                "no budget of round trips is stated",
-            ),
-        }
-        return {
-            capability: f"the harness offers {reason}"
-            for capability, (missing, reason) in gaps.items()
-            if missing
-        }
+        unreachable = own.through is FaultHooks.through
+        immortal = unreachable or own.server_killed is FaultHooks.server_killed
+        endless = own.disk_full is FaultHooks.disk_full
+        uncounted = unreachable or not own.budgets
+        gaps = [
+            (unreachable, "the harness offers no address to put a proxy at", _NETWORK),
+            (immortal, "the harness offers no server process to kill", _SERVER_DEATH),
+            (endless, "the harness offers no disk to fill", _DISK_FULL),
+            (uncounted, "the harness states no budget of round trips", [Capability.ROUND_TRIPS]),
+        ]
+        return {each: reason for missing, reason, some in gaps if missing for each in some}
 
 
 class SaverHarness(FaultHooks, abc.ABC):

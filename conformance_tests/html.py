@@ -7,7 +7,16 @@ from datetime import datetime, timezone
 from html import escape
 from typing import Final
 
-from conformance_tests.report import FAILED, GAP, PASSED, Case, Report, Result, versions
+from conformance_tests.report import (
+    FAILED,
+    GAP,
+    NOT_ASKED,
+    PASSED,
+    Case,
+    Report,
+    Result,
+    versions,
+)
 
 _STYLE: Final = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -20,7 +29,15 @@ code { font-size: 13px }
 @media (prefers-color-scheme: dark) { body { background: #111; color: #ddd }
   .passed { color: #5c5 } .failed { color: #f66 } .gap { color: #fa5 } }
 """
-_WORDS: Final = {PASSED: "holds", FAILED: "does not hold", GAP: "declared gap", None: "did not run"}
+_WORDS: Final = {
+    PASSED: "holds",
+    FAILED: "does not hold",
+    GAP: "declared gap",
+    NOT_ASKED: "does not apply",
+    None: "did not run",
+}
+
+_CLASSES: Final = {PASSED: "passed", FAILED: "failed", GAP: "gap"}
 
 
 def to_html(reports: Iterable[Report]) -> str:
@@ -50,8 +67,9 @@ def _report(report: Report) -> str:
     return (
         f"<h1>{escape(report.harness)}: {escape(report.verdict)}</h1>"
         f"<p>{escape(report.server)}; {counts[PASSED]} clauses hold, {counts[FAILED]} do not, "
-        f"{counts[GAP]} are declared gaps; {report.seconds:.0f} s</p><ul>{levels}</ul>"
-        + (f"<h2>Declared gaps</h2><ul>{gaps}</ul>" if gaps else "")
+        f"{counts[GAP]} are declared gaps, {counts[NOT_ASKED]} do not apply; "
+        f"{report.seconds:.0f} s</p><ul>{levels}</ul>"
+        + (f"<h2>What is missing, or does not apply</h2><ul>{gaps}</ul>" if gaps else "")
         + "".join(_capability(name, found) for name, found in report.by_capability().items())
     )
 
@@ -66,7 +84,7 @@ def _row(result: Result) -> str:
     told = "".join(_case(case) for case in failed)
     return (
         f"<tr><td><code>{escape(result.clause.id)}</code><td>{escape(result.clause.statement)}"
-        f"{told}<td class={result.outcome or 'none'}>{_WORDS[result.outcome]}"
+        f"{told}<td class={_CLASSES.get(result.outcome or '', 'none')}>{_WORDS[result.outcome]}"
     )
 
 

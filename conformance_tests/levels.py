@@ -17,7 +17,7 @@ class Level:
     needs: frozenset[str]
 
     def missing(self, held: Collection[str]) -> list[str]:
-        """The capabilities that the level needs besides those that are held."""
+        """The capabilities that the level needs besides those that are held, or do not apply."""
         return sorted(self.needs - set(held))
 
 
@@ -88,16 +88,29 @@ STORE_LEVELS: Final = (
         Capability.STORE_LIFE,
     ),
     _level("forgets in time", Capability.STORE_TTL),
+    _level(
+        "stands outages",
+        Capability.STORE_NETWORK,
+        Capability.STORE_SERVER_DEATH,
+        Capability.STORE_DISK_FULL,
+    ),
 )
 
 LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {"saver": SAVER_LEVELS, "store": STORE_LEVELS}
 """By contract. Each of its capabilities is in exactly one level."""
 
 COMPLETE: Final = "complete"
-"""Every clause ran and passed, sync and async, and no gap is declared."""
+"""Every clause that applies ran and passed, sync and async, and no gap is declared."""
 
 
-def verdict(*, ran: int, chosen: bool, failed: Collection[str], gaps: Collection[str]) -> str:
+def verdict(
+    *,
+    ran: int,
+    chosen: bool,
+    failed: Collection[str],
+    gaps: Collection[str],
+    not_asked: Collection[str] = (),
+) -> str:
     """One line that claims no more than was seen.
 
     Args:
@@ -105,6 +118,7 @@ def verdict(*, ran: int, chosen: bool, failed: Collection[str], gaps: Collection
         chosen: Whether only some clauses were asked for.
         failed: Capabilities with a clause that failed.
         gaps: Capabilities declared missing.
+        not_asked: Capabilities that do not apply where the backend has its data.
     """
     if not ran:
         return "nothing ran, so nothing is known"
@@ -112,6 +126,7 @@ def verdict(*, ran: int, chosen: bool, failed: Collection[str], gaps: Collection
         return f"does not conform: {', '.join(sorted(failed))}"
     if chosen:
         return f"the {ran} chosen clauses hold; the others did not run"
+    rest = f"; does not apply: {', '.join(sorted(not_asked))}" if not_asked else ""
     if gaps:
-        return f"conforms, without: {', '.join(sorted(gaps))}"
-    return COMPLETE
+        return f"conforms, without: {', '.join(sorted(gaps))}{rest}"
+    return COMPLETE + rest

@@ -70,6 +70,16 @@ def pytest_assertrepr_compare(
     return told(left, right)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
+    """Counts what does not apply for itself, not among the declared gaps."""
+    if not (report.skipped and hasattr(report, "wasxfail")):
+        return None
+    from conformance_tests.report import NOT_ASKED, was_not_asked
+
+    return (NOT_ASKED, "-", NOT_ASKED.upper()) if was_not_asked(report) else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Adds the clause and, to a failure, the calls that led there."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from conformance_tests.capabilities import DOES_NOT_APPLY
 from conformance_tests.catalogue import Clause
 from conformance_tests.failures import CALLS_SECTION, CLAUSE, HARNESS, SERVER
 from conformance_tests.levels import LEVELS, verdict
@@ -22,6 +23,8 @@ PASSED: Final = "passed"
 FAILED: Final = "failed"
 GAP: Final = "gap"
 """A declared gap that failed as declared."""
+NOT_ASKED: Final = "does not apply"
+"""It did not run: it cannot be asked of a backend whose data is where this one's is."""
 
 _PACKAGES: Final = ("langgraph-checkpoint-suite", "langgraph-checkpoint", "langgraph")
 _MESSAGE: Final = re.compile(r"^E   ?(.*)$", re.MULTILINE)
@@ -47,9 +50,9 @@ class Result:
 
     @property
     def outcome(self) -> str | None:
-        """Failed if one case failed; None if none ran."""
+        """Failed if one case failed; None if there was none."""
         outcomes = {case.outcome for case in self.cases}
-        return next((each for each in (FAILED, GAP, PASSED) if each in outcomes), None)
+        return next((each for each in (FAILED, GAP, PASSED, NOT_ASKED) if each in outcomes), None)
 
 
 @dataclass
@@ -77,7 +80,7 @@ class Report:
         if case is None:
             return
         result.cases.append(case)
-        if case.outcome == GAP:
+        if case.outcome in (GAP, NOT_ASKED):
             reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
             self.reasons[str(result.clause.capability.value)] = reason.partition(": ")[2] or reason
 
@@ -109,19 +112,21 @@ class Report:
     @property
     def verdict(self) -> str:
         """One line that claims no more than was seen."""
-        ran = [result for result in self.results.values() if result.outcome is not None]
+        told = [result.outcome for result in self.results.values() if result.outcome is not None]
         return verdict(
-            ran=len(ran),
-            chosen=self.chosen or len(ran) < len(self.results),
+            ran=sum(outcome != NOT_ASKED for outcome in told),
+            chosen=self.chosen or len(told) < len(self.results),
             failed=_capabilities(self.with_outcome(FAILED)),
             gaps=_capabilities(self.with_outcome(GAP)),
+            not_asked=_capabilities(self.with_outcome(NOT_ASKED)),
         )
 
     def levels(self) -> list[tuple[str, list[str]]]:
         """Each level, with what it lacks here; none when only some clauses were asked for."""
         if self.chosen:
             return []
-        return [(level.name, level.missing(self.held)) for level in LEVELS.get(self.contract, ())]
+        there = {*self.held, *_capabilities(self.with_outcome(NOT_ASKED))}
+        return [(level.name, level.missing(there)) for level in LEVELS.get(self.contract, ())]
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
@@ -156,13 +161,18 @@ def _case(report: pytest.TestReport) -> Case | None:
     if report.when != "call" and report.passed:
         return None
     if hasattr(report, "wasxfail"):
-        outcome = PASSED if report.passed else GAP
-        return Case(name, outcome, report.duration)
+        not_passed = NOT_ASKED if was_not_asked(report) else GAP
+        return Case(name, PASSED if report.passed else not_passed, report.duration)
     if report.passed:
         return Case(name, PASSED, report.duration)
     message = "a clause must not be skipped" if report.skipped else _message(report)
     calls = next((text for title, text in report.sections if title == CALLS_SECTION), "")
     return Case(name, FAILED, report.duration, message, calls)
+
+
+def was_not_asked(report: pytest.TestReport) -> bool:
+    """Whether the case did not run, since it does not apply."""
+    return DOES_NOT_APPLY in str(getattr(report, "wasxfail", ""))
 
 
 def _message(report: pytest.TestReport) -> str:

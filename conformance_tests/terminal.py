@@ -7,13 +7,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
-from conformance_tests.report import FAILED, GAP, PASSED, Report, Result
+from conformance_tests.report import FAILED, GAP, NOT_ASKED, PASSED, Report, Result
 
 SHOWN: Final = 12
 """Failed clauses that are shown in full; all of them are in the reports."""
 LINES: Final = 16
 """Of the calls that led there."""
-_MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", None: "-"}
+_MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", NOT_ASKED: "n/a", None: "-"}
 
 
 class Progress:
@@ -82,7 +82,7 @@ def told(report: Report) -> Iterable[str]:
 
 def _capability(name: str, results: Sequence[Result], reason: str) -> str:
     outcomes = {result.outcome for result in results}
-    worst = next(each for each in (FAILED, GAP, None, PASSED) if each in outcomes)
+    worst = next(each for each in (FAILED, GAP, None, PASSED, NOT_ASKED) if each in outcomes)
     held = sum(result.outcome == PASSED for result in results)
     return (
         f"  {_MARK[worst]:<7} {name:<16} {held:>3} of {len(results):>3} clauses  {reason}".rstrip()

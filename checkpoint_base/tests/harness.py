@@ -9,31 +9,16 @@ from typing import Any, ClassVar
 
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.memory_thread import MemoryThread
-from conformance_tests import Capability, SaverHarness
-
-
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from conformance_tests import Capability, MovableClock, Place, SaverHarness
 
 
 class MemoryHarness(SaverHarness):
     """One set of dicts; every saver that is opened works on it."""
 
     name = "memory"
+    place = Place.MEMORY
     gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.PROCESSES: "what it stores is in the memory of one process",
         Capability.SHARING: "the reference keeps every value whole, to be simple",
-        Capability.INTEGRITY: "nothing is on a disk",
-        Capability.NETWORK: "a call goes nowhere",
-        Capability.SERVER_DEATH: "there is no server",
-        Capability.DISK_FULL: "nothing is on a disk",
-        Capability.ROUND_TRIPS: "there is no wire",
     }
 
     def __init__(self) -> None:

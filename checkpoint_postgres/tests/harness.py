@@ -11,21 +11,12 @@ from urllib.parse import urlsplit
 import psycopg
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from conformance_tests import Capability, SaverHarness
+from conformance_tests import MovableClock, SaverHarness
+from conformance_tests.harness import FaultHooks
 from tests.servers.postgres import SERVERS
 
 RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
-POOL = {"min_size": 1, "max_size": 8}
-
-
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+POOL: Mapping[str, Any] = {"min_size": 1, "max_size": 8}
 
 
 def new_database(server: str) -> str:
@@ -58,7 +49,33 @@ def empty_database(url: str) -> None:
         connection.execute(f"DROP SCHEMA {', '.join(names)} CASCADE; CREATE SCHEMA public".encode())
 
 
-class PostgresHarness(SaverHarness):
+class OnServer(FaultHooks):
+    """What can be done to the server of a harness.
+
+    Attributes:
+        url: The database.
+    """
+
+    url: str
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 5432)
+
+    def url_at(self, host: str, port: int) -> str:
+        """The same database by way of another address, which is given up on soon."""
+        at = urlsplit(self.url)
+        netloc = at.netloc.replace(f"{at.hostname}:{at.port}", f"{host}:{port}")
+        return at._replace(netloc=netloc, query="connect_timeout=2").geturl()
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
+
+    def disk_full(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].full()
+
+
+class PostgresHarness(OnServer, SaverHarness):
     """A database; sync and async savers open it side by side."""
 
     name = "postgres (pool)"
@@ -68,9 +85,6 @@ class PostgresHarness(SaverHarness):
         "get_tuple": 1,
         "list": 1,
         "delete_thread": 1,
-    }
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.DISK_FULL: "its disk is that of the whole machine"
     }
 
     def __init__(self, url: str, pool: Mapping[str, Any] = POOL) -> None:
@@ -99,18 +113,8 @@ class PostgresHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    def address(self) -> tuple[str, int]:
-        found = urlsplit(self.url)
-        return str(found.hostname), int(found.port or 5432)
-
     def through(self, host: str, port: int) -> PostgresHarness:
-        at = urlsplit(self.url)
-        netloc = at.netloc.replace(f"{at.hostname}:{at.port}", f"{host}:{port}")
-        url = at._replace(netloc=netloc, query="connect_timeout=2").geturl()
-        return PostgresHarness(url, {**self.pool, "timeout": 1})
-
-    def server_killed(self) -> AbstractContextManager[None]:
-        return SERVERS[self.address()[1]].killed()
+        return PostgresHarness(self.url_at(host, port), {**self.pool, "timeout": 0.4})
 
     def query(self, sql: str) -> list[Any]:
         """Raw read."""

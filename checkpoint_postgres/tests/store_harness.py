@@ -10,13 +10,13 @@ from typing import Any
 import psycopg
 
 from checkpoint_postgres import AsyncPostgresStore, PostgresStore
-from checkpoint_postgres.tests.harness import POOL, MovableClock
-from conformance_tests import StoreHarness
+from checkpoint_postgres.tests.harness import POOL, OnServer
+from conformance_tests import MovableClock, StoreHarness
 
 SCHEMA = "memories"
 
 
-class PostgresStoreHarness(StoreHarness):
+class PostgresStoreHarness(OnServer, StoreHarness):
     """A schema; sync and async stores open it side by side. `setup` builds every index at once.
 
     Args:
@@ -27,7 +27,7 @@ class PostgresStoreHarness(StoreHarness):
 
     def __init__(self, url: str, engine: Mapping[str, Any], role: str | None = None) -> None:
         self.url, self.engine, self.role = url, engine, role
-        self.clock = MovableClock()
+        self.clock, self.pool = MovableClock(), POOL
         ann = engine.get("ann_index_config", {})
         kind = "halfvec" if ann.get("vector_type") == "halfvec" else ann.get("kind")
         self.name = f"postgres-{kind or 'exact'}"
@@ -36,7 +36,7 @@ class PostgresStoreHarness(StoreHarness):
     def _arguments(self) -> dict[str, Any]:
         url = self.url.replace("//postgres@", f"//{self.role}@") if self.role else self.url
         more = {"schema": SCHEMA, "clock": self.clock, "indexed_from": 0}
-        return {"conn_string": url, "pool": POOL, **more}
+        return {"conn_string": url, "pool": self.pool, **more}
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresStore]:
@@ -50,6 +50,11 @@ class PostgresStoreHarness(StoreHarness):
         async with opened as store:
             await store.setup()
             yield store
+
+    def through(self, host: str, port: int) -> PostgresStoreHarness:
+        far = PostgresStoreHarness(self.url_at(host, port), self.engine, self.role)
+        far.pool = {**POOL, "timeout": 0.4}
+        return far
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 import psycopg
 import pytest
 
 from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.tests.load import OnFourConnections, arguments, steps_of
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.build import Chain, large, on, values
 from conformance_tests.facade import SyncFacade
 from tests.servers.postgres import running_postgres
 from tests.servers.process import free_port, temporary_folder
@@ -23,54 +25,12 @@ from tests.servers.process import free_port, temporary_folder
 FOUR = {"min_size": 4, "max_size": 4}
 
 
-def arguments(thread: str, step: int, **more: Any) -> Any:
-    stored = checkpoint({"step": step, **more}, id=f"{step:08}")
-    return on(thread), stored, metadata(step=step), new_versions(stored)
+class TestLoad(OnFourConnections):
+    def opened(self, harness: PostgresHarness) -> AbstractContextManager[PostgresSaver]:
+        return PostgresSaver.from_conn_string(harness.url, pool=FOUR)
 
-
-def steps_of(saver: Any, thread: str) -> list[int]:
-    return [values(found)["step"] for found in saver.list(on(thread))]
-
-
-def test_64_tasks_on_a_pool_of_4(database: PostgresHarness) -> None:
-    async def work(saver: AsyncPostgresSaver, n: int) -> None:
-        for step in range(5):
-            head = await saver.aput(*arguments(f"own {n}", step, log=large(n)))
-            await saver.aput_writes(head, [("step", step)], "task")
-            await saver.aput(*arguments("shared", n * 10 + step, log=large(n)))
-            assert await saver.aget_tuple(on(f"own {n}")) is not None
-
-    async def main() -> None:
-        opened = AsyncPostgresSaver.from_conn_string(database.url, pool=FOUR)
-        async with opened as saver:
-            await saver.setup()
-            await asyncio.gather(*(work(saver, n) for n in range(64)))
-            for n in range(64):
-                found = [one async for one in saver.alist(on(f"own {n}"))]
-                assert [values(one)["step"] for one in found] == [4, 3, 2, 1, 0]
-                assert all(values(one)["log"] == large(n) for one in found)
-                assert all(len(one.pending_writes or ()) == 1 for one in found)
-            assert len([one async for one in saver.alist(on("shared"))]) == 64 * 5
-
-    asyncio.run(main())
-
-
-def test_32_threads_on_a_pool_of_4(database: PostgresHarness) -> None:
-    with PostgresSaver.from_conn_string(database.url, pool=FOUR) as saver:
-        saver.setup()
-
-        def work(n: int) -> None:
-            for step in range(5):
-                head = saver.put(*arguments(f"own {n}", step, log=large(n)))
-                saver.put_writes(head, [("step", step)], "task")
-                saver.put(*arguments("shared", n * 10 + step, log=large(n)))
-                assert saver.get_tuple(on(f"own {n}")) is not None
-
-        with ThreadPoolExecutor(32) as threads:
-            list(threads.map(work, range(32)))
-        for n in range(32):
-            assert steps_of(saver, f"own {n}") == [4, 3, 2, 1, 0]
-        assert len(steps_of(saver, "shared")) == 32 * 5
+    def aopened(self, harness: PostgresHarness) -> AbstractAsyncContextManager[AsyncPostgresSaver]:
+        return AsyncPostgresSaver.from_conn_string(harness.url, pool=FOUR)
 
 
 KILLED_EVERY = 40  # puts

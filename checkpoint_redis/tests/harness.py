@@ -11,25 +11,55 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import redis
+from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from conformance_tests import Capability, SaverHarness
-from tests.servers.redis import SERVERS
+from conformance_tests import MovableClock, SaverHarness
+from conformance_tests.harness import FaultHooks
+from tests.servers.redis import SERVERS, wait_until_whole
 
 KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
 
 
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+def url_at(host: str, port: int) -> str:
+    """A server that is given up on soon."""
+    return f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
 
 
-class RedisHarness(SaverHarness):
+class OnServer(FaultHooks):
+    """What can be done to the servers of a harness.
+
+    Attributes:
+        url: Where they are.
+    """
+
+    url: str
+
+    @cached_property
+    def nodes(self) -> list[Any]:
+        """Connections behind the back of savers and stores, to each server of its own."""
+        return [redis.Redis.from_url(self.url)]
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 6379)
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
+
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """What a full disk is to others: more memory than this it must not use."""
+        for node in self.nodes:
+            node.config_set("maxmemory", 1)
+        try:
+            yield
+        finally:
+            for node in self.nodes:
+                node.config_set("maxmemory", 0)
+
+
+class RedisHarness(OnServer, SaverHarness):
     """The keys below a prefix; sync and async savers open them side by side."""
 
     name = "redis (one server)"
@@ -39,9 +69,6 @@ class RedisHarness(SaverHarness):
         "get_tuple": 1,
         "list": 1,
         "delete_thread": 1,
-    }
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.DISK_FULL: "a server that cannot write its log stops"
     }
 
     def __init__(self, url: str, prefix: str) -> None:
@@ -75,21 +102,8 @@ class RedisHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    def address(self) -> tuple[str, int]:
-        found = urlsplit(self.url)
-        return str(found.hostname), int(found.port or 6379)
-
     def through(self, host: str, port: int) -> RedisHarness:
-        url = f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
-        return RedisHarness(url, self.prefix)
-
-    def server_killed(self) -> AbstractContextManager[None]:
-        return SERVERS[self.address()[1]].killed()
-
-    @cached_property
-    def nodes(self) -> list[Any]:
-        """Connections behind the saver's back, to each server of its own."""
-        return [redis.Redis.from_url(self.url)]
+        return RedisHarness(url_at(host, port), self.prefix)
 
     def keys(self, pattern: str = "*") -> Iterator[tuple[Any, bytes]]:
         """The keys below the prefix, each with the server that has it."""
@@ -159,12 +173,6 @@ class ClusterHarness(RedisHarness):
     """The keys below a prefix of a cluster."""
 
     name = "redis-cluster (three nodes)"
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.NETWORK: "its clients find the nodes by themselves, past any proxy",
-        Capability.SERVER_DEATH: "without replicas a dead node stays away",
-        Capability.DISK_FULL: "a server that cannot write its log stops",
-        Capability.ROUND_TRIPS: "its clients find the nodes by themselves, past any proxy",
-    }
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[RedisSaver]:
@@ -179,3 +187,49 @@ class ClusterHarness(RedisHarness):
         """A key is found on the node that has its slot."""
         hosts = self.url.partition("://")[2].split(",")
         return [redis.Redis.from_url(f"redis://{host}") for host in hosts]
+
+
+class ClusterOfOneHarness(ClusterHarness):
+    """A cluster whose node can be reached through a proxy, and killed."""
+
+    name = "redis-cluster (one node)"
+    at: tuple[str, int] | None = None  # where its clients are to believe that it is
+
+    def through(self, host: str, port: int) -> ClusterOfOneHarness:
+        far = ClusterOfOneHarness(self.url, self.prefix)
+        far.at = host, port
+        return far
+
+    @contextmanager
+    def server_killed(self) -> Iterator[None]:
+        with super().server_killed():
+            yield
+        wait_until_whole(self.nodes)
+
+    @property
+    def _client(self) -> dict[str, Any]:
+        host, port = self.at or self.address()
+        # the node tells its clients its own address
+        return {
+            "host": host,
+            "port": port,
+            "address_remap": lambda _: (host, port),
+            "socket_timeout": 2,
+            "socket_connect_timeout": 2,
+        }
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[RedisSaver]:
+        with redis.RedisCluster(**self._client) as client:
+            saver = RedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+            saver.setup()
+            yield saver
+            saver.stop_ttl_sweeper()
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncRedisSaver]:
+        async with AsyncRedisCluster(**self._client) as client:
+            saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+            await saver.setup()
+            yield saver
+            saver.stop_ttl_sweeper()

@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-import redis
-
 from checkpoint_redis import AsyncRedisStore, RedisStore
-from checkpoint_redis.tests.harness import MovableClock
-from conformance_tests import StoreHarness
+from checkpoint_redis.tests.harness import OnServer, url_at
+from conformance_tests import MovableClock, StoreHarness
 
 
-class RedisStoreHarness(StoreHarness):
+class RedisStoreHarness(OnServer, StoreHarness):
     """The keys below a prefix; sync and async stores open them side by side."""
 
     name = "redis (exact)"
@@ -25,7 +23,7 @@ class RedisStoreHarness(StoreHarness):
         self.url = url
         self.prefix = prefix
         self.clock = MovableClock()
-        self.client: Any = redis.Redis.from_url(url)
+        (self.client,) = self.nodes
 
     def _arguments(self, **options: Any) -> dict[str, Any]:
         return {"prefix": self.prefix, "clock": self.clock, **self.options, **options}
@@ -42,6 +40,9 @@ class RedisStoreHarness(StoreHarness):
         async with AsyncRedisStore.from_conn_string(self.url, **arguments) as store:
             await store.setup()
             yield store
+
+    def through(self, host: str, port: int) -> RedisStoreHarness:
+        return type(self)(url_at(host, port), self.prefix)
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds

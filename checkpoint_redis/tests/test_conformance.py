@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests import SaverConformance
+from conformance_tests import Capability, SaverConformance
 
 
 class TestRedisSaver(SaverConformance):
@@ -14,7 +14,13 @@ class TestRedisSaver(SaverConformance):
         return one_server
 
 
+ON_ONE_NODE = {Capability.NETWORK, Capability.SERVER_DEATH, Capability.ROUND_TRIPS}
+"""A proxy stands before one server."""
+
+
 class TestRedisClusterSaver(SaverConformance):
     @pytest.fixture
-    def harness(self, cluster: RedisHarness) -> RedisHarness:
-        return cluster
+    def harness(self, request: pytest.FixtureRequest) -> RedisHarness:
+        on_one = self.capability_under_test(request) in ON_ONE_NODE
+        found: RedisHarness = request.getfixturevalue("cluster_of_one" if on_one else "cluster")
+        return found

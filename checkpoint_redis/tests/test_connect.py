@@ -7,11 +7,20 @@ from typing import Any
 
 import pytest
 import redis
+from redis.asyncio import Redis as AsyncRedis
 
-from checkpoint_base.errors import BackendUnavailableError, CheckpointError, InvalidArgumentError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    InvalidArgumentError,
+    SchemaVersionError,
+)
+from checkpoint_base.tests.load import arguments
 from checkpoint_base.urls import aopen_saver, open_saver
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.connect import Target, target_of
+from checkpoint_redis.tests.harness import RedisHarness
+from conformance_tests.build import large, on, values
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import running_sentinel, started_redis
 
@@ -123,3 +132,32 @@ def test_a_node_of_a_cluster_is_no_server(redis_cluster_url: str) -> None:
         saver.put_writes(
             {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}, [("a", 1)], "task"
         )
+
+
+@pytest.mark.parametrize("options", [{"decode_responses": True}, {"protocol": 3}, {"protocol": 2}])
+def test_any_client_will_do_and_stays_open(
+    one_server: RedisHarness, options: dict[str, Any]
+) -> None:
+    state: dict[str, Any] = {"step": 1, "bytes": bytes(range(256)) * 40, "log": large()}
+    with redis.Redis.from_url(one_server.url, **options) as client:
+        saver = RedisSaver(client, prefix=one_server.prefix)
+        saver.setup()
+        saver.put(*arguments("t", **state))
+        assert values(saver.get_tuple(on("t"))) == state
+        assert values(next(saver.list(None))) == state
+
+    async def main() -> None:
+        async with AsyncRedis.from_url(one_server.url, **options) as aclient:
+            asaver = AsyncRedisSaver(aclient, prefix=one_server.prefix)
+            assert values(await asaver.aget_tuple(on("t"))) == state
+            assert [values(one) async for one in asaver.alist(None)] == [state]
+            assert await aclient.ping()
+
+    asyncio.run(main())
+
+
+def test_a_newer_schema_is_refused(one_server: RedisHarness) -> None:
+    (client,) = one_server.nodes
+    client.set(f"{one_server.prefix}:schema", 7)
+    with pytest.raises(SchemaVersionError, match="7"), one_server.open():
+        pass

@@ -5,35 +5,33 @@ from __future__ import annotations
 import resource
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
-from conformance_tests import Capability, SaverHarness
+from conformance_tests import MovableClock, Place, SaverHarness
 
 RECORDS = ("threads", "checkpoints", "values", "segments", "writes")
 
 
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@contextmanager
+def full(path: Path) -> Iterator[None]:
+    """No file of this process may become larger than the largest of the database is."""
+    largest = max(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 200_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 class SqliteHarness(SaverHarness):
     """A database file; sync and async savers open it side by side."""
 
     name = "sqlite (file)"
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.NETWORK: "a file is not reached by a network",
-        Capability.SERVER_DEATH: "there is no server",
-        Capability.ROUND_TRIPS: "there is no wire",
-    }
+    place = Place.FILES
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -59,16 +57,8 @@ class SqliteHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    @contextmanager
-    def disk_full(self) -> Iterator[None]:
-        """No file of this process may become larger than the largest of the database is."""
-        largest = max(file.stat().st_size for file in self.path.parent.glob(f"{self.path.name}*"))
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest + 200_000, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    def disk_full(self) -> AbstractContextManager[None]:
+        return full(self.path)
 
     @contextmanager
     def _raw(self) -> Iterator[sqlite3.Connection]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from checkpoint_sqlite import AsyncSqliteStore, SqliteStore
-from checkpoint_sqlite.tests.harness import MovableClock
-from conformance_tests import StoreHarness
+from checkpoint_sqlite.tests.harness import full
+from conformance_tests import MovableClock, Place, StoreHarness
 
 
 class SqliteStoreHarness(StoreHarness):
     """A database file; sync and async stores open it side by side."""
 
     name = "sqlite (file)"
+    place = Place.FILES
 
     def __init__(self, path: Path, cache_bytes: int | None = None) -> None:
         self.path = path
@@ -42,6 +43,9 @@ class SqliteStoreHarness(StoreHarness):
 
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
+
+    def disk_full(self) -> AbstractContextManager[None]:
+        return full(self.path)
 
     def rows(self) -> Mapping[str, int]:
         with closing(sqlite3.connect(self.path, timeout=30)) as connection:

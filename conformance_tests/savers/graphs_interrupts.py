@@ -16,12 +16,13 @@ from conformance_tests.savers.graphs_clause import GraphClauses, Graphs, told
 from conformance_tests.savers.graphs_driver import GraphDriver, Open, Session, on_thread
 from conformance_tests.savers.graphs_functional import approved_workflow, shaky_workflow
 from conformance_tests.savers.graphs_nodes import NodeError, RunLog, hangs_beside, three_steps
-from conformance_tests.savers.graphs_process import SPAWN, OtherProcess
+from conformance_tests.savers.graphs_process import OtherProcess
 from conformance_tests.savers.graphs_questions import (
     approval,
     parallel_questions,
     three_questions,
 )
+from conformance_tests.workers import processes
 
 ASKED = {"question": "go on?", "plan": "plan for tea"}
 
@@ -192,8 +193,8 @@ class OtherProcessClauses(GraphClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def worker(cls) -> Iterator[ProcessPoolExecutor]:
-        """A new process, started once: importing LangGraph takes it seconds."""
-        with ProcessPoolExecutor(1, SPAWN) as pool:
+        """A new process, for all clauses."""
+        with ProcessPoolExecutor(1, processes()) as pool:
             yield pool
 
     @pytest.fixture

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -13,11 +11,9 @@ from conformance_tests.facade import GIVE_UP_AFTER, Flavour
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.graphs_driver import session
 from conformance_tests.savers.graphs_nodes import wait_until
+from conformance_tests.workers import run_and_kill
 
 T = TypeVar("T")
-
-# "spawn" shares nothing: no connection, no lock and no cache comes along by fork.
-SPAWN = multiprocessing.get_context("spawn")
 
 
 class OtherProcess:
@@ -38,17 +34,11 @@ class OtherProcess:
     def run_and_kill(self, once: Callable[[], bool], step: Callable[..., Any], *args: Any) -> None:
         """Runs the step in a process of its own, which gets a SIGKILL once `once()` is true."""
         place = type(self.harness), self.harness.location(), self.flavour
-        process = SPAWN.Process(target=take_step, args=(*place, step, *args))
-        process.start()
-        try:
+
+        def wait(process: Any) -> None:
             wait_until(lambda: not process.is_alive() or once(), f"{step.__name__} to get that far")
-        finally:
-            process.kill()
-            process.join(GIVE_UP_AFTER)
-            exit_code = process.exitcode
-            process.close()
-        if exit_code != -signal.SIGKILL:
-            raise AssertionError(f"the process ended before it was killed: exit code {exit_code}")
+
+        run_and_kill(take_step, (*place, step, *args), wait)
 
 
 def take_step(

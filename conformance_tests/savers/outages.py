@@ -24,28 +24,15 @@ from conformance_tests.build import (
 )
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade, Flavour, opened
-from conformance_tests.faults import Proxy
+from conformance_tests.faults import Proxy, works_again
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import SaverClauses
-
-ATTEMPTS = 12
-"""Every connection of a pool may have to fail once before all of them are new."""
 
 CALLS: dict[str, Callable[[Facade, Any], Any]] = {
     "get_tuple": lambda s, at: s.get_tuple(at),
     "list": lambda s, at: list(s.list(at)),
     "put": lambda s, at: s.put(at, checkpoint({"a": 1}), metadata(), {}),
 }
-
-
-def works_again(call: Callable[[], Any]) -> Any:
-    """What the call gives once the connections of the time before are used up."""
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return call()
-        except Exception:  # noqa: BLE001 (which error it is is the driver's business)
-            continue
-    return call()
 
 
 @contextmanager
@@ -234,7 +221,7 @@ class RoundTripClauses(SaverClauses):
         """Over a network of 2 ms, a call is as slow as its round trips are many."""
         chain_values = [{"log": [f"{n} {large(n, 400)}" for n in range(size)]} for size in (9, 10)]
         with (
-            Proxy(*harness.address(), delay=0.02) as proxy,
+            Proxy(*harness.address()) as proxy,
             opened(harness.through(proxy.host, proxy.port), flavour) as far,
         ):
             chain, taken = Chain(far, new_thread()), {}
@@ -251,5 +238,6 @@ class RoundTripClauses(SaverClauses):
                     with proxy.counting() as counted:
                         call()
                     taken[name] = counted.round_trips
+                proxy.delay = 0.02
         stated = {name: harness.budgets[name] for name in taken}
         assert {name: min(count, stated[name]) for name, count in taken.items()} == taken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -15,6 +14,7 @@ from conformance_tests.facade import GIVE_UP_AFTER, Flavour, opened
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import SaverClauses, row_count
 from conformance_tests.savers.concurrency import told, whole
+from conformance_tests.workers import processes
 
 PROCESSES = 4
 SETUPS = 8
@@ -82,10 +82,10 @@ class ProcessClauses(SaverClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def workers(cls) -> Iterator[ProcessPoolExecutor]:
-        """New processes, started once: importing LangGraph takes each of them a second."""
-        spawn = multiprocessing.get_context("spawn")
-        barriers = {count: spawn.Barrier(count) for count in (PROCESSES, SETUPS)}
-        with ProcessPoolExecutor(SETUPS, spawn, take_barriers, (barriers,)) as pool:
+        """New processes, for all clauses."""
+        made = processes()
+        barriers = {count: made.Barrier(count) for count in (PROCESSES, SETUPS)}
+        with ProcessPoolExecutor(SETUPS, made, take_barriers, (barriers,)) as pool:
             yield pool
 
     @staticmethod

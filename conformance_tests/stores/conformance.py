@@ -10,7 +10,13 @@ from conformance_tests.stores.items import ItemClauses
 from conformance_tests.stores.life import StoreLifeClauses
 from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
 from conformance_tests.stores.namespaces import NamespaceClauses
+from conformance_tests.stores.outages import (
+    StoreDiskFullClauses,
+    StoreNetworkClauses,
+    StoreServerDeathClauses,
+)
 from conformance_tests.stores.processes import StoreProcessClauses
+from conformance_tests.stores.providers import ProviderClauses
 from conformance_tests.stores.search import SearchClauses
 from conformance_tests.stores.stateful import StoreModelClauses
 from conformance_tests.stores.ttl import StoreTTLClauses
@@ -24,12 +30,16 @@ class StoreConformance(
     NamespaceClauses,
     MeaningClauses,
     EmbeddingClauses,
+    ProviderClauses,
     StoreTTLClauses,
     StoreHostileInputClauses,
     StoreConcurrencyClauses,
     StoreTaskClauses,
     StoreProcessClauses,
     StoreLifeClauses,
+    StoreNetworkClauses,
+    StoreServerDeathClauses,
+    StoreDiskFullClauses,
     StoreModelClauses,
 ):
     """Every clause about stores, sync and async.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import itertools
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 import pytest
 from langgraph.store.base import PutOp
@@ -13,9 +15,10 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import GIVE_UP_AFTER, Flavour
 from conformance_tests.savers.processes import _start as barriers
 from conformance_tests.savers.processes import take_barriers
-from conformance_tests.stores.base import Numbers, StoreClauses, index_of, keys, value_of
+from conformance_tests.stores.base import Numbers, StoreClauses, index_of, keys, scores, value_of
 from conformance_tests.stores.facade import opened
 from conformance_tests.stores.harness import StoreHarness
+from conformance_tests.workers import processes, run_and_kill
 
 PROCESSES = 4
 STEPS = 10
@@ -50,6 +53,14 @@ def put_one(kind: type[StoreHarness], at: str, flavour: Flavour, n: int) -> int:
     return n
 
 
+def put_for_ever(kind: type[StoreHarness], at: str, flavour: Flavour) -> None:
+    """In a process that is killed: batches that change all items at once."""
+    harness = kind.reopen(at)
+    with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
+        for n in itertools.count(1):
+            store.batch([PutOp(("m",), f"{key}", {"text": f"{n} 1 0", "n": n}) for key in range(9)])
+
+
 Work = Callable[[type[StoreHarness], str, Flavour, int], int]
 
 
@@ -60,10 +71,10 @@ class StoreProcessClauses(StoreClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def workers(cls) -> Iterator[ProcessPoolExecutor]:
-        """New processes, started once: importing LangGraph takes each of them a second."""
-        spawn = multiprocessing.get_context("spawn")
-        together = {PROCESSES: spawn.Barrier(PROCESSES)}
-        with ProcessPoolExecutor(PROCESSES, spawn, take_barriers, (together,)) as pool:
+        """New processes, for all clauses."""
+        made = processes()
+        together = {PROCESSES: made.Barrier(PROCESSES)}
+        with ProcessPoolExecutor(PROCESSES, made, take_barriers, (together,)) as pool:
             yield pool
 
     def test_processes_put_and_search(
@@ -96,3 +107,29 @@ class StoreProcessClauses(StoreClauses):
                 assert set(after) == (set(before) - {f"{n}"}) | {f"new {n}"}
                 found = store.search((), query=f"0 1 {n}", limit=n + 2)
                 assert "changed" in keys(found)
+
+    def test_processes_one_that_is_killed_leaves_whole_batches(
+        self, harness: StoreHarness, flavour: Flavour
+    ) -> None:
+        """A `kill -9` of a worker is not an outage for the others, who go on with what it left."""
+        place = type(harness), harness.location(), flavour
+        with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
+
+            def wait(process: Any) -> None:
+                give_up = time.monotonic() + GIVE_UP_AFTER
+                while process.is_alive() and time.monotonic() < give_up:
+                    found = store.get(("m",), "0")
+                    if found is not None and found.value["n"] > 5:
+                        return
+
+            run_and_kill(put_for_ever, place, wait)
+            found = store.search(("m",), query="1 0 0", limit=50)
+            numbers = {item.value["n"] for item in found}
+            assert len(numbers) == 1
+            n = numbers.pop()
+            assert scores(found) == pytest.approx(
+                {f"{key}": n / (n * n + 1) ** 0.5 for key in range(9)}, abs=1e-3
+            )
+            store.put(("m",), "0", {"text": "0 1 0"})
+            assert keys(store.search(("m",), query="0 1 0", limit=1)) == ["0"]
+        assert harness.rows() == {"items": 9, "vectors": 9}

@@ -7,7 +7,7 @@ import re
 import pytest
 
 import conformance_tests
-from conformance_tests.capabilities import Capability
+from conformance_tests.capabilities import Capability, Place
 from conformance_tests.catalogue import Clause, unknown
 from conformance_tests.levels import COMPLETE, LEVELS, verdict
 from conformance_tests.run import offered
@@ -45,6 +45,14 @@ def test_every_capability_is_in_one_level(contract: str) -> None:
     assert needed == sorted({str(clause.capability.value) for clause in CLAUSES[contract]})
 
 
+def test_what_does_not_apply_follows_from_where_the_data_is() -> None:
+    """Nobody on a server gets out of a clause; memory is asked less than files are."""
+    assert not Place.SERVER.does_not_apply
+    assert set(Place.FILES.does_not_apply) < set(Place.MEMORY.does_not_apply)
+    assert Capability.NETWORK in Place.FILES.does_not_apply
+    assert Capability.STORE_DISK_FULL not in Place.FILES.does_not_apply
+
+
 def test_every_capability_has_a_meaning() -> None:
     assert [each for each in Capability if len(each.meaning.split()) < 3] == []
 
@@ -66,6 +74,7 @@ def test_nothing_is_called_complete_that_misses_something() -> None:
     ]
     assert verdict(ran=9, chosen=False, failed=[], gaps=[]) == COMPLETE
     assert not [text for text in said if COMPLETE in text]
+    assert verdict(**whole, not_asked=["ttl"]) == f"{COMPLETE}; does not apply: ttl"  # type: ignore[arg-type]
     assert "put" in said[2]
     assert "ttl" in said[3]
 

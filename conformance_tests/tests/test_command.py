@@ -76,6 +76,18 @@ def test_a_declared_gap_that_works_is_a_failure(tmp_path: Path) -> None:
     assert all("declared gap 'allowlist': nobody clones it" in case["message"] for case in wrong)
 
 
+def test_what_does_not_apply_is_named_and_is_no_gap(tmp_path: Path) -> None:
+    path = tmp_path / "report.json"
+    memory = "checkpoint_base.tests.harness:MemoryHarness"
+    done = conformance(memory, "--only", "disk_full", "--only", "setup", "--json", str(path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = outcomes(path)
+    assert found["saver.disk_full.is_an_error_and_nothing_half"]["outcome"] == "does not apply"
+    assert found["saver.setup.any_number_of_times"]["outcome"] == "passed"
+    assert "n/a     disk_full          0 of   2 clauses  nothing is on a disk" in done.stdout
+    assert "the 3 chosen clauses hold" in done.stdout
+
+
 def test_what_is_as_it_should_be_ends_with_zero_and_claims_no_more_than_it_saw() -> None:
     done = conformance("checkpoint_base.tests.harness:MemoryHarness", "--only", "setup")
     assert done.returncode == 0, done.stdout + done.stderr

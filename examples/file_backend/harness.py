@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from conformance_tests import Capability, SaverHarness
+from conformance_tests import Capability, MovableClock, Place, SaverHarness
 from examples.file_backend.records import decode
 from examples.file_backend.saver import FileSaver
 
@@ -17,20 +17,18 @@ class FileHarness(SaverHarness):
     """A directory; every saver that is opened works in it."""
 
     name = "files (a directory)"
+    place = Place.FILES
     gaps: ClassVar[Mapping[Capability, str]] = {
         Capability.SHARING: "every step rewrites its thread's file",
-        Capability.NETWORK: "a directory is not reached by a network",
-        Capability.SERVER_DEATH: "there is no server",
-        Capability.ROUND_TRIPS: "there is no wire",
     }
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.now = 1_800_000_000.0
+        self.clock = MovableClock()
 
     def _saver(self, **options: Any) -> FileSaver:
         # no clause cuts the power
-        return FileSaver(self.path, clock=lambda: self.now, durable=False, **options)
+        return FileSaver(self.path, clock=self.clock, durable=False, **options)
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[FileSaver]:
@@ -51,7 +49,7 @@ class FileHarness(SaverHarness):
             await saver.astop_ttl_sweeper()
 
     def advance(self, seconds: float) -> None:
-        self.now += seconds
+        self.clock.now += seconds
 
     def _files(self) -> list[Path]:
         return sorted(self.path.glob("*.thread"))

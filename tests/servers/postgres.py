@@ -7,9 +7,10 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 from tests.servers.process import (
     START_WITHIN,
@@ -38,7 +39,8 @@ def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
         if as_user():
             shutil.chown(data, UNPRIVILEGED)
         options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--no-sync")
-        run_unprivileged(programs / "initdb", "-D", data, *options)
+        # files of the log that are smaller than what `full` allows
+        run_unprivileged(programs / "initdb", "-D", data, *options, "--wal-segsize=1")
     settings = {
         "port": str(port),
         "listen_addresses": "127.0.0.1",
@@ -94,7 +96,26 @@ class PostgresServer:
                     if time.monotonic() > deadline:
                         raise
 
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """No process of the server, nor one that it starts, can make a file larger than this."""
+        self._limit_files(str(FULL_AT))
+        try:
+            yield
+        finally:
+            self._limit_files("unlimited")
 
+    def _limit_files(self, size: str) -> None:
+        assert self._process is not None
+        main = self._process.pid
+        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
+        for process in (main, *children):
+            with suppress(subprocess.CalledProcessError):  # a child may have ended meanwhile
+                # by its own user: another one may not, not even root in a container
+                run_unprivileged("prlimit", f"--pid={process}", f"--fsize={size}:")
+
+
+FULL_AT: Final = 2 << 20  # bytes: more than a file of the log or of an empty database's catalog
 SERVERS: dict[int, PostgresServer] = {}
 """Those that run, by port."""
 

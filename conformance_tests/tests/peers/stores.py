@@ -80,12 +80,16 @@ class InMemory(PeerStore):
 
     def __init__(self) -> None:
         self.plain = InMemoryStore()
+        self.used = False
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[Any]:
         given = self.options(options)
         if given and self.plain.index_config is None:
+            if self.used:
+                raise LookupError("what has no index cannot be opened with one: it is an object")
             self.plain = InMemoryStore(**given)
+        self.used = True
         yield self.plain  # the same one each time it is opened
 
     @asynccontextmanager
@@ -105,6 +109,13 @@ class Sqlite(PeerStore):
 
     def arguments(self) -> tuple[Any, ...]:
         return (str(self.path),)
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        found = super().options(given)
+        if "fields" in found.get("index", {}):
+            index = dict(found["index"])
+            found["index"] = {**index, "text_fields": index.pop("fields")}  # its own name for them
+        return found
 
 
 class OnServer(PeerStore):
@@ -143,3 +154,8 @@ class MongoDB(OnServer):
     kind = "mongodb"
     package = "langgraph-store-mongodb"
     sync = asynchronous = "langgraph.store.mongodb:MongoDBStore"
+
+    def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        if {name for name, value in given.items() if value is not None}:
+            raise LookupError("its index needs Atlas Vector Search, which SecantusDB has not")
+        return {}
