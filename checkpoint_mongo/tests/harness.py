@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from functools import cached_property
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -12,7 +13,8 @@ from pymongo import MongoClient
 
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.bson_ops import server_of
-from conformance_tests import Capability, SaverHarness
+from conformance_tests import Capability, MovableClock, SaverHarness
+from conformance_tests.harness import FaultHooks
 from tests.servers.mongo import SERVERS
 
 # gives up soon; asks only once whether the server is there, which is no round trip of a saver
@@ -22,17 +24,68 @@ IMPATIENT += "&heartbeatFrequencyMS=60000"
 KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
 
 
-class MovableClock:
-    """Epoch seconds that stand still until a test moves them."""
-
-    def __init__(self) -> None:
-        self.now = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+FULL = {Capability.DISK_FULL: "a server of MongoDB whose disk is full ends: see server_death"}
 
 
-class MongoHarness(SaverHarness):
+class OnServer(FaultHooks):
+    """What can be done to the server of a harness.
+
+    Attributes:
+        url: The server, and how to connect.
+        db_name: The database.
+    """
+
+    url: str
+    db_name: str
+
+    @cached_property
+    def client(self) -> MongoClient[Any]:
+        """A look behind everybody's back."""
+        return MongoClient(self.url)
+
+    def address(self) -> tuple[str, int]:
+        found = urlsplit(self.url)
+        return str(found.hostname), int(found.port or 27017)
+
+    def url_at(self, host: str, port: int) -> str:
+        """The same server by way of another address, which is given up on soon."""
+        at = urlsplit(self.url)
+        named = at.netloc.rpartition("@")[0]  # user and password, on somebody's own server
+        netloc = f"{named}@{host}:{port}" if named else f"{host}:{port}"
+        # or else a replica set would tell where it really is
+        query = f"{at.query}&{IMPATIENT}" if at.query else IMPATIENT
+        if "directConnection" not in query:
+            query += "&directConnection=true"
+        return at._replace(netloc=netloc, path=at.path or "/", query=query).geturl()
+
+    def server_killed(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].killed()
+
+    def not_offered(self) -> dict[Capability, str]:
+        missing = super().not_offered()
+        if self.address()[1] not in SERVERS:
+            missing[Capability.SERVER_DEATH] = "the server is somebody else's: nobody kills it"
+        return missing
+
+    def version(self) -> str:
+        admin = self.client.admin
+        found = server_of(admin.command("hello"), admin.command("buildInfo"))
+        return f"{found.version}, {found.topology}"
+
+    def location(self) -> str:
+        return f"{self.url} {self.db_name}"
+
+    @classmethod
+    def reopen(cls, location: str) -> Any:
+        return cls(*location.split())
+
+    def close(self) -> None:
+        if self.address()[1] not in SERVERS:  # what the run's own server has ends with it
+            self.client.drop_database(self.db_name)
+        self.client.close()
+
+
+class MongoHarness(OnServer, SaverHarness):
     """A database; sync and async savers open it side by side."""
 
     name = "mongo"
@@ -43,15 +96,12 @@ class MongoHarness(SaverHarness):
         "list": 2,
         "delete_thread": 2,
     }
-    gaps: ClassVar[Mapping[Capability, str]] = {
-        Capability.DISK_FULL: "its disk is that of the whole machine"
-    }
+    gaps = FULL
 
     def __init__(self, url: str, db_name: str | None = None) -> None:
         self.url = url
         self.db_name = db_name or f"saver_{secrets.token_hex(6)}"
         self.clock = MovableClock()
-        self._client: MongoClient[Any] | None = None
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[MongoDBSaver]:
@@ -74,36 +124,8 @@ class MongoHarness(SaverHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
-    def address(self) -> tuple[str, int]:
-        found = urlsplit(self.url)
-        return str(found.hostname), int(found.port or 27017)
-
     def through(self, host: str, port: int) -> MongoHarness:
-        at = urlsplit(self.url)
-        named = at.netloc.rpartition("@")[0]  # user and password, on somebody's own server
-        netloc = f"{named}@{host}:{port}" if named else f"{host}:{port}"
-        # or else a replica set would tell where it really is
-        query = f"{at.query}&{IMPATIENT}" if at.query else IMPATIENT
-        if "directConnection" not in query:
-            query += "&directConnection=true"
-        url = at._replace(netloc=netloc, path=at.path or "/", query=query).geturl()
-        return MongoHarness(url, self.db_name)
-
-    def server_killed(self) -> AbstractContextManager[None]:
-        return SERVERS[self.address()[1]].killed()
-
-    def not_offered(self) -> dict[Capability, str]:
-        missing = super().not_offered()
-        if self.address()[1] not in SERVERS:
-            missing[Capability.SERVER_DEATH] = "the server is somebody else's: nobody kills it"
-        return missing
-
-    @property
-    def client(self) -> MongoClient[Any]:
-        """A look behind the saver's back."""
-        if self._client is None:
-            self._client = MongoClient(self.url)
-        return self._client
+        return MongoHarness(self.url_at(host, port), self.db_name)
 
     @property
     def records(self) -> Any:
@@ -132,23 +154,6 @@ class MongoHarness(SaverHarness):
         data = bytearray(segment["data"])
         data[len(data) // 2] ^= 1
         self.records.update_one({"_id": segment["_id"]}, {"$set": {"data": bytes(data)}})
-
-    def version(self) -> str:
-        admin = self.client.admin
-        found = server_of(admin.command("hello"), admin.command("buildInfo"))
-        return f"{found.version}, {found.topology}"
-
-    def location(self) -> str:
-        return f"{self.url} {self.db_name}"
-
-    @classmethod
-    def reopen(cls, location: str) -> SaverHarness:
-        return cls(*location.split())
-
-    def close(self) -> None:
-        if self.address()[1] not in SERVERS:  # what the run's own server has ends with it
-            self.client.drop_database(self.db_name)
-        self.client.close()
 
 
 def _raw() -> Any:

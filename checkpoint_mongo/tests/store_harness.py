@@ -7,18 +7,16 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
-from pymongo import MongoClient
-
 from checkpoint_mongo import AsyncMongoDBStore, MongoDBStore
-from checkpoint_mongo.bson_ops import server_of
-from checkpoint_mongo.tests.harness import MovableClock
-from conformance_tests import StoreHarness
+from checkpoint_mongo.tests.harness import FULL, OnServer
+from conformance_tests import MovableClock, StoreHarness
 
 
-class MongoStoreHarness(StoreHarness):
+class MongoStoreHarness(OnServer, StoreHarness):
     """A database; sync and async stores open it side by side."""
 
     name = "mongo-store (exact)"
+    gaps = FULL
     options: Mapping[str, Any] = {}
     engine: Mapping[str, Any] = {"engine": "exact"}
 
@@ -26,7 +24,6 @@ class MongoStoreHarness(StoreHarness):
         self.url = url
         self.db_name = db_name or f"saver_{secrets.token_hex(6)}"
         self.clock = MovableClock()
-        self.client: MongoClient[Any] = MongoClient(url)
 
     def _arguments(self, **options: Any) -> dict[str, Any]:
         return {"db_name": self.db_name, "clock": self.clock, **self.options, **options}
@@ -57,21 +54,12 @@ class MongoStoreHarness(StoreHarness):
         vectors = sum(len(one.get("vectors", ())) + ("vector" in one) for one in items)
         return {"items": len(items), "vectors": vectors}
 
-    def version(self) -> str:
-        admin = self.client.admin
-        found = server_of(admin.command("hello"), admin.command("buildInfo"))
-        return f"{found.version}, {found.topology}"
+    def through(self, host: str, port: int) -> StoreHarness:
+        return type(self)(self.url_at(host, port), self.db_name)
 
-    def location(self) -> str:
-        return f"{self.url} {self.db_name}"
-
-    @classmethod
-    def reopen(cls, location: str) -> StoreHarness:
-        return cls(*location.split())
-
-    def close(self) -> None:
-        self.client.drop_database(self.db_name)
-        self.client.close()
+    def end_what_is_left(self) -> None:
+        # what the server does by itself after transactionLifetimeLimitSeconds, a minute
+        self.client.admin.command("killAllSessions", [])
 
 
 class WithoutCache(MongoStoreHarness):

@@ -39,14 +39,17 @@ class TestHnsw(OnEngine, StoreConformance):
 
 
 class TestIvfflat(OnEngine, StoreConformance):
+    examples = 10
     engine = kind("ivfflat")
 
 
 class TestFlat(OnEngine, StoreConformance):
+    examples = 10
     engine = kind("flat")
 
 
 class TestHalfvec(OnEngine, StoreConformance):
+    examples = 10
     engine = kind("hnsw", vector_type="halfvec")
 
 

@@ -2,7 +2,7 @@
 
 Two savers are open on the database under test, and calls go to either. Every call goes to a
 MemorySaver as well. At the end all that can be read is compared, everything is deleted, and no row
-may be left. `CONFORMANCE_EXAMPLES` sets how many sequences are tried (50 by default); they are the
+may be left. `CONFORMANCE_EXAMPLES` sets how many sequences are tried (30 by default); they are the
 same in each run unless `CONFORMANCE_RANDOM` is set. A failure is shown as it was found;
 `CONFORMANCE_SHRINK` makes Hypothesis look for a shorter one, which can take minutes.
 """
@@ -276,7 +276,7 @@ class ModelClauses(SaverClauses):
         """Put, fork, put again, write, prune, copy, delete, delete by run, reopen, from two savers,
         with small and large values: the same answers as from MemorySaver, and no orphan row."""
         budget = settings(
-            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "50")),
+            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "30")),
             stateful_step_count=25,
             derandomize="CONFORMANCE_RANDOM" not in os.environ,
             phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],

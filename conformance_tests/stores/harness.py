@@ -45,6 +45,11 @@ class StoreHarness(FaultHooks, abc.ABC):
     def advance(self, seconds: float) -> None:
         """Move the clock that items' times and expiry use, for all stores of this harness."""
 
+    def end_what_is_left(self) -> None:
+        """End now what a client that was killed has left open, if the database would only do so
+        after a while: transactions, locks.
+        """
+
     @abc.abstractmethod
     def rows(self) -> Mapping[str, int]:
         """Raw read: how many `items` and how many `vectors` are stored, read without the store."""

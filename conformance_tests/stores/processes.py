@@ -123,6 +123,7 @@ class StoreProcessClauses(StoreClauses):
                         return
 
             run_and_kill(put_for_ever, place, wait)
+            harness.end_what_is_left()
             found = store.search(("m",), query="1 0 0", limit=50)
             numbers = {item.value["n"] for item in found}
             assert len(numbers) == 1

@@ -1,7 +1,7 @@
 """A state machine: random batches must be answered as a store made of plain dicts answers them.
 
 Two stores are open on the database under test, and batches go to either. `CONFORMANCE_EXAMPLES`
-sets how many sequences are tried (50 by default); they are the same in each run unless
+sets how many sequences are tried (30 by default); they are the same in each run unless
 `CONFORMANCE_RANDOM` is set. `CONFORMANCE_SHRINK` makes Hypothesis look for a shorter failure.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -158,12 +158,18 @@ class StoreMachine(RuleBasedStateMachine):
 
 @clauses_of(Capability.STORE_MODEL)
 class StoreModelClauses(StoreClauses):
-    """Clauses about sequences of batches."""
+    """Clauses about sequences of batches.
+
+    Attributes:
+        examples: How many sequences, if `CONFORMANCE_EXAMPLES` does not say.
+    """
+
+    examples: ClassVar[int] = 30
 
     def test_model_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
         """Puts, deletes, gets, searches, lists, expiry, sweeps, two stores: as a dict does it."""
         budget = settings(
-            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "50")),
+            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", self.examples)),
             stateful_step_count=25,
             derandomize="CONFORMANCE_RANDOM" not in os.environ,
             phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],
