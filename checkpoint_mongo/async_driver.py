@@ -13,7 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, arun
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.bson_ops import (
     BATCH,
     ONE_MOMENT,

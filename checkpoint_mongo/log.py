@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.sharing import Segment
-from checkpoint_base.sql.logs import SqlLogs, Thread
+from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_mongo.documents import segment_document
 from checkpoint_mongo.keys import THREAD, segment_key, under
 from checkpoint_mongo.pipelines import of_thread
@@ -17,7 +17,7 @@ _DELETED_AT_ONCE: Final = 1000
 _COPIED_AT_ONCE: Final = 32  # segments, of up to 256 KiB
 
 
-class Logs(SqlLogs):
+class Logs(StatementLogs):
     """Sub-plans on threads and their logs, for whoever holds the thread."""
 
     def find(self, thread_id: str) -> Plan[Thread | None]:

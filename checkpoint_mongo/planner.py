@@ -27,7 +27,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing, Page
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Typed
-from checkpoint_base.sql.logs import Thread
+from checkpoint_base.statements.logs import Thread
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_mongo.documents import (
     checkpoint_document,

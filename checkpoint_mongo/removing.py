@@ -12,9 +12,9 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.reading import ThreadKey
-from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.removal import Removal
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.removal import Removal
+from checkpoint_base.statements.requests import rows
 from checkpoint_mongo.documents import refs_of
 from checkpoint_mongo.keys import THREAD, checkpoint_key, place_of, recent_of, ref_of
 from checkpoint_mongo.log import Logs

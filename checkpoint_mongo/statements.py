@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from checkpoint_base.sql.requests import ExecuteMany
+from checkpoint_base.statements.requests import ExecuteMany
 from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under
 from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Offload, run
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.bson_ops import (
     BATCH,
     ONE_MOMENT,

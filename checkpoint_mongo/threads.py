@@ -9,7 +9,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.statements.requests import rows
 from checkpoint_mongo.keys import RECENT, THREAD, recent_of, under
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.removing import Removing

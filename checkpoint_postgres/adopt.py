@@ -11,7 +11,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.sql.requests import execute, rows
+from checkpoint_base.statements.requests import execute, rows
 from checkpoint_postgres.adopting import Adopting, Task
 from checkpoint_postgres.originals import Clash
 from checkpoint_postgres.statements import adopting

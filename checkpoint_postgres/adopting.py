@@ -11,9 +11,9 @@ from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import Snapshot, record_of
 from checkpoint_base.records import CheckpointRecord, Typed, WriteRecord
-from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.requests import execute, execute_many, row, rows
-from checkpoint_base.sql.writing import checkpoint_columns
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.writing import checkpoint_columns
 from checkpoint_postgres.log import Logs, columns
 from checkpoint_postgres.originals import Clash, Name, Originals, Spot, columns_of, page_of
 from checkpoint_postgres.reading import arrays_of, found_in

@@ -18,7 +18,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Atomic, Offload, arun
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
 

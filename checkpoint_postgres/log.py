@@ -10,8 +10,8 @@ from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored
 from checkpoint_base.sharing import Segment, ranges_of
-from checkpoint_base.sql.logs import SqlLogs, Thread
-from checkpoint_base.sql.requests import execute, execute_many, rows
+from checkpoint_base.statements.logs import StatementLogs, Thread
+from checkpoint_base.statements.requests import execute, execute_many, rows
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -52,7 +52,7 @@ def parameters(prepared: Prepared, names: Iterable[Mapping[str, Any]]) -> tuple[
     return b"".join(pieces), _to_json(segments), _to_json(values)
 
 
-class Logs(SqlLogs):
+class Logs(StatementLogs):
     """Sub-plans on threads and their logs, to be run inside a transaction."""
 
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:

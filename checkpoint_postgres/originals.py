@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from checkpoint_base.codec import Codec, version_key
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord, Typed, WriteRecord
-from checkpoint_base.sql.requests import Row, rows
+from checkpoint_base.statements.requests import Row, rows
 
 PAGE_CHECKPOINTS: Final = 100
 PAGE_BYTES: Final = 1 << 23

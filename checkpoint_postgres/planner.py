@@ -27,11 +27,11 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
-from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.requests import Row, execute, row, rows
-from checkpoint_base.sql.setup import Setup
-from checkpoint_base.sql.threads import Threads
-from checkpoint_base.sql.writing import Writing, checkpoint_columns
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.requests import Row, execute, row, rows
+from checkpoint_base.statements.setup import Setup
+from checkpoint_base.statements.threads import Threads
+from checkpoint_base.statements.writing import Writing, checkpoint_columns
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres.log import Logs, columns, parameters
 from checkpoint_postgres.reading import arrays_of, candidates, found_in

@@ -8,7 +8,7 @@ from typing import Any
 from checkpoint_base.listing import fragments
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey, record_of
-from checkpoint_base.sql.requests import Row
+from checkpoint_base.statements.requests import Row
 
 
 def found_in(snapshot: Snapshot, rows: Iterable[Row]) -> list[Found]:

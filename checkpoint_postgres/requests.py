@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import Row
+from checkpoint_base.statements.requests import Row
 
 
 @lru_cache(512)

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from checkpoint_base.plan import Plan, offload, read
-from checkpoint_base.sql.requests import Row, rows
+from checkpoint_base.statements.requests import Row, rows
 from checkpoint_postgres.store_reading import Statement, where
 from checkpoint_postgres.store_vectors import Engine
 from store_vector.config import IndexSettings

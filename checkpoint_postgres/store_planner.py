@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.sql.requests import execute, row, rows
-from checkpoint_base.sql.setup import Setup, StoreSchema
+from checkpoint_base.statements.requests import execute, row, rows
+from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import (
     statements,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.statements.requests import rows
 from checkpoint_postgres.store_filters import clauses
 from store_vector.records import Record, Search
 

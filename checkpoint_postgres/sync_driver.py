@@ -16,7 +16,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool
 
 from checkpoint_base.plan import Atomic, Offload, run
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from checkpoint_base.plan import Atomic, Offload, Plan
-from checkpoint_base.sql.requests import Query, rows
+from checkpoint_base.statements.requests import Query, rows
 from checkpoint_sqlite.session import Job, Session
 
 T = TypeVar("T")

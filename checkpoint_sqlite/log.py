@@ -8,8 +8,8 @@ from typing import Final
 from checkpoint_base.errors import CheckpointError
 from checkpoint_base.plan import Plan
 from checkpoint_base.sharing import Segment
-from checkpoint_base.sql.logs import SqlLogs, Thread
-from checkpoint_base.sql.requests import execute, execute_many, rows
+from checkpoint_base.statements.logs import StatementLogs, Thread
+from checkpoint_base.statements.requests import execute, execute_many, rows
 
 LOG_BITS: Final = 36
 """A log may have 2^36 bytes, and the file 2^27 threads: a segment's id is both in 63 bits."""
@@ -20,7 +20,7 @@ def _ids(thread: Thread) -> tuple[int, int]:
     return thread.key << LOG_BITS, (thread.key + 1) << LOG_BITS
 
 
-class Logs(SqlLogs):
+class Logs(StatementLogs):
     """Sub-plans on threads and their logs, to be run inside a transaction."""
 
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:

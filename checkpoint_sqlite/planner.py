@@ -25,11 +25,11 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import ValueKey
-from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.requests import row, rows
-from checkpoint_base.sql.setup import Setup
-from checkpoint_base.sql.threads import Threads
-from checkpoint_base.sql.writing import Writing
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.requests import row, rows
+from checkpoint_base.statements.setup import Setup
+from checkpoint_base.statements.threads import Threads
+from checkpoint_base.statements.writing import Writing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.log import LOG_BITS, Logs
 from checkpoint_sqlite.reading import COLUMNS, found_of, load, load_parts

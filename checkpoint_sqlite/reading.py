@@ -9,7 +9,7 @@ from typing import Any, Final
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey, record_of
-from checkpoint_base.sql.requests import Row, rows
+from checkpoint_base.statements.requests import Row, rows
 from checkpoint_sqlite.log import LOG_BITS
 
 COLUMNS: Final = (

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
-from checkpoint_base.sql.requests import Execute, ExecuteMany, Query, Row
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from checkpoint_base.plan import Plan, read
-from checkpoint_base.sql.requests import Row, row, rows
+from checkpoint_base.statements.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where

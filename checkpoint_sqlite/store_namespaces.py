@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.statements.requests import rows
 from store_vector.namespaces import NamespaceQuery, decode
 
 _SEEK: Final = """

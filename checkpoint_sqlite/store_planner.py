@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.sql.requests import execute, execute_many, row, rows
-from checkpoint_base.sql.setup import Setup, StoreSchema
+from checkpoint_base.statements.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_sqlite.reading import BATCH, wanted
 from checkpoint_sqlite.store_meaning import Meaning
 from checkpoint_sqlite.store_namespaces import seek_namespaces

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import rows
+from checkpoint_base.statements.requests import rows
 from checkpoint_sqlite.store_filters import clauses
 from store_vector.filters import Filter
 from store_vector.records import Record, Search

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from checkpoint_base.plan import Atomic, Offload, Plan
-from checkpoint_base.sql.requests import Query
+from checkpoint_base.statements.requests import Query
 from checkpoint_sqlite.session import Job, Session
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from typing import Any
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import execute_many
+from checkpoint_base.statements.requests import execute_many
 from checkpoint_redis.store_planner import RedisStorePlanner
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner

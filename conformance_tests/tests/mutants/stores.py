@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.sql.requests import execute_many
+from checkpoint_base.statements.requests import execute_many
 from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests.tests.mutants.registry import C, mutant

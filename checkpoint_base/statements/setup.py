@@ -8,8 +8,8 @@ from typing import ClassVar, Protocol
 
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.sql.logs import SqlLogs
-from checkpoint_base.sql.requests import execute, rows
+from checkpoint_base.statements.logs import StatementLogs
+from checkpoint_base.statements.requests import execute, rows
 
 
 class Schema(Protocol):
@@ -35,7 +35,7 @@ class Setup:
 
     database: ClassVar[str]
     """what messages call it"""
-    _logs: SqlLogs
+    _logs: StatementLogs
     _migrations: Sequence[Migration]
 
     @property

@@ -14,14 +14,14 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.reading import Place, ThreadKey
 from checkpoint_base.records import ValueKey
-from checkpoint_base.sql.logs import SqlLogs, Thread
-from checkpoint_base.sql.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.logs import StatementLogs, Thread
+from checkpoint_base.statements.requests import execute, execute_many, row, rows
 
 
 class Removal:
     """Plans that remove or copy whole checkpoints."""
 
-    _logs: SqlLogs
+    _logs: StatementLogs
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
         """Delete all of a thread."""

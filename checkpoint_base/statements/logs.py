@@ -15,7 +15,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import Typed
 from checkpoint_base.sharing import Segment
-from checkpoint_base.sql.requests import Statement, execute, execute_many, row, rows
+from checkpoint_base.statements.requests import Statement, execute, execute_many, row, rows
 from checkpoint_base.ttl import TTLPolicy
 
 
@@ -31,7 +31,7 @@ class Thread(NamedTuple):
     is_new: bool = False
 
 
-class SqlLogs(log.Logs):
+class StatementLogs(log.Logs):
     """Sub-plans on threads and their logs, to be run inside a transaction."""
 
     def __init__(

@@ -11,9 +11,9 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stats, ThreadPage
-from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.removal import Removal
-from checkpoint_base.sql.requests import execute, row, rows
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.removal import Removal
+from checkpoint_base.statements.requests import execute, row, rows
 
 _SWEPT_AT_ONCE: Final = 200
 

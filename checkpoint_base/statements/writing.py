@@ -10,8 +10,8 @@ from checkpoint_base.config import Address
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, ValueRecord, WriteRecord
-from checkpoint_base.sql.logs import SqlLogs, Thread
-from checkpoint_base.sql.requests import execute, execute_many, row
+from checkpoint_base.statements.logs import StatementLogs, Thread
+from checkpoint_base.statements.requests import execute, execute_many, row
 
 
 def checkpoint_columns(record: CheckpointRecord, run_id: str | None) -> tuple[Any, ...]:
@@ -32,7 +32,7 @@ class Writing:
     is known of the log void.
     """
 
-    _logs: SqlLogs
+    _logs: StatementLogs
 
     @staticmethod
     def _columns(stored: Stored) -> tuple[Any, ...]:

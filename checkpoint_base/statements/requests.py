@@ -1,4 +1,4 @@
-"""What plans over SQL ask of their drivers, besides transactions."""
+"""What plans over named statements ask of their drivers, besides transactions."""
 
 from __future__ import annotations
 
