@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from conformance_tests import MovableClock, SaverHarness
+from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.postgres import SERVERS
 
@@ -73,6 +73,12 @@ class OnServer(FaultHooks):
 
     def disk_full(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].full()
+
+    def not_offered(self) -> dict[Capability, str]:
+        missing = super().not_offered()
+        if not hasattr(SERVERS.get(self.address()[1]), "full"):
+            missing[Capability.DISK_FULL] = "the disk of a container is that of its machine"
+        return missing
 
 
 class PostgresHarness(OnServer, SaverHarness):
