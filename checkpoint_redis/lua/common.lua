@@ -6,6 +6,11 @@ local RECORDS, ORDER, UPDATED, EXPIRES, RUNS = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
+-- Replies leave garbage, which Redis collects by and by and counts as used memory until then.
+if collectgarbage('count') > 256 then
+  collectgarbage()
+end
+
 local function arg()
   taken = taken + 1
   return ARGV[taken]

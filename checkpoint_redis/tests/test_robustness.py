@@ -224,3 +224,14 @@ def test_an_evicted_registry_is_an_error(one_server: RedisHarness) -> None:
             with pytest.raises(CorruptValueError, match="registry"):
                 call()
         assert steps_of(saver, "t") == [1]
+
+
+def test_large_replies_leave_no_garbage_in_the_server() -> None:
+    with redis_server() as url, RedisSaver.from_conn_string(url) as saver:
+        saver.setup()
+        head = saver.put(*arguments("t", 0, log=large(1, 2_000_000)))
+        for step in range(5):
+            assert values(saver.get_tuple(head))["log"] == large(1, 2_000_000)
+            saver.put_writes(head, [("step", step)], f"task {step}")
+        with redis.Redis.from_url(url) as server:
+            assert server.info("memory")["used_memory_lua"] < 1_000_000
