@@ -98,7 +98,9 @@ class MongoDBSaver(FullSyncSaver):
             InvalidArgumentError: the URL cannot be understood.
         """
         pymongo = driver(cls.__name__)
-        with understood(), pymongo.MongoClient(conn_string) as client:
+        with understood():
+            client = pymongo.MongoClient(conn_string)
+        with client:
             saver = cls(
                 client,
                 db_name or named_by(client),
