@@ -58,12 +58,8 @@ class MongoDBSaver(FullSyncSaver):
 
         from checkpoint_mongo.sync_driver import SyncMongoDriver
 
-        if isinstance(client, pymongo.MongoClient):
-            database: Database[Any] = client[database_name("db_name", db_name)]
-        elif isinstance(client, Database):
-            database = client
-        else:
-            raise neither("MongoClient or Database", client)
+        kinds = pymongo.MongoClient, Database
+        database: Database[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
@@ -148,12 +144,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
 
         from checkpoint_mongo.async_driver import AsyncMongoDriver
 
-        if isinstance(client, pymongo.AsyncMongoClient):
-            database: AsyncDatabase[Any] = client[database_name("db_name", db_name)]
-        elif isinstance(client, AsyncDatabase):
-            database = client
-        else:
-            raise neither("AsyncMongoClient or AsyncDatabase", client)
+        kinds = pymongo.AsyncMongoClient, AsyncDatabase
+        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
@@ -225,9 +217,18 @@ def prefix_of(value: str) -> str:
     return prefix
 
 
-def neither(wanted: str, given: object) -> InvalidArgumentError:
-    """The error for a client that is none."""
-    return InvalidArgumentError(f"client: wanted PyMongo's {wanted}, got {type(given).__name__}")
+def database_of(given: Any, db_name: str, client: type[Any], database: type[Any]) -> Any:
+    """The database that a saver or a store was given: itself, or by a client of this type.
+
+    Raises:
+        InvalidArgumentError: it is neither of both, or there can be no database of this name.
+    """
+    if isinstance(given, client):
+        return given[database_name("db_name", db_name)]
+    if isinstance(given, database):
+        return given
+    wanted = f"{client.__name__} or {database.__name__}"
+    raise InvalidArgumentError(f"client: wanted PyMongo's {wanted}, got {type(given).__name__}")
 
 
 @contextmanager

@@ -11,10 +11,9 @@ from langgraph.store.base import TTLConfig
 
 from checkpoint_mongo.saver import (
     DB_NAME,
-    database_name,
+    database_of,
     driver,
     named_by,
-    neither,
     prefix_of,
     understood,
 )
@@ -75,12 +74,8 @@ class MongoDBStore(SyncStore):
         from checkpoint_mongo.bson_ops import vector_of
         from checkpoint_mongo.sync_driver import SyncMongoDriver
 
-        if isinstance(client, pymongo.MongoClient):
-            database: Database[Any] = client[database_name("db_name", db_name)]
-        elif isinstance(client, Database):
-            database = client
-        else:
-            raise neither("MongoClient or Database", client)
+        kinds = pymongo.MongoClient, Database
+        database: Database[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = MongoStorePlanner(
@@ -174,12 +169,8 @@ class AsyncMongoDBStore(AsyncStore):
         from checkpoint_mongo.async_driver import AsyncMongoDriver
         from checkpoint_mongo.bson_ops import vector_of
 
-        if isinstance(client, pymongo.AsyncMongoClient):
-            database: AsyncDatabase[Any] = client[database_name("db_name", db_name)]
-        elif isinstance(client, AsyncDatabase):
-            database = client
-        else:
-            raise neither("AsyncMongoClient or AsyncDatabase", client)
+        kinds = pymongo.AsyncMongoClient, AsyncDatabase
+        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = MongoStorePlanner(

@@ -1,8 +1,9 @@
-"""Steps of a thread by number, and many callers on few connections."""
+"""Steps of a thread by number, every call there is, and many callers on few connections."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
@@ -19,6 +20,26 @@ def arguments(thread: str, step: int, **more: Any) -> Any:
 def steps_of(saver: Any, thread: str) -> list[int]:
     """The steps that are stored, newest first."""
     return [values(found)["step"] for found in saver.list(on(thread))]
+
+
+def calls_of(saver: Any) -> list[Callable[[], object]]:
+    """One of every kind; the first four are those that a graph waits for."""
+    return [
+        lambda: saver.get_tuple(on("t")),
+        lambda: saver.put(*arguments("t", 2)),
+        lambda: saver.put_writes(on("t", "", "00000001"), [("a", 1)], "task"),
+        lambda: list(saver.list(on("t"))),
+        lambda: list(saver.list(None)),
+        lambda: saver.delete_thread("t"),
+        lambda: saver.prune(["t"]),
+        lambda: saver.copy_thread("t", "u"),
+        lambda: saver.delete_for_runs(["run"]),
+        lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
+        saver.list_threads,
+        saver.stats,
+        saver.sweep_ttl,
+        saver.setup,
+    ]
 
 
 class OnFourConnections:

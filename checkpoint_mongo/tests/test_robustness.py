@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.tests.load import arguments, calls_of, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.planner import MongoPlanner
 from checkpoint_mongo.tests.harness import MongoHarness
@@ -25,15 +26,6 @@ PUTS = 2000
 STEPPED_DOWN = 10107
 # this server does not tell its clients at once that it is the primary again
 ATTENTIVE = "&heartbeatFrequencyMS=500&serverMonitoringMode=poll"
-
-
-def arguments(thread: str, step: int, **more: Any) -> Any:
-    stored = checkpoint({"step": step, **more}, id=f"{step:08}")
-    return on(thread), stored, metadata(step=step), new_versions(stored)
-
-
-def steps_of(saver: Any, thread: str) -> list[int]:
-    return [values(found)["step"] for found in saver.list(on(thread))]
 
 
 @pytest.mark.parametrize("options", [(), ("--standalone",)], ids=["replica set", "standalone"])
@@ -158,23 +150,8 @@ def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again() -> None
             opened = MongoDBSaver.from_conn_string(f"{url}&serverSelectionTimeoutMS=200")
             saver = opened.__enter__()
             saver.setup()
-            head = saver.put(*arguments("t", 1))
-        calls: list[Callable[[], object]] = [
-            lambda: saver.get_tuple(on("t")),
-            lambda: saver.put(*arguments("t", 2)),
-            lambda: saver.put_writes(head, [("a", 1)], "task"),
-            lambda: list(saver.list(on("t"))),
-            lambda: saver.delete_thread("t"),
-            lambda: saver.prune(["t"]),
-            lambda: saver.copy_thread("t", "u"),
-            lambda: saver.delete_for_runs(["run"]),
-            lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
-            saver.list_threads,
-            saver.stats,
-            saver.sweep_ttl,
-            saver.setup,
-        ]
-        for call in calls:
+            saver.put(*arguments("t", 1))
+        for call in calls_of(saver):
             with pytest.raises(BackendUnavailableError) as caught:
                 call()
             assert isinstance(caught.value.__cause__, pymongo.errors.AutoReconnect)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
@@ -14,7 +13,7 @@ import psycopg
 import pytest
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.tests.load import OnFourConnections, arguments, steps_of
+from checkpoint_base.tests.load import OnFourConnections, arguments, calls_of, steps_of
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import Chain, large, on, values
@@ -126,23 +125,8 @@ def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again(
             opened = PostgresSaver.from_conn_string(url, pool=pool)
             saver = opened.__enter__()
             saver.setup()
-            head = saver.put(*arguments("t", 1))
-        calls: list[Callable[[], object]] = [
-            lambda: saver.get_tuple(on("t")),
-            lambda: saver.put(*arguments("t", 2)),
-            lambda: saver.put_writes(head, [("a", 1)], "task"),
-            lambda: list(saver.list(on("t"))),
-            lambda: saver.delete_thread("t"),
-            lambda: saver.prune(["t"]),
-            lambda: saver.copy_thread("t", "u"),
-            lambda: saver.delete_for_runs(["run"]),
-            lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
-            saver.list_threads,
-            saver.stats,
-            saver.sweep_ttl,
-            saver.setup,
-        ]
-        for call in calls:
+            saver.put(*arguments("t", 1))
+        for call in calls_of(saver):
             with pytest.raises(BackendUnavailableError) as caught:
                 call()
             assert isinstance(caught.value.__cause__, psycopg.OperationalError)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 import redis
 
 from checkpoint_base.errors import BackendUnavailableError, CorruptValueError
-from checkpoint_base.tests.load import OnFourConnections, arguments, steps_of
+from checkpoint_base.tests.load import OnFourConnections, arguments, calls_of, steps_of
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests.build import large, on, values
@@ -66,25 +65,6 @@ def test_killed_during_2000_puts_no_acknowledged_put_is_lost() -> None:
                 for step in range(len(found), 2000):
                     saver.put(*arguments("t", step))
                 assert len(steps_of(saver, "t")) == 2000
-
-
-def calls_of(saver: RedisSaver) -> list[Callable[[], object]]:
-    return [
-        lambda: saver.get_tuple(on("t")),
-        lambda: saver.put(*arguments("t", 2)),
-        lambda: saver.put_writes(on("t", "", "00000001"), [("a", 1)], "task"),
-        lambda: list(saver.list(on("t"))),
-        lambda: list(saver.list(None)),
-        lambda: saver.delete_thread("t"),
-        lambda: saver.prune(["t"]),
-        lambda: saver.copy_thread("t", "u"),
-        lambda: saver.delete_for_runs(["run"]),
-        lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
-        saver.list_threads,
-        saver.stats,
-        saver.sweep_ttl,
-        saver.setup,
-    ]
 
 
 def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again() -> None:
