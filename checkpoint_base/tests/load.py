@@ -90,3 +90,17 @@ class OnFourConnections:
             assert all(steps_of(saver, f"own {n}") == [4, 3, 2, 1, 0] for n in range(32))
             assert len(steps_of(saver, "shared")) == 32 * 5
             assert saver.stats()["threads"] == 33
+
+    def test_nothing_is_under_way_at_the_end(self, harness: Any) -> None:
+        async def main() -> None:
+            async with self.aopened(harness) as saver:
+                await saver.setup()
+                head = await saver.aput(*arguments("t", 0, log=large()))
+                tasks = [asyncio.create_task(saver.aget_tuple(head)) for _ in range(200)]
+                await tasks[0]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+
+        asyncio.run(main())
