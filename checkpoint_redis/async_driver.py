@@ -45,6 +45,10 @@ class AsyncRedisDriver:
             return await asyncio.to_thread(request.work)
         raise TypeError(f"cannot perform {request!r}")
 
+    async def aclose(self) -> None:
+        """Wait for what callers who were cancelled have left under way."""
+        await self._lanes.aclose()
+
     async def _run(self, calls: Sequence[Call]) -> list[Any]:
         replies = await self._reply([known(call) for call in calls])
         if again := unknown(replies):

@@ -144,7 +144,8 @@ class AsyncRedisSaver(FullAsyncSaver):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
-        super().__init__(planner, AsyncRedisDriver(client), policy, serde=serde)
+        self._commands = AsyncRedisDriver(client)
+        super().__init__(planner, self._commands, policy, serde=serde)
         self.client = client
 
     @classmethod
@@ -168,6 +169,7 @@ class AsyncRedisSaver(FullAsyncSaver):
                 connected(conn_string, options_of(conn_string), max_connections)
             )
             saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
+            stack.push_async_callback(saver._commands.aclose)
             stack.push_async_callback(saver.astop_ttl_sweeper)
             yield saver
 
