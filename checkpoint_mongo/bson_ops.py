@@ -37,6 +37,9 @@ def changes(ops: Sequence[Op]) -> list[Any]:
 def _change(op: Op) -> Any:
     if op.what is None:
         return DeleteMany(op.where)
+    if isinstance(op.what, Mapping) and op.new:
+        rest = {name: some for name, some in op.what.items() if name not in op.where}
+        return UpdateOne(op.where, {"$setOnInsert": rest}, upsert=True)
     if isinstance(op.what, Mapping):
         return ReplaceOne(op.where, op.what, upsert=op.upsert)
     kind = UpdateMany if op.many else UpdateOne

@@ -26,6 +26,9 @@ from checkpoint_mongo.requests import Document, Op
 WRITES_TOGETHER: Final = 256
 """So many writes of a task are one document at most, which is far from 16 MiB."""
 
+CARRIED: Final = 1 << 16
+"""Bytes of new values that a checkpoint has in its own document; others are documents."""
+
 
 def _replaced(document: dict[str, Any]) -> Op:
     where = {"thread_id": document["thread_id"], "key": document["key"]}
@@ -58,34 +61,101 @@ def segment_document(thread_id: str, segment: Segment) -> Op:
     )
 
 
-def checkpoint_document(put: PutRecord) -> Op:
+def put_documents(
+    put: PutRecord, stored: Sequence[Stored], bare: Sequence[str] = (), *, again: bool = False
+) -> list[Op]:
+    """What a put stores besides segments: values that are too much for the checkpoint, and at last
+    the checkpoint, which carries the others.
+
+    Args:
+        put: the records.
+        stored: its values.
+        bare: channels with a new version, but no value.
+        again: the checkpoint is there, and keeps values that it has; else, if it is there, it
+            stays as it is.
+    """
+    carried: list[dict[str, Any]] = []
+    apart: list[dict[str, Any]] = []
+    room = CARRIED
+    for entry in _entries(put, stored):
+        room -= len(entry["data"]) + len(entry.get("layout", b""))
+        (carried if room >= 0 else apart).append(entry)
+    checkpoint = {**_checkpoint(put, carried), **({"bare": list(bare)} if bare else {})}
+    own = {"thread_id": checkpoint["thread_id"], "key": checkpoint["key"]}
+    if again:
+        last = Op(own, _merged_checkpoint(checkpoint, carried), upsert=True)
+    else:
+        last = Op(own, checkpoint, upsert=True, new=True)
+    return [*(_value_document(put, entry) for entry in apart), last]
+
+
+def _entries(put: PutRecord, stored: Sequence[Stored]) -> Iterator[dict[str, Any]]:
+    """The values of a put, as documents have them."""
+    thread_id, ns = put.checkpoint.thread_id, put.checkpoint.ns
+    for record, one in zip(put.values, stored, strict=True):
+        ref = ref_of(thread_id, value_key(ns, record.channel, record.version))
+        named = {"ref": ref, "channel": record.channel, "version": record.version}
+        yield {**named, **_stored(one)}
+
+
+def _value_document(put: PutRecord, entry: Mapping[str, Any]) -> Op:
+    ns = put.checkpoint.ns
+    return _replaced(
+        {
+            "thread_id": put.checkpoint.thread_id,
+            "key": value_key(ns, entry["channel"], entry["version"]),
+            "ref": [entry["ref"]],
+            "ns": ns,
+            "values": [entry],
+        }
+    )
+
+
+def _checkpoint(put: PutRecord, carried: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A checkpoint: `refs` are what a read looks up with it."""
     record = put.checkpoint
     thread_id, ns = record.thread_id, record.ns
     key = checkpoint_key(ns, record.checkpoint_id)
     sealed_type, sealed = record.sealed or (None, None)
-    document = _replaced(
-        {
-            "thread_id": thread_id,
-            "key": key,
-            "ref": ref_of(thread_id, key),
-            "seek": place_of(thread_id, ns, record.checkpoint_id),
-            "ns": ns,
-            "checkpoint_id": record.checkpoint_id,
-            "parent_id": record.parent_id,
-            "tag": put.run_id,
-            "v": record.v,
-            "versions": versions_json(record.versions),
-            "type": record.body[0],
-            "body": record.body[1],
-            "metadata": record.metadata,
-            "sealed_type": sealed_type,
-            "sealed": sealed,
-        }
-    )
-    assert isinstance(document.what, dict)  # noqa: S101
-    document.what["refs"] = refs_of(document.what)
+    fields = {
+        "thread_id": thread_id,
+        "key": key,
+        "ref": [ref_of(thread_id, key), *(entry["ref"] for entry in carried)],
+        "seek": place_of(thread_id, ns, record.checkpoint_id),
+        "ns": ns,
+        "checkpoint_id": record.checkpoint_id,
+        "parent_id": record.parent_id,
+        "tag": put.run_id,
+        "v": record.v,
+        "versions": versions_json(record.versions),
+        "type": record.body[0],
+        "body": record.body[1],
+        "metadata": record.metadata,
+        "sealed_type": sealed_type,
+        "sealed": sealed,
+        "values": list(carried) or None,
+    }
+    document = {name: some for name, some in fields.items() if some is not None}
+    document["refs"] = refs_of(document)
     return document
+
+
+def _merged_checkpoint(
+    checkpoint: Mapping[str, Any], carried: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """A checkpoint instead of one that is there, whose values others may still need."""
+    fields: dict[str, Any] = {name: {"$literal": some} for name, some in checkpoint.items()}
+    given = [entry["ref"] for entry in carried]
+    old = {"$ifNull": ["$values", {"$literal": []}]}
+    kept = {"$filter": {"input": old, "cond": {"$not": [{"$in": ["$$this.ref", given]}]}}}
+    fields["values"] = {"$concatArrays": [kept, {"$literal": list(carried)}]}
+    gone = {name: "$$REMOVE" for name in _OPTIONAL if name not in checkpoint}
+    ref = {"$concatArrays": [checkpoint["ref"][:1], REFS_OF_VALUES]}
+    return [{"$set": {**fields, **gone}}, {"$set": {"ref": ref}}]
+
+
+REFS_OF_VALUES: Final = {"$map": {"input": "$values", "in": "$$this.ref"}}
+_OPTIONAL: Final = ("bare", "parent_id", "tag", "sealed_type", "sealed")
 
 
 def refs_of(checkpoint: Document) -> list[bytes]:
@@ -100,22 +170,11 @@ def refs_of(checkpoint: Document) -> list[bytes]:
     return [ref_of(thread_id, each) for each in keys]
 
 
-def value_documents(put: PutRecord, stored: Iterable[Stored]) -> list[Op]:
-    """The values of a put."""
-    thread_id, ns = put.checkpoint.thread_id, put.checkpoint.ns
-    made = []
-    for record, one in zip(put.values, stored, strict=True):
-        key = value_key(ns, record.channel, record.version)
-        fields = {
-            "thread_id": thread_id,
-            "key": key,
-            "ref": ref_of(thread_id, key),
-            "ns": ns,
-            "channel": record.channel,
-            "version": record.version,
-        }
-        made.append(_replaced({**fields, **_stored(one)}))
-    return made
+def values_in(document: Document) -> Iterator[tuple[Any, ...]]:
+    """The values of a document as rows: thread, ns, channel, version, type, data, layout."""
+    for entry in document.get("values") or ():
+        named = entry["channel"], entry["version"]
+        yield (document["thread_id"], document["ns"], *named, *stored_in(entry))
 
 
 def part_of(idx: int) -> int:

@@ -23,8 +23,15 @@ def checkpoint_key(ns: str, checkpoint_id: str) -> str:
 
 
 def value_key(ns: str, channel: str, version: str) -> str:
-    """A channel's value."""
-    return f"v\0{ns}\0{channel}\0{version}"
+    """A channel's value that is a document of its own; values that a checkpoint carries are only
+    looked up by the `ref` of this.
+    """
+    return f"b\0{ns}\0{channel}\0{version}"
+
+
+def left_key(ns: str, checkpoint_id: str, number: int) -> str:
+    """The values that a checkpoint carried which is gone. It may come back, and go again."""
+    return f"b\0{ns}\0\0\0{checkpoint_id}\0{number:x}"
 
 
 def segment_key(start: int) -> str:
@@ -43,7 +50,9 @@ def under(prefix: str) -> dict[str, str]:
 
 
 def ref_of(thread_id: str, key: str) -> bytes:
-    """The short name of a document. A task's writes have that of their checkpoint."""
+    """The short name of a document, or of a value in one. A task's writes have that of their
+    checkpoint.
+    """
     return blake2b(f"{thread_id}\0{key}".encode(), digest_size=_REF_SIZE).digest()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -67,7 +68,21 @@ class Logs(StatementLogs):
         yield from self._delete(thread, [segment_key(start) for start in starts])
 
     def delete_values(self, thread: Thread, names: Sequence[Any]) -> Plan[None]:
-        yield from self._delete(thread, names)
+        by_key: dict[str, list[bytes]] = defaultdict(list)
+        for key, ref in names:
+            by_key[key].append(ref)
+        own = {"thread_id": thread.key}
+        yield from write_all(
+            [Op({**own, "key": key}, _without(refs)) for key, refs in by_key.items()]
+        )
+        found = yield from documents(
+            [
+                {"$match": {**own, "key": under("b")}},
+                {"$match": {"values": {"$size": 0}}},
+                {"$project": {"_id": 0, "key": 1}},
+            ]
+        )
+        yield from self._delete(thread, [one["key"] for one in found])
 
     def _delete(self, thread: Thread, keys: Sequence[str]) -> Plan[None]:
         some = [keys[at : at + _DELETED_AT_ONCE] for at in range(0, len(keys), _DELETED_AT_ONCE)]
@@ -95,3 +110,10 @@ class Logs(StatementLogs):
             last = found[-1]["key"]
             some = [Segment(one["start"], one["digests"], one["data"]) for one in found]
             yield from self.insert_segments(target, some)
+
+
+def _without(refs: Sequence[bytes]) -> list[dict[str, Any]]:
+    """The change that takes these values out of a document."""
+    kept = {"$filter": {"input": "$values", "cond": {"$not": [{"$in": ["$$this.ref", refs]}]}}}
+    names = {"$filter": {"input": "$ref", "cond": {"$not": [{"$in": ["$$this", refs]}]}}}
+    return [{"$set": {"values": kept, "ref": names}}]

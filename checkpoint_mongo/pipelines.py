@@ -244,16 +244,23 @@ def _looked_up(collection: str, thread_id: str | None) -> Stages:
         "pipeline": own,
         "as": "found",
     }
-    is_part = {"step": 0, "found.refs": {"$exists": False}}
+    has_part = [{"found.of": {"$exists": True}}, {"found.values": {"$exists": True}}]
+    is_part = {"step": 0, "$or": has_part}
     is_whole = {"step": 1, "found.of": {"$exists": False}}
+    wanted = {"$filter": {"input": "$found.values", "cond": {"$in": ["$$this.ref", "$all"]}}}
+    carrier = {name: f"$found.{name}" for name in ("thread_id", "key", "ns")}
+    values = {"step": "$step", **carrier, "values": wanted}
     same = {"$setIsSubset": [{"$ifNull": ["$found.refs", []]}, "$all"]}
     told = {"step": "$step", "asked": {"$size": "$steps"}, "same": same}
+    told["values"] = []  # a checkpoint's own came with the rest
+    whole = {"$mergeObjects": ["$found", told]}
+    carries = {"$and": [{"$eq": ["$step", 0]}, {"$isArray": "$found.values"}]}
     return [
         {"$unwind": {"path": "$steps", "includeArrayIndex": "step"}},
         {"$lookup": lookup},
         {"$unwind": "$found"},
         {"$match": {"$or": [is_part, is_whole]}},
-        {"$replaceRoot": {"newRoot": {"$mergeObjects": ["$found", told]}}},
+        {"$replaceRoot": {"newRoot": {"$cond": [carries, values, whole]}}},
     ]
 
 

@@ -19,22 +19,22 @@ from langgraph.checkpoint.base import (
 )
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.config import Address, address, config_of
+from checkpoint_base.config import Address, address, channel_name, config_of
 from checkpoint_base.delta import histories
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing, Page
 from checkpoint_base.reading import Snapshot
-from checkpoint_base.records import Typed
+from checkpoint_base.records import Stored, Typed
+from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_mongo.documents import (
-    checkpoint_document,
     part_of,
+    put_documents,
     segment_document,
     task_documents,
-    value_documents,
 )
 from checkpoint_mongo.keys import task_key
 from checkpoint_mongo.log import Logs
@@ -48,7 +48,7 @@ from checkpoint_mongo.pipelines import (
 )
 from checkpoint_mongo.reading import Reading
 from checkpoint_mongo.requests import Op, RefusedError, Written, documents, pause, server, write_all
-from checkpoint_mongo.selecting import exactly, newest_of
+from checkpoint_mongo.selecting import NewestSeen
 from checkpoint_mongo.setup import Setup
 from checkpoint_mongo.statements import STATEMENTS
 from checkpoint_mongo.threads import Threads
@@ -100,6 +100,7 @@ class MongoPlanner(Setup, Reading, Threads):
     ) -> None:
         self._prefix = prefix
         self._stale = stale
+        self._newest = NewestSeen()
         self._logs = Logs(STATEMENTS, policy, clock, new_epoch)
 
     def _guard(self, thread_id: str) -> Guard:
@@ -115,17 +116,28 @@ class MongoPlanner(Setup, Reading, Threads):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        """Store a checkpoint: one command, and the commit where there are transactions."""
+        """Store a checkpoint: one command, and for what is in the log the commit, where there are
+        transactions.
+        """
         put = codec.put(config, checkpoint, metadata, new_versions)
         to = put.checkpoint
+        valued = {one.channel for one in put.values}
+        bare = [name for name in map(channel_name, new_versions) if name not in valued]
 
         def made_of(prepared: Prepared) -> list[Op]:
-            return [*value_documents(put, prepared.stored), checkpoint_document(put)]
+            return put_documents(put, prepared.stored, bare)
+
+        def again(prepared: Prepared) -> list[Op]:
+            return put_documents(put, prepared.stored, bare, again=True)
 
         values = [one.value for one in put.values]
-        _, replaced = yield from self._store(to.thread_id, put.ttl, values, made_of, whole=True)
+        named = to.thread_id, put.ttl, values
+        stored = yield from self._add(*named, made_of)
+        _, replaced = stored or (yield from self._store(*named, made_of, whole=True))
         if replaced:
+            yield from self._store(*named, again, whole=True)
             yield from self._collect(to.thread_id)
+        self._newest.note(to.thread_id, to.ns, to.checkpoint_id)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -147,10 +159,9 @@ class MongoPlanner(Setup, Reading, Threads):
 
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
-        stored = None if several else (yield from self._add(at, values, made_of))
-        appended, replaced = stored or (
-            yield from self._store(at.thread_id, at.ttl, values, made_of, whole=several)
-        )
+        named = at.thread_id, at.ttl, values
+        stored = yield from self._add(*named, made_of)
+        appended, replaced = stored or (yield from self._store(*named, made_of, whole=several))
         if not replaced:
             return
         special = any(one.idx < 0 for one in records)
@@ -158,21 +169,22 @@ class MongoPlanner(Setup, Reading, Threads):
             yield from self._collect(at.thread_id)
 
     def _add(
-        self, at: Address, values: Sequence[Typed], made_of: Documents
+        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
     ) -> Plan[tuple[bool, bool] | None]:
-        """Add one document that needs nothing of the log, and then touch its thread. None: the
-        thread is not known, or it is not there any more, and what was added is to be stored again.
+        """Add one document that needs nothing of the log, and then touch its thread. None: it is
+        not one, or the thread is not known, or not there any more, and what was added is to be
+        stored again.
         """
-        if self._logs.known.get(at.thread_id) is None:
+        if any(len(data) > THRESHOLD for _, data in values):
             return None
-        prepared = self._logs.prepare(at.thread_id, values)
-        if prepared is None or prepared.shares:
+        if self._logs.known.get(thread_id) is None:
             return None
-        (document,) = made_of(prepared)
-        guard = self._guard(at.thread_id)
-        clock = Clock(self._logs.clock(), at.ttl, self._logs.policy.default_ttl)
-        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
-        written = yield from write_all([document, touch])
+        documents = made_of(Prepared([Stored(kind, data, None) for kind, data in values], None))
+        if len(documents) > 1:
+            return None
+        clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
+        touch = open_thread(self._guard(thread_id), clock, None, None, "")._replace(upsert=False)
+        written = yield from write_all([*documents, touch])
         if written is None or written.matched + len(written.made) < 2:
             return None
         return False, 0 not in written.made
@@ -288,7 +300,7 @@ class MongoPlanner(Setup, Reading, Threads):
         """One checkpoint: one command, and another for what is in the log."""
         at = address(config)
         for attempt in count():
-            snapshot = yield from self._read(at.thread_id, self._selecting(at))
+            snapshot = yield from self._read(at)
             if snapshot is None:
                 return None
             found = yield from self._decoded(snapshot, attempt, snapshot.decoded(codec))
@@ -296,12 +308,6 @@ class MongoPlanner(Setup, Reading, Threads):
                 yield from self._refresh(at.thread_id, snapshot)
                 return found[0]
         return None
-
-    @staticmethod
-    def _selecting(at: Address) -> Any:
-        if at.checkpoint_id is None:
-            return newest_of(at.thread_id, at.namespace)
-        return exactly(at.thread_id, at.namespace, at.checkpoint_id)
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
         """Some checkpoints: as `get_tuple`, or more where a filter lets through too much."""
@@ -322,7 +328,7 @@ class MongoPlanner(Setup, Reading, Threads):
         at = address(config)
         gathered = None
         if channels:
-            gathered = yield from self._gather(at.thread_id, self._selecting(at), channels)
+            gathered = yield from self._gather(at, channels)
         if gathered is None:
             return {channel: {"writes": []} for channel in channels}
         target, line, snapshot = gathered

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple, TypeVar
 
 from checkpoint_base.codec import Codec
+from checkpoint_base.config import Address
 from checkpoint_base.delta import Lineage, lineage
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.listing import fill_page
@@ -15,7 +17,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import ValueKey
-from checkpoint_mongo.documents import found_in, stored_in, writes_in
+from checkpoint_mongo.documents import found_in, values_in, writes_in
 from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import (
@@ -26,7 +28,7 @@ from checkpoint_mongo.pipelines import (
     union,
 )
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, pause
-from checkpoint_mongo.selecting import candidates
+from checkpoint_mongo.selecting import NewestSeen, candidates, exactly, newest_of
 
 T = TypeVar("T")
 
@@ -58,13 +60,13 @@ def sort_out(
     checkpoints: dict[tuple[str, str], Document] = {}
     threads: dict[str, Document] = {}
     tasks: set[tuple[str, str]] = set() if seen is None else seen
+    carriers: list[Document] = []
     asked = 0
     for one in documents:
         thread_id, key = one["thread_id"], one["key"]
         kind = key.partition("\0")[0]
-        if kind == "v":
-            row = (thread_id, one["ns"], one["channel"], one["version"], *stored_in(one))
-            snapshot.add_value(row)
+        if kind == "b" or (kind == "c" and one.get("step") != 1):
+            carriers.append(one)
         elif kind == "cw" and (thread_id, key) not in tasks:
             tasks.add((thread_id, key))
             for write in writes_in(one):
@@ -77,6 +79,9 @@ def sort_out(
         elif key == THREAD:
             threads[thread_id] = one
             asked = one.get("asked", asked)
+    for one in sorted(carriers, key=lambda one: str(one["key"])):  # of a version, the last put
+        for value in values_in(one):
+            snapshot.add_value(value)
     is_held = any("held_at" in one and not one.get("dead") for one in threads.values())
     is_same = all(one.get("same", True) for one in checkpoints.values())
     is_calm = not is_held and is_same and len(checkpoints) + len(threads) == asked
@@ -124,6 +129,7 @@ class Reading:
     """
 
     _logs: Logs
+    _newest: NewestSeen
     _prefix: str
 
     @property
@@ -131,15 +137,31 @@ class Reading:
         """The name of the collection, for stages that need it."""
         return self._prefix + RECORDS
 
-    def _read(self, thread_id: str, selecting: Stages) -> Plan[Snapshot | None]:
-        """The checkpoint that stages select, with all that belongs to it."""
+    def _read(self, at: Address) -> Plan[Snapshot | None]:
+        """The checkpoint that is asked for, with all that belongs to it."""
         snapshot = Snapshot([])
-        found = yield from self._arrived(snapshot, thread_id, selecting)
+        found = yield from self._selected(snapshot, at)
         if found is None:
             return None
         snapshot.found = [found]
         yield from self._fetch(snapshot)
         return snapshot
+
+    def _selected(self, snapshot: Snapshot, at: Address) -> Plan[Found | None]:
+        """The checkpoint that is asked for; what belongs to it goes into the snapshot."""
+        thread_id, ns = at.thread_id, at.namespace
+        if at.checkpoint_id is not None:
+            stages = exactly(thread_id, ns, at.checkpoint_id)
+            return (yield from self._arrived(snapshot, thread_id, stages))
+        found, since = None, self._newest.get(thread_id, ns)
+        if since is not None:
+            found = yield from self._arrived(snapshot, thread_id, newest_of(thread_id, ns, since))
+        if found is None:
+            self._newest.forget(thread_id, ns)
+            found = yield from self._arrived(snapshot, thread_id, newest_of(thread_id, ns))
+        if found is not None:
+            self._newest.note(thread_id, ns, found.record.checkpoint_id)
+        return found
 
     def _arrived(self, snapshot: Snapshot, thread_id: str, selecting: Stages) -> Plan[Found | None]:
         """The one checkpoint that is selected; what belongs to it goes into the snapshot."""
@@ -237,10 +259,10 @@ class Reading:
     # ------------------------------------------------------------------ DeltaChannels
 
     def _gather(
-        self, thread_id: str, selecting: Stages, channels: Sequence[str]
+        self, at: Address, channels: Sequence[str]
     ) -> Plan[tuple[Found, Lineage, Snapshot] | None]:
         for attempt in count():
-            target = yield from self._arrived(Snapshot([]), thread_id, selecting)
+            target = yield from self._selected(Snapshot([]), at)
             if target is None:
                 return None
             line, parts = yield from self._parts(target, channels)
@@ -255,27 +277,32 @@ class Reading:
         thread_id, ns = target.record.thread_id, target.record.ns
         line = yield from self._lineage(thread_id, ns, target.record.checkpoint_id, channels)
         keys = [value_key(ns, *entry) for entry in line.seeds.values()]
-        refs = [ref_of(thread_id, checkpoint_key(ns, each)) for each in line.needed]
+        keys += [checkpoint_key(ns, each) for each in line.needed]
+        refs = [ref_of(thread_id, each) for each in keys]
         parts = Snapshot([target])
-        pieces: list[Stages] = [[{"$match": {"thread_id": thread_id, "key": {"$in": keys}}}]]
-        own = {"$match": {"thread_id": thread_id}}
-        pieces.append([{"$match": {"ref": {"$in": refs}}}, own])
-        sort_out(parts, (yield from documents(union(*pieces, collection=self._records))))
+        stages: Stages = [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": thread_id}}]
+        sort_out(parts, (yield from documents(stages)))
         return line, parts
 
     def _lineage(
         self, key: Any, ns: str, checkpoint_id: str, channels: Sequence[str]
     ) -> Plan[Lineage]:
         stored = yield from self._stored_versions(key, ns, channels)
-        ancestors = partial(self._ancestors, key, ns)
+        ancestors = partial(self._ancestors, (key, ns), channels, stored)
         return (yield from lineage(checkpoint_id, channels, stored, ancestors))
 
     def _ancestors(
-        self, thread_id: str, ns: str, at: str, depth: int
+        self,
+        space: tuple[str, str],
+        channels: Sequence[str],
+        stored: set[ValueKey],
+        at: str,
+        depth: int,
     ) -> Plan[list[tuple[str, str | None, str]]]:
         """A checkpoint and its ancestors. Most often a parent has the id before: those are read
-        together.
+        together. What values of the channels they have is noted in `stored`.
         """
+        thread_id, ns = space
         seen: dict[str, Document] = {}
         chain: list[tuple[str, str | None, str]] = []
         name: str | None = at
@@ -286,7 +313,7 @@ class Reading:
                     {"$match": {"thread_id": thread_id, "key": keys}},
                     {"$sort": {"key": -1}},
                     {"$limit": depth + 1 - len(chain)},
-                    {"$project": {"_id": 0, "checkpoint_id": 1, "parent_id": 1, "versions": 1}},
+                    {"$project": _LINE},
                 ]
                 found = yield from documents(stages)
                 seen.update((one["checkpoint_id"], one) for one in found)
@@ -295,14 +322,45 @@ class Reading:
                 break
             chain.append((name, one.get("parent_id"), one["versions"]))
             name = one.get("parent_id") or None
+        line = [seen[each] for each, _, _ in chain]
+        unknown = [value_key(ns, *entry) for entry in _unknown(line, channels, stored)]
+        if unknown:
+            refs = [ref_of(thread_id, each) for each in unknown]
+            named = {"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": thread_id}}
+            stored |= names_in((yield from documents([*named, {"$project": _NAMES}])))
         return chain
 
     def _stored_versions(self, key: Any, ns: str, channels: Sequence[str]) -> Plan[set[ValueKey]]:
-        found = yield from documents(
-            [
-                {"$match": {"thread_id": key, "key": under(f"v\0{ns}")}},
-                {"$match": {"channel": {"$in": list(channels)}}},
-                {"$project": {"_id": 0, "channel": 1, "version": 1}},
-            ]
-        )
-        return {(one["channel"], one["version"]) for one in found}
+        """Of those that no checkpoint carries."""
+        stages: Stages = [
+            {"$match": {"thread_id": key, "key": under(f"b\0{ns}")}},
+            {"$match": {"values.channel": {"$in": list(channels)}}},
+            {"$project": _NAMES},
+        ]
+        return names_in((yield from documents(stages)))
+
+
+_NAMES: Final = {"_id": 0, "values.channel": 1, "values.version": 1}
+_LINE: Final = {**_NAMES, "checkpoint_id": 1, "parent_id": 1, "versions": 1, "bare": 1}
+
+
+def names_in(found: Iterable[Document]) -> set[ValueKey]:
+    """The values that documents have."""
+    return {(each["channel"], each["version"]) for one in found for each in one.get("values", ())}
+
+
+def _unknown(
+    line: Sequence[Document], channels: Sequence[str], stored: set[ValueKey]
+) -> set[ValueKey]:
+    """Versions of some channels of which it does not say whether there is a value, once what these
+    checkpoints say is noted.
+    """
+    stored |= names_in(line)
+    wanted: set[ValueKey] = set()
+    bare: set[ValueKey] = set()
+    for one in line:
+        versions = json.loads(one["versions"])
+        entries = {(name, versions[name]) for name in channels if name in versions}
+        wanted |= entries
+        bare.update(entry for entry in entries if entry[0] in one.get("bare", ()))
+    return wanted - bare - stored

@@ -11,12 +11,12 @@ from typing import Any, Final, TypeVar
 from checkpoint_base.codec import Codec
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.plan import Plan, write
-from checkpoint_base.reading import ThreadKey
+from checkpoint_base.reading import Place, ThreadKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.removal import Removal
 from checkpoint_base.statements.requests import rows
 from checkpoint_mongo.documents import refs_of
-from checkpoint_mongo.keys import THREAD, checkpoint_key, place_of, recent_of, ref_of
+from checkpoint_mongo.keys import THREAD, checkpoint_key, place_of, recent_of, ref_of, value_key
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import Guard, bury_thread, hold_thread, of_thread, release_thread
 from checkpoint_mongo.requests import (
@@ -28,7 +28,7 @@ from checkpoint_mongo.requests import (
     server,
     write_all,
 )
-from checkpoint_mongo.statements import early_writes
+from checkpoint_mongo.statements import carriers, early_writes, reduction, removal, writes_of
 
 T = TypeVar("T")
 
@@ -140,6 +140,22 @@ class Removing(Removal):
         yield from self._delete_checkpoints((yield from there))
         yield from self._logs.collect(thread_id)
 
+    def _delete_checkpoints(self, gone: Sequence[Place]) -> Plan[None]:
+        number = self._logs.new_epoch()
+        places = [(str(key), ns, name) for key, ns, name in gone]
+        carrying: set[tuple[str, str]] = set()
+        for thread_id in {place[0] for place in places}:
+            found = yield from documents(carriers(thread_id))
+            carrying.update((thread_id, one["key"]) for one in found)
+        ops = []
+        for thread_id, ns, name in places:
+            if (thread_id, checkpoint_key(ns, name)) in carrying:
+                ops.append(reduction(thread_id, ns, name, number))
+            else:
+                ops.append(removal(thread_id, ns, name))
+        yield from write_all(sorted(ops, key=lambda op: op.what is None))  # each kind: one command
+        yield from write_all([Op(writes_of(*place)) for place in places])
+
     # ------------------------------------------------------------------ prune
 
     def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
@@ -201,7 +217,7 @@ class Removing(Removal):
 
     def _copy_rest(self, source: str, target: str) -> Plan[None]:
         """Copy checkpoints, values and writes."""
-        for first, end in (("v\0", "v\1"), ("cw\0", "cw\1"), ("c\0", "c\1")):
+        for first, end in (("b\0", "b\1"), ("cw\0", "cw\1"), ("c\0", "c\1")):
             last = first
             while True:
                 found = yield from documents(
@@ -251,6 +267,17 @@ def _copied(document: Document, thread_id: str) -> Op:
     if "refs" in copy:
         copy["refs"] = refs_of(copy)
         copy["seek"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
-    named = checkpoint_key(copy["ns"], copy["of"]) if "of" in copy else copy["key"]
-    copy["ref"] = ref_of(thread_id, named)
+    if "of" in copy:
+        copy["ref"] = ref_of(thread_id, checkpoint_key(copy["ns"], copy["of"]))
+    else:
+        values = [_renamed(each, copy["ns"], thread_id) for each in copy.get("values", ())]
+        own = [ref_of(thread_id, copy["key"])] if "refs" in copy else []
+        copy["ref"] = [*own, *(each["ref"] for each in values)]
+        copy["values"] = values
     return Op({"thread_id": thread_id, "key": copy["key"]}, copy, upsert=True)
+
+
+def _renamed(value: Document, ns: str, thread_id: str) -> dict[str, Any]:
+    """The same value in a document of another thread."""
+    ref = ref_of(thread_id, value_key(ns, value["channel"], value["version"]))
+    return {**value, "ref": ref}

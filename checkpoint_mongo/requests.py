@@ -25,13 +25,15 @@ class Aggregate(NamedTuple):
 
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline.
+    one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline. If it is
+    `new`, one that is there stays as it is.
     """
 
     where: Document
     what: Document | Stages | None = None
     upsert: bool = False
     many: bool = False
+    new: bool = False
 
 
 class Written(NamedTuple):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from checkpoint_base.statements.requests import ExecuteMany
-from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under
+from checkpoint_mongo.documents import REFS_OF_VALUES
+from checkpoint_mongo.keys import THREAD, checkpoint_key, left_key, ref_of, under
 from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write
 
@@ -78,7 +79,8 @@ def _one(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
     return [{"$match": {"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)}}]
 
 
-def _writes_of(thread_id: str, ns: str, checkpoint_id: str) -> Document:
+def writes_of(thread_id: str, ns: str, checkpoint_id: str) -> Document:
+    """Finds the writes of a checkpoint."""
     return {"thread_id": thread_id, "key": under(f"cw\0{ns}\0{checkpoint_id}")}
 
 
@@ -93,9 +95,25 @@ def _layouts(thread_id: str) -> Stages:
     ]
 
 
+def _values(thread_id: str) -> Stages:
+    """What checkpoints carry, what those carried that are gone, and values of their own."""
+    parts = ("ref", "channel", "version", "layout")
+    return [
+        {"$match": {"thread_id": thread_id, "key": {"$gte": "b\0", "$lt": "c\1"}}},
+        {"$project": {"_id": 0, "key": 1, "ns": 1, **{f"values.{part}": 1 for part in parts}}},
+        {"$unwind": "$values"},
+    ]
+
+
+def _value_row(document: Document) -> Row:
+    one = document["values"]
+    name = document["key"], one["ref"]
+    return name, document["ns"], one["channel"], one["version"], one.get("layout")
+
+
 def _has_write(thread_id: str, ns: str, checkpoint_id: str, channel: str) -> Stages:
     return [
-        {"$match": _writes_of(thread_id, ns, checkpoint_id)},
+        {"$match": writes_of(thread_id, ns, checkpoint_id)},
         {"$project": {"entry": {"$objectToArray": "$writes"}}},
         {"$match": {"entry.v.channel": channel}},
         {"$limit": 1},
@@ -121,10 +139,7 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     "thread_versions": Reading(
         lambda thread: _match(thread, "c", "ns", "versions"), fields("ns", "versions")
     ),
-    "thread_values": Reading(
-        lambda thread: _match(thread, "v", "key", "ns", "channel", "version", "layout"),
-        fields("key", "ns", "channel", "version", "layout"),
-    ),
+    "thread_values": Reading(_values, _value_row),
     "write_layouts": Reading(_layouts, fields("layout")),
     "checkpoints_of_run": Reading(
         lambda run_id: [
@@ -141,10 +156,6 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
         ],
         fields("thread_id", "ns", "checkpoint_id"),
     ),
-    "delete_checkpoint": Change(
-        lambda thread, ns, name: Op({"thread_id": thread, "key": checkpoint_key(ns, name)})
-    ),
-    "delete_writes": Change(lambda thread, ns, name: Op(_writes_of(thread, ns, name))),
     "newest_of_namespaces": Reading(_newest, fields("_id", "newest")),
     "checkpoint_keys": Reading(
         lambda thread: _match(thread, "c", "ns", "checkpoint_id"), fields("ns", "checkpoint_id")
@@ -159,6 +170,34 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     "has_write": Reading(_has_write, fields("_id")),
     "due_threads": Reading(_due, fields("thread_id", "expires_at", "is_left")),
 }
+
+
+def carriers(thread_id: str) -> Stages:
+    """The checkpoints that carry values."""
+    return [
+        {"$match": {"thread_id": thread_id, "key": under("c")}},
+        {"$match": {"values.0": {"$exists": True}}},
+        {"$project": {"_id": 0, "key": 1}},
+    ]
+
+
+def removal(thread_id: str, ns: str, checkpoint_id: str) -> Op:
+    """Remove a checkpoint that carries nothing."""
+    return Op({"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)})
+
+
+def reduction(thread_id: str, ns: str, checkpoint_id: str, number: int) -> Op:
+    """Remove a checkpoint, but for the values that it carries: others may need them."""
+    key = checkpoint_key(ns, checkpoint_id)
+    left = {
+        "thread_id": {"$literal": thread_id},
+        "key": {"$literal": left_key(ns, checkpoint_id, number)},
+        "ns": {"$literal": ns},
+        "ref": REFS_OF_VALUES,
+        "values": "$values",
+    }
+    what = [{"$replaceWith": {"_id": "$_id", **left}}]
+    return Op({"thread_id": thread_id, "key": key}, what)
 
 
 def early_writes(thread_id: str, ns: str, checkpoint_id: str) -> Stages:

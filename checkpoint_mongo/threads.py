@@ -19,7 +19,7 @@ _SWEPT_AT_ONCE: Final = 200
 _RECORDS: Final = {
     "": "threads",
     "c\0": "checkpoints",
-    "v\0": "values",
+    "b\0": "values",
     "s\0": "segments",
     "cw": "writes",
 }
@@ -108,6 +108,7 @@ class Threads(Removing):
         numbers = dict.fromkeys(_RECORDS.values(), 0)
         for one in counts:
             numbers[_RECORDS[one["_id"]]] = one["n"]
+        numbers["values"] = sum(one["values"] for one in counts)
         return Stats(
             backend=self.backend,
             server=f"{found.version}, {found.topology}",
@@ -125,6 +126,7 @@ def _counts(selected: Sequence[Document]) -> list[Document]:
     group = {
         "_id": {"$substrBytes": ["$key", 0, 2]},
         "n": {"$sum": entries},
+        "values": {"$sum": {"$size": {"$ifNull": ["$values", []]}}},
         "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
     }
     return [*selected, {"$group": group}]

@@ -21,7 +21,7 @@ from tests.servers.mongo import SERVERS
 IMPATIENT = "serverSelectionTimeoutMS=1500&connectTimeoutMS=1500&socketTimeoutMS=5000"
 IMPATIENT += "&heartbeatFrequencyMS=60000"
 
-KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
+KINDS = {"": "threads", "b": "values", "c": "checkpoints", "s": "segments", "cw": "writes"}
 
 
 FULL = {Capability.DISK_FULL: "a server of MongoDB whose disk is full ends: see server_death"}
@@ -134,9 +134,10 @@ class MongoHarness(OnServer, SaverHarness):
 
     def rows(self) -> Mapping[str, int]:
         counts = dict.fromkeys(KINDS.values(), 0)
-        for document in self.records.find({}, {"key": 1, "writes": 1}):
+        for document in self.records.find({}, {"key": 1, "writes": 1, "values": 1}):
             kind = KINDS[document["key"].partition("\0")[0]]
-            counts[kind] += len(document["writes"]) if kind == "writes" else 1
+            counts[kind] += len(document["writes"]) if kind == "writes" else kind != "values"
+            counts["values"] += len(document.get("values", ()))
         return counts
 
     def stored(self) -> bytes:

@@ -35,6 +35,10 @@ class Watched:
         with self.commands.only():
             return self.saver.put(config, stored, metadata(step=step), new_versions(stored))
 
+    def changes(self) -> int:
+        """How many changes the last commands asked for."""
+        return sum(len(command.get("updates", ())) for command in self.commands.sent)
+
 
 @pytest.fixture
 def watched(database: MongoHarness) -> Iterator[Watched]:
@@ -44,6 +48,7 @@ def watched(database: MongoHarness) -> Iterator[Watched]:
 
 
 PUT = {"update": 1, "commitTransaction": 1}
+SMALL_PUT = {"update": 1}
 READ = {"aggregate": 1}
 LARGE_READ = {"aggregate": 2}
 
@@ -55,8 +60,19 @@ def test_setup_only_looks_when_all_is_there(watched: Watched) -> None:
 
 def test_puts_are_one_command_and_a_commit(watched: Watched) -> None:
     for step in range(1, 10):
-        watched.put(step, a="small", b=BIG + str(step) * 5000 if step % 2 else "small")
+        watched.put(step, a="small", b=BIG + str(step) * 5000)
         assert watched.commands.names == PUT, step
+        assert watched.changes() == 3  # the thread, the segment, the checkpoint
+
+
+def test_puts_of_small_values_are_one_command_that_changes_two_documents(watched: Watched) -> None:
+    watched.put(1, a="small", b="small", c="small")
+    assert (watched.commands.names, watched.changes()) == (PUT, 2)
+    for step in range(2, 10):
+        watched.put(step, a="small", b=step, c="small")
+        assert (watched.commands.names, watched.changes()) == (SMALL_PUT, 2)
+    found = watched.saver.get_tuple(on("t"))
+    assert values(found) == {"a": "small", "b": 9, "c": "small"}
 
 
 def test_a_put_on_a_log_that_is_not_known_looks_first(
