@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from pymongo import ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
+from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_mongo.adding import added
 from checkpoint_mongo.bson_ops import (
     BATCH,
     ONE_MOMENT,
@@ -34,6 +37,7 @@ from checkpoint_mongo.failures import (
 )
 from checkpoint_mongo.requests import (
     RECORDS,
+    Add,
     Aggregate,
     CreateIndexes,
     CreateSearchIndex,
@@ -50,6 +54,10 @@ from checkpoint_mongo.requests import (
 
 Session = AsyncClientSession | None
 
+_TOGETHER: Final = 64
+_NARROW: Final = 1
+_WIDTH: Final = 2
+
 
 class AsyncMongoDriver:
     """Performs plans, from any number of threads."""
@@ -58,6 +66,11 @@ class AsyncMongoDriver:
         self._database = database
         self._prefix = prefix
         self._server: Server | None = None
+        self._lanes = Lanes[Add, bool](self._add, _TOGETHER, _NARROW, lambda: _WIDTH)
+
+    async def aclose(self) -> None:
+        """Wait for what callers who were cancelled have left under way."""
+        await self._lanes.aclose()
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
@@ -67,6 +80,11 @@ class AsyncMongoDriver:
             return await asyncio.sleep(pause_of(request.attempt))
         if type(request) is Wait:
             return await asyncio.sleep(request.seconds)
+        if type(request) is Add:
+            return await self._finished(self._lanes.send(request))
+        return await self._alone(request)
+
+    async def _alone(self, request: Any) -> Any:
         attempts = Attempts()
         while True:
             try:
@@ -75,6 +93,19 @@ class AsyncMongoDriver:
                 if type(request) is Write and is_refusal(error):
                     return None
                 await asyncio.sleep(attempts.after(error))
+
+    async def _add(self, requests: Sequence[Add]) -> Sequence[bool]:
+        """Add documents: together, if there are several. Who did not get along with the others is
+        tried alone.
+        """
+        done = [False] * len(requests)
+        if len(requests) > 1:
+            with suppress(PyMongoError):  # else nobody knows what was done
+                done = await added(self._collection(RECORDS), requests)
+        return [
+            each or one.is_done(await self._alone(one.alone))
+            for each, one in zip(done, requests, strict=True)
+        ]
 
     @staticmethod
     async def _finished(work: Coroutine[Any, Any, Any]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from checkpoint_base.codec import versions_json
 from checkpoint_base.config import Address
+from checkpoint_base.log import Prepared
 from checkpoint_base.reading import Found
 from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, WriteRecord
 from checkpoint_base.sharing import Segment
@@ -182,10 +183,31 @@ def part_of(idx: int) -> int:
     return max(idx, 0) // WRITES_TOGETHER
 
 
+Entries = Mapping[str, Mapping[str, Any]]
+
+
 def task_documents(
     at: Address, records: Sequence[WriteRecord], stored: Iterable[Stored]
 ) -> list[Op]:
     """A task's writes. Of a regular one the first stays, of a special one the last."""
+    return [
+        Op(where, [{"$set": _merged(fields, entries)}], upsert=True)
+        for where, fields, entries in _tasks(at, records, stored)
+    ]
+
+
+def new_task_documents(at: Address, records: Sequence[WriteRecord], prepared: Prepared) -> list[Op]:
+    """A task's writes, if it had none."""
+    return [
+        Op(where, {**fields, "writes": entries}, upsert=True, new=True)
+        for where, fields, entries in _tasks(at, records, prepared.stored)
+    ]
+
+
+def _tasks(
+    at: Address, records: Sequence[WriteRecord], stored: Iterable[Stored]
+) -> Iterator[tuple[Document, Document, Entries]]:
+    """Of each document of a task: what it is found by, what it is of, and its writes."""
     checkpoint_id = at.checkpoint_id or ""
     parts: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
     for record, one in zip(records, stored, strict=True):
@@ -193,18 +215,13 @@ def task_documents(
         parts[part_of(record.idx)][str(record.idx)] = entry
     task_id = records[0].task_id
     ref = ref_of(at.thread_id, checkpoint_key(at.namespace, checkpoint_id))
-    made = []
     for part, entries in parts.items():
-        where = {
-            "thread_id": at.thread_id,
-            "key": task_key(at.namespace, checkpoint_id, task_id, part),
-        }
+        key = task_key(at.namespace, checkpoint_id, task_id, part)
         fields = {"ref": ref, "ns": at.namespace, "of": checkpoint_id, "task_id": task_id}
-        made.append(Op(where, [{"$set": _merged(fields, entries)}], upsert=True))
-    return made
+        yield {"thread_id": at.thread_id, "key": key}, fields, entries
 
 
-def _merged(fields: Mapping[str, Any], entries: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _merged(fields: Document, entries: Entries) -> dict[str, Any]:
     regular = {idx: entry for idx, entry in entries.items() if int(idx) >= 0}
     special = {idx: entry for idx, entry in entries.items() if int(idx) < 0}
     old = {"$ifNull": ["$writes", {"$literal": {}}]}

@@ -31,6 +31,7 @@ from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_mongo.documents import (
+    new_task_documents,
     part_of,
     put_documents,
     segment_document,
@@ -47,7 +48,17 @@ from checkpoint_mongo.pipelines import (
     read_clock,
 )
 from checkpoint_mongo.reading import Reading
-from checkpoint_mongo.requests import Op, RefusedError, Written, documents, pause, server, write_all
+from checkpoint_mongo.requests import (
+    Add,
+    Op,
+    RefusedError,
+    Written,
+    add,
+    documents,
+    pause,
+    server,
+    write_all,
+)
 from checkpoint_mongo.selecting import NewestSeen
 from checkpoint_mongo.setup import Setup
 from checkpoint_mongo.statements import STATEMENTS
@@ -132,11 +143,11 @@ class MongoPlanner(Setup, Reading, Threads):
 
         values = [one.value for one in put.values]
         named = to.thread_id, put.ttl, values
-        stored = yield from self._add(*named, made_of)
-        _, replaced = stored or (yield from self._store(*named, made_of, whole=True))
-        if replaced:
-            yield from self._store(*named, again, whole=True)
-            yield from self._collect(to.thread_id)
+        if not (yield from self._add(*named, made_of)):
+            _, replaced = yield from self._store(*named, made_of, whole=True)
+            if replaced:
+                yield from self._store(*named, again, whole=True)
+                yield from self._collect(to.thread_id)
         self._newest.note(to.thread_id, to.ns, to.checkpoint_id)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
@@ -160,8 +171,9 @@ class MongoPlanner(Setup, Reading, Threads):
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
         named = at.thread_id, at.ttl, values
-        stored = yield from self._add(*named, made_of)
-        appended, replaced = stored or (yield from self._store(*named, made_of, whole=several))
+        if (yield from self._add(*named, partial(new_task_documents, at, records))):
+            return
+        appended, replaced = yield from self._store(*named, made_of, whole=several)
         if not replaced:
             return
         special = any(one.idx < 0 for one in records)
@@ -170,24 +182,23 @@ class MongoPlanner(Setup, Reading, Threads):
 
     def _add(
         self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
-    ) -> Plan[tuple[bool, bool] | None]:
-        """Add one document that needs nothing of the log, and then touch its thread. None: it is
-        not one, or the thread is not known, or not there any more, and what was added is to be
-        stored again.
+    ) -> Plan[bool]:
+        """Add one document that needs nothing of the log, and then touch its thread. False: it is
+        not one, or it was there, or the thread is not known, or not there any more; what was added
+        is to be stored again.
         """
         if any(len(data) > THRESHOLD for _, data in values):
-            return None
+            return False
         if self._logs.known.get(thread_id) is None:
-            return None
+            return False
         documents = made_of(Prepared([Stored(kind, data, None) for kind, data in values], None))
         if len(documents) > 1:
-            return None
-        clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
-        touch = open_thread(self._guard(thread_id), clock, None, None, "")._replace(upsert=False)
-        written = yield from write_all([*documents, touch])
-        if written is None or written.matched + len(written.made) < 2:
-            return None
-        return False, 0 not in written.made
+            return False
+        guard, policy = self._guard(thread_id), self._logs.policy
+        clock = Clock(self._logs.clock(), ttl, policy.default_ttl)
+        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
+        expires = ttl is not None or policy.default_ttl is not None
+        return (yield from add(Add(documents[0], touch, clock.now, expires, guard.horizon)))
 
     def _store(
         self,

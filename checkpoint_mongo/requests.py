@@ -60,6 +60,60 @@ class Write(NamedTuple):
     collection: str = RECORDS
 
 
+MOMENT: Final = 1.0
+"""Seconds by which a thread that never expires may be said to have been written to too early."""
+
+
+class Add(NamedTuple):
+    """Request: a new document of a thread, and then what moves the thread's clock, which must be
+    there. The reply is whether both was done; if not, there may be the document.
+
+    Attributes:
+        new: makes the document.
+        touch: moves the clock.
+        now: the time.
+        expires: the clock has to be exact.
+        horizon: a thread that expires by then is absent.
+    """
+
+    new: Op
+    touch: Op
+    now: float
+    expires: bool
+    horizon: float
+
+    @property
+    def alone(self) -> Write:
+        """The changes."""
+        return Write([self.new, self.touch])
+
+    def is_done(self, written: Written | None) -> bool:
+        """Whether that is what the changes did."""
+        return written is not None and 0 in written.made and written.matched == 1
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document."""
+        assert isinstance(self.new.what, Mapping)  # noqa: S101
+        return {**self.new.where, **self.new.what}
+
+    def is_kept_by(self, thread: Document | None) -> bool:
+        """Whether its thread is there, and nobody removes anything of it."""
+        if thread is None or thread.get("dead") or "held_at" in thread:
+            return False
+        expires_at = thread.get("expires_at")
+        return expires_at is None or expires_at > self.horizon
+
+    def moves(self, thread: Document) -> bool:
+        """Whether the clock has to be moved."""
+        ticks = self.expires or "expires_at" in thread
+        return ticks or not 0 <= self.now - thread["updated_at"] < MOMENT
+
+
+OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at")
+"""What `Add` wants to know of threads."""
+
+
 class Deployment(NamedTuple):
     """Request: what the server is; asked once for a driver."""
 
@@ -146,6 +200,12 @@ def write_all(
     """Make changes; None if one was refused."""
     written: Written | None = yield Write(ops, whole, collection)
     return written
+
+
+def add(request: Add) -> Plan[bool]:
+    """Add a document; whether it was done."""
+    done: bool = yield request
+    return done
 
 
 def server() -> Plan[Server]:

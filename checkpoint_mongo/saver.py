@@ -149,7 +149,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
-        super().__init__(planner, AsyncMongoDriver(database, prefix), policy, serde=serde)
+        self._commands = AsyncMongoDriver(database, prefix)
+        super().__init__(planner, self._commands, policy, serde=serde)
         self.db = database
         self.client = database.client
 
@@ -182,6 +183,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
                 yield saver
             finally:
                 await saver.astop_ttl_sweeper()
+                await saver._commands.aclose()
 
 
 _FORBIDDEN = '/\\. "$'

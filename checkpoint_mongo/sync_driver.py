@@ -33,6 +33,7 @@ from checkpoint_mongo.failures import (
 )
 from checkpoint_mongo.requests import (
     RECORDS,
+    Add,
     Aggregate,
     CreateIndexes,
     CreateSearchIndex,
@@ -66,6 +67,8 @@ class SyncMongoDriver:
             return time.sleep(pause_of(request.attempt))
         if type(request) is Wait:
             return time.sleep(request.seconds)
+        if type(request) is Add:
+            return request.is_done(self.perform(request.alone))
         attempts = Attempts()
         while True:
             try:

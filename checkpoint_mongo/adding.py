@@ -1,0 +1,54 @@
+"""New documents of many threads at once: what tasks on an event loop ask for at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pymongo.errors import BulkWriteError
+
+from checkpoint_mongo.bson_ops import changes, written
+from checkpoint_mongo.keys import THREAD
+from checkpoint_mongo.requests import OF_THREADS, Add
+
+
+async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
+    """Which of the documents were added, to threads that were there afterwards: then whoever
+    deletes a thread deletes them, too. Two commands, and another one where clocks move.
+    """
+    made = await _inserted(collection, requests)
+    names = list({request.new.where["thread_id"] for request in requests})
+    wanted = {"_id": 0, **dict.fromkeys(OF_THREADS, 1)}
+    where = {"thread_id": {"$in": names}, "key": THREAD}
+    found = await collection.find(where, wanted, batch_size=len(names) + 1).to_list()
+    threads = {one["thread_id"]: one for one in found}
+    moving: dict[str, Add] = {}
+    for at, request in enumerate(requests):
+        name = request.new.where["thread_id"]
+        made[at] = made[at] and request.is_kept_by(threads.get(name))
+        if made[at] and request.moves(threads[name]):
+            moving[name] = request
+    if moving and not await _moved(collection, list(moving.values())):
+        late = (request.new.where["thread_id"] in moving for request in requests)
+        made = [one and not is_late for one, is_late in zip(made, late, strict=True)]
+    return made
+
+
+async def _inserted(collection: Any, requests: Sequence[Add]) -> list[bool]:
+    documents = [request.document for request in requests]
+    made = [True] * len(documents)
+    try:
+        await collection.insert_many(documents, ordered=False)
+    except BulkWriteError as error:
+        for entry in error.details["writeErrors"]:
+            made[entry["index"]] = False
+    return made
+
+
+async def _moved(collection: Any, requests: Sequence[Add]) -> bool:
+    ops = changes([request.touch for request in requests])
+    try:
+        done = written(await collection.bulk_write(ops, ordered=False))
+    except BulkWriteError:
+        return False
+    return done.matched == len(ops)
