@@ -9,7 +9,7 @@ from pymongo.errors import BulkWriteError
 
 from checkpoint_mongo.bson_ops import changes, written
 from checkpoint_mongo.keys import THREAD
-from checkpoint_mongo.requests import OF_THREADS, Add
+from checkpoint_mongo.requests import OF_THREADS, Add, Op
 
 
 async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
@@ -22,12 +22,13 @@ async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
     where = {"thread_id": {"$in": names}, "key": THREAD}
     found = await collection.find(where, wanted, batch_size=len(names) + 1).to_list()
     threads = {one["thread_id"]: one for one in found}
-    moving: dict[str, Add] = {}
+    moving: dict[str, Op] = {}
     for at, request in enumerate(requests):
         name = request.new.where["thread_id"]
         made[at] = made[at] and request.is_kept_by(threads.get(name))
-        if made[at] and request.moves(threads[name]):
-            moving[name] = request
+        op = request.moving(threads[name]) if made[at] else None
+        if op is not None:
+            moving[name] = op
     if moving and not await _moved(collection, list(moving.values())):
         late = (request.new.where["thread_id"] in moving for request in requests)
         made = [one and not is_late for one, is_late in zip(made, late, strict=True)]
@@ -45,10 +46,9 @@ async def _inserted(collection: Any, requests: Sequence[Add]) -> list[bool]:
     return made
 
 
-async def _moved(collection: Any, requests: Sequence[Add]) -> bool:
-    ops = changes([request.touch for request in requests])
+async def _moved(collection: Any, ops: Sequence[Op]) -> bool:
     try:
-        done = written(await collection.bulk_write(ops, ordered=False))
+        done = written(await collection.bulk_write(changes(ops), ordered=False))
     except BulkWriteError:
         return False
     return done.matched == len(ops)

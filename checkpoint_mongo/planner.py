@@ -49,6 +49,7 @@ from checkpoint_mongo.pipelines import (
 )
 from checkpoint_mongo.reading import Reading
 from checkpoint_mongo.requests import (
+    AHEAD,
     Add,
     Op,
     RefusedError,
@@ -195,10 +196,14 @@ class MongoPlanner(Setup, Reading, Threads):
         if len(documents) > 1:
             return False
         guard, policy = self._guard(thread_id), self._logs.policy
-        clock = Clock(self._logs.clock(), ttl, policy.default_ttl)
-        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
+        now = self._logs.clock()
+        touch, ahead = (
+            open_thread(guard, Clock(moment, ttl, policy.default_ttl), None, None, "")
+            for moment in (now, now + AHEAD)
+        )
         expires = ttl is not None or policy.default_ttl is not None
-        return (yield from add(Add(documents[0], touch, clock.now, expires, guard.horizon)))
+        known = touch._replace(upsert=False), ahead._replace(upsert=False)
+        return (yield from add(Add(documents[0], *known, now, expires, guard.horizon)))
 
     def _store(
         self,

@@ -60,8 +60,10 @@ class Write(NamedTuple):
     collection: str = RECORDS
 
 
-MOMENT: Final = 1.0
-"""Seconds by which a thread that never expires may be said to have been written to too early."""
+AHEAD: Final = 2.0
+"""Seconds by which a thread that never expires may be said to have been written to later than it
+was: so long it need not be changed again.
+"""
 
 
 class Add(NamedTuple):
@@ -71,6 +73,7 @@ class Add(NamedTuple):
     Attributes:
         new: makes the document.
         touch: moves the clock.
+        ahead: moves it further, where there is no expiry.
         now: the time.
         expires: the clock has to be exact.
         horizon: a thread that expires by then is absent.
@@ -78,6 +81,7 @@ class Add(NamedTuple):
 
     new: Op
     touch: Op
+    ahead: Op
     now: float
     expires: bool
     horizon: float
@@ -104,10 +108,12 @@ class Add(NamedTuple):
         expires_at = thread.get("expires_at")
         return expires_at is None or expires_at > self.horizon
 
-    def moves(self, thread: Document) -> bool:
-        """Whether the clock has to be moved."""
-        ticks = self.expires or "expires_at" in thread
-        return ticks or not 0 <= self.now - thread["updated_at"] < MOMENT
+    def moving(self, thread: Document) -> Op | None:
+        """What has to be changed for the clock of a thread that was found."""
+        if self.expires or "expires_at" in thread:
+            return self.touch
+        is_ahead = self.now <= thread["updated_at"] <= self.now + AHEAD
+        return None if is_ahead else self.ahead
 
 
 OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at")
