@@ -200,10 +200,14 @@ def union(first: Stages, *others: Stages, collection: str) -> list[Document]:
     return [*first, *unions]
 
 
-def belonging_to_one(collection: str, thread_id: str) -> Stages:
-    """All that the one checkpoint before this stage refers to: see `belonging`."""
-    ends = {"$size": "$refs"}
-    steps = [{"$slice": ["$refs", 1, ends]}, {"$slice": ["$refs", 0, 2]}]
+def belonging_to_one(collection: str, thread_id: str, known: Sequence[bytes]) -> Stages:
+    """All that the one checkpoint before this stage refers to, but for values that are known: see
+    `belonging`.
+    """
+    parts: dict[str, Any] = {"$slice": ["$refs", 1, {"$size": "$refs"}]}
+    if known:
+        parts = {"$setDifference": [parts, known]}
+    steps = [parts, {"$slice": ["$refs", 0, 2]}]
     found = {"_id": 0, "steps": steps, "all": "$refs"}
     return [{"$project": found}, *_looked_up(collection, thread_id)]
 

@@ -60,7 +60,7 @@ from checkpoint_mongo.requests import (
     server,
     write_all,
 )
-from checkpoint_mongo.selecting import NewestSeen
+from checkpoint_mongo.seen import NewestSeen
 from checkpoint_mongo.setup import Setup
 from checkpoint_mongo.statements import STATEMENTS
 from checkpoint_mongo.threads import Threads
@@ -149,7 +149,7 @@ class MongoPlanner(Setup, Reading, Threads):
             if replaced:
                 yield from self._store(*named, again, whole=True)
                 yield from self._collect(to.thread_id)
-        self._newest.note(to.thread_id, to.ns, to.checkpoint_id)
+        self._newest.note_put(to.thread_id, to.ns, to.checkpoint_id)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(

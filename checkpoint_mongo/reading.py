@@ -28,7 +28,8 @@ from checkpoint_mongo.pipelines import (
     union,
 )
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, pause
-from checkpoint_mongo.selecting import NewestSeen, candidates, exactly, newest_of
+from checkpoint_mongo.seen import NewestSeen, seen_in
+from checkpoint_mongo.selecting import candidates, exactly, newest_of
 
 T = TypeVar("T")
 
@@ -153,19 +154,28 @@ class Reading:
         if at.checkpoint_id is not None:
             stages = exactly(thread_id, ns, at.checkpoint_id)
             return (yield from self._arrived(snapshot, thread_id, stages))
-        found, since = None, self._newest.get(thread_id, ns)
-        if since is not None:
-            found = yield from self._arrived(snapshot, thread_id, newest_of(thread_id, ns, since))
+        found, seen = None, self._newest.get(thread_id, ns)
+        if seen is not None:
+            stages = newest_of(thread_id, ns, seen.checkpoint_id)
+            found = yield from self._arrived(snapshot, thread_id, stages, list(seen.values))
+            if found is not None and found.epoch == seen.epoch:
+                seen.complete(snapshot, found)
+            elif seen.values:
+                found = None
         if found is None:
             self._newest.forget(thread_id, ns)
             found = yield from self._arrived(snapshot, thread_id, newest_of(thread_id, ns))
         if found is not None:
-            self._newest.note(thread_id, ns, found.record.checkpoint_id)
+            self._newest.note(thread_id, ns, seen_in(snapshot, found))
         return found
 
-    def _arrived(self, snapshot: Snapshot, thread_id: str, selecting: Stages) -> Plan[Found | None]:
-        """The one checkpoint that is selected; what belongs to it goes into the snapshot."""
-        stages = [*selecting, *belonging_to_one(self._records, thread_id)]
+    def _arrived(
+        self, snapshot: Snapshot, thread_id: str, selecting: Stages, known: Sequence[bytes] = ()
+    ) -> Plan[Found | None]:
+        """The one checkpoint that is selected; what belongs to it goes into the snapshot, but for
+        values that are known.
+        """
+        stages = [*selecting, *belonging_to_one(self._records, thread_id, known)]
         for attempt in count():
             snapshot.values.clear()
             snapshot.writes.clear()

@@ -2,38 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from checkpoint_base.listing import fragments
 from checkpoint_base.planner import Listing
 from checkpoint_mongo.keys import PLACES, checkpoint_key, place_of, under
 from checkpoint_mongo.requests import Document, Stages
-
-_REMEMBERED: Final = 50_000
-
-
-class NewestSeen:
-    """The newest checkpoints of namespaces that this process has seen. None is older than they, or
-    they are gone: a server need not look at all before them to find the newest.
-    """
-
-    def __init__(self) -> None:
-        self._ids: dict[tuple[str, str], str] = {}
-
-    def get(self, thread_id: str, ns: str) -> str | None:
-        """A checkpoint that was there."""
-        return self._ids.get((thread_id, ns))
-
-    def note(self, thread_id: str, ns: str, checkpoint_id: str) -> None:
-        """A checkpoint was seen."""
-        if len(self._ids) >= _REMEMBERED:
-            self._ids.clear()
-        old = self._ids.get((thread_id, ns), "")
-        self._ids[thread_id, ns] = max(old, checkpoint_id)
-
-    def forget(self, thread_id: str, ns: str) -> None:
-        """What was seen is gone."""
-        self._ids.pop((thread_id, ns), None)
 
 
 def newest_of(thread_id: str, ns: str, since: str | None = None) -> Stages:
