@@ -7,8 +7,8 @@ from typing import Any
 
 from pymongo.errors import BulkWriteError
 
-from checkpoint_mongo.bson_ops import changes, written
-from checkpoint_mongo.keys import THREAD
+from checkpoint_mongo.bson_ops import BATCH, changes, written
+from checkpoint_mongo.keys import THREAD, ref_of
 from checkpoint_mongo.requests import OF_THREADS, Add, Op
 
 
@@ -17,11 +17,7 @@ async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
     deletes a thread deletes them, too. Two commands, and another one where clocks move.
     """
     made = await _inserted(collection, requests)
-    names = list({request.new.where["thread_id"] for request in requests})
-    wanted = {"_id": 0, **dict.fromkeys(OF_THREADS, 1)}
-    where = {"thread_id": {"$in": names}, "key": THREAD}
-    found = await collection.find(where, wanted, batch_size=len(names) + 1).to_list()
-    threads = {one["thread_id"]: one for one in found}
+    threads = await _threads(collection, {one.new.where["thread_id"] for one in requests})
     moving: dict[str, Op] = {}
     for at, request in enumerate(requests):
         name = request.new.where["thread_id"]
@@ -44,6 +40,17 @@ async def _inserted(collection: Any, requests: Sequence[Add]) -> list[bool]:
         for entry in error.details["writeErrors"]:
             made[entry["index"]] = False
     return made
+
+
+async def _threads(collection: Any, names: set[str]) -> dict[str, Any]:
+    refs = [ref_of(name, THREAD) for name in names]
+    stages = [
+        {"$match": {"ref": {"$in": refs}}},
+        {"$match": {"thread_id": {"$in": list(names)}, "key": THREAD}},
+        {"$project": {"_id": 0, **dict.fromkeys(OF_THREADS, 1)}},
+    ]
+    found = await (await collection.aggregate(stages, batchSize=BATCH)).to_list()
+    return {one["thread_id"]: one for one in found}
 
 
 async def _moved(collection: Any, ops: Sequence[Op]) -> bool:
