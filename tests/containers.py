@@ -140,7 +140,7 @@ def use(name: str) -> None:
     elif name in ("mongo", "atlas"):
         # a member of the set calls itself by a port that only the container knows
         url = "mongodb://127.0.0.1:{port}/?directConnection=true"
-        mongo_servers.mongo = starts(name, url, {})
+        mongo_servers.mongo = starts(name, url, mongo_servers.SERVERS)
     elif name == "redis-cluster":
         redis_servers.redis_cluster = cluster
     else:
