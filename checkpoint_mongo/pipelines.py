@@ -209,7 +209,8 @@ def belonging_to_one(collection: str, thread_id: str, known: Sequence[bytes]) ->
         parts = {"$setDifference": [parts, known]}
     steps = [parts, {"$slice": ["$refs", 0, 2]}]
     found = {"_id": 0, "steps": steps, "all": "$refs"}
-    return [{"$project": found}, *_looked_up(collection, thread_id)]
+    wanted = {"$filter": {"input": "$found.values", "cond": {"$in": ["$$this.ref", "$all"]}}}
+    return [{"$project": found}, *_looked_up(collection, thread_id, wanted)]
 
 
 def belonging(collection: str, thread_id: str | None) -> Stages:
@@ -229,7 +230,7 @@ def belonging(collection: str, thread_id: str | None) -> Stages:
         {"$group": {"_id": "$refs", "at": {"$min": "$at"}}},
         {"$group": {"_id": None, "entries": {"$push": {"ref": "$_id", "at": "$at"}}}},
         {"$project": found},
-        *_looked_up(collection, thread_id),
+        *_looked_up(collection, thread_id, "$found.values"),  # nearly all are of a page
     ]
 
 
@@ -238,8 +239,10 @@ def _refs_of(condition: Document) -> Document:
     return {"$map": {"input": chosen, "in": "$$this.ref"}}
 
 
-def _looked_up(collection: str, thread_id: str | None) -> Stages:
-    """The documents that `steps` name, one step after the other."""
+def _looked_up(collection: str, thread_id: str | None, wanted: Any) -> Stages:
+    """The documents that `steps` name, one step after the other; of those that carry values in the
+    first step only what is `wanted` of these.
+    """
     own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
     lookup = {
         "from": collection,
@@ -251,7 +254,6 @@ def _looked_up(collection: str, thread_id: str | None) -> Stages:
     has_part = [{"found.of": {"$exists": True}}, {"found.values": {"$exists": True}}]
     is_part = {"step": 0, "$or": has_part}
     is_whole = {"step": 1, "found.of": {"$exists": False}}
-    wanted = {"$filter": {"input": "$found.values", "cond": {"$in": ["$$this.ref", "$all"]}}}
     carrier = {name: f"$found.{name}" for name in ("thread_id", "key", "ns")}
     values = {"step": "$step", **carrier, "values": wanted}
     same = {"$setIsSubset": [{"$ifNull": ["$found.refs", []]}, "$all"]}
