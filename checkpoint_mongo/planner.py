@@ -172,11 +172,14 @@ class MongoPlanner(Setup, Reading, Threads):
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
         named = at.thread_id, at.ttl, values
-        if (yield from self._add(*named, partial(new_task_documents, at, records))):
+        new = partial(new_task_documents, at, records)
+        if (yield from self._add(*named, new)):
             return
-        appended, replaced = yield from self._store(*named, made_of, whole=several)
+        appended, replaced = yield from self._store(*named, new, whole=several)
         if not replaced:
             return
+        more, _ = yield from self._store(*named, made_of, whole=several)
+        appended = appended or more
         special = any(one.idx < 0 for one in records)
         if appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
             yield from self._collect(at.thread_id)
