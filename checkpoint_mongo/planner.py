@@ -145,9 +145,8 @@ class MongoPlanner(Setup, Reading, Threads):
         values = [one.value for one in put.values]
         named = to.thread_id, put.ttl, values
         if not (yield from self._add(*named, made_of)):
-            _, replaced = yield from self._store(*named, made_of, whole=True)
+            _, replaced = yield from self._store(*named, again, whole=True)
             if replaced:
-                yield from self._store(*named, again, whole=True)
                 yield from self._collect(to.thread_id)
         self._newest.note_put(to.thread_id, to.ns, to.checkpoint_id)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
@@ -172,14 +171,11 @@ class MongoPlanner(Setup, Reading, Threads):
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
         named = at.thread_id, at.ttl, values
-        new = partial(new_task_documents, at, records)
-        if (yield from self._add(*named, new)):
+        if (yield from self._add(*named, partial(new_task_documents, at, records))):
             return
-        appended, replaced = yield from self._store(*named, new, whole=several)
+        appended, replaced = yield from self._store(*named, made_of, whole=several)
         if not replaced:
             return
-        more, _ = yield from self._store(*named, made_of, whole=several)
-        appended = appended or more
         special = any(one.idx < 0 for one in records)
         if appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
             yield from self._collect(at.thread_id)
