@@ -1,11 +1,14 @@
--- Items, newest first, then by name. ARGV (behind the filter's): the namespace they are in, how many
--- to leave out, how many to give, how many to look at, whether that moves their expiry, where to
--- go on ('' or the negated time), the name there. Replies (name, packed) of each, joined, where
--- it stopped, and how many are still to be left out.
+-- Items, newest first, then by name. ARGV (behind the filter's): spans, of what conditions select (the
+-- path, from, to, whether it is one key); the namespace they are in, how many to leave out, how many
+-- to give, how many to look at, whether that moves their expiry, where to go on ('' or the negated
+-- time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are still
+-- to be left out, how many it looked at, which span is of a path that is not listed (0: none).
+local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
+local start = patience
 local found, last = {}, {}
-local sub = string.sub
+local sub, byte = string.sub, string.byte
 
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
@@ -91,24 +94,13 @@ local function by_time()
   end
 end
 
-local function by_name(low, high)
-  local names = redis.call('ZRANGEBYLEX', NAMES, low, high)
-  local order, scores = {}, {}
-  for first = 1, #names, BATCH do
-    local stop = math.min(first + BATCH - 1, #names)
-    for n, score in ipairs(redis.call('ZMSCORE', UPDATED, unpack(names, first, stop))) do
-      local at = first + n - 1
-      scores[at] = tonumber(score)
-      if (from == '' or scores[at] >= tonumber(from)) and behind_start(score, names[at]) then
-        order[#order + 1] = at
-      end
-    end
-  end
+-- Names with their scores, in this order.
+local function in_order(names, scores, order, is_before)
   table.sort(order, function(a, b)
     if scores[a] ~= scores[b] then
       return scores[a] < scores[b]
     end
-    return a < b
+    return is_before(a, b)
   end)
   for first = 1, #order, 50 do
     local some, times = {}, {}
@@ -122,15 +114,112 @@ local function by_name(low, high)
   end
 end
 
-if ns == '' then
-  by_time()
-else
-  local low, high = '[' .. ns, '(' .. string.sub(ns, 1, -2) .. '\2'
-  local inside = redis.call('ZLEXCOUNT', NAMES, low, high)
-  if inside > 500 and inside * 8 > total then
-    by_time()
-  elseif inside > 0 then
-    by_name(low, high)
+-- When names were put, negated, and which of them are behind where the last script stopped.
+local function scored(names)
+  local scores, order = {}, {}
+  for first = 1, #names, BATCH do
+    local stop = math.min(first + BATCH - 1, #names)
+    for n, score in ipairs(redis.call('ZMSCORE', UPDATED, unpack(names, first, stop))) do
+      local at = first + n - 1
+      scores[at] = tonumber(score)
+      if (from == '' or scores[at] >= tonumber(from)) and behind_start(score, names[at]) then
+        order[#order + 1] = at
+      end
+    end
+  end
+  return scores, order
+end
+
+local function by_name(low, high)
+  local names = redis.call('ZRANGEBYLEX', NAMES, low, high)
+  local scores, order = scored(names)
+  in_order(names, scores, order, function(a, b)
+    return a < b
+  end)
+end
+
+-- what has one key, which is in order
+local function by_key(low, high)
+  local at = '[' .. low
+  if from ~= '' then
+    at = '(' .. low .. sortable(tonumber(from)) .. behind
+  end
+  local size = math.min(math.max(2 * count, 20), 200)
+  while true do
+    local some = redis.call('ZRANGEBYLEX', FIELDS, at, '(' .. high, 'LIMIT', 0, size)
+    local names = {}
+    for _, member in ipairs(some) do
+      local name = sub(member, #low + 9)
+      if sub(name, 1, #ns) == ns then
+        names[#names + 1] = name
+      end
+    end
+    patience = patience - 0.1 * (#some - #names)
+    if not look(names) or #some < size then
+      return
+    end
+    at = '(' .. some[#some]
   end
 end
-return { joined(found), last, offset }
+
+-- what has one of few keys
+local function by_keys(low, high)
+  local names = {}
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', FIELDS, '[' .. low, '(' .. high)) do
+    local stop = 10
+    if byte(member, 2) == 52 then -- a text
+      stop = string.find(member, '\0', 3, true)
+    end
+    local name = sub(member, stop + 9)
+    if sub(name, 1, #ns) == ns then
+      names[#names + 1] = name
+    end
+  end
+  local scores, order = scored(names)
+  in_order(names, scores, order, function(a, b)
+    return is_less(names[a], names[b])
+  end)
+end
+
+-- what the span selects that selects the least; which span is of a path that is not listed
+local function least()
+  local size, best, low, high, unlisted = 501, 0, '', '', 0
+  for n = 1, #SPANS, 4 do
+    local number
+    for at = 1, COMPLETE do
+      number = PATHS[at] == SPANS[n] and at or number
+    end
+    if number then
+      local path = string.char(number)
+      local first, last = path .. SPANS[n + 1], path .. SPANS[n + 2]
+      local some = redis.call('ZLEXCOUNT', FIELDS, '[' .. first, '(' .. last)
+      local unread = redis.call('ZLEXCOUNT', FIELDS, '[' .. path .. '9', '(' .. path .. ':')
+      if unread == 0 and (some < size or best == 0 and SPANS[n + 3] == '1') then
+        size, best, low, high = some, n, first, last
+      end
+    elseif unlisted == 0 then
+      unlisted = (n + 3) / 4
+    end
+  end
+  return size, best, low, high, unlisted
+end
+
+local size, best, first, stop, unlisted = least()
+local low, high, inside = '-', '+', total
+if ns ~= '' then
+  low, high = '[' .. ns, '(' .. string.sub(ns, 1, -2) .. '\2'
+  inside = redis.call('ZLEXCOUNT', NAMES, low, high)
+end
+local is_key = best > 0 and SPANS[best + 3] == '1'
+if best > 0 and size <= inside and (is_key or 2 * size * size < total * count) then
+  if is_key then
+    by_key(first, stop)
+  else
+    by_keys(first, stop)
+  end
+elseif ns == '' or inside > 500 and inside * 8 > total then
+  by_time()
+elseif inside > 0 then
+  by_name(low, high)
+end
+return { joined(found), last, offset, math.floor(start - patience), unlisted }

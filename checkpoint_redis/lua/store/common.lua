@@ -1,9 +1,9 @@
 -- What every script of a store begins with.
 -- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
 -- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
--- set, where there is one).
+-- set, where there is one), fields that searches filter by (a sorted set).
 -- ARGV: the time until which expired items are absent ('' for none), now, …
-local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH = unpack(KEYS)
+local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH, FIELDS = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
@@ -28,12 +28,13 @@ end
 local HORIZON, NOW = tonumber(arg()), tonumber(arg())
 
 local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
-  'engine', 'm', 'ef', 'kind')
+  'engine', 'm', 'ef', 'kind', 'fields', 'paths', 'complete', 'cursor')
 local REVISION = tonumber(counters[1] or 0)
 local total = redis.call('HLEN', ITEMS)
 if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
     or (total > 0 and not counters[1])
-    or tonumber(counters[3] or 0) ~= redis.call('HLEN', VECTORS) then
+    or tonumber(counters[3] or 0) ~= redis.call('HLEN', VECTORS)
+    or tonumber(counters[9] or 0) ~= redis.call('ZCARD', FIELDS) then
   return redis.error_reply('CORRUPT a key of the store is gone')
 end
 
