@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -22,9 +21,18 @@ from conformance_tests import MovableClock
 from conformance_tests.stores.base import keys
 from store_vector.filters import OPERATORS, Filter
 from store_vector.spans import LONGEST, key_at, span
+from store_vector.tests.filtering import (
+    AT,
+    OTHERS,
+    PATHS,
+    SURROGATES,
+    check_operators,
+    check_while_items_change,
+)
+from store_vector.tests.filtering import (
+    SCALARS as VALUES_OF_FIELDS,
+)
 
-AT = ("n",)
-Place = tuple[tuple[str, ...], str]
 LONG = st.text("ab\0\ud800\ue000é", min_size=LONGEST - 1, max_size=LONGEST + 2)
 
 
@@ -128,67 +136,30 @@ def counting() -> Iterator[Counting]:
         yield one
 
 
-WITHIN: list[tuple[str, ...]] = [(), ("n",), ("n", "a")]
-FILTERS: list[dict[str, Any]] = [
-    {"n": {"$lt": 3}},
-    {"n": {"$gte": 40}},
-    {"n": 7, "in": {"kind": "k1"}},
-    {"in": {"kind": "k2"}},
-    {"in": {"kind": {"$gt": "k3"}}},
-    {"text": "x" * 200 + "7"},
-    {"mixed": True},
-    {"mixed": None},
-    {"mixed": 1},
-]
-
-
 def test_lists_are_right_whatever_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts, updates, deletes and sweeps while paths are listed, a few items at each search."""
     small = {"fields._AT_ONCE": 5, "fields._PARTS": 3}
     small |= {"reading._FEW": 4, "reading._WINDOW": 8, "reading._RARE": 0}
     for constant, size in small.items():
         monkeypatch.setattr(f"checkpoint_sqlite.store_{constant}", size)
-    dice, clock = random.Random(5), MovableClock()
-    model: dict[Place, tuple[float, dict[str, Any]]] = {}
+    clock = MovableClock()
     with SqliteStore.from_conn_string(path, clock=clock, synchronous="normal") as store:
-        for step in range(150):
-            clock.now += 1.0
-            ops = []
-            for number in {dice.randrange(120) for _ in range(4)}:
-                name: Place = (("n", "ab"[number % 2]), f"{number}")
-                value = None if dice.random() < 0.2 else any_value(dice)
-                is_short = value is not None and dice.random() < 0.05
-                ops.append(PutOp(name[0], name[1], value, ttl=0.2 if is_short else None))
-                model.pop(name, None)
-                if value is not None and not is_short:
-                    model[name] = (clock.now, value)
-            store.batch(ops)
-            clock.now += 60.0
-            store.sweep_ttl()
-            wanted, within = dice.choice(FILTERS), dice.choice(WITHIN)
-            matching = [
-                (-at, name)
-                for name, (at, value) in model.items()
-                if name[0][: len(within)] == within and Filter.of(wanted).matches(value)
-            ]
-            found = store.search(within, filter=wanted, limit=7, offset=step % 3)
-            expected = [name for _, name in sorted(matching)[step % 3 : step % 3 + 7]]
-            assert [(item.namespace, item.key) for item in found] == expected, (step, wanted)
-        assert len(listed(store)) == 4
+        check_while_items_change(store, clock)
+        assert len(listed(store)) == PATHS
         assert any(complete for _, complete in listed(store))
         items = "SELECT id FROM store_items"
         strays = f"SELECT count(*) FROM store_fields WHERE field >> 8 NOT IN ({items})"
         assert store.conn.execute(strays).fetchone() == (0,)
 
 
-def any_value(dice: random.Random) -> dict[str, Any]:
-    """Something for each of FILTERS."""
-    return {
-        "n": dice.choice([dice.randrange(50), float(dice.randrange(50)), "7"]),
-        "in": dice.choice([{"kind": f"k{dice.randrange(6)}"}, {}, 7]),
-        "text": "x" * 200 + f"{dice.randrange(9)}",
-        "mixed": dice.choice([True, 1, None, [1], {"n": 1}]),
-    }
+def test_keys_sort_as_filters_compare(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("checkpoint_sqlite.store_reading._FEW", 1)
+    with SqliteStore.from_conn_string(path, synchronous="normal") as store:
+        store.batch([PutOp(AT, f"{n:04}", {"n": n}) for n in range(200)])
+        store.search(AT, filter={"v": -1})
+        store.batch([PutOp(AT, f"{n:04}", None) for n in range(200)])
+        check_operators(store, "v", VALUES_OF_FIELDS + SURROGATES + OTHERS)
+        assert listed(store) == [('["v"]', 1)]
 
 
 def test_a_store_of_an_earlier_version(path: Path) -> None:
