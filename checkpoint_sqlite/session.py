@@ -158,16 +158,16 @@ class Session:
         """Set the connection up for concurrent use, and the schema if it is not there."""
         with self._outside_transactions():
             self._use_wal()
+            self._enlarge_cache()
         if synchronous is not None:
             self._connection.execute(f"PRAGMA synchronous = {synchronous}")
-        self.enlarge_cache()
         run(setup(), self._perform_atomic)
 
-    def enlarge_cache(self) -> None:
+    def _enlarge_cache(self) -> None:
         """Beyond SQLite's 2 MB, which a few hundred rows leave, unless the owner has chosen."""
-        ((size,),) = self._connection.execute("PRAGMA cache_size").fetchall()
+        ((size,),) = self._cursor.execute("PRAGMA cache_size").fetchall()
         if size == _USUAL_CACHE:
-            self._connection.execute(f"PRAGMA cache_size = {_CACHE}")
+            self._cursor.execute(f"PRAGMA cache_size = {_CACHE}")
 
     def _perform_atomic(self, request: Atomic[T]) -> T:
         job = Job(request.make(), write=request.write)

@@ -22,24 +22,27 @@ end
 
 -- whether to go on; `names`, a few hundred at most, are in order
 local function look(names, scores)
-  if #names == 0 then
-    return true
-  end
-  local some = redis.call('HMGET', ITEMS, unpack(names))
-  for n, name in ipairs(names) do
-    if may_match(some[n]) then
-      if offset > 0 then
-        offset = offset - 1
-      else
-        found[#found + 1] = name
-        found[#found + 1] = moves and refreshed(name, some[n]) or some[n]
+  local first, size = 1, offset + count - #found / 2
+  while first <= #names do
+    local stop = math.min(first + size - 1, #names)
+    local some = redis.call('HMGET', ITEMS, unpack(names, first, stop))
+    for n = first, stop do
+      local packed = some[n - first + 1]
+      if may_match(packed) then
+        if offset > 0 then
+          offset = offset - 1
+        else
+          found[#found + 1] = names[n]
+          found[#found + 1] = moves and refreshed(names[n], packed) or packed
+        end
+      end
+      patience = patience - 1
+      if #found == 2 * count or patience <= 0 then
+        last = { scores and scores[n] or redis.call('ZSCORE', UPDATED, names[n]), names[n] }
+        return false
       end
     end
-    patience = patience - 1
-    if #found == 2 * count or patience <= 0 then
-      last = { scores and scores[n] or redis.call('ZSCORE', UPDATED, name), name }
-      return false
-    end
+    first, size = stop + 1, 4 * size
   end
   return true
 end
@@ -94,8 +97,8 @@ local function by_time()
   end
 end
 
--- Names with their scores, in this order.
-local function in_order(names, scores, order, is_before)
+-- whether to go on behind the names at these places, which are put in order
+local function look_in_order(names, scores, order, is_before)
   table.sort(order, function(a, b)
     if scores[a] ~= scores[b] then
       return scores[a] < scores[b]
@@ -109,9 +112,31 @@ local function in_order(names, scores, order, is_before)
       times[#times + 1] = string.format('%.17g', scores[order[n]])
     end
     if not look(some, times) then
-      return
+      return false
     end
   end
+  return true
+end
+
+-- The first few are put in order first: mostly they will do.
+local function in_order(names, scores, order, is_before)
+  local few = 2 * (offset + count)
+  if #order > 2 * few then
+    local times, first, rest = {}, {}, {}
+    for n, at in ipairs(order) do
+      times[n] = scores[at]
+    end
+    table.sort(times)
+    for _, at in ipairs(order) do
+      local part = scores[at] <= times[few] and first or rest
+      part[#part + 1] = at
+    end
+    if not look_in_order(names, scores, first, is_before) then
+      return
+    end
+    order = rest
+  end
+  look_in_order(names, scores, order, is_before)
 end
 
 -- When names were put, negated, and which of them are behind where the last script stopped.

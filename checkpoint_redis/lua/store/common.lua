@@ -18,10 +18,11 @@ local function arg()
 end
 
 local function args()
-  local list = {}
-  for n = 1, tonumber(arg()) do
-    list[n] = arg()
+  local list, count = {}, tonumber(arg())
+  for n = 1, count do
+    list[n] = ARGV[taken + n]
   end
+  taken = taken + count
   return list
 end
 
@@ -57,9 +58,10 @@ end
 
 -- Strings as one, each behind its length: a client reads one reply faster than hundreds.
 local function joined(list)
-  local parts = {}
-  for n, one in ipairs(list) do
-    parts[2 * n - 1], parts[2 * n] = struct.pack('<I4', #(one or '')), one or ''
+  local parts, pack = {}, struct.pack
+  for n = 1, #list do
+    local one = list[n] or ''
+    parts[2 * n - 1], parts[2 * n] = pack('<I4', #one), one
   end
   return table.concat(parts)
 end
@@ -71,6 +73,9 @@ local function in_batches(command, key, list)
 end
 
 local function all_of(key, names)
+  if #names > 0 and #names <= BATCH then
+    return redis.call('HMGET', key, unpack(names))
+  end
   local found = {}
   for first = 1, #names, BATCH do
     local last = math.min(first + BATCH - 1, #names)
