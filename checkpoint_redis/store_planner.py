@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
-from checkpoint_base.errors import InvalidArgumentError, SchemaVersionError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    SchemaVersionError,
+)
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
@@ -182,7 +187,8 @@ class RedisStorePlanner:
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
             count = max(4 * count, _LEAST)
         if unlisted is not None and looked > max(_MANY, _RARE * search.end):
-            yield from self._list(unlisted, now)
+            with suppress(BackendUnavailableError):
+                yield from self._list(unlisted, now)
         return found[search.offset : search.end]
 
     def _list(self, path: str, now: float) -> Plan[None]:

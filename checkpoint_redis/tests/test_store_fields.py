@@ -8,9 +8,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+import redis
 from langgraph.store.base import PutOp
 
-from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.errors import BackendUnavailableError, CorruptValueError
 from checkpoint_redis import RedisStore
 from checkpoint_redis.store_fields import MOST_PATHS
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
@@ -24,6 +25,8 @@ from store_vector.tests.filtering import (
     check_operators,
     check_while_items_change,
 )
+from tests.servers.process import free_port, temporary_folder
+from tests.servers.redis import started_redis
 
 
 @pytest.fixture
@@ -104,6 +107,27 @@ def test_lists_that_were_evicted_are_an_error(harness: RedisStoreHarness) -> Non
         harness.client.unlink(f"{{{harness.prefix}}}:fields")
         with pytest.raises(CorruptValueError, match="gone"):
             store.search(AT, filter={"n": 7})
+
+
+def test_who_may_not_write_still_finds() -> None:
+    with temporary_folder() as folder:
+        port = free_port()
+        with started_redis(folder, port), redis.Redis(port=port) as client:
+            with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
+                fill(store)
+            rules = ["~*", "+@all", "-zadd", "-hset"]
+            client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", *rules)
+            with RedisStore.from_conn_string(f"redis://reader:pw@127.0.0.1:{port}/0") as store:
+                assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
+                with pytest.raises(redis.exceptions.ResponseError, match="ACL"):
+                    store.put(AT, "new", {"n": 1})
+            with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
+                store.setup()
+                client.config_set("maxmemory", "1")
+                assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
+                with pytest.raises(BackendUnavailableError, match="maxmemory"):
+                    store.put(AT, "new", {"n": 1})
+            assert client.exists("{store}:fields") == 0
 
 
 def test_there_are_not_more_and_more_lists(harness: RedisStoreHarness) -> None:

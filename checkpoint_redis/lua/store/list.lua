@@ -15,6 +15,11 @@ if COMPLETE == #PATHS then
   PATHS[#PATHS + 1] = path
   cursor = ''
 end
+-- a replica, a full memory, a user who may only read: then searches do without
+local told = redis.pcall('HSET', COUNTERS, 'cursor', cursor)
+if type(told) == 'table' and told.err then
+  return 0
+end
 local from = cursor == '' and '-' or '(' .. cursor
 local names = redis.call('ZRANGEBYLEX', NAMES, from, '+', 'LIMIT', 0, count)
 for n, packed in ipairs(all_of(ITEMS, names)) do
