@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
 from checkpoint_base.codec import Codec
@@ -215,7 +215,11 @@ def _bounds(query: ThreadQuery, position: _Entry | None, count: int) -> list[Any
 
 def server_name(info: bytes) -> str:
     """A server's name and version, of what it says about itself."""
-    told = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    return name_of(dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line))
+
+
+def name_of(told: Mapping[str, Any]) -> str:
+    """A server's name and version, of the fields of INFO."""
     if "valkey_version" in told:
         return f"Valkey {told['valkey_version']}"
     return f"Redis {told.get('redis_version', 'of unknown version')}"

@@ -36,10 +36,13 @@ class FaultHooks:
     Attributes:
         place: Where the data is. Clauses about servers are not asked of files.
         budgets: Round trips of each method by its name, a pipeline counted once.
+        ends_when_full: Whether the server ends when its disk is full, as MongoDB's does. Then
+            nothing can be read before it runs again.
     """
 
     place: ClassVar[Place] = Place.SERVER
     budgets: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    ends_when_full: ClassVar[bool] = False
 
     def address(self) -> tuple[str, int]:
         """Host and port of the server."""
@@ -59,7 +62,8 @@ class FaultHooks:
     def disk_full(self) -> AbstractContextManager[None]:
         """Inside the block there is no room: no file can grow, or no memory is left.
 
-        3 MB can then not be stored, and what is stored can be read.
+        3 MB can then not be stored, and what is stored can be read. A server that has ended runs
+        again at the end of the block.
         """
         raise LookupError("the harness has no way to fill the disk")
 

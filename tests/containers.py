@@ -27,16 +27,29 @@ ROOT: Final = Path(__file__).parents[1]
 SERVICES: Final[Mapping[str, Any]] = yaml.safe_load(
     (ROOT / "docker-compose.test.yml").read_text(encoding="utf-8")
 )["services"]
+_POSTGRES: Final = "checkpoint_postgres/tests"
+_REDIS: Final = "checkpoint_redis/tests"
+_MONGO: Final = "checkpoint_mongo/tests"
 TESTS: Final = {
-    "postgres": ["checkpoint_postgres/tests/test_conformance.py"],
-    "redis": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
-    "valkey": ["checkpoint_redis/tests/test_conformance.py::TestRedisSaver"],
-    "redis-cluster": ["checkpoint_redis/tests/test_conformance.py::TestRedisClusterSaver"],
-    "mongo": [
-        "checkpoint_mongo/tests/test_conformance.py",
-        "checkpoint_mongo/tests/test_store_conformance.py::TestMongoDBStore",
+    "postgres": [
+        f"{_POSTGRES}/test_conformance.py",
+        f"{_POSTGRES}/test_store_conformance.py",
     ],
-    "atlas": ["checkpoint_mongo/tests/test_store_conformance.py::TestMongoDBVectorSearch"],
+    "redis": [
+        f"{_REDIS}/test_conformance.py::TestRedisSaver",
+        f"{_REDIS}/test_store_conformance.py::TestRedisStore",
+        f"{_REDIS}/test_store_conformance.py::TestRedisVectorSet",
+    ],
+    "valkey": [
+        f"{_REDIS}/test_conformance.py::TestRedisSaver",
+        f"{_REDIS}/test_store_conformance.py::TestRedisStore",
+    ],
+    "redis-cluster": [f"{_REDIS}/test_conformance.py::TestRedisClusterSaver"],
+    "mongo": [
+        f"{_MONGO}/test_conformance.py",
+        f"{_MONGO}/test_store_conformance.py::TestMongoDBStore",
+    ],
+    "atlas": [f"{_MONGO}/test_store_conformance.py::TestMongoDBVectorSearch"],
 }
 """The tests that a service is for."""
 
@@ -127,7 +140,7 @@ def use(name: str) -> None:
     elif name in ("mongo", "atlas"):
         # a member of the set calls itself by a port that only the container knows
         url = "mongodb://127.0.0.1:{port}/?directConnection=true"
-        mongo_servers.mongo = starts(name, url, {})
+        mongo_servers.mongo = starts(name, url, mongo_servers.SERVERS)
     elif name == "redis-cluster":
         redis_servers.redis_cluster = cluster
     else:

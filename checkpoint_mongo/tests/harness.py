@@ -24,9 +24,6 @@ IMPATIENT += "&heartbeatFrequencyMS=60000"
 KINDS = {"": "threads", "c": "checkpoints", "v": "values", "s": "segments", "cw": "writes"}
 
 
-FULL = {Capability.DISK_FULL: "a server of MongoDB whose disk is full ends: see server_death"}
-
-
 class OnServer(FaultHooks):
     """What can be done to the server of a harness.
 
@@ -37,6 +34,7 @@ class OnServer(FaultHooks):
 
     url: str
     db_name: str
+    ends_when_full = True
 
     @cached_property
     def client(self) -> MongoClient[Any]:
@@ -61,10 +59,18 @@ class OnServer(FaultHooks):
     def server_killed(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].killed()
 
+    def disk_full(self) -> AbstractContextManager[None]:
+        return SERVERS[self.address()[1]].full()
+
     def not_offered(self) -> dict[Capability, str]:
         missing = super().not_offered()
-        if self.address()[1] not in SERVERS:
-            missing[Capability.SERVER_DEATH] = "the server is somebody else's: nobody kills it"
+        server = SERVERS.get(self.address()[1])
+        if server is None:
+            for each in (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH):
+                missing[each] = "the server is somebody else's: nobody kills it"
+        if not hasattr(server, "full"):
+            for each in (Capability.DISK_FULL, Capability.STORE_DISK_FULL):
+                missing[each] = "the disk is that of somebody's machine"
         return missing
 
     def version(self) -> str:
@@ -96,7 +102,6 @@ class MongoHarness(OnServer, SaverHarness):
         "list": 2,
         "delete_thread": 2,
     }
-    gaps = FULL
 
     def __init__(self, url: str, db_name: str | None = None) -> None:
         self.url = url

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from checkpoint_mongo import AsyncMongoDBStore, MongoDBStore
-from checkpoint_mongo.tests.harness import FULL, OnServer
+from checkpoint_mongo.tests.harness import OnServer
 from conformance_tests import MovableClock, StoreHarness
 
 
@@ -16,7 +16,6 @@ class MongoStoreHarness(OnServer, StoreHarness):
     """A database; sync and async stores open it side by side."""
 
     name = "mongo-store (exact)"
-    gaps = FULL
     options: Mapping[str, Any] = {}
     engine: Mapping[str, Any] = {"engine": "exact"}
 

@@ -77,7 +77,8 @@ class OnServer(FaultHooks):
     def not_offered(self) -> dict[Capability, str]:
         missing = super().not_offered()
         if not hasattr(SERVERS.get(self.address()[1]), "full"):
-            missing[Capability.DISK_FULL] = "the disk of a container is that of its machine"
+            for each in (Capability.DISK_FULL, Capability.STORE_DISK_FULL):
+                missing[each] = "the disk of a container is that of its machine"
         return missing
 
 

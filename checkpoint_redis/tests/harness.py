@@ -14,6 +14,7 @@ import redis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
+from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.redis import SERVERS, wait_until_whole
@@ -145,8 +146,8 @@ class RedisHarness(OnServer, SaverHarness):
         raise LookupError("no segment is stored")
 
     def version(self) -> str:
-        told = [node.execute_command("INFO", "server")["redis_version"] for node in self.nodes]
-        return f"Redis {'/'.join(sorted(set(told)))}" + (f" x {len(told)}" if len(told) > 1 else "")
+        told = [name_of(node.execute_command("INFO", "server")) for node in self.nodes]
+        return "/".join(sorted(set(told))) + (f" x {len(told)}" if len(told) > 1 else "")
 
     def location(self) -> str:
         return f"{self.url} {self.prefix}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from checkpoint_redis import AsyncRedisStore, RedisStore
 from checkpoint_redis.tests.harness import OnServer, url_at
+from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, StoreHarness
 
 
@@ -53,7 +54,7 @@ class RedisStoreHarness(OnServer, StoreHarness):
         return {"items": items, "vectors": sum(struct.unpack_from("<I", one)[0] for one in vectors)}
 
     def version(self) -> str:
-        return f"Redis {self.client.execute_command('INFO', 'server')['redis_version']}"
+        return name_of(self.client.execute_command("INFO", "server"))
 
     def location(self) -> str:
         return f"{self.url} {self.prefix}"

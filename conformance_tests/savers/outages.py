@@ -190,8 +190,10 @@ class DiskFullClauses(SaverClauses):
         with harness.disk_full():
             with pytest.raises(Exception):  # noqa: B017, PT011 (the driver's own)
                 saver.put(chain.head, body, metadata(), new_versions(body))
-            assert values(saver.get_tuple(on(chain.thread_id))) == {"a": "before"}
-            assert len(ids(saver.list(on(chain.thread_id)))) == 1
+            if not harness.ends_when_full:
+                assert values(saver.get_tuple(on(chain.thread_id))) == {"a": "before"}
+        found = works_again(lambda: list(saver.list(on(chain.thread_id))))
+        assert [values(one) for one in found] == [{"a": "before"}]
         stored = saver.put(chain.head, body, metadata(), new_versions(body))
         assert values(saver.get_tuple(stored)) == body["channel_values"]
 
@@ -204,7 +206,7 @@ class DiskFullClauses(SaverClauses):
         batch = [("a", large(n, 1_500_000)) for n in range(3)]
         with harness.disk_full(), pytest.raises(Exception):  # noqa: B017, PT011
             chain.write(*batch)
-        assert writes(saver.get_tuple(chain.head)) == []
+        assert writes(works_again(lambda: saver.get_tuple(chain.head))) == []
         chain.write(*batch)
         assert [value for _, _, value in writes(saver.get_tuple(chain.head))] == [
             value for _, value in batch

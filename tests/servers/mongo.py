@@ -79,6 +79,18 @@ class MongoServer:
         finally:
             self.start()
 
+    @contextmanager
+    def full(self) -> Iterator[None]:
+        """No file can grow, which ends a MongoDB; at the end it runs again, with room."""
+        assert self._process is not None
+        limit = (f"--pid={self._process.pid}", "--fsize=0:")
+        subprocess.run(["prlimit", *limit], check=True)
+        try:
+            yield
+        finally:
+            self.kill()  # what has no room is no longer of use, as long as it lives
+            self.start()
+
 
 SERVERS: dict[int, MongoServer] = {}
 """Those that run, by port."""

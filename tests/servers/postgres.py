@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -82,8 +83,12 @@ class PostgresServer:
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """A `kill -9` of the server; at the end it runs again."""
+        """A `kill -9` of all processes of the server; at the end it runs again."""
+        children = self._children()
         self.end(signal.SIGKILL)
+        for process in children:  # those that serve connections would answer for a moment more
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         try:
             yield
         finally:
@@ -96,6 +101,11 @@ class PostgresServer:
                     if time.monotonic() > deadline:
                         raise
 
+    def _children(self) -> list[int]:
+        assert self._process is not None
+        main = self._process.pid
+        return [int(one) for one in Path(f"/proc/{main}/task/{main}/children").read_text().split()]
+
     @contextmanager
     def full(self) -> Iterator[None]:
         """No process of the server, nor one that it starts, can make a file larger than this."""
@@ -107,9 +117,7 @@ class PostgresServer:
 
     def _limit_files(self, size: str) -> None:
         assert self._process is not None
-        main = self._process.pid
-        children = Path(f"/proc/{main}/task/{main}/children").read_text().split()
-        for process in (main, *children):
+        for process in (self._process.pid, *self._children()):
             with suppress(subprocess.CalledProcessError):  # a child may have ended meanwhile
                 # by its own user: another one may not, not even root in a container
                 run_unprivileged("prlimit", f"--pid={process}", f"--fsize={size}:")
