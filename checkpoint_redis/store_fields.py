@@ -11,8 +11,6 @@ from checkpoint_redis.requests import Arg
 from store_vector.facets import is_plain
 from store_vector.filters import OBJECT, Condition, Filter, is_number
 
-MOST_PATHS: Final = 32
-"""Paths that are listed; 100 would be possible."""
 LISTED_AT_ONCE: Final = 1000
 """Items that one script lists."""
 _LONGEST: Final = 64

@@ -15,7 +15,7 @@ from checkpoint_base.errors import (
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
-from checkpoint_redis.store_fields import LISTED_AT_ONCE, MOST_PATHS, spans
+from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
 from checkpoint_redis.store_fields import arguments as of_spans
 from checkpoint_redis.store_filters import arguments
 from checkpoint_redis.store_graph import Graph
@@ -194,7 +194,7 @@ class RedisStorePlanner:
     def _list(self, path: str, now: float) -> Plan[None]:
         """List what some thousand items have at a path; the next searches go on."""
         for _ in range(_PARTS):
-            args = (path.encode(), MOST_PATHS, LISTED_AT_ONCE)
+            args = (path.encode(), LISTED_AT_ONCE)
             if not (yield from self._ask("list", args, now)):
                 return
 

@@ -29,6 +29,10 @@ _IDS: Final = (
     "SELECT i.id FROM want CROSS JOIN store_items AS i ON i.ns = want.a AND i.key = want.b"
 )
 _NUMBER: Final = "SELECT number FROM store_paths WHERE path = ? AND listed IS NULL"
+_MAY: Final = (
+    "SELECT 1 WHERE EXISTS (SELECT 1 FROM store_paths WHERE path = ?) "
+    "OR (SELECT count(*) FROM store_paths) < ?"
+)
 _FIELDS: Final = "store_fields INDEXED BY store_fields_value"
 _SOME: Final = "SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?)"
 _ITEMS: Final = _SOME.format("store_items WHERE ns >= ? AND ns < ?")
@@ -146,6 +150,11 @@ def _fields(
         for number, path in paths
         if (key := key_at(value, path)) is not None
     ]
+
+
+def may_list(path: str) -> Plan[bool]:
+    """Whether there is something to do for `list_some`, if the path is not listed completely."""
+    return bool((yield from rows(_MAY, (path, MOST_PATHS))))
 
 
 def list_some(queries: Mapping[str, str], path: str) -> Plan[None]:

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import rows
-from checkpoint_sqlite.store_fields import Selection, choose
+from checkpoint_sqlite.store_fields import Selection, choose, may_list
 from checkpoint_sqlite.store_filters import clauses
 from store_vector.filters import Filter
 from store_vector.records import Record, Search
@@ -96,13 +96,18 @@ def filtered(search: Search, horizon: float | None) -> Plan[Filtered]:
         found = yield from _among_newest(search, horizon)
         if len(found) == search.limit:
             is_rare = unlisted and (yield from _is_deep(search, found[-1]))
-            return Filtered(found, unlisted if is_rare else None)
+            return (yield from _noting(found, unlisted if is_rare else None))
         items, selection, _ = yield from choose(within, search.filter, _MANY, _MANY)
     if selection is not None and (items is None or selection.size < items):
         return Filtered((yield from _selected(search, horizon, selection)))
     index = _BY_TIME if within is None else _BY_NAME
     found = yield from _in_order(search, horizon, index)
-    return Filtered(found, unlisted if items is None or items >= _FEW else None)
+    return (yield from _noting(found, unlisted if items is None or items >= _FEW else None))
+
+
+def _noting(found: list[Record], unlisted: str | None) -> Plan[Filtered]:
+    may = unlisted is not None and (yield from may_list(unlisted))
+    return Filtered(found, unlisted if may else None)
 
 
 def _is_deep(search: Search, last: Record) -> Plan[bool]:

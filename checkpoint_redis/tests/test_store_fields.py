@@ -13,7 +13,6 @@ from langgraph.store.base import PutOp
 
 from checkpoint_base.errors import BackendUnavailableError, CorruptValueError
 from checkpoint_redis import RedisStore
-from checkpoint_redis.store_fields import MOST_PATHS
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from conformance_tests.stores.base import keys
 from store_vector.tests.filtering import (
@@ -27,6 +26,8 @@ from store_vector.tests.filtering import (
 )
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import started_redis
+
+MOST_PATHS = 32
 
 
 @pytest.fixture
@@ -136,6 +137,9 @@ def test_there_are_not_more_and_more_lists(harness: RedisStoreHarness) -> None:
         for n in range(MOST_PATHS + 5):
             assert store.search(AT, filter={f"f{n}": -1}) == []
         assert listed(harness)[:2] == (MOST_PATHS, MOST_PATHS)
+        harness.client.config_resetstat()
+        assert store.search(AT, filter={f"f{MOST_PATHS}": -1}) == []
+        assert harness.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
         assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
         store.put(AT, "new", {"f0": -1})
         assert keys(store.search(AT, filter={"f0": -1})) == ["new"]

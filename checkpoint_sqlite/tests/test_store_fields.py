@@ -200,6 +200,12 @@ def test_there_are_not_more_and_more_lists(path: Path) -> None:
         for n in range(MOST_PATHS + 5):
             assert store.search(AT, filter={f"f{n}": -1}) == []
         assert len(listed(store)) == MOST_PATHS
+        asked: list[str] = []
+        store.conn.set_trace_callback(asked.append)
+        assert store.search(AT, filter={f"f{MOST_PATHS}": -1}) == []
+        store.conn.set_trace_callback(None)
+        assert asked[0] == "BEGIN"
+        assert "BEGIN IMMEDIATE" not in asked
         assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
         store.put(AT, "new", {**value, "f0": -1})
         assert keys(store.search(AT, filter={"f0": -1})) == ["new"]

@@ -222,7 +222,7 @@ local function least()
       if unread == 0 and (some < size or best == 0 and SPANS[n + 3] == '1') then
         size, best, low, high = some, n, first, last
       end
-    elseif unlisted == 0 then
+    elseif unlisted == 0 and (#PATHS < MOST_PATHS or COMPLETE < #PATHS) then
       unlisted = (n + 3) / 4
     end
   end

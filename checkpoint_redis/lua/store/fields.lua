@@ -1,6 +1,7 @@
 -- Fields that searches filter by. A member of FIELDS is the number of a path; what an item has there, as
 -- something that sorts (checkpoint_redis.store_fields); when it was put, the newest first; its name.
 -- PATHS are JSON arrays; all items are listed under the first COMPLETE of them.
+local MOST_PATHS = 32
 local PATHS, COMPLETE = {}, tonumber(counters[11] or 0)
 for path in string.gmatch(counters[10] or '', '[^\n]+') do
   PATHS[#PATHS + 1] = path

@@ -1,7 +1,6 @@
 -- Lists what the next items have at a path. One path after the other: another that is not listed
--- completely comes first. ARGV: the path, how many paths there may be, how many items. Replies whether
--- there are more.
-local path, most, count = arg(), tonumber(arg()), tonumber(arg())
+-- completely comes first. ARGV: the path, how many items. Replies whether there are more.
+local path, count = arg(), tonumber(arg())
 local cursor = counters[12] or ''
 if COMPLETE == #PATHS then
   for _, known in ipairs(PATHS) do
@@ -9,7 +8,7 @@ if COMPLETE == #PATHS then
       return 0
     end
   end
-  if #PATHS >= most then
+  if #PATHS >= MOST_PATHS then
     return 0
   end
   PATHS[#PATHS + 1] = path
