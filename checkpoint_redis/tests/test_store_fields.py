@@ -120,7 +120,7 @@ def test_who_may_not_write_still_finds() -> None:
             client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", *rules)
             with RedisStore.from_conn_string(f"redis://reader:pw@127.0.0.1:{port}/0") as store:
                 assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
-                with pytest.raises(redis.exceptions.ResponseError, match="ACL|can't run"):
+                with pytest.raises(redis.exceptions.ResponseError, match=r"ACL|can't run"):
                     store.put(AT, "new", {"n": 1})
             with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
                 store.setup()
