@@ -20,6 +20,8 @@ def text(name: str, value: Any) -> str:
         InvalidArgumentError: it has a NUL, or a surrogate, which no UTF-8 can carry.
     """
     string = value if isinstance(value, str) else str(value)
+    if string.isascii() and "\0" not in string:
+        return string
     if "\0" in string:
         raise InvalidArgumentError(f"{name}: must not contain NUL, got {string[:80]!r}")
     if not string.isascii():

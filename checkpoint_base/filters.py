@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
+
+_PLAIN: Final = frozenset({str, int, float, type(None)})
 
 
 def matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
@@ -15,6 +17,8 @@ def matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bo
 
 def json_equal(a: Any, b: Any) -> bool:
     """Equality of JSON values: 1 equals 1.0 but not True, a tuple equals a list."""
+    if type(a) in _PLAIN and type(b) in _PLAIN:
+        return bool(a == b)
     if isinstance(a, bool) or isinstance(b, bool):
         return isinstance(a, bool) and isinstance(b, bool) and a == b
     if isinstance(a, Mapping):

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Offload
@@ -29,7 +29,8 @@ class AsyncRedisDriver:
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client  # redis-py types its methods in part
         self._lanes = Lanes(self._send_all, _TOGETHER, _WIDTH, lambda: _WIDTH)
-        self._options = {} if isinstance(client, RedisCluster) else {"transaction": False}
+        self._of_cluster = isinstance(client, RedisCluster)
+        self._options = {} if self._of_cluster else {"transaction": False}
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
@@ -37,7 +38,10 @@ class AsyncRedisDriver:
             try:
                 try:
                     return await self._run(request.calls)
-                except LOST:
+                except LOST as error:
+                    if isinstance(error, ReadOnlyError) and not self._of_cluster:
+                        # whoever is the primary now is met at the same address, on new connections
+                        await self._client.connection_pool.disconnect(inuse_connections=False)
                     return await self._run(request.calls)
             except ERRORS as error:
                 raise named(error) from error

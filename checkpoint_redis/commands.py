@@ -8,7 +8,7 @@ from typing import Any, Final
 from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError
 
-from checkpoint_redis.failures import named
+from checkpoint_redis.failures import LOST, named, unwrapped
 from checkpoint_redis.requests import Call
 
 Command = list[Any]
@@ -33,8 +33,15 @@ def unknown(replies: Sequence[Any]) -> list[int]:
 
 
 def checked(replies: list[Any]) -> list[Any]:
-    """The replies, if none is an error."""
+    """The replies, if none is an error.
+
+    Raises:
+        LOST: as they are, for they are asked again. All others as `named`.
+    """
     for reply in replies:
         if isinstance(reply, Exception):
-            raise named(reply) from reply
+            error = unwrapped(reply)
+            if isinstance(error, LOST):
+                raise error
+            raise named(error) from reply
     return replies

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from redis import exceptions
@@ -28,6 +29,24 @@ _UNAVAILABLE: Final = (
     exceptions.TryAgainError,
     exceptions.OutOfMemoryError,
 )
+
+_IN_SCRIPT: Final = re.compile(
+    r"Error running script \(call to \w+\): @user_script: ?\d+: @user_script: ?\d+: -(\w+) (.*)",
+    re.DOTALL,
+)
+_CODES: Final = {"OOM": exceptions.OutOfMemoryError, "READONLY": exceptions.ReadOnlyError}
+
+
+def unwrapped(error: Exception) -> Exception:
+    """An error of a command in a script, as servers since Redis 7 tell it.
+
+    Earlier ones put before it where in the script it happened, and redis-py sees no class in it.
+    """
+    match = _IN_SCRIPT.fullmatch(str(error))
+    if match is None:
+        return error
+    code, told = match.groups()
+    return _CODES[code](told) if code in _CODES else exceptions.ResponseError(f"{code} {told}")
 
 
 def named(error: Exception) -> Exception:

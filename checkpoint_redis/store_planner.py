@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
-from checkpoint_base.errors import InvalidArgumentError, SchemaVersionError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    SchemaVersionError,
+)
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
+from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
+from checkpoint_redis.store_fields import arguments as of_spans
 from checkpoint_redis.store_filters import arguments
 from checkpoint_redis.store_graph import Graph
 from checkpoint_redis.store_packing import (
@@ -34,6 +41,7 @@ CACHE_BYTES: Final = 1 << 29
 _LOOKED_AT: Final = 20_000
 """Items that a script looks at for a search."""
 _LEAST: Final = 50
+_MANY, _RARE, _PARTS = 100, 8, 10
 _NAMESPACES: Final = 5_000
 _SWEPT: Final = 1_000
 _KINDS: Final = (
@@ -45,7 +53,19 @@ _KINDS: Final = (
     b"changes",
     b"counters",
     b"graph",
+    b"fields",
 )
+
+
+class _Look(NamedTuple):
+    """What a script found, where it stopped, how many items it looked at, and which condition's
+    path is not listed.
+    """
+
+    records: list[Record]
+    position: _Position | None
+    looked: int
+    unlisted: str | None
 
 
 class _Position(NamedTuple):
@@ -149,31 +169,49 @@ class RedisStorePlanner:
         position: _Position | None = _Position(b"", b"", search.offset)
         while position is not None and len(found) < search.limit:
             how = (search.limit - len(found), int(search.refresh))
-            some, position = yield from self._browse(search, how, position, now)
-            found += [Found(one) for one in some]
+            look = yield from self._browse(search, how, position, now)
+            position = look.position
+            found += [Found(one) for one in look.records]
         return found
 
     def _filtered(self, search: Search, now: float) -> Plan[list[Found]]:
         found: list[Found] = []
         position: _Position | None = _Position(b"", b"", 0)
         count = search.end  # most that scripts let through does match
+        looked, unlisted = 0, None
         while position is not None and len(found) < search.end:
-            some, position = yield from self._browse(search, (count, 0), position, now)
+            some, position, seen, unlisted = yield from self._browse(
+                search, (count, 0), position, now
+            )
+            looked += seen
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
             count = max(4 * count, _LEAST)
+        if unlisted is not None and looked > max(_MANY, _RARE * search.end):
+            with suppress(BackendUnavailableError):
+                yield from self._list(unlisted, now)
         return found[search.offset : search.end]
+
+    def _list(self, path: str, now: float) -> Plan[None]:
+        """List what some thousand items have at a path; the next searches go on."""
+        for _ in range(_PARTS):
+            args = (path.encode(), LISTED_AT_ONCE)
+            if not (yield from self._ask("list", args, now)):
+                return
 
     def _browse(
         self, search: Search, how: tuple[int, int], position: _Position, now: float
-    ) -> Plan[tuple[list[Record], _Position | None]]:
+    ) -> Plan[_Look]:
         count, moves = how
         time, name, offset = position
+        selected = spans(search.filter)
         args = arguments(search.filter)
+        args += of_spans(selected)
         args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
-        joined, last, left = yield from self._ask("browse", args, now)
+        joined, last, left, looked, unlisted = yield from self._ask("browse", args, now)
         found = parted(joined)
         records = [unpack_item(split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)]
-        return records, _Position(last[0], last[1], left) if last else None
+        behind = _Position(last[0], last[1], left) if last else None
+        return _Look(records, behind, looked, selected[unlisted - 1][0] if unlisted else None)
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         """Namespaces: one script for some thousand of them."""

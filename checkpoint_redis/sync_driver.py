@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis import Redis, RedisCluster
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
@@ -28,7 +28,10 @@ class SyncRedisDriver:
             try:
                 try:
                     return self._run(request.calls)
-                except LOST:
+                except LOST as error:
+                    if isinstance(error, ReadOnlyError) and not self._of_cluster:
+                        # whoever is the primary now is met at the same address, on new connections
+                        self._client.connection_pool.disconnect(inuse_connections=False)
                     return self._run(request.calls)
             except ERRORS as error:
                 raise named(error) from error

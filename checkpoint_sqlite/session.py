@@ -15,6 +15,7 @@ from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 T = TypeVar("T")
 
 MINIMUM_VERSION = (3, 35)  # RETURNING
+_USUAL_CACHE, _CACHE = -2000, -32_000  # KiB
 _WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
 
 
@@ -157,9 +158,16 @@ class Session:
         """Set the connection up for concurrent use, and the schema if it is not there."""
         with self._outside_transactions():
             self._use_wal()
+            self._enlarge_cache()
         if synchronous is not None:
             self._connection.execute(f"PRAGMA synchronous = {synchronous}")
         run(setup(), self._perform_atomic)
+
+    def _enlarge_cache(self) -> None:
+        """Beyond SQLite's 2 MB, which a few hundred rows leave, unless the owner has chosen."""
+        ((size,),) = self._cursor.execute("PRAGMA cache_size").fetchall()
+        if size == _USUAL_CACHE:
+            self._cursor.execute(f"PRAGMA cache_size = {_CACHE}")
 
     def _perform_atomic(self, request: Atomic[T]) -> T:
         job = Job(request.make(), write=request.write)

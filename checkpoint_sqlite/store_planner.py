@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.statements.requests import execute, execute_many, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_sqlite.reading import BATCH, wanted
+from checkpoint_sqlite.store_fields import list_some, put_fields
 from checkpoint_sqlite.store_meaning import Meaning
 from checkpoint_sqlite.store_namespaces import seek_namespaces
-from checkpoint_sqlite.store_reading import COLUMNS, browse
+from checkpoint_sqlite.store_reading import COLUMNS, browse, filtered
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
@@ -101,18 +104,24 @@ class SqliteStorePlanner(Setup):
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         """Items found: one read transaction, and a write where being found moves an expiry."""
         if search.vector is None or self._meaning is None:
-            horizon = self._ttl.horizon(now)
-            if search.filter:
-                records = yield from read(browse, search, horizon)
-            else:
-                records = yield from browse(search, horizon)
-            found = [Found(record) for record in records]
+            found = [Found(record) for record in (yield from self._browse(search, now))]
         else:
             found = yield from self._meaning.search(search, now)
         if search.refresh:
             names = [one.record.name for one in found if one.record.ttl is not None]
             yield from self._refresh(names, now)
         return found
+
+    def _browse(self, search: Search, now: float) -> Plan[list[Record]]:
+        horizon = self._ttl.horizon(now)
+        if not search.filter:
+            return (yield from browse(search, horizon))
+        records, unlisted = yield from read(filtered, search, horizon)
+        if unlisted is not None:
+            # who may only read, or has to wait for another process, searches as before
+            with suppress(BackendUnavailableError):
+                yield from write(list_some, QUERIES, unlisted)
+        return records
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         """Namespaces: one statement, a step for each that is given."""
@@ -136,6 +145,7 @@ class SqliteStorePlanner(Setup):
                 for one in stored
             ]
             yield from execute_many(QUERIES["put_item"], values)
+            yield from put_fields(QUERIES, stored, now)
         bare = [(one.ns, one.key) for one in stored if not one.vectors]
         if bare and (yield from row(QUERIES["has_embeddings"])):
             yield from execute_many(QUERIES["delete_embeddings"], bare)

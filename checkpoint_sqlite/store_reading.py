@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import rows
+from checkpoint_sqlite.store_fields import Selection, choose, may_list
 from checkpoint_sqlite.store_filters import clauses
 from store_vector.filters import Filter
 from store_vector.records import Record, Search
@@ -15,11 +17,16 @@ COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _LEAST: Final = 50
-_AT_MOST: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
-)
+_COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
+_ANY: Final = "EXISTS (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ?)"
 _LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
-_FEW, _WINDOW = 200, 2000
+_BY_NAME, _BY_TIME = "store_items_name", "store_items_updated"
+_FEW, _WINDOW, _MANY = 200, 2000, 50_000
+_RARE: Final = 8
+_BEFORE: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM store_items "
+    "WHERE updated_at >= ? AND (updated_at > ? OR (ns, key) < (?, ?)) LIMIT ?)"
+)
 Where = tuple[list[str], list[Any]]
 
 
@@ -45,21 +52,90 @@ def _conditions(
 
 
 def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first. Without a filter, any statement
-    of it that answers does so alone; with one, they have to see the same state.
+    """The items that a search without a query or a filter gives, newest first. Any statement of it
+    that answers does so alone.
 
     The index by time gives the newest first; the one by name, few items if the namespace has few.
     Where it has many, the newest of all are looked at first.
     """
+    if search.bounds is None:
+        return (yield from _in_order(search, horizon, _BY_TIME))
+    if found := (yield from _of_few(search, search.bounds, horizon)):
+        return found
+    found = yield from _among_newest(search, horizon)
+    if len(found) == search.limit:
+        return found
+    return (yield from _in_order(search, horizon, _BY_NAME))
+
+
+def _of_few(search: Search, within: tuple[str, str], horizon: float | None) -> Plan[list[Record]]:
+    """The same without a filter, if the namespace has few items; else none."""
+    conditions, values = _conditions(within, horizon)
+    sql = (
+        f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {_BY_NAME} "  # noqa: S608 (constants)
+        f"WHERE ({_COUNT}) < {_FEW} AND {' AND '.join(conditions)} {_NEWEST} LIMIT ? OFFSET ?"
+    )
+    counted = (*within, _FEW, *values, search.limit, search.offset)
+    return [Record(*one) for one in (yield from rows(sql, counted))]
+
+
+class Filtered(NamedTuple):
+    """What a search with a filter gives, and a path that should be listed for the next one."""
+
+    records: list[Record]
+    unlisted: str | None = None
+
+
+def filtered(search: Search, horizon: float | None) -> Plan[Filtered]:
+    """The items that a search with a filter gives, newest first, in a read transaction: by whatever
+    is less, the items of the namespace, or what a condition selects, or the newest items.
+    """
     within = search.bounds
-    if within is None:
-        return (yield from _in_order(search, horizon, "store_items_updated"))
-    ((some,),) = yield from rows(_AT_MOST, (*within, _FEW))
-    if some == _FEW:
+    items, selection, unlisted = yield from choose(within, search.filter, _FEW, _WINDOW)
+    if items is None and selection is None:
         found = yield from _among_newest(search, horizon)
         if len(found) == search.limit:
-            return found
-    return (yield from _in_order(search, horizon, "store_items_name"))
+            is_rare = unlisted and (yield from _is_deep(search, found[-1]))
+            return (yield from _noting(found, unlisted if is_rare else None))
+        items, selection, _ = yield from choose(within, search.filter, _MANY, _MANY)
+    if selection is not None and (items is None or selection.size < items):
+        return Filtered((yield from _selected(search, horizon, selection)))
+    index = _BY_TIME if within is None else _BY_NAME
+    found = yield from _in_order(search, horizon, index)
+    return (yield from _noting(found, unlisted if items is None or items >= _FEW else None))
+
+
+def _noting(found: list[Record], unlisted: str | None) -> Plan[Filtered]:
+    may = unlisted is not None and (yield from may_list(unlisted))
+    return Filtered(found, unlisted if may else None)
+
+
+def _is_deep(search: Search, last: Record) -> Plan[bool]:
+    """Whether many items were looked at to find few."""
+    most = max(_FEW // 2, _RARE * search.end)
+    at = last.updated_at
+    ((count,),) = yield from rows(_BEFORE, (at, at, last.ns, last.key, most))
+    return bool(count == most)
+
+
+def _selected(search: Search, horizon: float | None, selection: Selection) -> Plan[list[Record]]:
+    """What a condition selects, as far as the others hold."""
+    rest = [one for one in search.filter.conditions if one is not selection.condition]
+    conditions, values = _conditions(search.bounds, horizon, Filter(tuple(rest)))
+    entries, of_entries = selection.entries
+    sql = _selecting(entries, tuple(conditions))
+    return (yield from _pages(search, sql, [*of_entries, *values]))
+
+
+@lru_cache(128)
+def _selecting(entries: str, conditions: tuple[str, ...]) -> str:
+    return (
+        f"SELECT {COLUMNS} FROM (SELECT i.id FROM "  # noqa: S608 (constants)
+        f"(SELECT field, updated_at FROM {entries}) AS f "
+        f"CROSS JOIN store_items AS i ON i.id = f.field >> 8 WHERE {' AND '.join(conditions)} "
+        f"ORDER BY f.updated_at DESC, i.ns, i.key LIMIT ?) AS selected "
+        f"CROSS JOIN store_items AS i ON i.id = selected.id"
+    )
 
 
 def _in_order(search: Search, horizon: float | None, index: str) -> Plan[list[Record]]:
@@ -86,17 +162,25 @@ def _in_order(search: Search, horizon: float | None, index: str) -> Plan[list[Re
 def _among_newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
     """As many as there are of the page among the items that were put last."""
     conditions, values = where(search, horizon)
+    if search.bounds is not None:
+        conditions.append(_ANY)
+        values += search.bounds
     sql = (
         f"SELECT {COLUMNS} FROM ({_LAST}) AS last "  # noqa: S608 (conditions are constants)
         f"CROSS JOIN store_items AS i ON i.id = last.id WHERE {' AND '.join(conditions)} LIMIT ?"
     )
+    return (yield from _pages(search, sql, [_WINDOW, *values]))
+
+
+def _pages(search: Search, sql: str, values: list[Any]) -> Plan[list[Record]]:
+    """What matches of what a statement selects in order; if that is too little, of more."""
     count = search.end
     while True:
-        found = [Record(*one) for one in (yield from rows(sql, [_WINDOW, *values, count]))]
+        found = [Record(*one) for one in (yield from rows(sql, [*values, count]))]
         matching = _matching(search, found)
         if len(matching) >= search.end or len(found) < count:
             return matching[search.offset : search.end]
-        count *= 4  # SQL selected too much
+        count *= 4
 
 
 def _matching(search: Search, found: list[Record]) -> list[Record]:

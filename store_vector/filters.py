@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import json_equal
-from store_vector.values import offence
+from store_vector.values import PLAIN, offence
 
 _ORDER: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "$gt": lambda a, b: a > b,
@@ -38,7 +38,7 @@ class Condition(NamedTuple):
     def holds(self, value: Any) -> bool:
         """Whether the condition holds of an item's value."""
         for name in self.path:
-            if not isinstance(value, Mapping) or name not in value:
+            if not (type(value) is dict or isinstance(value, Mapping)) or name not in value:
                 return False  # a missing field matches nothing, not even $ne
             value = value[name]
         if self.op == "$eq":
@@ -86,6 +86,8 @@ class Filter:
 
     def matches(self, value: Mapping[str, Any]) -> bool:
         """Whether an item's value is wanted."""
+        if len(self.conditions) == 1:
+            return self.conditions[0].holds(value)
         return all(condition.holds(value) for condition in self.conditions)
 
 
@@ -112,6 +114,8 @@ def _of_field(path: tuple[str, ...], wanted: Any) -> list[Condition]:
 
 
 def _condition(path: tuple[str, ...], op: str, operand: Any) -> Condition:
+    if type(operand) in PLAIN:
+        return Condition(path, op, operand)
     # NaN and infinity are no JSON, but what they are compared with is clear
     if not isinstance(operand, float) and (problem := offence(operand)):
         raise InvalidArgumentError(f"filter: wanted JSON for {'.'.join(path)!r}, got {problem}")

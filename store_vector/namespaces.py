@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchCondition
 
@@ -83,8 +82,7 @@ def bounds(encoded: str) -> tuple[str, str] | None:
     return (encoded, encoded[:-1] + _AFTER) if encoded else None
 
 
-@dataclass(frozen=True)
-class NamespaceQuery:
+class NamespaceQuery(NamedTuple):
     """What `list_namespaces` was asked for.
 
     Attributes:
@@ -146,11 +144,10 @@ class NamespaceQuery:
         """The answer, from the texts of at least all namespaces within `bounds`."""
         if self.limit <= 0:
             return []
-        found = {
-            self.cut(namespace)
-            for namespace in map(decode, set(encoded))
-            if self.matches(namespace)
-        }
+        names: Iterable[Namespace] = map(decode, set(encoded))
+        for condition in self.conditions:
+            names = [namespace for namespace in names if _holds(condition, namespace)]
+        found = {namespace[: self.max_depth] for namespace in names}
         return sorted(found)[self.offset : self.offset + self.limit]
 
 
@@ -160,9 +157,10 @@ def _until_wildcard(path: Sequence[str]) -> Namespace:
 
 def _holds(condition: MatchCondition, namespace: Namespace) -> bool:
     match_type, path = condition
-    if len(namespace) < len(path):
+    length = len(path)
+    if len(namespace) < length:
         return False
-    part = namespace[: len(path)] if match_type == "prefix" else namespace[-len(path) or None :]
-    if "*" not in path:
-        return part == tuple(path)
+    part = namespace[:length] if match_type == "prefix" else namespace[-length or None :]
+    if part == path:
+        return True
     return all(wanted in ("*", found) for wanted, found in zip(path, part, strict=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -104,8 +104,7 @@ class Read(NamedTuple):
     refresh: bool
 
 
-@dataclass(frozen=True)
-class Search:
+class Search(NamedTuple):
     """A `search`.
 
     Attributes:
@@ -139,7 +138,7 @@ class Search:
 
     def embedded(self, vector: Array) -> Search:
         """The search, with the embedding of its text."""
-        return replace(self, vector=vector)
+        return self._replace(vector=vector)
 
 
 class Vector(NamedTuple):
@@ -149,8 +148,7 @@ class Vector(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True)
-class Put:
+class Put(NamedTuple):
     """A `put`, or a `delete` (then `value` is None, and nothing else counts).
 
     All vectors that the item has are replaced by `vectors`; by none of them, if there are none.

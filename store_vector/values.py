@@ -10,7 +10,7 @@ from typing import Any, Final
 from checkpoint_base.errors import InvalidArgumentError
 
 _LARGEST: Final = 2**31 - 1
-_PLAIN: Final = frozenset({str, int, bool, type(None)})
+PLAIN: Final = frozenset({str, int, bool, type(None)})
 """What is JSON whatever its value."""
 _COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _DECODE: Final = json.JSONDecoder().raw_decode
@@ -56,7 +56,7 @@ def loads(value: str) -> dict[str, Any]:
 def offence(value: Any, at: str = "$") -> str | None:
     """What in `value` is no JSON, and where; None: all of it is."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return None
     if isinstance(value, float):
         return None if math.isfinite(value) else f"{value!r} at {at}"
@@ -73,14 +73,14 @@ def _offence_in_object(value: Mapping[Any, Any], at: str) -> str | None:
     for key, inner in value.items():
         if not isinstance(key, str):
             return f"the key {key!r:.80}, of type {type(key).__name__}, at {at}"
-        if type(inner) not in _PLAIN and (problem := offence(inner, f"{at}.{key}")):
+        if type(inner) not in PLAIN and (problem := offence(inner, f"{at}.{key}")):
             return problem
     return None
 
 
 def _offence_in_array(value: Sequence[Any], at: str) -> str | None:
     for position, inner in enumerate(value):
-        if type(inner) not in _PLAIN and (problem := offence(inner, f"{at}[{position}]")):
+        if type(inner) not in PLAIN and (problem := offence(inner, f"{at}[{position}]")):
             return problem
     return None
 

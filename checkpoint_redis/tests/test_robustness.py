@@ -6,7 +6,7 @@ import asyncio
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack
 from typing import Any
 
 import pytest
@@ -16,7 +16,9 @@ from checkpoint_base.errors import BackendUnavailableError, CorruptValueError
 from checkpoint_base.tests.load import OnFourConnections, arguments, calls_of, steps_of
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
+from conformance_tests import Proxy
 from conformance_tests.build import large, on, values
+from conformance_tests.facade import Flavour, opened
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import redis_server, started_redis
 
@@ -111,6 +113,27 @@ def test_a_frozen_server_is_an_error() -> None:
             finally:
                 server.send(signal.SIGCONT)
             assert 1 in steps_of(saver, "t")
+
+
+@pytest.mark.parametrize("flavour", ["sync", "async"])
+def test_a_primary_that_became_a_replica_is_left_for_the_new_one(flavour: Flavour) -> None:
+    """The name of a service then leads to another server, and open connections do not."""
+    soon = {"repl-diskless-sync-delay": "0"}
+    with redis_server(**soon) as old, redis_server(**soon) as new, ExitStack() as stack:
+        nodes = [stack.enter_context(redis.Redis.from_url(url)) for url in (old, new)]
+        ports = [node.get_connection_kwargs()["port"] for node in nodes]
+        proxy = stack.enter_context(Proxy("127.0.0.1", ports[0]))
+        harness = RedisHarness(f"redis://{proxy.host}:{proxy.port}/0", "moved")
+        saver = stack.enter_context(opened(harness, flavour))
+        saver.put(*arguments("t", 0))
+        nodes[1].execute_command("REPLICAOF", "127.0.0.1", ports[0])
+        while nodes[1].info("replication")["master_link_status"] != "up":
+            time.sleep(0.02)
+        nodes[1].execute_command("REPLICAOF", "NO", "ONE")
+        nodes[0].execute_command("REPLICAOF", "127.0.0.1", ports[1])
+        proxy.target = ("127.0.0.1", ports[1])
+        saver.put(*arguments("t", 1))
+        assert [values(one)["step"] for one in saver.list(on("t"))] == [1, 0]
 
 
 def test_connections_killed_under_load_lose_nothing(one_server: RedisHarness) -> None:

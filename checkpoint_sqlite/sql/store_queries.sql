@@ -69,3 +69,27 @@ SELECT
     (SELECT count(*) FROM store_items),
     (SELECT coalesce(sum(count), 0) FROM store_embeddings),
     (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)
+
+-- name: paths
+SELECT number, path FROM store_paths
+
+-- name: path
+SELECT number, listed FROM store_paths WHERE path = ?
+
+-- name: add_path
+INSERT INTO store_paths (number, path, listed)
+SELECT (SELECT count(*) FROM store_paths), ?1, ?2
+WHERE (SELECT count(*) FROM store_paths) < ?3
+RETURNING number
+
+-- name: note_listed
+UPDATE store_paths SET listed = ?2 WHERE number = ?1
+
+-- name: some_items
+SELECT id, value, updated_at FROM store_items WHERE id > ? ORDER BY id LIMIT ?
+
+-- name: put_field
+INSERT OR REPLACE INTO store_fields (field, path, value, updated_at) VALUES (?, ?, ?, ?)
+
+-- name: item_id
+SELECT id FROM store_items WHERE ns = ? AND key = ?

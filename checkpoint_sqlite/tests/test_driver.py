@@ -175,6 +175,16 @@ def test_any_connection_of_sqlite3_will_do(connection: sqlite3.Connection, path:
     connection.execute("SELECT 1")  # still open: it is not ours to close
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, -32_000), (-500, -500), (3000, 3000)])
+def test_the_page_cache_is_larger_unless_chosen(path: Path, given: int | None, kept: int) -> None:
+    connection = sqlite3.connect(path, check_same_thread=False)
+    if given is not None:
+        connection.execute(f"PRAGMA cache_size = {given}")
+    put(SqliteSaver(connection), "t")
+    assert connection.execute("PRAGMA cache_size").fetchone() == (kept,)
+    connection.close()
+
+
 def test_a_transaction_of_the_user_is_committed_with_ours(path: Path) -> None:
     connection = sqlite3.connect(path, check_same_thread=False)
     saver = SqliteSaver(connection)

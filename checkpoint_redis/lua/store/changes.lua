@@ -28,6 +28,10 @@ local function changed(name)
 end
 
 local function remove(name)
+  local old = #PATHS > 0 and redis.call('HGET', ITEMS, name)
+  if old then
+    unlist(name, old)
+  end
   if redis.call('HDEL', ITEMS, name) == 1 then
     redis.call('ZREM', NAMES, name)
     redis.call('ZREM', UPDATED, name)
@@ -41,6 +45,9 @@ end
 local function note()
   redis.call('HSET', COUNTERS, 'revision', string.format('%.0f', REVISION), 'vectors', vectors,
     'embedded', embedded)
+  if #PATHS > 0 then
+    note_fields()
+  end
   local surplus = redis.call('ZCARD', CHANGES) - KEPT
   if surplus > 0 then
     local last = redis.call('ZRANGE', CHANGES, surplus - 1, surplus - 1, 'WITHSCORES')

@@ -1,9 +1,9 @@
 -- What every script of a store begins with.
 -- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
 -- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
--- set, where there is one).
+-- set, where there is one), fields that searches filter by (a sorted set).
 -- ARGV: the time until which expired items are absent ('' for none), now, …
-local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH = unpack(KEYS)
+local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH, FIELDS = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
@@ -18,22 +18,24 @@ local function arg()
 end
 
 local function args()
-  local list = {}
-  for n = 1, tonumber(arg()) do
-    list[n] = arg()
+  local list, count = {}, tonumber(arg())
+  for n = 1, count do
+    list[n] = ARGV[taken + n]
   end
+  taken = taken + count
   return list
 end
 
 local HORIZON, NOW = tonumber(arg()), tonumber(arg())
 
 local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
-  'engine', 'm', 'ef', 'kind')
+  'engine', 'm', 'ef', 'kind', 'fields', 'paths', 'complete', 'cursor')
 local REVISION = tonumber(counters[1] or 0)
 local total = redis.call('HLEN', ITEMS)
 if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
     or (total > 0 and not counters[1])
-    or tonumber(counters[3] or 0) ~= redis.call('HLEN', VECTORS) then
+    or tonumber(counters[3] or 0) ~= redis.call('HLEN', VECTORS)
+    or tonumber(counters[9] or 0) ~= redis.call('ZCARD', FIELDS) then
   return redis.error_reply('CORRUPT a key of the store is gone')
 end
 
@@ -56,9 +58,10 @@ end
 
 -- Strings as one, each behind its length: a client reads one reply faster than hundreds.
 local function joined(list)
-  local parts = {}
-  for n, one in ipairs(list) do
-    parts[2 * n - 1], parts[2 * n] = struct.pack('<I4', #(one or '')), one or ''
+  local parts, pack = {}, struct.pack
+  for n = 1, #list do
+    local one = list[n] or ''
+    parts[2 * n - 1], parts[2 * n] = pack('<I4', #one), one
   end
   return table.concat(parts)
 end
@@ -70,6 +73,9 @@ local function in_batches(command, key, list)
 end
 
 local function all_of(key, names)
+  if #names > 0 and #names <= BATCH then
+    return redis.call('HMGET', key, unpack(names))
+  end
   local found = {}
   for first = 1, #names, BATCH do
     local last = math.min(first + BATCH - 1, #names)

@@ -2,12 +2,14 @@
 -- nothing where there is none.
 local names, moves = args(), arg()
 local found = all_of(ITEMS, names)
-for n, name in ipairs(names) do
-  local packed = found[n]
-  if packed and not is_shown(packed) then
-    found[n] = false
-  elseif packed and string.byte(moves, n) == 49 then
-    found[n] = refreshed(name, packed)
+if redis.call('EXISTS', EXPIRES) == 1 then
+  for n, name in ipairs(names) do
+    local packed = found[n]
+    if packed and not is_shown(packed) then
+      found[n] = false
+    elseif packed and string.byte(moves, n) == 49 then
+      found[n] = refreshed(name, packed)
+    end
   end
 end
 return joined(found)

@@ -7,10 +7,16 @@ for n = 1, #puts, 4 do
     remove(name)
   else
     local old = redis.call('HGET', ITEMS, name)
+    if old and #PATHS > 0 then
+      unlist(name, old)
+    end
     if old and is_shown(old) then
       packed = string.sub(old, 1, 8) .. string.sub(packed, 9)
     end
     redis.call('HSET', ITEMS, name, packed)
+    if #PATHS > 0 then
+      list(name, packed, 1)
+    end
     redis.call('ZADD', NAMES, 0, name)
     redis.call('ZADD', UPDATED, string.format('%.17g', -NOW), name)
     if due ~= '' then

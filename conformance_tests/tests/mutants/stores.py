@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +52,7 @@ class PrefixWithoutABoundary(SqliteStorePlanner):
     """A search in ("users", "1") finds what is in ("users", "10")."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        everywhere = replace(search, ns="", limit=10_000, offset=0)
+        everywhere = search._replace(ns="", limit=10_000, offset=0)
         found = yield from super().search(everywhere, now)
         under = [one for one in found if one.record.ns.startswith(search.ns.rstrip("\x01"))]
         return under[search.offset : search.end]
@@ -64,8 +63,8 @@ class FilterAfterTheLimitOfItems(SqliteStorePlanner):
     """The newest few items are taken first, then filtered."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        some = yield from super().search(replace(search, filter=Filter.of(None)), now)
-        right = yield from super().search(replace(search, limit=10_000, offset=0), now)
+        some = yield from super().search(search._replace(filter=Filter.of(None)), now)
+        right = yield from super().search(search._replace(limit=10_000, offset=0), now)
         names = {one.record.name for one in right}
         return [one for one in some if one.record.name in names]
 
@@ -75,8 +74,8 @@ class FilterAfterTheRanking(SqliteStorePlanner):
     """The best few by meaning are taken first, then filtered."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        some = yield from super().search(replace(search, filter=Filter.of(None)), now)
-        right = yield from super().search(replace(search, limit=10_000, offset=0), now)
+        some = yield from super().search(search._replace(filter=Filter.of(None)), now)
+        right = yield from super().search(search._replace(limit=10_000, offset=0), now)
         names = {one.record.name for one in right}
         return [one for one in some if one.record.name in names]
 
@@ -87,7 +86,7 @@ class FilterByOneField(SqliteStorePlanner):
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         first = Filter(search.filter.conditions[:1])
-        return (yield from super().search(replace(search, filter=first), now))
+        return (yield from super().search(search._replace(filter=first), now))
 
 
 @store("store.search.pages_neither_repeat_nor_lose")
@@ -95,7 +94,7 @@ class PagesFromTheStart(SqliteStorePlanner):
     """`offset` is not looked at."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        return (yield from super().search(replace(search, offset=0), now))
+        return (yield from super().search(search._replace(offset=0), now))
 
 
 @store("store.meaning.best_first")
@@ -164,7 +163,7 @@ class ExpiryStays(SqliteStorePlanner):
     def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         before = yield from self._get([Read(one.ns, one.key, refresh=False) for one in puts], now)
         kept = [
-            replace(one, ttl=old.ttl, expires_at=old.expires_at)
+            one._replace(ttl=old.ttl, expires_at=old.expires_at)
             if old is not None and one.ttl is None and one.value is not None
             else one
             for one, old in zip(puts, before, strict=True)
