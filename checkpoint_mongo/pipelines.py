@@ -6,6 +6,7 @@ A string that a user chose stands in a pipeline only where MongoDB takes values 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -102,6 +103,8 @@ def open_thread(
     fields: dict[str, Any] = {
         "log_end": {"$cond": [allowed, end, REFUSED]},
         "updated_at": clock.now,
+        # else a put at the time of the last one changes nothing, and nobody's removal gives way
+        "turn": secrets.randbits(63),
         "seek": {"$literal": recent_of(clock.now, guard.thread_id)},
         "expires_at": clock.expires_at,
         "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},

@@ -33,6 +33,20 @@ def driven(saver: MongoDBSaver, plan: Any, after: Between) -> tuple[Any, list[ty
         return stop.value, asked
 
 
+def test_each_put_changes_its_thread(database: MongoHarness) -> None:
+    """A change that changes nothing conflicts with nobody: what the put shares could be removed
+    meanwhile. The clock stands still here.
+    """
+    with database.open() as saver:
+        seen = []
+        for step in range(3):
+            put(saver, "t", step, log=large(1))
+            (thread,) = database.records.find({"thread_id": "t", "key": ""})
+            seen.append(thread)
+        assert seen[1]["log_end"] == seen[2]["log_end"]
+        assert seen[1] != seen[2]
+
+
 @pytest.mark.parametrize("how", ["removed", "stored anew"])
 def test_a_checkpoint_that_changed_while_it_was_read_is_looked_for_again(
     database: MongoHarness, how: str
