@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
+from bson.errors import BSONError
 from pymongo import ReadPreference
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
@@ -58,6 +59,9 @@ _TOGETHER: Final = 64
 _NARROW: Final = 1
 _WIDTH: Final = 2
 
+_UNDONE: Final = (PyMongoError, BSONError, OverflowError)
+"""What the driver raises: the last two for a document that cannot be one."""
+
 
 class AsyncMongoDriver:
     """Performs plans, from any number of threads."""
@@ -66,7 +70,7 @@ class AsyncMongoDriver:
         self._database = database
         self._prefix = prefix
         self._server: Server | None = None
-        self._lanes = Lanes[Add, bool](self._add, _TOGETHER, _NARROW, lambda: _WIDTH)
+        self._lanes = Lanes[Add, bool | None](self._add, _TOGETHER, _NARROW, lambda: _WIDTH)
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
@@ -81,7 +85,7 @@ class AsyncMongoDriver:
         if type(request) is Wait:
             return await asyncio.sleep(request.seconds)
         if type(request) is Add:
-            return await self._finished(self._lanes.send(request))
+            return await self._finished(self._added(request))
         return await self._alone(request)
 
     async def _alone(self, request: Any) -> Any:
@@ -94,18 +98,20 @@ class AsyncMongoDriver:
                     return None
                 await asyncio.sleep(attempts.after(error))
 
-    async def _add(self, requests: Sequence[Add]) -> Sequence[bool]:
-        """Add documents: together, if there are several. Who did not get along with the others is
-        tried alone.
+    async def _added(self, request: Add) -> bool:
+        """Add a document; who did not get along with others, or failed with them, is tried alone
+        and fails alone.
         """
-        done = [False] * len(requests)
-        if len(requests) > 1:
-            with suppress(PyMongoError):  # else nobody knows what was done
-                done = await added(self._collection(RECORDS), requests)
-        return [
-            each or one.is_done(await self._alone(one.alone))
-            for each, one in zip(done, requests, strict=True)
-        ]
+        done = await self._lanes.send(request)
+        return request.is_done(await self._alone(request.alone)) if done is None else done
+
+    async def _add(self, requests: Sequence[Add]) -> Sequence[bool | None]:
+        """Which of the documents were added; None: that is to be tried alone."""
+        if len(requests) == 1:
+            return [requests[0].is_done(await self._alone(requests[0].alone))]
+        with suppress(*_UNDONE):  # else nobody knows what was done
+            return [each or None for each in await added(self._collection(RECORDS), requests)]
+        return [None] * len(requests)
 
     @staticmethod
     async def _finished(work: Coroutine[Any, Any, Any]) -> Any:

@@ -134,6 +134,20 @@ def test_what_was_there_keeps_what_it_had(database: MongoHarness) -> None:
     run(database, work)
 
 
+def test_who_cannot_be_stored_fails_alone(database: MongoHarness) -> None:
+    async def work(saver: AsyncMongoDBSaver, commands: Commands) -> None:
+        puts = [arguments(name, 2) for name in NAMES]
+        puts[3][1]["v"] = 2**70  # more than an integer of BSON
+        tasks = [saver.aput(*each) for each in puts]
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [n for n, one in enumerate(outcomes) if isinstance(one, Exception)] == [3]
+        assert isinstance(outcomes[3], OverflowError)
+        for n, name in enumerate(NAMES):
+            assert values(await saver.aget_tuple(on(name))) == {"n": 1 if n == 3 else 2}
+
+    run(database, work)
+
+
 def test_a_checkpoint_put_again_keeps_values_of_others(database: MongoHarness) -> None:
     with database.open() as saver, database.open() as reader:
         first = checkpoint({"a": "a", "b": "b"}, id="00000001")
