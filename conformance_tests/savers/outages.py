@@ -192,6 +192,7 @@ class DiskFullClauses(SaverClauses):
                 saver.put(chain.head, body, metadata(), new_versions(body))
             if not harness.ends_when_full:
                 assert values(saver.get_tuple(on(chain.thread_id))) == {"a": "before"}
+                assert len(ids(saver.list(on(chain.thread_id)))) == 1
         found = works_again(lambda: list(saver.list(on(chain.thread_id))))
         assert [values(one) for one in found] == [{"a": "before"}]
         stored = saver.put(chain.head, body, metadata(), new_versions(body))
@@ -206,7 +207,9 @@ class DiskFullClauses(SaverClauses):
         batch = [("a", large(n, 1_500_000)) for n in range(3)]
         with harness.disk_full(), pytest.raises(Exception):  # noqa: B017, PT011
             chain.write(*batch)
-        assert writes(works_again(lambda: saver.get_tuple(chain.head))) == []
+        if harness.ends_when_full:
+            works_again(lambda: saver.get_tuple(chain.head))
+        assert writes(saver.get_tuple(chain.head)) == []
         chain.write(*batch)
         assert [value for _, _, value in writes(saver.get_tuple(chain.head))] == [
             value for _, value in batch
