@@ -8,7 +8,7 @@ from typing import Any
 from pymongo.errors import BulkWriteError
 
 from checkpoint_mongo.bson_ops import BATCH, changes, written
-from checkpoint_mongo.keys import THREAD, ref_of
+from checkpoint_mongo.keys import THREAD, ref_of_thread
 from checkpoint_mongo.requests import OF_THREADS, Add, Op
 
 
@@ -43,7 +43,7 @@ async def _inserted(collection: Any, requests: Sequence[Add]) -> list[bool]:
 
 
 async def _threads(collection: Any, names: set[str]) -> dict[str, Any]:
-    refs = [ref_of(name, THREAD) for name in names]
+    refs = [ref_of_thread(name) for name in names]
     stages = [
         {"$match": {"ref": {"$in": refs}}},
         {"$match": {"thread_id": {"$in": list(names)}, "key": THREAD}},

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.sharing import SEGMENT
-from checkpoint_mongo.keys import THREAD, recent_of, ref_of, segment_key
+from checkpoint_mongo.keys import THREAD, recent_of, ref_of_thread, segment_key
 from checkpoint_mongo.requests import Document, Op, Stages
 
 MAX_RANGES: Final = 32
@@ -114,7 +114,7 @@ def open_thread(
     if new_epoch is not None:
         fields |= {
             "epoch": {"$ifNull": ["$epoch", new_epoch]},
-            "ref": ref_of(guard.thread_id, THREAD),
+            "ref": ref_of_thread(guard.thread_id),
             "created_at": {"$ifNull": ["$created_at", clock.now]},
         }
     if mark:
@@ -147,9 +147,11 @@ def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
     return Op(guard.where, [{"$set": fields}])
 
 
-def release_thread(guard: Guard) -> Op:
-    """The last change of whoever held a thread."""
-    return Op(guard.where, [{"$unset": "held_at"}])
+def release_thread(guard: Guard, new_epoch: int) -> Op:
+    """The last change of whoever held a thread. Its epoch is not the one that it had meanwhile: who
+    saw that saw what was not done.
+    """
+    return Op(guard.where, [{"$set": {"epoch": new_epoch}}, {"$unset": "held_at"}])
 
 
 def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]:
@@ -201,76 +203,6 @@ def union(first: Stages, *others: Stages, collection: str) -> list[Document]:
     """The documents of several pipelines, one after the other, of one command."""
     unions = [{"$unionWith": {"coll": collection, "pipeline": list(each)}} for each in others]
     return [*first, *unions]
-
-
-def belonging_to_one(collection: str, thread_id: str, known: Sequence[bytes]) -> Stages:
-    """All that the one checkpoint before this stage refers to, but for values that are known: see
-    `belonging`.
-    """
-    parts: dict[str, Any] = {"$slice": ["$refs", 1, {"$size": "$refs"}]}
-    if known:
-        parts = {"$setDifference": [parts, known]}
-    steps = [parts, {"$slice": ["$refs", 0, 2]}]
-    found = {"_id": 0, "steps": steps, "all": "$refs"}
-    wanted = {"$filter": {"input": "$found.values", "cond": {"$in": ["$$this.ref", "$all"]}}}
-    return [{"$project": found}, *_looked_up(collection, thread_id, wanted)]
-
-
-def belonging(collection: str, thread_id: str | None) -> Stages:
-    """All that the checkpoints before this stage refer to, each document once.
-
-    Their values and writes come first, then they themselves and their threads, as they are then
-    (`step` 1, with how many were `asked` for, and whether what they refer to is the `same` that was
-    read). So whatever of them is there at last was there when the rest was read: nothing removes
-    values or writes of a checkpoint that stays.
-    """
-    steps = [{"$gte": ["$$this.at", 1]}, {"$lte": ["$$this.at", 1]}]
-    every = {"$map": {"input": "$entries", "in": "$$this.ref"}}
-    found = {"_id": 0, "steps": [_refs_of(each) for each in steps], "all": every}
-    return [
-        {"$project": {"_id": 0, "refs": 1}},
-        {"$unwind": {"path": "$refs", "includeArrayIndex": "at"}},
-        {"$group": {"_id": "$refs", "at": {"$min": "$at"}}},
-        {"$group": {"_id": None, "entries": {"$push": {"ref": "$_id", "at": "$at"}}}},
-        {"$project": found},
-        *_looked_up(collection, thread_id, "$found.values"),  # nearly all are of a page
-    ]
-
-
-def _refs_of(condition: Document) -> Document:
-    chosen = {"$filter": {"input": "$entries", "cond": condition}}
-    return {"$map": {"input": chosen, "in": "$$this.ref"}}
-
-
-def _looked_up(collection: str, thread_id: str | None, wanted: Any) -> Stages:
-    """The documents that `steps` name, one step after the other; of those that carry values in the
-    first step only what is `wanted` of these.
-    """
-    own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
-    lookup = {
-        "from": collection,
-        "localField": "steps",
-        "foreignField": "ref",
-        "pipeline": own,
-        "as": "found",
-    }
-    has_part = [{"found.of": {"$exists": True}}, {"found.values": {"$exists": True}}]
-    is_part = {"step": 0, "$or": has_part}
-    is_whole = {"step": 1, "found.of": {"$exists": False}}
-    carrier = {name: f"$found.{name}" for name in ("thread_id", "key", "ns")}
-    values = {"step": "$step", **carrier, "values": wanted}
-    same = {"$setIsSubset": [{"$ifNull": ["$found.refs", []]}, "$all"]}
-    told = {"step": "$step", "asked": {"$size": "$steps"}, "same": same}
-    told["values"] = []  # a checkpoint's own came with the rest
-    whole = {"$mergeObjects": ["$found", told]}
-    carries = {"$and": [{"$eq": ["$step", 0]}, {"$isArray": "$found.values"}]}
-    return [
-        {"$unwind": {"path": "$steps", "includeArrayIndex": "step"}},
-        {"$lookup": lookup},
-        {"$unwind": "$found"},
-        {"$match": {"$or": [is_part, is_whole]}},
-        {"$replaceRoot": {"newRoot": {"$cond": [carries, values, whole]}}},
-    ]
 
 
 def segments(thread_id: str, ranges: Iterable[tuple[int, int]]) -> list[Stages]:
