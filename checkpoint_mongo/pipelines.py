@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from checkpoint_base.sharing import SEGMENT
 from checkpoint_mongo.keys import THREAD, recent_of, ref_of_thread, segment_key
-from checkpoint_mongo.requests import Document, Op, Stages
+from checkpoint_mongo.requests import Clock, Document, Op, Stages
 
 MAX_RANGES: Final = 32
 """Ranges of the log that one command asks for; what lies between the nearest is read, too."""
@@ -67,22 +67,6 @@ class Guard(NamedTuple):
         return {"$not": [busy]}
 
 
-class Clock(NamedTuple):
-    """A thread's time to live: minutes for this run, minutes of the saver."""
-
-    now: float
-    ttl: float | None
-    default: float | None
-
-    @property
-    def expires_at(self) -> Any:
-        """The field `expires_at`."""
-        if self.ttl is not None:
-            return self.now + self.ttl * 60
-        minutes = {"$ifNull": ["$ttl_override", self.default]}
-        return {"$ifNull": [{"$add": [self.now, {"$multiply": [minutes, 60]}]}, "$$REMOVE"]}
-
-
 def open_thread(
     guard: Guard, clock: Clock, log: tuple[int, int, int] | None, new_epoch: int | None, mark: str
 ) -> Op:
@@ -102,15 +86,10 @@ def open_thread(
     end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
     fields: dict[str, Any] = {
         "log_end": {"$cond": [allowed, end, REFUSED]},
-        "updated_at": clock.now,
         # else a put at the time of the last one changes nothing, and nobody's removal gives way
         "turn": secrets.randbits(63),
-        "seek": {"$literal": recent_of(clock.now, guard.thread_id)},
-        "expires_at": clock.expires_at,
-        "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},
+        **_times(clock),
     }
-    if clock.ttl is not None:
-        fields["ttl_override"] = clock.ttl
     if new_epoch is not None:
         fields |= {
             "epoch": {"$ifNull": ["$epoch", new_epoch]},
@@ -120,6 +99,29 @@ def open_thread(
     if mark:
         fields |= {f"open.{mark}": NOW, "open_at": NOW, "tag": clock.now}
     return Op(guard.where, [{"$set": fields}], upsert=True)
+
+
+def _times(clock: Clock) -> dict[str, Any]:
+    """The fields of a thread that go with its clock."""
+    fields: dict[str, Any] = {
+        "updated_at": clock.now,
+        "seek": {"$concat": [{"$literal": recent_of(clock.now, "")}, "$thread_id"]},
+        "expires_at": clock.expires_at,
+        "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},
+    }
+    return fields if clock.ttl is None else {**fields, "ttl_override": clock.ttl}
+
+
+def move_clocks(thread_ids: Sequence[str], clock: Clock, horizon: float) -> Op:
+    """Move the clocks of several threads, of those that are live at the `horizon`."""
+    where = {
+        "ref": {"$in": [ref_of_thread(name) for name in thread_ids]},
+        "thread_id": {"$in": thread_ids},
+        "dead": {"$ne": True},
+        "held_at": {"$exists": False},
+        "expires_at": {"$not": {"$lte": horizon}},
+    }
+    return Op(where, [{"$set": _times(clock)}], many=True)
 
 
 def close_thread(guard: Guard, mark: str) -> Op:

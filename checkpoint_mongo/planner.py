@@ -41,7 +41,6 @@ from checkpoint_mongo.keys import task_key
 from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import (
-    Clock,
     Guard,
     close_thread,
     of_thread,
@@ -50,8 +49,8 @@ from checkpoint_mongo.pipelines import (
 )
 from checkpoint_mongo.reading import Reading
 from checkpoint_mongo.requests import (
-    AHEAD,
     Add,
+    Clock,
     Op,
     RefusedError,
     Written,
@@ -200,15 +199,10 @@ class MongoPlanner(Setup, Reading, Threads):
         documents = made_of(Prepared(stored, None), self._epoch(thread_id, known.epoch))
         if len(documents) > 1:
             return False
-        guard, policy = self._guard(thread_id), self._logs.policy
-        now = self._logs.clock()
-        touch, ahead = (
-            open_thread(guard, Clock(moment, ttl, policy.default_ttl), None, None, "")
-            for moment in (now, now + AHEAD)
-        )
-        expires = ttl is not None or policy.default_ttl is not None
-        moves = touch._replace(upsert=False), ahead._replace(upsert=False)
-        return (yield from add(Add(documents[0], *moves, now, expires, guard.horizon)))
+        guard = self._guard(thread_id)
+        clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
+        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
+        return (yield from add(Add(documents[0], touch, clock, guard.horizon)))
 
     def _epoch(self, thread_id: str, supposed: int) -> int:
         """The epoch of a thread, which nobody compares; who reads what says another looks twice."""
