@@ -196,16 +196,17 @@ class Reading:
         thread_id = rest.thread_id
         if thread_id is None or rest.checkpoint_id is not None:
             return (yield from documents(candidates(rest, wanted)))
+        end, start = end_of(rest), None
         if not rest.filter:
-            start = self._landmarks.start(thread_id, rest.ns or "", end_of(rest), wanted)
-            if start is not None:
-                found = yield from documents(candidates(rest, wanted, start))
-                if len(found) == wanted:
-                    return found
-                self._landmarks.forget(thread_id)
-        if rest.ns is None and not (yield from documents(beside_root(thread_id))):
-            rest = replace(rest, ns="")  # in the order of the index; else all have to be sorted
-        return (yield from documents(candidates(rest, wanted)))
+            start = self._landmarks.start(thread_id, rest.ns or "", end, wanted)
+        is_sorted = rest.ns is None and (start is None or end is not None)
+        if is_sorted and not (yield from documents(beside_root(thread_id))):
+            rest = replace(rest, ns="")  # in the order of the index
+        found = yield from documents(candidates(rest, wanted, start))
+        if start is not None and len(found) < wanted:
+            self._landmarks.forget(thread_id)
+            found = yield from documents(candidates(rest, wanted))
+        return found
 
     # ------------------------------------------------------------------ DeltaChannels
 
