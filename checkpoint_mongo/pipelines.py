@@ -88,6 +88,7 @@ def open_thread(
         "log_end": {"$cond": [allowed, end, REFUSED]},
         # else a put at the time of the last one changes nothing, and nobody's removal gives way
         "turn": secrets.randbits(63),
+        "held_at": "$$REMOVE",  # by somebody who died
         **_times(clock),
     }
     if new_epoch is not None:
@@ -132,20 +133,22 @@ def close_thread(guard: Guard, mark: str) -> Op:
     return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": left}])
 
 
-def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
+def hold_thread(guard: Guard, new_epoch: int, since: float | None) -> Op:
     """The first change of whoever removes or copies: refused while somebody writes.
 
     Args:
         guard: what the thread must be.
         new_epoch: what is known of its log is void from now on.
-        lasting: others are kept out until it is released; else by a transaction.
+        since: the time; others are kept out until it is released. None: by a transaction.
     """
     allowed = {"$and": [guard.is_free(), guard.is_quiet()]}
     epoch = {"$cond": [allowed, new_epoch, REFUSED]}
     fields: dict[str, Any] = {"epoch": {"$cond": [{"$eq": ["$dead", True]}, "$epoch", epoch]}}
-    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE", "tag": _EXPIRY}
-    if lasting:
-        fields["held_at"] = NOW
+    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE"}
+    if since is None:
+        fields |= {"held_at": "$$REMOVE", "tag": _EXPIRY}
+    else:
+        fields |= {"held_at": NOW, "tag": since}  # the sweep finds it, if nobody releases it
     return Op(guard.where, [{"$set": fields}])
 
 
@@ -153,7 +156,7 @@ def release_thread(guard: Guard, new_epoch: int) -> Op:
     """The last change of whoever held a thread. Its epoch is not the one that it had meanwhile: who
     saw that saw what was not done.
     """
-    return Op(guard.where, [{"$set": {"epoch": new_epoch}}, {"$unset": "held_at"}])
+    return Op(guard.where, [{"$set": {"epoch": new_epoch, "tag": _EXPIRY}}, {"$unset": "held_at"}])
 
 
 def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]:

@@ -90,7 +90,8 @@ class Removing(Removal):
                 yield from write_all([freed])
 
     def _hold(self, thread_id: str, *, lasting: bool) -> Plan[None]:
-        op = hold_thread(self._guard(thread_id), self._logs.new_epoch(), lasting=lasting)
+        since = self._logs.clock() if lasting else None
+        op = hold_thread(self._guard(thread_id), self._logs.new_epoch(), since)
         if (yield from write_all([op])) is None:
             raise RefusedError(thread_id)
 

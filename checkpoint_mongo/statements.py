@@ -122,9 +122,13 @@ def _has_write(thread_id: str, ns: str, checkpoint_id: str, channel: str) -> Sta
 
 
 def _due(now: float, stale: float, count: int) -> Stages:
-    """Threads that the sweep should look at: expired, dead, or written to without a transaction."""
+    """Threads that the sweep should look at: expired, dead, or marked, without a transaction, by
+    somebody who writes to them or removes something.
+    """
     long_ago = {"$subtract": [NOW, int(stale * 1000)]}
-    is_left = {"$and": [{"$gt": ["$open_at", 0]}, {"$lte": ["$open_at", long_ago]}]}
+    marks = ("$open_at", "$held_at")
+    old = [{"$and": [{"$gt": [mark, 0]}, {"$lte": [mark, long_ago]}]} for mark in marks]
+    is_left = {"$and": [{"$ne": ["$dead", True]}, {"$or": old}]}
     return [
         {"$match": {"tag": {"$lte": now}}},
         {"$sort": {"tag": 1}},

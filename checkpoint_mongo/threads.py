@@ -68,7 +68,7 @@ class Threads(Removing):
             due = yield from rows(logs.queries["due_threads"], (now, self._stale, count))
             done = False
             for thread_id, expires_at, is_left in due:
-                if is_left:  # of a put that never ended: a standalone server, or its client, died
+                if is_left:  # of what never ended: a standalone server, or its client, died
                     yield from self._collect(thread_id)
                     done = True
                 if expires_at is not None and expires_at <= now:

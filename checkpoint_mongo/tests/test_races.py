@@ -137,7 +137,7 @@ def test_what_was_seen_while_somebody_removed_counts_for_nothing(database: Mongo
         head = put(saver, "t", 1)
         saver.put_writes(head, [("a", 1)], "task")
         guard = saver._planner._guard("t")
-        saver._driver.perform(Write([hold_thread(guard, 1, lasting=True)]))
+        saver._driver.perform(Write([hold_thread(guard, 1, 0.0)]))
 
         def remove(number: int, request: Any, reply: Any) -> Any:
             if number == 3:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pymongo
@@ -17,6 +18,7 @@ from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.tests.load import arguments, calls_of, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.planner import MongoPlanner
+from checkpoint_mongo.requests import Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
 from tests.servers.mongo import mongo, running_mongo
@@ -251,14 +253,56 @@ def test_a_put_that_ends_anywhere_leaves_the_checkpoint_before(
 
 def _perform_first(saver: MongoDBSaver, plan: Any, kept: int) -> None:
     """Drive a put, but send only the first of its changes."""
-    from checkpoint_mongo.requests import Write
-
-    request = next(plan)
-    while type(request) is not Write:
-        request = plan.send(saver._driver.perform(request))
+    request = _first_write(saver, plan)
     assert len(request.ops) == 5  # the thread, two segments, the checkpoint, the end
     saver._driver.perform(request._replace(ops=request.ops[:kept]))
     plan.close()
+
+
+@pytest.mark.parametrize("healing", ["sweep", "put", "put_writes", "prune"])
+def test_a_prune_that_died_is_not_waited_for_again(alone: MongoHarness, healing: str) -> None:
+    """It held the thread, and reads wait for who does."""
+    with alone.open() as saver:
+        for step in (1, 2):
+            saver.put(*arguments("t", step, log=large(1)))
+        planner = short_lived(saver)
+        saver._driver.perform(
+            _first_write(saver, planner.prune(saver._codec, ["t"], "keep_latest"))
+        )
+        assert "held_at" in alone.records.find_one({"key": ""})
+        head = on("t", "", f"{2:08}")
+        if healing == "sweep":
+            saver.sweep_ttl()
+        elif healing == "put":
+            saver.put(*arguments("t", 3, log=large(1)))
+        elif healing == "put_writes":
+            saver.put_writes(head, [("log", large(2))], "task")
+        else:
+            saver.prune(["t"])
+        assert "held_at" not in alone.records.find_one({"key": ""})
+        assert Pause not in _requests(saver, planner.get_tuple(saver._codec, head))
+        assert steps_of(saver, "t") == {"put": [3, 2, 1], "prune": [2]}.get(healing, [2, 1])
+        tag = alone.records.find_one({"key": ""}).get("tag")
+        assert tag is None
+
+
+def _first_write(saver: MongoDBSaver, plan: Any) -> Any:
+    """Drive a plan up to its first change."""
+    request = next(plan)
+    while type(request) is not Write:
+        request = plan.send(saver._driver.perform(request))
+    return request
+
+
+def _requests(saver: MongoDBSaver, plan: Any) -> list[type]:
+    """Perform a plan; the kinds of what it asked for."""
+    asked: list[type] = []
+    with suppress(StopIteration):
+        request = next(plan)
+        while True:
+            asked.append(type(request))
+            request = plan.send(saver._driver.perform(request))
+    return asked
 
 
 def test_a_thread_that_is_written_to_is_neither_deleted_nor_pruned(alone: MongoHarness) -> None:
