@@ -100,11 +100,12 @@ class SqliteStorePlanner(Setup):
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         """Items found: one read transaction, and a write where being found moves an expiry."""
         if search.vector is None or self._meaning is None:
-            found = [Found(record) for record in (yield from self._browse(search, now))]
+            records = yield from self._browse(search, now)
+            found = [Found(record) for record in records]
         else:
             found = yield from self._meaning.search(search, now)
         if search.refresh:
-            names = [one.record.name for one in found if one.record.ttl is not None]
+            names = [one.name for one, _ in found if one.ttl is not None]
             yield from self._refresh(names, now)
         return found
 
