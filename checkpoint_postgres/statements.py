@@ -86,7 +86,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
     """The statements of a store."""
     plain = load_queries(_PACKAGE, "store.sql")
     whole = {name: _filled(plain, name, {}) for name in plain}
-    with_free = {**plain, "free": "free,"}
+    with_free = {**plain, "free": "free,", "names": "$4"}
     whole |= {
         "put_free": _filled(with_free, "put_items", {}),
         "delete_free": _filled(with_free, "delete_items", {}),
@@ -94,7 +94,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
         "embeddings": "{schema}.store_embeddings",
     }
     for name in ("put_items", "delete_items"):
-        whole[name] = whole[name].replace("{free} ", "")
+        whole[name] = whole[name].replace("{free} ", "").replace("{names}", "$1")
     whole["put_plain"] = _filled(whole, "put_plain", {})
     return {name: _in_schema(sql, schema) for name, sql in whole.items()}
 

@@ -55,7 +55,6 @@ SELECT
 FROM {free} json_to_recordset($1::json) AS p (
     ns text, key text, value text, expires_at double precision, ttl double precision, facets jsonb
 )
-WHERE p.value IS NOT NULL
 ON CONFLICT (ns, key) DO UPDATE SET
     value = excluded.value,
     created_at = CASE
@@ -68,11 +67,11 @@ ON CONFLICT (ns, key) DO UPDATE SET
 
 -- name: delete_items
 DELETE FROM {schema}.store_items AS i
-USING {free} json_to_recordset($1::json) AS p (ns text, key text, value text)
-WHERE i.ns = p.ns AND i.key = p.key AND p.value IS NULL
+USING {free} json_to_recordset({names}::json) AS p (ns text, key text)
+WHERE i.ns = p.ns AND i.key = p.key
 
 -- name: put_plain
--- Where nothing is embedded, and no item has embeddings to be removed.
+-- Where nothing is embedded, and no item has embeddings to be removed. $4: names of what is deleted
 WITH free AS MATERIALIZED (
     SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
 ),
@@ -81,7 +80,7 @@ deleted AS ({delete_free})
 SELECT 1 FROM free
 
 -- name: put_embeddings
--- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
+-- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of the names of all items
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
         (ns text, key text, path text, at integer, size integer, vector text)
