@@ -86,7 +86,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
     """The statements of a store."""
     plain = load_queries(_PACKAGE, "store.sql")
     whole = {name: _filled(plain, name, {}) for name in plain}
-    with_free = {**plain, "free": "free,", "names": "$4"}
+    with_free = {**plain, "free": "free,"}
     whole |= {
         "put_free": _filled(with_free, "put_items", {}),
         "delete_free": _filled(with_free, "delete_items", {}),
@@ -94,8 +94,8 @@ def store_statements(schema: str) -> Mapping[str, str]:
         "embeddings": "{schema}.store_embeddings",
     }
     for name in ("put_items", "delete_items"):
-        whole[name] = whole[name].replace("{free} ", "").replace("{names}", "$1")
-    whole["put_plain"] = _filled(whole, "put_plain", {})
+        whole[name] = whole[name].replace("{free} ", "")
+    whole |= {name: _filled(whole, name, {}) for name in ("put_plain", "put_only")}
     return {name: _in_schema(sql, schema) for name, sql in whole.items()}
 
 

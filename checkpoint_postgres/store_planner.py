@@ -227,20 +227,18 @@ class PostgresStorePlanner(Setup):
         """Put and delete: one statement where nothing is embedded, else one transaction."""
         self._moves = self._moves or any(one.ttl is not None for one in puts)
         puts = sorted(puts, key=lambda one: (one.ns, one.key))  # locks are taken in one order
-        stored = json.dumps([_stored(one) for one in puts if one.value is not None])
-        deleted = _names([one for one in puts if one.value is None])
-        values = (stored, now, self._ttl.horizon(now))
-        is_plain = not any(one.vectors for one in puts)
-        if is_plain and (yield from attempt(self._queries["put_plain"], (*values, deleted))):
-            return
+        values = (json.dumps([_entry(one) for one in puts]), now, self._ttl.horizon(now))
+        if not any(one.vectors for one in puts):
+            name = "put_plain" if any(one.value is None for one in puts) else "put_only"
+            if (yield from attempt(self._queries[name], values)):
+                return
         engine = yield from self._look()
-        yield from write(partial(self._put, puts, values, deleted, engine))
+        yield from write(partial(self._put, puts, values, engine))
 
-    def _put(
-        self, puts: Sequence[Put], values: Sequence[Any], deleted: str, engine: Engine | None
-    ) -> Plan[None]:
+    def _put(self, puts: Sequence[Put], values: Sequence[Any], engine: Engine | None) -> Plan[None]:
+        items = values[0]
         if any(one.value is None for one in puts):
-            yield from execute(self._queries["delete_items"], (deleted,))
+            yield from execute(self._queries["delete_items"], (items,))
         if any(one.value is not None for one in puts):
             yield from execute(self._queries["put_items"], values)
         column = value = update = ""
@@ -249,7 +247,7 @@ class PostgresStorePlanner(Setup):
             value = f", p.vector::{engine.type}"
             update = f", {engine.column} = excluded.{engine.column}"
         sql = self._filled("put_embeddings", column=column, value=value, update=update)
-        yield from execute(sql, (*_embeddings(puts, engine), _names(puts)))
+        yield from execute(sql, (*_embeddings(puts, engine), items))
 
     # ------------------------------------------------------------------ expiry, size
 
@@ -273,18 +271,16 @@ def _columns(names: Sequence[Name] | Sequence[Read]) -> list[list[str]]:
     return [[one.ns for one in names], [one.key for one in names]]
 
 
-def _stored(one: Put) -> dict[str, Any]:
-    """An item as its statement reads it; what it lacks is NULL."""
-    item: dict[str, Any] = {"ns": one.ns, "key": one.key, "value": one.value}
+def _entry(one: Put) -> dict[str, Any]:
+    """A put as its statements read it; what it lacks is NULL."""
+    item: dict[str, Any] = {"ns": one.ns, "key": one.key}
+    if one.value is not None:
+        item["value"] = one.value
     if one.ttl is not None:
         item |= {"expires_at": one.expires_at, "ttl": one.ttl}
     if one.facets is not None:
         item["facets"] = one.facets
     return item
-
-
-def _names(puts: Sequence[Put]) -> str:
-    return json.dumps([{"ns": one.ns, "key": one.key} for one in puts])
 
 
 def _embeddings(puts: Sequence[Put], engine: Engine | None) -> tuple[str, bytes]:

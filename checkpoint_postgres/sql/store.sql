@@ -55,6 +55,7 @@ SELECT
 FROM {free} json_to_recordset($1::json) AS p (
     ns text, key text, value text, expires_at double precision, ttl double precision, facets jsonb
 )
+WHERE p.value IS NOT NULL
 ON CONFLICT (ns, key) DO UPDATE SET
     value = excluded.value,
     created_at = CASE
@@ -67,20 +68,27 @@ ON CONFLICT (ns, key) DO UPDATE SET
 
 -- name: delete_items
 DELETE FROM {schema}.store_items AS i
-USING {free} json_to_recordset({names}::json) AS p (ns text, key text)
-WHERE i.ns = p.ns AND i.key = p.key
+USING {free} json_to_recordset($1::json) AS p (ns text, key text, value text)
+WHERE i.ns = p.ns AND i.key = p.key AND p.value IS NULL
+
+-- name: is_free
+SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
 
 -- name: put_plain
--- Where nothing is embedded, and no item has embeddings to be removed. $4: names of what is deleted
-WITH free AS MATERIALIZED (
-    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
-),
+-- Where nothing is embedded, and no item has embeddings to be removed.
+WITH free AS MATERIALIZED ({is_free}),
 stored AS ({put_free}),
 deleted AS ({delete_free})
 SELECT 1 FROM free
 
+-- name: put_only
+-- The same where nothing is deleted: $1 is read once.
+WITH free AS MATERIALIZED ({is_free}),
+stored AS ({put_free})
+SELECT 1 FROM free
+
 -- name: put_embeddings
--- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of the names of all items
+-- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
         (ns text, key text, path text, at integer, size integer, vector text)
