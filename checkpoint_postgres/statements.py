@@ -95,7 +95,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
     }
     for name in ("put_items", "delete_items"):
         whole[name] = whole[name].replace("{free} ", "")
-    whole["put_plain"] = _filled(whole, "put_plain", {})
+    whole |= {name: _filled(whole, name, {}) for name in ("put_plain", "put_only")}
     return {name: _in_schema(sql, schema) for name, sql in whole.items()}
 
 

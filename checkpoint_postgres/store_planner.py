@@ -174,15 +174,16 @@ class PostgresStorePlanner(Setup):
             found = [(1, *one) for one in (yield from rows(self._queries["get"], (ns, key)))]
         else:
             found = yield from rows(self._queries["get_some"], (json.dumps(_columns(reads)),))
+        horizon = self._ttl.horizon(now)
         shown: list[Record | None] = [None] * len(reads)
-        for place, *contents in found:
-            one = reads[place - 1]
-            record = Record(one.ns, one.key, *contents)
-            if not self._ttl.is_absent(record.expires_at, now):
-                shown[place - 1] = record
+        seen: list[Name] = []
+        for place, value, created_at, updated_at, expires_at, ttl in found:
+            if horizon is None or expires_at is None or expires_at > horizon:
+                ns, key, refresh = reads[place - 1]
+                shown[place - 1] = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
+                if refresh and ttl is not None:
+                    seen.append(Name(ns, key))
         if not self._moves:
-            pairs = zip(reads, shown, strict=True)
-            seen = [got.name for one, got in pairs if one.refresh and got and got.ttl is not None]
             yield from self._move(seen, now)
         return shown
 
@@ -226,23 +227,11 @@ class PostgresStorePlanner(Setup):
         """Put and delete: one statement where nothing is embedded, else one transaction."""
         self._moves = self._moves or any(one.ttl is not None for one in puts)
         puts = sorted(puts, key=lambda one: (one.ns, one.key))  # locks are taken in one order
-        items = json.dumps(
-            [
-                {
-                    "ns": one.ns,
-                    "key": one.key,
-                    "value": one.value,
-                    "expires_at": one.expires_at,
-                    "ttl": one.ttl,
-                    "facets": one.facets,
-                }
-                for one in puts
-            ]
-        )
-        values = (items, now, self._ttl.horizon(now))
-        is_plain = not any(one.vectors for one in puts)
-        if is_plain and (yield from attempt(self._queries["put_plain"], values)):
-            return
+        values = (json.dumps([_entry(one) for one in puts]), now, self._ttl.horizon(now))
+        if not any(one.vectors for one in puts):
+            name = "put_plain" if any(one.value is None for one in puts) else "put_only"
+            if (yield from attempt(self._queries[name], values)):
+                return
         engine = yield from self._look()
         yield from write(partial(self._put, puts, values, engine))
 
@@ -280,6 +269,18 @@ class PostgresStorePlanner(Setup):
 
 def _columns(names: Sequence[Name] | Sequence[Read]) -> list[list[str]]:
     return [[one.ns for one in names], [one.key for one in names]]
+
+
+def _entry(one: Put) -> dict[str, Any]:
+    """A put as its statements read it; what it lacks is NULL."""
+    item: dict[str, Any] = {"ns": one.ns, "key": one.key}
+    if one.value is not None:
+        item["value"] = one.value
+    if one.ttl is not None:
+        item |= {"expires_at": one.expires_at, "ttl": one.ttl}
+    if one.facets is not None:
+        item["facets"] = one.facets
+    return item
 
 
 def _embeddings(puts: Sequence[Put], engine: Engine | None) -> tuple[str, bytes]:

@@ -133,7 +133,7 @@ class Meaning:
         found = []
         for place, packed in zip(*more, strict=True):
             name, score = best[place]
-            record = unpack_item(split_name(name), packed)
+            record = unpack_item(*split_name(name), packed)
             if not search.filter or search.filter.matches(record.decoded):
                 found.append(Found(record, score))
         return told, found
@@ -177,7 +177,7 @@ class Meaning:
         """Items with their vectors, (name, item, vectors), by their scores; those that match."""
         fitting: list[tuple[Record, Embeddings]] = []
         for n in range(0, len(some), 3):
-            record = unpack_item(split_name(some[n]), some[n + 1])
+            record = unpack_item(*split_name(some[n]), some[n + 1])
             if not search.filter or search.filter.matches(record.decoded):
                 fitting.append((record, unpack_vectors(some[n], some[n + 2])))
         if not fitting:

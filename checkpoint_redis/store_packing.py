@@ -44,18 +44,11 @@ def pack_item(put: Put, now: float) -> bytes:
     return _ITEM.pack(now, now, due, put.ttl or 0.0) + (put.value or "").encode()
 
 
-def unpack_item(name: Name, packed: bytes) -> Record:
+def unpack_item(ns: str, key: str, packed: bytes) -> Record:
     """The item again."""
     created, updated, due, ttl = _ITEM.unpack_from(packed)
-    return Record(
-        name.ns,
-        name.key,
-        packed[_ITEM.size :].decode(),
-        created,
-        updated,
-        None if due == math.inf else due,
-        ttl or None,
-    )
+    expires_at = None if due == math.inf else due
+    return Record(ns, key, packed[_ITEM.size :].decode(), created, updated, expires_at, ttl or None)
 
 
 def pack_vectors(vectors: Sequence[Vector]) -> bytes:

@@ -31,7 +31,7 @@ from checkpoint_redis.threads import server_name
 from checkpoint_redis.writing import moment
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
-from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
+from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 
 SCHEMA: Final = 1
 """The version of what is stored."""
@@ -123,12 +123,12 @@ class RedisStorePlanner:
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one script, which also moves their expiry."""
-        names = [name_of(one.ns, one.key) for one in reads]
-        moves = "".join("1" if one.refresh else "0" for one in reads)
+        names = [name_of(ns, key) for ns, key, _ in reads]
+        moves = "".join(["1" if refresh else "0" for _, _, refresh in reads])
         found = yield from self._ask("get", [len(names), *names, moves], now)
         return [
-            unpack_item(Name(one.ns, one.key), packed) if packed else None
-            for one, packed in zip(reads, parted(found), strict=True)
+            unpack_item(ns, key, packed) if packed else None
+            for (ns, key, _), packed in zip(reads, parted(found), strict=True)
         ]
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
@@ -209,7 +209,9 @@ class RedisStorePlanner:
         args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
         joined, last, left, looked, unlisted = yield from self._ask("browse", args, now)
         found = parted(joined)
-        records = [unpack_item(split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)]
+        records = [
+            unpack_item(*split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)
+        ]
         behind = _Position(last[0], last[1], left) if last else None
         return _Look(records, behind, looked, selected[unlisted - 1][0] if unlisted else None)
 

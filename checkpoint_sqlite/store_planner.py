@@ -6,19 +6,19 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
-from checkpoint_base.statements.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.requests import Row, execute, execute_many, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
-from checkpoint_sqlite.reading import BATCH, wanted
+from checkpoint_sqlite.reading import BATCH
 from checkpoint_sqlite.store_fields import list_some, put_fields
 from checkpoint_sqlite.store_meaning import Meaning
 from checkpoint_sqlite.store_namespaces import seek_namespaces
-from checkpoint_sqlite.store_reading import COLUMNS, browse, filtered
+from checkpoint_sqlite.store_reading import browse, filtered
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
@@ -28,10 +28,12 @@ MIGRATIONS: Final = load_migrations("checkpoint_sqlite", "store_migrations")
 CACHE_BYTES: Final = 1 << 29
 """How large the matrix of vectors in memory may be; beyond, searches read the file."""
 
-_ONE: Final = f"SELECT {COLUMNS} FROM store_items AS i WHERE i.ns = ? AND i.key = ?"  # noqa: S608
+_REST: Final = "i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
+"""What `Record` takes besides the name."""
+_ONE: Final = f"SELECT 0, {_REST} FROM store_items AS i WHERE i.ns = ? AND i.key = ?"  # noqa: S608
 _SOME: Final = (
-    f"SELECT {COLUMNS} FROM want "  # noqa: S608 (a constant)
-    "CROSS JOIN store_items AS i ON i.ns = want.a AND i.key = want.b"
+    f"SELECT want.at, {_REST} FROM want "  # noqa: S608 (a constant)
+    "CROSS JOIN store_items AS i ON i.ns = want.ns AND i.key = want.key"
 )
 _KEPT_CHANGES: Final = 20_000
 
@@ -68,30 +70,24 @@ class SqliteStorePlanner(Setup):
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one statement for some hundred of them, and a write where that moves an expiry."""
-        if len(reads) <= BATCH:
-            found = yield from self._get(reads, now)
-        else:
-            found = yield from read(self._get, reads, now)
-        moved = [
-            record.name
-            for one, record in zip(reads, found, strict=True)
-            if one.refresh and record is not None and record.ttl is not None
-        ]
-        yield from self._refresh(moved, now)
-        return found
-
-    def _get(self, reads: Sequence[Read], now: float) -> Plan[list[Record | None]]:
         if len(reads) == 1:
-            found = yield from rows(_ONE, reads[0][:2])
+            rest = yield from rows(_ONE, reads[0][:2])
+        elif len(reads) <= BATCH:
+            rest = yield from _rest(reads)
         else:
-            found = yield from wanted(_SOME, [one[:2] for one in reads])
+            rest = yield from read(_all_rest, reads)
         horizon = self._ttl.horizon(now)
-        records = {
-            one[:2]: Record(*one)
-            for one in found
-            if horizon is None or one[5] is None or one[5] > horizon
-        }
-        return [records.get(one[:2]) for one in reads]
+        found: list[Record | None] = [None] * len(reads)
+        moved: list[Name] = []
+        for at, value, created_at, updated_at, expires_at, ttl in rest:
+            if horizon is None or expires_at is None or expires_at > horizon:
+                ns, key, refresh = reads[at]
+                found[at] = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
+                if refresh and ttl is not None:
+                    moved.append(Name(ns, key))
+        if moved:
+            yield from self._refresh(moved, now)
+        return found
 
     def _refresh(self, names: Sequence[Name], now: float) -> Plan[None]:
         if names:
@@ -104,11 +100,12 @@ class SqliteStorePlanner(Setup):
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         """Items found: one read transaction, and a write where being found moves an expiry."""
         if search.vector is None or self._meaning is None:
-            found = [Found(record) for record in (yield from self._browse(search, now))]
+            records = yield from self._browse(search, now)
+            found = [Found(record) for record in records]
         else:
             found = yield from self._meaning.search(search, now)
         if search.refresh:
-            names = [one.record.name for one in found if one.record.ttl is not None]
+            names = [one.name for one, _ in found if one.ttl is not None]
             yield from self._refresh(names, now)
         return found
 
@@ -167,6 +164,26 @@ class SqliteStorePlanner(Setup):
         ((server,),) = yield from rows(QUERIES["server_version"])
         ((items, vectors, size),) = yield from rows(QUERIES["stats"])
         return StoreStats("sqlite", server, items, vectors, size)
+
+
+def _all_rest(reads: Sequence[Read]) -> Plan[list[Row]]:
+    found: list[Row] = []
+    for first in range(0, len(reads), BATCH):
+        some = yield from _rest(reads[first : first + BATCH])
+        found += [(first + at, *rest) for at, *rest in some]
+    return found
+
+
+def _rest(reads: Sequence[Read]) -> Plan[list[Row]]:
+    """What is there of `reads`, with where it stands in them: one statement."""
+    values = [part for ns, key, _ in reads for part in (ns, key)]
+    return (yield from rows(_of_some(len(reads)), values))
+
+
+@lru_cache(512)
+def _of_some(count: int) -> str:
+    names = ", ".join(f"({at}, ?, ?)" for at in range(count))
+    return f"WITH want (at, ns, key) AS (VALUES {names}) {_SOME}"
 
 
 def _embeddings(one: Put) -> tuple[Any, ...]:

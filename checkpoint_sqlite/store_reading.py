@@ -16,12 +16,18 @@ COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at
 """What `Record` takes, of store_items AS i."""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
-_LEAST: Final = 50
-_COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
-_ANY: Final = "EXISTS (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ?)"
-_LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
+_SHOWN: Final = "(i.expires_at IS NULL OR i.expires_at > ?)"
 _BY_NAME, _BY_TIME = "store_items_name", "store_items_updated"
 _FEW, _WINDOW, _MANY = 200, 2000, 50_000
+_LEAST: Final = 50
+_COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
+_IF_FEW: Final = (
+    f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {_BY_NAME} "  # noqa: S608 (constants)
+    f"WHERE ({_COUNT}) < {_FEW} AND i.ns >= ? AND i.ns < ? {_NEWEST} LIMIT ? OFFSET ?"
+)
+_SHOWN_IF_FEW: Final = _IF_FEW.replace(_NEWEST, f"AND {_SHOWN} {_NEWEST}")
+_ANY: Final = "EXISTS (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ?)"
+_LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
 _RARE: Final = 8
 _BEFORE: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM store_items "
@@ -43,7 +49,7 @@ def _conditions(
         conditions.append("i.ns >= ? AND i.ns < ?")
         values += within
     if horizon is not None:
-        conditions.append("(i.expires_at IS NULL OR i.expires_at > ?)")
+        conditions.append(_SHOWN)
         values.append(horizon)
     for clause in clauses(wanted) if wanted else ():
         conditions.append(clause.sql)
@@ -70,13 +76,10 @@ def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
 
 def _of_few(search: Search, within: tuple[str, str], horizon: float | None) -> Plan[list[Record]]:
     """The same without a filter, if the namespace has few items; else none."""
-    conditions, values = _conditions(within, horizon)
-    sql = (
-        f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {_BY_NAME} "  # noqa: S608 (constants)
-        f"WHERE ({_COUNT}) < {_FEW} AND {' AND '.join(conditions)} {_NEWEST} LIMIT ? OFFSET ?"
-    )
-    counted = (*within, _FEW, *values, search.limit, search.offset)
-    return [Record(*one) for one in (yield from rows(sql, counted))]
+    shown = () if horizon is None else (horizon,)
+    values = (*within, _FEW, *within, *shown, search.limit, search.offset)
+    found = yield from rows(_IF_FEW if horizon is None else _SHOWN_IF_FEW, values)
+    return [Record(*one) for one in found]
 
 
 class Filtered(NamedTuple):

@@ -12,6 +12,7 @@ from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_base.statements.requests import Query
 from checkpoint_sqlite.session import Job, Session
 
+A = TypeVar("A")
 T = TypeVar("T")
 
 
@@ -45,26 +46,26 @@ class SyncSqliteDriver:
         if self._setup is not None:
             self._prepare()
         if isinstance(request, Query):
-            return self._read(lambda session: session.query(request))
+            return self._read(Session.query, request)
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
         job = Job(request.make(), write=request.write)
         if request.write:
             self._commit(job)
         else:
-            self._read(lambda session: session.run_all([job]))
+            self._read(Session.run_all, [job])
         return job.result()
 
-    def _read(self, work: Callable[[Session], T]) -> T:
+    def _read(self, work: Callable[[Session, A], T], argument: A) -> T:
         # The writer's connection still has in memory what was just written: it is the better one
         # to read from, unless it is busy.
-        if self._writing.acquire(blocking=self._reader is None):
+        if self._writing.acquire(self._reader is None):
             try:
-                return work(self._writer)
+                return work(self._writer, argument)
             finally:
                 self._writing.release()
         with self._reading:
-            return work(self._reader or self._writer)
+            return work(self._reader or self._writer, argument)
 
     def _commit(self, job: Job[Any]) -> None:
         self._waiting.append(job)

@@ -19,8 +19,11 @@ from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
 from store_vector.paths import Field, Text, fields_of, texts
 from store_vector.planner import StorePlanner
-from store_vector.records import Name, Put, Read, Search, Vector
+from store_vector.records import Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
+
+Key = tuple[str, str]
+"""A `Name` that is made in less time: of a batch, there are many."""
 
 
 class PendingPut(NamedTuple):
@@ -31,28 +34,23 @@ class PendingPut(NamedTuple):
     texts: Sequence[Text]
     facets: Facets | None = None
 
-    def put(self, name: Name, vectors: Embedded, now: float) -> Put:
+    def put(self, name: Key, vectors: Embedded, now: float) -> Put:
         """The put, once its vectors are there."""
-        return Put(
-            ns=name.ns,
-            key=name.key,
-            value=self.value,
-            ttl=self.ttl,
-            expires_at=None if self.ttl is None else now + self.ttl * 60.0,
-            vectors=[Vector(one.path, vectors.texts[one.text]) for one in self.texts],
-            facets=self.facets,
-        )
+        (ns, key), (value, ttl, parts, kept) = name, self
+        expires_at = None if ttl is None else now + ttl * 60.0
+        found = [Vector(path, vectors.texts[part]) for path, part in parts] if parts else ()
+        return Put(ns, key, value, ttl, expires_at, found, kept)
 
 
-@dataclass
+@dataclass(slots=True)
 class Batch:
     """Operations by kind, each with the places of its results."""
 
     size: int = 0
-    reads: dict[Name, tuple[bool, list[int]]] = field(default_factory=dict)
+    reads: dict[Key, tuple[bool, list[int]]] = field(default_factory=dict)
     searches: list[tuple[int, Search]] = field(default_factory=list)
     listings: list[tuple[int, NamespaceQuery]] = field(default_factory=list)
-    puts: dict[Name, PendingPut] = field(default_factory=dict)
+    puts: dict[Key, PendingPut] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -83,7 +81,7 @@ class Batch:
         for batch in batches:
             start = whole.size
             for name, (refresh, places) in batch.reads.items():
-                whole._read(name, refresh=refresh, places=[start + place for place in places])
+                whole._read(name, refresh, [start + place for place in places])
             whole.searches += [(start + place, search) for place, search in batch.searches]
             whole.listings += [(start + place, query) for place, query in batch.listings]
             for name, put in batch.puts.items():
@@ -93,7 +91,7 @@ class Batch:
 
     def _add(self, op: Op, settings: IndexSettings | None, faceted: bool) -> None:
         if isinstance(op, GetOp):
-            self._read(_name(op), refresh=bool(op.refresh_ttl), places=[self.size])
+            self._read(_name(op), bool(op.refresh_ttl), [self.size])
         elif isinstance(op, SearchOp):
             search = _search(op, settings)
             if search.limit > 0:
@@ -107,8 +105,9 @@ class Batch:
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
-    def _read(self, name: Name, *, refresh: bool, places: list[int]) -> None:
-        if (known := self.reads.get(name)) is not None:
+    def _read(self, name: Key, refresh: bool, places: list[int]) -> None:
+        if name in self.reads:
+            known = self.reads[name]
             refresh, places = known[0] or refresh, known[1] + places
         self.reads[name] = (refresh, places)
 
@@ -148,14 +147,21 @@ class Batch:
         return results
 
 
+def single(op: GetOp, planner: StorePlanner, now: float) -> Plan[list[Result]]:
+    """What a batch of one get does, which most are."""
+    ns, key = _name(op)
+    (record,) = yield from planner.get([Read(ns, key, bool(op.refresh_ttl))], now)
+    return [None if record is None else record.item()]
+
+
 _NOTHING = NamespaceQuery((), None, 0, 0)
 
 
-def _name(op: GetOp | PutOp) -> Name:
+def _name(op: GetOp | PutOp) -> Key:
     encoded = encode(op.namespace)
     if not encoded:
         raise NamespaceError("namespace: must not be empty")
-    return Name(encoded, text("key", op.key))
+    return encoded, text("key", op.key)
 
 
 def _search(op: SearchOp, settings: IndexSettings | None) -> Search:

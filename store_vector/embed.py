@@ -26,6 +26,10 @@ class Embedded:
     queries: Mapping[str, Array] = field(default_factory=dict)
 
 
+NOTHING: Final = Embedded()
+"""What there is when nothing has to be embedded."""
+
+
 def embed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str]) -> Embedded:
     """Embed distinct texts and queries, blocking.
 

@@ -72,7 +72,7 @@ class Filter:
             InvalidArgumentError: an unknown operator, or something that is no JSON.
         """
         if wanted is None:
-            return cls()
+            return NO_FILTER
         if not isinstance(wanted, Mapping):
             raise InvalidArgumentError(f"filter: wanted a dict, got {wanted!r:.80}")
         if logic := sorted(_LOGIC.intersection(wanted)):
@@ -89,6 +89,10 @@ class Filter:
         if len(self.conditions) == 1:
             return self.conditions[0].holds(value)
         return all(condition.holds(value) for condition in self.conditions)
+
+
+NO_FILTER: Final = Filter()
+"""What a search has that wants everything."""
 
 
 def _conditions(path: tuple[str, ...], wanted: Mapping[str, Any]) -> list[Condition]:

@@ -55,10 +55,14 @@ def encode(namespace: Sequence[str]) -> str:
     Raises:
         NamespaceError: see `label`.
     """
-    if isinstance(namespace, str):
-        raise NamespaceError(f"namespace: wanted a tuple of labels, got the string {namespace!r}")
     try:
-        return _encode(namespace if type(namespace) is tuple else tuple(namespace))
+        if type(namespace) is tuple:
+            return _encode(namespace)
+        if isinstance(namespace, str):
+            raise NamespaceError(
+                f"namespace: wanted a tuple of labels, got the string {namespace!r}"
+            )
+        return _encode(tuple(namespace))
     except TypeError as error:  # a label that cannot be hashed, so none of ours
         raise NamespaceError(f"namespace: wanted a tuple of strings, got {namespace!r}") from error
 

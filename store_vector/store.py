@@ -13,17 +13,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, TypeVar
 
 from langchain_core.embeddings import Embeddings
-from langgraph.store.base import BaseStore, Op, Result, TTLConfig
+from langgraph.store.base import BaseStore, GetOp, Op, Result, TTLConfig
 from typing_extensions import Self
 
 from checkpoint_base.errors import EventLoopError
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.saver import AsyncDriver, SyncDriver
 from checkpoint_base.sweeper import Sweeper
-from store_vector.batch import Batch
+from store_vector.batch import Batch, single
 from store_vector.coalescing import Coalescer
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.embed import Embedded, aembed, embed
+from store_vector.embed import NOTHING, Embedded, aembed, embed
 from store_vector.planner import StorePlanner
 from store_vector.records import StoreStats
 
@@ -91,12 +91,12 @@ class Store(BaseStore):
 
     def _embed(self, batch: Batch) -> Embedded:
         if self._settings is None or not (batch.puts or batch.searches):
-            return Embedded()
+            return NOTHING
         return embed(self._settings, batch.texts, batch.queries)
 
     async def _aembed(self, batch: Batch) -> Embedded:
         if self._settings is None or not (batch.puts or batch.searches):
-            return Embedded()
+            return NOTHING
         return await aembed(self._settings, batch.texts, batch.queries)
 
     async def asetup(self) -> None:
@@ -163,6 +163,8 @@ class SyncStore(Store):
             InvalidArgumentError: an operation that cannot be carried out; none of them was.
             Exception: what the embedding raises; nothing was written then.
         """
+        if type(ops) is list and len(ops) == 1 and type(ops[0]) is GetOp:
+            return self._drive(single(ops[0], self._planner, self._clock()))
         batch = self._batch(ops)
         return self._drive(self._plan(batch, self._embed(batch)))
 

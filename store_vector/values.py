@@ -12,7 +12,10 @@ from checkpoint_base.errors import InvalidArgumentError
 _LARGEST: Final = 2**31 - 1
 PLAIN: Final = frozenset({str, int, bool, type(None)})
 """What is JSON whatever its value."""
-_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# `offence` comes first and finds what contains itself, too: it runs out of stack
+_COMPACT: Final = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
+)
 _DECODE: Final = json.JSONDecoder().raw_decode
 _ASCII: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
@@ -26,11 +29,12 @@ def dumps(value: Any) -> str:
     Raises:
         InvalidArgumentError: it is no mapping, or something in it is no JSON.
     """
-    if not isinstance(value, Mapping):
-        raise InvalidArgumentError(
-            f"value: wanted a dict, got {value!r:.80}, of type {type(value).__name__}"
-        )
-    value = value if isinstance(value, dict) else dict(value)
+    if not isinstance(value, dict):
+        if not isinstance(value, Mapping):
+            raise InvalidArgumentError(
+                f"value: wanted a dict, got {value!r:.80}, of type {type(value).__name__}"
+            )
+        value = dict(value)
     try:
         if problem := offence(value):
             raise InvalidArgumentError(f"value: wanted JSON, got {problem}")
@@ -73,7 +77,10 @@ def _offence_in_object(value: Mapping[Any, Any], at: str) -> str | None:
     for key, inner in value.items():
         if not isinstance(key, str):
             return f"the key {key!r:.80}, of type {type(key).__name__}, at {at}"
-        if type(inner) not in PLAIN and (problem := offence(inner, f"{at}.{key}")):
+        kind = type(inner)
+        if kind in PLAIN or (kind is float and math.isfinite(inner)):
+            continue
+        if problem := offence(inner, f"{at}.{key}"):
             return problem
     return None
 

@@ -71,13 +71,20 @@ DELETE FROM {schema}.store_items AS i
 USING {free} json_to_recordset($1::json) AS p (ns text, key text, value text)
 WHERE i.ns = p.ns AND i.key = p.key AND p.value IS NULL
 
+-- name: is_free
+SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
+
 -- name: put_plain
 -- Where nothing is embedded, and no item has embeddings to be removed.
-WITH free AS MATERIALIZED (
-    SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
-),
+WITH free AS MATERIALIZED ({is_free}),
 stored AS ({put_free}),
 deleted AS ({delete_free})
+SELECT 1 FROM free
+
+-- name: put_only
+-- The same where nothing is deleted: $1 is read once.
+WITH free AS MATERIALIZED ({is_free}),
+stored AS ({put_free})
 SELECT 1 FROM free
 
 -- name: put_embeddings

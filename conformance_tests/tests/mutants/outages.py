@@ -147,7 +147,7 @@ class TransactionForEachPut(_Planned):
 class _VectorsOnce(SqliteStorePlanner):
     def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         names = [Read(one.ns, one.key, refresh=False) for one in puts]
-        there = yield from self._get(names, now)
+        there = yield from self.get(names, now)
         new = [one for one, old in zip(puts, there, strict=True) if old is None]
         yield from super()._put(new, now)
         values = [

@@ -161,7 +161,7 @@ class ExpiryStays(SqliteStorePlanner):
     """A put without a time to live leaves the item the one it had."""
 
     def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        before = yield from self._get([Read(one.ns, one.key, refresh=False) for one in puts], now)
+        before = yield from self.get([Read(one.ns, one.key, refresh=False) for one in puts], now)
         kept = [
             one._replace(ttl=old.ttl, expires_at=old.expires_at)
             if old is not None and one.ttl is None and one.value is not None
