@@ -142,14 +142,16 @@ def hold_thread(guard: Guard, new_epoch: int, since: float | None) -> Op:
         since: the time; others are kept out until it is released. None: by a transaction.
     """
     allowed = {"$and": [guard.is_free(), guard.is_quiet()]}
-    epoch = {"$cond": [allowed, new_epoch, REFUSED]}
-    fields: dict[str, Any] = {"epoch": {"$cond": [{"$eq": ["$dead", True]}, "$epoch", epoch]}}
-    fields |= {"open": "$$REMOVE", "open_at": "$$REMOVE"}
-    if since is None:
-        fields |= {"held_at": "$$REMOVE", "tag": _EXPIRY}
-    else:
-        fields |= {"held_at": NOW, "tag": since}  # the sweep finds it, if nobody releases it
-    return Op(guard.where, [{"$set": fields}])
+    fields: dict[str, Any] = {
+        "epoch": {"$cond": [allowed, new_epoch, REFUSED]},
+        "open": "$$REMOVE",
+        "open_at": "$$REMOVE",
+        "held_at": "$$REMOVE" if since is None else NOW,
+        "tag": _EXPIRY if since is None else since,  # the sweep finds it, if nobody releases it
+    }
+    dead = {"$eq": ["$dead", True]}  # then it stays as it is: somebody is removing it
+    kept = {name: {"$cond": [dead, f"${name}", some]} for name, some in fields.items()}
+    return Op(guard.where, [{"$set": kept}])
 
 
 def release_thread(guard: Guard, new_epoch: int) -> Op:

@@ -9,7 +9,7 @@ import pytest
 
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_mongo import MongoDBSaver
-from checkpoint_mongo.pipelines import hold_thread, release_thread
+from checkpoint_mongo.pipelines import bury_thread, hold_thread, release_thread
 from checkpoint_mongo.requests import Add, Aggregate, Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values, writes
@@ -148,6 +148,21 @@ def test_what_was_seen_while_somebody_removed_counts_for_nothing(database: Mongo
         found, asked = driven(saver, read_plan(saver, "id", head), remove)
         assert found == []
         assert asked == [*READ, *READ, Pause, Aggregate]
+
+
+@pytest.mark.parametrize("since", [None, 5.0])
+def test_a_thread_that_is_being_deleted_is_not_changed_by_who_wants_to_prune_it(
+    database: MongoHarness, since: float | None
+) -> None:
+    """A change would be in the way of the deletion."""
+    with database.open() as saver:
+        put(saver, "t", 1)
+        guard = saver._planner._guard("t")
+        saver._driver.perform(Write(bury_thread(guard, 7, None)[:1]))
+        before = database.records.find_one({"key": ""})
+        assert before["dead"]
+        saver._driver.perform(Write([hold_thread(guard, 8, since)]))
+        assert database.records.find_one({"key": ""}) == before
 
 
 def of_threads(reply: Any) -> list[bool]:
