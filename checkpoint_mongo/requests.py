@@ -23,10 +23,18 @@ class Aggregate(NamedTuple):
     collection: str = RECORDS
 
 
+class Find(NamedTuple):
+    """Request: the reply is these fields of all documents that `where` finds."""
+
+    where: Document
+    fields: Document
+    collection: str
+
+
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
     one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline. If it is
-    `new`, one that is there stays as it is.
+    `new`, one that is there stays as it is; if it is `fresh`, it is refused where one is there.
     """
 
     where: Document
@@ -34,6 +42,7 @@ class Op(NamedTuple):
     upsert: bool = False
     many: bool = False
     new: bool = False
+    fresh: bool = False
 
 
 class Written(NamedTuple):
