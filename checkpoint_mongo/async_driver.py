@@ -178,8 +178,7 @@ class AsyncMongoDriver:
             return await cursor.to_list()
         if kind is Find:
             collection = self._collection(request.collection)
-            where, fields = request.where, request.fields
-            found = collection.find(where, fields, batch_size=BATCH, session=session)
+            found = collection.find(**request.options, batch_size=BATCH, session=session)
             return await found.to_list()
         if kind is Write:
             return await self._write(request, session)

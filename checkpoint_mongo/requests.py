@@ -24,11 +24,23 @@ class Aggregate(NamedTuple):
 
 
 class Find(NamedTuple):
-    """Request: the reply is these fields of all documents that `where` finds."""
+    """Request: the reply is these fields of the documents that `where` finds, in an order; `limit`
+    of them behind the first `skip`, or all.
+    """
 
     where: Document
     fields: Document
     collection: str
+    sort: Document | None = None
+    skip: int = 0
+    limit: int = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As PyMongo calls them."""
+        sort = None if self.sort is None else list(self.sort.items())
+        found = {"filter": self.where, "projection": self.fields, "sort": sort}
+        return {**found, "skip": self.skip, "limit": self.limit}
 
 
 class Op(NamedTuple):
@@ -206,6 +218,12 @@ class Pause(NamedTuple):
 def documents(stages: Stages, collection: str = RECORDS) -> Plan[list[dict[str, Any]]]:
     """The documents of a pipeline."""
     found: list[dict[str, Any]] = yield Aggregate(stages, collection)
+    return found
+
+
+def find(request: Find) -> Plan[list[dict[str, Any]]]:
+    """The documents that are there."""
+    found: list[dict[str, Any]] = yield request
     return found
 
 

@@ -8,13 +8,13 @@ from threading import Lock
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
-from checkpoint_mongo.requests import ITEMS, Op, documents, write_all
+from checkpoint_mongo.requests import ITEMS, Find, Op, documents, find, write_all
 from checkpoint_mongo.store_documents import RECORD, record_of
 from checkpoint_mongo.store_filters import WITHOUT_KEYS, clauses_of, narrowest
 from checkpoint_mongo.store_reading import Stage, passing, spaces
 from store_vector.records import Record, Search
 
-_NEWEST: Final[Stage] = {"$sort": {"updated_at": -1, "_id": 1}}
+_NEWEST: Final = {"updated_at": -1, "_id": 1}
 _RECORDS: Final[Stage] = {"$project": RECORD}
 _LEAST: Final = 50
 _PAGES: Final = 1000
@@ -63,18 +63,18 @@ class Browsing:
         if (since := self._pages.end(name)) is not None:
             records, _ = yield from self._some(search, horizon, search.end, since)
             if len(records) >= search.end:
-                return self._page(name, search, records)
+                self._pages.note(name, records[search.end - 1].updated_at)
+                return records[search.offset : search.end]
         count = search.end
         while True:
             records, is_all = yield from self._some(search, horizon, count)
             if len(records) >= search.end or is_all:
-                return self._page(name, search, records)
+                break
             count = max(8 * count, _LEAST)
-
-    def _page(self, name: str, search: Search, found: Sequence[Record]) -> list[Record]:
-        is_full = len(found) >= search.end
-        self._pages.note(name, found[search.end - 1].updated_at if is_full else None)
-        return list(found[search.offset : search.end])
+        # a filter that selects too much would never fill a page with what was put since
+        is_full = len(records) >= search.end == count
+        self._pages.note(name, records[search.end - 1].updated_at if is_full else None)
+        return records[search.offset : search.end]
 
     def _some(
         self, search: Search, horizon: float | None, count: int, since: float | None = None
@@ -99,7 +99,7 @@ class Browsing:
         names (which begin with the namespace), or of times. The first of them alone should do for a
         server that looks no further, or does not know `$elemMatch` as a range.
         """
-        newest: list[Stage] = [_NEWEST, {"$limit": count}]
+        newest: list[Stage] = [{"$sort": _NEWEST}, {"$limit": count}]
         bounds = narrowest(search.filter)
         if bounds is None:
             return [*passing(search, horizon), *newest, _RECORDS]
@@ -127,10 +127,14 @@ def _matching(first: Stage, others: Sequence[Stage]) -> list[Stage]:
 
 
 def _newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    stages = [*passing(search, horizon), _NEWEST]
-    if search.offset:
-        stages.append({"$skip": search.offset})
-    found = yield from documents([*stages, {"$limit": search.limit}, _RECORDS], ITEMS)
+    if horizon is None:
+        where = {"ns": spaces(search.bounds)}
+        wanted = Find(where, RECORD, ITEMS, _NEWEST, search.offset, search.limit)
+        found = yield from find(wanted)
+    else:
+        stages = [*passing(search, horizon), {"$sort": _NEWEST}, {"$limit": search.end}]
+        skipped = [{"$skip": search.offset}] if search.offset else []
+        found = yield from documents([*stages, *skipped, _RECORDS], ITEMS)
     return [record_of(one) for one in found]
 
 

@@ -14,13 +14,13 @@ from checkpoint_mongo.requests import (
     ITEMS,
     STORE_MIGRATIONS,
     CreateIndexes,
-    Document,
     Find,
     Index,
     Op,
     Stages,
     Written,
     documents,
+    find,
     pause,
     server,
     write_all,
@@ -151,7 +151,7 @@ class MongoStorePlanner:
         """Items: one command, and one more where reading moves an expiry."""
         names = [name_of(one.ns, one.key) for one in reads]
         where = {"_id": names[0] if len(names) == 1 else {"$in": names}}
-        found: list[Document] = yield Find(where, RECORD, ITEMS)
+        found = yield from find(Find(where, RECORD, ITEMS))
         records = {one["_id"]: record_of(one) for one in found}
         there = (records.get(name) for name in names)
         shown = [

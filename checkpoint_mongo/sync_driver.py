@@ -131,8 +131,7 @@ class SyncMongoDriver:
             return list(collection.aggregate(stages, session=session, batchSize=BATCH))
         if kind is Find:
             collection = self._collection(request.collection)
-            where, fields = request.where, request.fields
-            return list(collection.find(where, fields, batch_size=BATCH, session=session))
+            return list(collection.find(**request.options, batch_size=BATCH, session=session))
         if kind is Write:
             return self._write(request, session)
         if kind in (Query, Execute, ExecuteMany):

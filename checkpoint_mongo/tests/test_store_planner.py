@@ -251,9 +251,12 @@ def test_a_filter_that_selected_too_much_is_asked_for_more() -> None:
     some = [document(f"{n}", n + 1, 1, 0, 0, value='{"s":"y"}') for n in range(9)]
     some.append(document("match", 10, 1, 0, 0, value=f'{{"s":"{long}"}}'))
     io = Scripted(some[:1], some)
-    (found,) = run(planner().search(search_for(filter={"s": long}, limit=1), NOW), io)
+    plans = planner()
+    (found,) = run(plans.search(search_for(filter={"s": long}, limit=1), NOW), io)
     assert found.record.key == "match"
     assert [one.stages[-1] for one in io.asked] == [{"$limit": 1}, {"$limit": 50}]
+    run(plans.search(search_for(filter={"s": long}, limit=1), NOW), io := Scripted(some[9:]))
+    assert "updated_at" not in io.asked[0].stages[0]["$match"]
 
 
 def test_a_page_is_looked_for_where_the_last_one_was() -> None:
