@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo.errors import BulkWriteError
 
 from checkpoint_mongo.bson_ops import BATCH, changes, written
-from checkpoint_mongo.keys import THREAD, ref_of
-from checkpoint_mongo.requests import OF_THREADS, Add, Op
+from checkpoint_mongo.keys import THREAD, ref_of_thread
+from checkpoint_mongo.pipelines import move_clocks
+from checkpoint_mongo.requests import OF_THREADS, Add, Clock
 
 
 async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
@@ -17,17 +18,20 @@ async def added(collection: Any, requests: Sequence[Add]) -> list[bool]:
     deletes a thread deletes them, too. Two commands, and another one where clocks move.
     """
     made = await _inserted(collection, requests)
-    threads = await _threads(collection, {one.new.where["thread_id"] for one in requests})
-    moving: dict[str, Op] = {}
+    threads = await _threads(collection, {request.thread_id for request in requests})
+    moving: dict[str, Clock] = {}
     for at, request in enumerate(requests):
-        name = request.new.where["thread_id"]
+        name = request.thread_id
         made[at] = made[at] and request.is_kept_by(threads.get(name))
-        op = request.moving(threads[name]) if made[at] else None
-        if op is not None:
-            moving[name] = op
-    if moving and not await _moved(collection, list(moving.values())):
-        late = (request.new.where["thread_id"] in moving for request in requests)
-        made = [one and not is_late for one, is_late in zip(made, late, strict=True)]
+        clock = request.moving(threads[name]) if made[at] else None
+        if clock is not None:
+            moving[name] = clock
+    horizon = max(request.horizon for request in requests)
+    if moving and not await _moved(collection, moving, horizon):
+        made = [
+            one and request.thread_id not in moving
+            for one, request in zip(made, requests, strict=True)
+        ]
     return made
 
 
@@ -43,7 +47,7 @@ async def _inserted(collection: Any, requests: Sequence[Add]) -> list[bool]:
 
 
 async def _threads(collection: Any, names: set[str]) -> dict[str, Any]:
-    refs = [ref_of(name, THREAD) for name in names]
+    refs = [ref_of_thread(name) for name in names]
     stages = [
         {"$match": {"ref": {"$in": refs}}},
         {"$match": {"thread_id": {"$in": list(names)}, "key": THREAD}},
@@ -53,9 +57,16 @@ async def _threads(collection: Any, names: set[str]) -> dict[str, Any]:
     return {one["thread_id"]: one for one in found}
 
 
-async def _moved(collection: Any, ops: Sequence[Op]) -> bool:
-    try:
-        done = written(await collection.bulk_write(changes(ops), ordered=False))
-    except BulkWriteError:
-        return False
-    return done.matched == len(ops)
+async def _moved(collection: Any, clocks: Mapping[str, Clock], horizon: float) -> bool:
+    """Move clocks, all threads' with the same time to live at once, to the latest of them; whether
+    all were moved.
+    """
+    alike: dict[float | None, list[str]] = {}
+    for name, clock in clocks.items():
+        alike.setdefault(clock.ttl, []).append(name)
+    ops = []
+    for names in alike.values():
+        latest = max((clocks[name] for name in names), key=lambda clock: clock.now)
+        ops.append(move_clocks(names, latest, horizon))
+    done = written(await collection.bulk_write(changes(ops), ordered=False))
+    return done.matched == len(clocks)

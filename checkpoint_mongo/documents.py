@@ -14,7 +14,6 @@ from checkpoint_base.reading import Found
 from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, WriteRecord
 from checkpoint_base.sharing import Segment
 from checkpoint_mongo.keys import (
-    THREAD,
     checkpoint_key,
     place_of,
     ref_of,
@@ -63,7 +62,12 @@ def segment_document(thread_id: str, segment: Segment) -> Op:
 
 
 def put_documents(
-    put: PutRecord, stored: Sequence[Stored], bare: Sequence[str] = (), *, again: bool = False
+    put: PutRecord,
+    stored: Sequence[Stored],
+    epoch: int,
+    bare: Sequence[str] = (),
+    *,
+    again: bool = False,
 ) -> list[Op]:
     """What a put stores besides segments: values that are too much for the checkpoint, and at last
     the checkpoint, which carries the others.
@@ -71,6 +75,7 @@ def put_documents(
     Args:
         put: the records.
         stored: its values.
+        epoch: of the thread, as far as this process knows.
         bare: channels with a new version, but no value.
         again: the checkpoint is there, and keeps values that it has; else, if it is there, it
             stays as it is.
@@ -81,7 +86,9 @@ def put_documents(
     for entry in _entries(put, stored):
         room -= len(entry["data"]) + len(entry.get("layout", b""))
         (carried if room >= 0 else apart).append(entry)
-    checkpoint = {**_checkpoint(put, carried), **({"bare": list(bare)} if bare else {})}
+    checkpoint = {**_checkpoint(put, carried), "epoch": epoch}
+    if bare:
+        checkpoint["bare"] = list(bare)
     own = {"thread_id": checkpoint["thread_id"], "key": checkpoint["key"]}
     if again:
         last = Op(own, _merged_checkpoint(checkpoint, carried), upsert=True)
@@ -113,15 +120,14 @@ def _value_document(put: PutRecord, entry: Mapping[str, Any]) -> Op:
 
 
 def _checkpoint(put: PutRecord, carried: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A checkpoint: `refs` are what a read looks up with it."""
+    """A checkpoint, found by its key; `ref` is for the values that it carries."""
     record = put.checkpoint
     thread_id, ns = record.thread_id, record.ns
-    key = checkpoint_key(ns, record.checkpoint_id)
     sealed_type, sealed = record.sealed or (None, None)
     fields = {
         "thread_id": thread_id,
-        "key": key,
-        "ref": [ref_of(thread_id, key), *(entry["ref"] for entry in carried)],
+        "key": checkpoint_key(ns, record.checkpoint_id),
+        "ref": [entry["ref"] for entry in carried] or None,
         "seek": place_of(thread_id, ns, record.checkpoint_id),
         "ns": ns,
         "checkpoint_id": record.checkpoint_id,
@@ -136,9 +142,7 @@ def _checkpoint(put: PutRecord, carried: Sequence[Mapping[str, Any]]) -> dict[st
         "sealed": sealed,
         "values": list(carried) or None,
     }
-    document = {name: some for name, some in fields.items() if some is not None}
-    document["refs"] = refs_of(document)
-    return document
+    return {name: some for name, some in fields.items() if some is not None}
 
 
 def _merged_checkpoint(
@@ -151,8 +155,7 @@ def _merged_checkpoint(
     kept = {"$filter": {"input": old, "cond": {"$not": [{"$in": ["$$this.ref", given]}]}}}
     fields["values"] = {"$concatArrays": [kept, {"$literal": list(carried)}]}
     gone = {name: "$$REMOVE" for name in _OPTIONAL if name not in checkpoint}
-    ref = {"$concatArrays": [checkpoint["ref"][:1], REFS_OF_VALUES]}
-    return [{"$set": {**fields, **gone}}, {"$set": {"ref": ref}}]
+    return [{"$set": {**fields, **gone}}, {"$set": {"ref": REFS_OF_VALUES}}]
 
 
 REFS_OF_VALUES: Final = {"$map": {"input": "$values", "in": "$$this.ref"}}
@@ -160,12 +163,13 @@ _OPTIONAL: Final = ("bare", "parent_id", "tag", "sealed_type", "sealed")
 
 
 def refs_of(checkpoint: Document) -> list[bytes]:
-    """What a checkpoint is read together with: its thread, itself with its writes, its values, and
-    the parent whose writes are its sends.
+    """What a checkpoint is read together with: its writes, the values that it does not carry, and
+    the writes to a parent that are its sends.
     """
     thread_id, ns = checkpoint["thread_id"], checkpoint["ns"]
-    versions = json.loads(checkpoint["versions"])
-    keys = [THREAD, checkpoint["key"], *(value_key(ns, *each) for each in versions.items())]
+    carried = {(one["channel"], one["version"]) for one in checkpoint.get("values", ())}
+    entries = json.loads(checkpoint["versions"]).items()
+    keys = [checkpoint["key"], *(value_key(ns, *each) for each in entries if each not in carried)]
     if checkpoint["v"] < 4 and checkpoint.get("parent_id") is not None:
         keys.append(checkpoint_key(ns, checkpoint["parent_id"]))
     return [ref_of(thread_id, each) for each in keys]

@@ -1,4 +1,4 @@
-"""What documents are found by: a `key` within their thread, a `ref` that lookups can follow, and
+"""What documents are found by: a `key` within their thread, a `ref` that others name them by, and
 where they stand among those of all threads.
 
 No id may have a NUL, so that it separates them: keys are unambiguous, and sort as the tuples of
@@ -50,10 +50,15 @@ def under(prefix: str) -> dict[str, str]:
 
 
 def ref_of(thread_id: str, key: str) -> bytes:
-    """The short name of a document, or of a value in one. A task's writes have that of their
-    checkpoint.
-    """
+    """The short name of a value, or of all writes of a checkpoint (by the checkpoint's key)."""
     return blake2b(f"{thread_id}\0{key}".encode(), digest_size=_REF_SIZE).digest()
+
+
+def ref_of_thread(thread_id: str) -> bytes:
+    """The `ref` of a thread's own document. It is longer than others, and so behind them in the
+    index: of all that a query names by its refs, the thread is what is read last.
+    """
+    return ref_of(thread_id, THREAD) + b"\0"
 
 
 PLACES: Final = "c"

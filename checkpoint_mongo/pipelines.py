@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.sharing import SEGMENT
-from checkpoint_mongo.keys import THREAD, recent_of, ref_of, segment_key
-from checkpoint_mongo.requests import Document, Op, Stages
+from checkpoint_mongo.keys import THREAD, recent_of, ref_of_thread, segment_key
+from checkpoint_mongo.requests import Clock, Document, Op, Stages
 
 MAX_RANGES: Final = 32
 """Ranges of the log that one command asks for; what lies between the nearest is read, too."""
@@ -67,22 +67,6 @@ class Guard(NamedTuple):
         return {"$not": [busy]}
 
 
-class Clock(NamedTuple):
-    """A thread's time to live: minutes for this run, minutes of the saver."""
-
-    now: float
-    ttl: float | None
-    default: float | None
-
-    @property
-    def expires_at(self) -> Any:
-        """The field `expires_at`."""
-        if self.ttl is not None:
-            return self.now + self.ttl * 60
-        minutes = {"$ifNull": ["$ttl_override", self.default]}
-        return {"$ifNull": [{"$add": [self.now, {"$multiply": [minutes, 60]}]}, "$$REMOVE"]}
-
-
 def open_thread(
     guard: Guard, clock: Clock, log: tuple[int, int, int] | None, new_epoch: int | None, mark: str
 ) -> Op:
@@ -102,24 +86,42 @@ def open_thread(
     end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
     fields: dict[str, Any] = {
         "log_end": {"$cond": [allowed, end, REFUSED]},
-        "updated_at": clock.now,
         # else a put at the time of the last one changes nothing, and nobody's removal gives way
         "turn": secrets.randbits(63),
-        "seek": {"$literal": recent_of(clock.now, guard.thread_id)},
-        "expires_at": clock.expires_at,
-        "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},
+        **_times(clock),
     }
-    if clock.ttl is not None:
-        fields["ttl_override"] = clock.ttl
     if new_epoch is not None:
         fields |= {
             "epoch": {"$ifNull": ["$epoch", new_epoch]},
-            "ref": ref_of(guard.thread_id, THREAD),
+            "ref": ref_of_thread(guard.thread_id),
             "created_at": {"$ifNull": ["$created_at", clock.now]},
         }
     if mark:
         fields |= {f"open.{mark}": NOW, "open_at": NOW, "tag": clock.now}
     return Op(guard.where, [{"$set": fields}], upsert=True)
+
+
+def _times(clock: Clock) -> dict[str, Any]:
+    """The fields of a thread that go with its clock."""
+    fields: dict[str, Any] = {
+        "updated_at": clock.now,
+        "seek": {"$concat": [{"$literal": recent_of(clock.now, "")}, "$thread_id"]},
+        "expires_at": clock.expires_at,
+        "tag": {"$cond": [_IS_QUIET, clock.expires_at, "$tag"]},
+    }
+    return fields if clock.ttl is None else {**fields, "ttl_override": clock.ttl}
+
+
+def move_clocks(thread_ids: Sequence[str], clock: Clock, horizon: float) -> Op:
+    """Move the clocks of several threads, of those that are live at the `horizon`."""
+    where = {
+        "ref": {"$in": [ref_of_thread(name) for name in thread_ids]},
+        "thread_id": {"$in": thread_ids},
+        "dead": {"$ne": True},
+        "held_at": {"$exists": False},
+        "expires_at": {"$not": {"$lte": horizon}},
+    }
+    return Op(where, [{"$set": _times(clock)}], many=True)
 
 
 def close_thread(guard: Guard, mark: str) -> Op:
@@ -147,9 +149,11 @@ def hold_thread(guard: Guard, new_epoch: int, *, lasting: bool) -> Op:
     return Op(guard.where, [{"$set": fields}])
 
 
-def release_thread(guard: Guard) -> Op:
-    """The last change of whoever held a thread."""
-    return Op(guard.where, [{"$unset": "held_at"}])
+def release_thread(guard: Guard, new_epoch: int) -> Op:
+    """The last change of whoever held a thread. Its epoch is not the one that it had meanwhile: who
+    saw that saw what was not done.
+    """
+    return Op(guard.where, [{"$set": {"epoch": new_epoch}}, {"$unset": "held_at"}])
 
 
 def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]:
@@ -201,76 +205,6 @@ def union(first: Stages, *others: Stages, collection: str) -> list[Document]:
     """The documents of several pipelines, one after the other, of one command."""
     unions = [{"$unionWith": {"coll": collection, "pipeline": list(each)}} for each in others]
     return [*first, *unions]
-
-
-def belonging_to_one(collection: str, thread_id: str, known: Sequence[bytes]) -> Stages:
-    """All that the one checkpoint before this stage refers to, but for values that are known: see
-    `belonging`.
-    """
-    parts: dict[str, Any] = {"$slice": ["$refs", 1, {"$size": "$refs"}]}
-    if known:
-        parts = {"$setDifference": [parts, known]}
-    steps = [parts, {"$slice": ["$refs", 0, 2]}]
-    found = {"_id": 0, "steps": steps, "all": "$refs"}
-    wanted = {"$filter": {"input": "$found.values", "cond": {"$in": ["$$this.ref", "$all"]}}}
-    return [{"$project": found}, *_looked_up(collection, thread_id, wanted)]
-
-
-def belonging(collection: str, thread_id: str | None) -> Stages:
-    """All that the checkpoints before this stage refer to, each document once.
-
-    Their values and writes come first, then they themselves and their threads, as they are then
-    (`step` 1, with how many were `asked` for, and whether what they refer to is the `same` that was
-    read). So whatever of them is there at last was there when the rest was read: nothing removes
-    values or writes of a checkpoint that stays.
-    """
-    steps = [{"$gte": ["$$this.at", 1]}, {"$lte": ["$$this.at", 1]}]
-    every = {"$map": {"input": "$entries", "in": "$$this.ref"}}
-    found = {"_id": 0, "steps": [_refs_of(each) for each in steps], "all": every}
-    return [
-        {"$project": {"_id": 0, "refs": 1}},
-        {"$unwind": {"path": "$refs", "includeArrayIndex": "at"}},
-        {"$group": {"_id": "$refs", "at": {"$min": "$at"}}},
-        {"$group": {"_id": None, "entries": {"$push": {"ref": "$_id", "at": "$at"}}}},
-        {"$project": found},
-        *_looked_up(collection, thread_id, "$found.values"),  # nearly all are of a page
-    ]
-
-
-def _refs_of(condition: Document) -> Document:
-    chosen = {"$filter": {"input": "$entries", "cond": condition}}
-    return {"$map": {"input": chosen, "in": "$$this.ref"}}
-
-
-def _looked_up(collection: str, thread_id: str | None, wanted: Any) -> Stages:
-    """The documents that `steps` name, one step after the other; of those that carry values in the
-    first step only what is `wanted` of these.
-    """
-    own: list[Document] = [] if thread_id is None else [{"$match": {"thread_id": thread_id}}]
-    lookup = {
-        "from": collection,
-        "localField": "steps",
-        "foreignField": "ref",
-        "pipeline": own,
-        "as": "found",
-    }
-    has_part = [{"found.of": {"$exists": True}}, {"found.values": {"$exists": True}}]
-    is_part = {"step": 0, "$or": has_part}
-    is_whole = {"step": 1, "found.of": {"$exists": False}}
-    carrier = {name: f"$found.{name}" for name in ("thread_id", "key", "ns")}
-    values = {"step": "$step", **carrier, "values": wanted}
-    same = {"$setIsSubset": [{"$ifNull": ["$found.refs", []]}, "$all"]}
-    told = {"step": "$step", "asked": {"$size": "$steps"}, "same": same}
-    told["values"] = []  # a checkpoint's own came with the rest
-    whole = {"$mergeObjects": ["$found", told]}
-    carries = {"$and": [{"$eq": ["$step", 0]}, {"$isArray": "$found.values"}]}
-    return [
-        {"$unwind": {"path": "$steps", "includeArrayIndex": "step"}},
-        {"$lookup": lookup},
-        {"$unwind": "$found"},
-        {"$match": {"$or": [is_part, is_whole]}},
-        {"$replaceRoot": {"newRoot": {"$cond": [carries, values, whole]}}},
-    ]
 
 
 def segments(thread_id: str, ranges: Iterable[tuple[int, int]]) -> list[Stages]:

@@ -38,9 +38,9 @@ from checkpoint_mongo.documents import (
     task_documents,
 )
 from checkpoint_mongo.keys import task_key
+from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import (
-    Clock,
     Guard,
     close_thread,
     of_thread,
@@ -49,8 +49,8 @@ from checkpoint_mongo.pipelines import (
 )
 from checkpoint_mongo.reading import Reading
 from checkpoint_mongo.requests import (
-    AHEAD,
     Add,
+    Clock,
     Op,
     RefusedError,
     Written,
@@ -60,7 +60,6 @@ from checkpoint_mongo.requests import (
     server,
     write_all,
 )
-from checkpoint_mongo.seen import NewestSeen
 from checkpoint_mongo.setup import Setup
 from checkpoint_mongo.statements import STATEMENTS
 from checkpoint_mongo.threads import Threads
@@ -74,7 +73,8 @@ _LARGE: Final = 1 << 24
 _TRIES: Final = 2
 """How often a put is tried that others come before, until it takes its turn."""
 
-Documents = Callable[[Prepared], list[Op]]
+Documents = Callable[[Prepared, int], list[Op]]
+"""What has some values, in a thread with this epoch."""
 
 
 class Attempt(NamedTuple):
@@ -86,10 +86,10 @@ class Attempt(NamedTuple):
     documents: list[Op]
 
     @classmethod
-    def of(cls, thread: Thread, prepared: Prepared, made_of: Documents) -> Attempt:
-        """With all its documents."""
+    def of(cls, thread: Thread, prepared: Prepared, made_of: Documents, epoch: int) -> Attempt:
+        """With all its documents, which say that the thread has this epoch."""
         segments = [segment_document(str(thread.key), each) for each in prepared.segments]
-        return cls(thread, prepared, segments, made_of(prepared))
+        return cls(thread, prepared, segments, made_of(prepared, epoch))
 
 
 class MongoPlanner(Setup, Reading, Threads):
@@ -112,7 +112,7 @@ class MongoPlanner(Setup, Reading, Threads):
     ) -> None:
         self._prefix = prefix
         self._stale = stale
-        self._newest = NewestSeen()
+        self._landmarks = Landmarks()
         self._logs = Logs(STATEMENTS, policy, clock, new_epoch)
 
     def _guard(self, thread_id: str) -> Guard:
@@ -136,11 +136,11 @@ class MongoPlanner(Setup, Reading, Threads):
         valued = {one.channel for one in put.values}
         bare = [name for name in map(channel_name, new_versions) if name not in valued]
 
-        def made_of(prepared: Prepared) -> list[Op]:
-            return put_documents(put, prepared.stored, bare)
+        def made_of(prepared: Prepared, epoch: int) -> list[Op]:
+            return put_documents(put, prepared.stored, epoch, bare)
 
-        def again(prepared: Prepared) -> list[Op]:
-            return put_documents(put, prepared.stored, bare, again=True)
+        def again(prepared: Prepared, epoch: int) -> list[Op]:
+            return put_documents(put, prepared.stored, epoch, bare, again=True)
 
         values = [one.value for one in put.values]
         named = to.thread_id, put.ttl, values
@@ -148,7 +148,7 @@ class MongoPlanner(Setup, Reading, Threads):
             _, replaced = yield from self._store(*named, again, whole=True)
             if replaced:
                 yield from self._collect(to.thread_id)
-        self._newest.note_put(to.thread_id, to.ns, to.checkpoint_id)
+        self._landmarks.put(to.thread_id, (to.ns, to.checkpoint_id))
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -165,13 +165,16 @@ class MongoPlanner(Setup, Reading, Threads):
             return
         records = codec.writes(writes, task_id, task_path)
 
-        def made_of(prepared: Prepared) -> list[Op]:
+        def made_of(prepared: Prepared, _epoch: int) -> list[Op]:
             return task_documents(at, records, prepared.stored)
+
+        def new(prepared: Prepared, _epoch: int) -> list[Op]:
+            return new_task_documents(at, records, prepared)
 
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
         named = at.thread_id, at.ttl, values
-        if (yield from self._add(*named, partial(new_task_documents, at, records))):
+        if (yield from self._add(*named, new)):
             return
         appended, replaced = yield from self._store(*named, made_of, whole=several)
         if not replaced:
@@ -189,20 +192,22 @@ class MongoPlanner(Setup, Reading, Threads):
         """
         if any(len(data) > THRESHOLD for _, data in values):
             return False
-        if self._logs.known.get(thread_id) is None:
+        known = self._logs.known.get(thread_id)
+        if known is None:
             return False
-        documents = made_of(Prepared([Stored(kind, data, None) for kind, data in values], None))
+        stored = [Stored(kind, data, None) for kind, data in values]
+        documents = made_of(Prepared(stored, None), self._epoch(thread_id, known.epoch))
         if len(documents) > 1:
             return False
-        guard, policy = self._guard(thread_id), self._logs.policy
-        now = self._logs.clock()
-        touch, ahead = (
-            open_thread(guard, Clock(moment, ttl, policy.default_ttl), None, None, "")
-            for moment in (now, now + AHEAD)
-        )
-        expires = ttl is not None or policy.default_ttl is not None
-        known = touch._replace(upsert=False), ahead._replace(upsert=False)
-        return (yield from add(Add(documents[0], *known, now, expires, guard.horizon)))
+        guard = self._guard(thread_id)
+        clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
+        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
+        return (yield from add(Add(documents[0], touch, clock, guard.horizon)))
+
+    def _epoch(self, thread_id: str, supposed: int) -> int:
+        """The epoch of a thread, which nobody compares; who reads what says another looks twice."""
+        read = self._landmarks.epoch(thread_id)
+        return supposed if read is None else read
 
     def _store(
         self,
@@ -250,7 +255,8 @@ class MongoPlanner(Setup, Reading, Threads):
         log = prepared.appender
         makes = log is None or not log.shares or log.epoch == epoch
         thread = Thread(thread_id, epoch, 0, None, ttl, is_new=makes)
-        return Attempt.of(thread, prepared, made_of)
+        compared = epoch if log is None or makes else log.epoch
+        return Attempt.of(thread, prepared, made_of, self._epoch(thread_id, compared))
 
     def _again(
         self,
@@ -273,7 +279,8 @@ class MongoPlanner(Setup, Reading, Threads):
         prepared = yield from logs.fit(
             thread_id, thread.epoch, thread.log_end, None, values, newest=newest
         )
-        return Attempt.of(thread._replace(ttl_override=ttl), prepared, made_of)
+        thread = thread._replace(ttl_override=ttl)
+        return Attempt.of(thread, prepared, made_of, thread.epoch)
 
     def _in_turn(
         self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
@@ -312,7 +319,7 @@ class MongoPlanner(Setup, Reading, Threads):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: one command, and another for what is in the log."""
+        """One checkpoint: two commands, and another for what is in the log."""
         at = address(config)
         for attempt in count():
             snapshot = yield from self._read(at)

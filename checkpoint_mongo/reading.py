@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address
@@ -17,19 +17,14 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import ValueKey
-from checkpoint_mongo.documents import found_in, values_in, writes_in
-from checkpoint_mongo.keys import THREAD, checkpoint_key, ref_of, under, value_key
+from checkpoint_mongo.belonging import Read, named, note_parts, read_belonging
+from checkpoint_mongo.documents import found_in
+from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
+from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import (
-    belonging,
-    belonging_to_one,
-    of_thread,
-    segments,
-    union,
-)
+from checkpoint_mongo.pipelines import of_thread, segments, union
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, pause
-from checkpoint_mongo.seen import NewestSeen, seen_in
-from checkpoint_mongo.selecting import candidates, exactly, newest_of
+from checkpoint_mongo.selecting import candidates, end_of, exactly, newest_of
 
 T = TypeVar("T")
 
@@ -37,60 +32,10 @@ _CALM: Final = 50
 """How often a read is tried again because somebody removes from the thread meanwhile."""
 
 
-class Arrived(NamedTuple):
-    """The documents of a reply, by what they are.
-
-    Attributes:
-        checkpoints: that were still there when all that belongs to them had been read.
-        threads: theirs, as they were then.
-        is_calm: nothing of what was selected was removed or stored anew meanwhile, nor is being
-            removed.
-    """
-
-    checkpoints: dict[tuple[str, str], Document]
-    threads: dict[str, Document]
-    is_calm: bool = True
-
-
-def sort_out(
-    snapshot: Snapshot, documents: Iterable[Document], seen: set[tuple[str, str]] | None = None
-) -> Arrived:
-    """Note values and writes in the snapshot, tasks that were `seen` only once; give back the
-    rest.
-    """
-    checkpoints: dict[tuple[str, str], Document] = {}
-    threads: dict[str, Document] = {}
-    tasks: set[tuple[str, str]] = set() if seen is None else seen
-    carriers: list[Document] = []
-    asked = 0
-    for one in documents:
-        thread_id, key = one["thread_id"], one["key"]
-        kind = key.partition("\0")[0]
-        if kind == "b" or (kind == "c" and one.get("step") != 1):
-            carriers.append(one)
-        elif kind == "cw" and (thread_id, key) not in tasks:
-            tasks.add((thread_id, key))
-            for write in writes_in(one):
-                snapshot.add_write(write)
-        elif kind == "s":
-            snapshot.add_segment(thread_id, one["start"], one["digests"], one["data"])
-        elif kind == "c":
-            checkpoints[thread_id, key] = one
-            asked = one.get("asked", asked)
-        elif key == THREAD:
-            threads[thread_id] = one
-            asked = one.get("asked", asked)
-    for one in sorted(carriers, key=lambda one: str(one["key"])):  # of a version, the last put
-        for value in values_in(one):
-            snapshot.add_value(value)
-    is_held = any("held_at" in one and not one.get("dead") for one in threads.values())
-    is_same = all(one.get("same", True) for one in checkpoints.values())
-    is_calm = not is_held and is_same and len(checkpoints) + len(threads) == asked
-    return Arrived(checkpoints, threads, is_calm)
-
-
 def narrowed(snapshot: Snapshot) -> Snapshot:
-    """Only what its checkpoints need: a page may have looked at more than it has."""
+    """Only what its checkpoints need: what carries a value has others, and a page may have looked
+    at more than it has.
+    """
     result = Snapshot(snapshot.found)
     wanted = snapshot.keys()
     for thread, ns, channel, version in wanted:
@@ -103,19 +48,6 @@ def narrowed(snapshot: Snapshot) -> Snapshot:
     return result
 
 
-def in_order(arrived: Arrived) -> list[Found]:
-    """The checkpoints of a reply, in the order of the list."""
-    found = [
-        found_in(one, arrived.threads.get(one["thread_id"], _NOBODY))
-        for one in arrived.checkpoints.values()
-    ]
-    return sorted(found, key=lambda one: one.position, reverse=True)
-
-
-_NOBODY: Document = {"epoch": -1, "log_end": 0, "expires_at": float("-inf")}
-"""For a checkpoint whose thread is gone: it expired long ago."""
-
-
 def ranges_by_thread(snapshot: Snapshot) -> dict[str, list[tuple[int, int]]]:
     """What of which log is needed."""
     found: dict[str, list[tuple[int, int]]] = {}
@@ -125,18 +57,14 @@ def ranges_by_thread(snapshot: Snapshot) -> dict[str, list[tuple[int, int]]]:
 
 
 class Reading:
-    """Plans that read. A checkpoint that is still there at the end of a read was read whole; else
-    the read is made again. What its log has says itself whether it is what was stored.
+    """Plans that read: the checkpoints; then what belongs to them, and their threads; then what is
+    in logs. If something of a thread was removed meanwhile, all is read again. What its log has
+    says itself whether it is what was stored.
     """
 
     _logs: Logs
-    _newest: NewestSeen
+    _landmarks: Landmarks
     _prefix: str
-
-    @property
-    def _records(self) -> str:
-        """The name of the collection, for stages that need it."""
-        return self._prefix + RECORDS
 
     def _read(self, at: Address) -> Plan[Snapshot | None]:
         """The checkpoint that is asked for, with all that belongs to it."""
@@ -145,49 +73,50 @@ class Reading:
         if found is None:
             return None
         snapshot.found = [found]
+        snapshot = narrowed(snapshot)
         yield from self._fetch(snapshot)
         return snapshot
 
     def _selected(self, snapshot: Snapshot, at: Address) -> Plan[Found | None]:
         """The checkpoint that is asked for; what belongs to it goes into the snapshot."""
         thread_id, ns = at.thread_id, at.namespace
-        if at.checkpoint_id is not None:
-            stages = exactly(thread_id, ns, at.checkpoint_id)
-            return (yield from self._arrived(snapshot, thread_id, stages))
-        found, seen = None, self._newest.get(thread_id, ns)
-        if seen is not None:
-            stages = newest_of(thread_id, ns, seen.checkpoint_id)
-            found = yield from self._arrived(snapshot, thread_id, stages, list(seen.values))
-            if found is not None and found.epoch == seen.epoch:
-                seen.complete(snapshot, found)
-            elif seen.values:
-                found = None
-        if found is None:
-            self._newest.forget(thread_id, ns)
-            found = yield from self._arrived(snapshot, thread_id, newest_of(thread_id, ns))
-        if found is not None:
-            self._newest.note(thread_id, ns, seen_in(snapshot, found))
+        read = yield from self._whole(partial(self._one, at), thread_id)
+        thread = read.threads.get(thread_id)
+        if not read.checkpoints or thread is None or self._is_absent(thread):
+            return None
+        read.note(snapshot, set())
+        found = found_in(read.checkpoints[0], thread)
+        self._landmarks.read(thread_id, found.epoch, [(ns, found.record.checkpoint_id)])
         return found
 
-    def _arrived(
-        self, snapshot: Snapshot, thread_id: str, selecting: Stages, known: Sequence[bytes] = ()
-    ) -> Plan[Found | None]:
-        """The one checkpoint that is selected; what belongs to it goes into the snapshot, but for
-        values that are known.
-        """
-        stages = [*selecting, *belonging_to_one(self._records, thread_id, known)]
+    def _one(self, at: Address) -> Plan[list[dict[str, Any]]]:
+        """The checkpoint that is asked for, if it is there."""
+        thread_id, ns = at.thread_id, at.namespace
+        if at.checkpoint_id is not None:
+            return (yield from documents(exactly(thread_id, ns, at.checkpoint_id)))
+        start = self._landmarks.start(thread_id, ns, None, 1)
+        found = yield from documents(newest_of(thread_id, ns, start))
+        if not found and start is not None:
+            self._landmarks.forget(thread_id)
+            found = yield from documents(newest_of(thread_id, ns))
+        return found
+
+    def _whole(
+        self, choose: Callable[[], Plan[list[dict[str, Any]]]], thread_id: str | None
+    ) -> Plan[Read]:
+        """Some checkpoints, of one thread or of any, and all that belongs to them."""
+        known: dict[str, int] = {}
+        epoch = None if thread_id is None else self._landmarks.epoch(thread_id)
+        if thread_id is not None and epoch is not None:
+            known[thread_id] = epoch
         for attempt in count():
-            snapshot.values.clear()
-            snapshot.writes.clear()
-            arrived = sort_out(snapshot, (yield from documents(stages)))
-            thread = arrived.threads.get(thread_id)
-            if thread is None or self._is_absent(thread):
-                return None
-            if arrived.checkpoints and (arrived.is_calm or attempt >= _CALM):
-                ((_, one),) = arrived.checkpoints.items()
-                return found_in(one, thread)
-            yield from pause(attempt)
-        return None
+            read = yield from read_belonging((yield from choose()))
+            if attempt >= _CALM or read.is_whole(known):
+                return read
+            known = read.epochs
+            if attempt:
+                yield from pause(attempt)
+        raise AssertionError
 
     def _is_absent(self, thread: Document) -> bool:
         return bool(thread.get("dead")) or self._logs.is_expired(thread.get("expires_at"))
@@ -198,7 +127,9 @@ class Reading:
         for thread_id, some in ranges_by_thread(snapshot).items():
             pieces += segments(thread_id, some)
         if pieces:
-            sort_out(snapshot, (yield from documents(union(*pieces, collection=self._records))))
+            whole = union(*pieces, collection=self._prefix + RECORDS)
+            for one in (yield from documents(whole)):
+                snapshot.add_segment(one["thread_id"], one["start"], one["digests"], one["data"])
         snapshot.teach(self._logs.known)
 
     def _is_stale(self, snapshot: Snapshot) -> Plan[bool]:
@@ -223,48 +154,52 @@ class Reading:
 
     def _page(self, codec: Codec, listing: Listing) -> Plan[tuple[Snapshot, Listing | None]]:
         snapshot, seen = Snapshot([]), set[tuple[str, str]]()
-        look = self._anywhere if listing.thread_id is None else self._in_thread
-        found, rest = yield from fill_page(codec, listing, partial(look, snapshot, seen))
+        look = partial(self._look, snapshot, seen)
+        found, rest = yield from fill_page(codec, listing, look)
         snapshot.found = found
         snapshot = narrowed(snapshot)
         yield from self._fetch(snapshot)
         return snapshot, rest
 
-    def _in_thread(
+    def _look(
         self, snapshot: Snapshot, seen: set[tuple[str, str]], rest: Listing, wanted: int
     ) -> Plan[list[Found]]:
-        assert rest.thread_id is not None  # noqa: S101
-        stages = [*candidates(rest, wanted), *belonging(self._records, rest.thread_id)]
-        for attempt in count():
-            arrived = sort_out(snapshot, (yield from documents(stages)), seen)
-            thread = arrived.threads.get(rest.thread_id)
-            if thread is None or self._is_absent(thread):
-                return []
-            if arrived.is_calm or attempt >= _CALM:
-                return in_order(arrived)
-            yield from pause(attempt)
-        return []
-
-    def _anywhere(
-        self, snapshot: Snapshot, seen: set[tuple[str, str]], rest: Listing, wanted: int
-    ) -> Plan[list[Found]]:
-        """Candidates over all threads, but for those that are absent."""
+        """The next checkpoints that may be wanted, but for those of absent threads; what belongs to
+        them goes into the snapshot.
+        """
         live: list[Found] = []
-        for attempt in count():
-            stages = [*candidates(rest, wanted), *belonging(self._records, None)]
-            arrived = sort_out(snapshot, (yield from documents(stages)), seen)
-            if not arrived.is_calm and attempt < _CALM:
-                yield from pause(attempt)
-                continue
-            some = in_order(arrived)
-            absent = {name for name, one in arrived.threads.items() if self._is_absent(one)}
+        while True:
+            choose = partial(self._candidates, rest, wanted)
+            read = yield from self._whole(choose, rest.thread_id)
+            read.note(snapshot, seen)
+            absent = {name for name, one in read.threads.items() if self._is_absent(one)}
+            threads = {name: one for name, one in read.threads.items() if name not in absent}
+            some = read.checkpoints
             live += [
-                one for one in some if one.thread in arrived.threads and one.thread not in absent
+                found_in(one, threads[one["thread_id"]])
+                for one in some
+                if one["thread_id"] in threads
             ]
+            if rest.thread_id is not None:
+                if live:
+                    places = [(one.record.ns, one.record.checkpoint_id) for one in live]
+                    self._landmarks.read(rest.thread_id, live[0].epoch, places)
+                return live
             if len(some) < wanted or len(live) >= wanted:
-                break
-            rest = rest.after(0, some[-1].position)
-        return live[:wanted]
+                return live[:wanted]
+            last = some[-1]
+            rest = rest.after(0, (last["checkpoint_id"], last["thread_id"], last["ns"]))
+
+    def _candidates(self, rest: Listing, wanted: int) -> Plan[list[dict[str, Any]]]:
+        """The next checkpoints that may be wanted."""
+        start = None
+        if rest.thread_id is not None and rest.checkpoint_id is None and not rest.filter:
+            start = self._landmarks.start(rest.thread_id, rest.ns or "", end_of(rest), wanted)
+        found = yield from documents(candidates(rest, wanted, start))
+        if start is not None and rest.thread_id is not None and len(found) < wanted:
+            self._landmarks.forget(rest.thread_id)
+            found = yield from documents(candidates(rest, wanted))
+        return found
 
     # ------------------------------------------------------------------ DeltaChannels
 
@@ -290,8 +225,10 @@ class Reading:
         keys += [checkpoint_key(ns, each) for each in line.needed]
         refs = [ref_of(thread_id, each) for each in keys]
         parts = Snapshot([target])
-        stages: Stages = [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": thread_id}}]
-        sort_out(parts, (yield from documents(stages)))
+        note_parts(parts, (yield from documents(named(refs, [thread_id]))), set())
+        there = parts.values[thread_id, ns]
+        seeds = set(line.seeds.values())
+        parts.values[thread_id, ns] = {each: there[each] for each in seeds if each in there}
         return line, parts
 
     def _lineage(
@@ -336,8 +273,8 @@ class Reading:
         unknown = [value_key(ns, *entry) for entry in _unknown(line, channels, stored)]
         if unknown:
             refs = [ref_of(thread_id, each) for each in unknown]
-            named = {"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": thread_id}}
-            stored |= names_in((yield from documents([*named, {"$project": _NAMES}])))
+            stages = [*named(refs, [thread_id]), {"$project": _NAMES}]
+            stored |= names_in((yield from documents(stages)))
         return chain
 
     def _stored_versions(self, key: Any, ns: str, channels: Sequence[str]) -> Plan[set[ValueKey]]:

@@ -15,8 +15,15 @@ from checkpoint_base.reading import Place, ThreadKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.removal import Removal
 from checkpoint_base.statements.requests import rows
-from checkpoint_mongo.documents import refs_of
-from checkpoint_mongo.keys import THREAD, checkpoint_key, place_of, recent_of, ref_of, value_key
+from checkpoint_mongo.keys import (
+    THREAD,
+    checkpoint_key,
+    place_of,
+    recent_of,
+    ref_of,
+    ref_of_thread,
+    value_key,
+)
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import Guard, bury_thread, hold_thread, of_thread, release_thread
 from checkpoint_mongo.requests import (
@@ -79,7 +86,8 @@ class Removing(Removal):
             return (yield from make(*args))
         finally:
             for thread_id in held:
-                yield from write_all([release_thread(self._guard(thread_id))])
+                freed = release_thread(self._guard(thread_id), self._logs.new_epoch())
+                yield from write_all([freed])
 
     def _hold(self, thread_id: str, *, lasting: bool) -> Plan[None]:
         op = hold_thread(self._guard(thread_id), self._logs.new_epoch(), lasting=lasting)
@@ -192,7 +200,7 @@ class Removing(Removal):
             raise RefusedError(target)
         copy = Thread(target, self._logs.new_epoch(), original.log_end, None, None)
         yield from self._logs.copy_segments(original, copy)
-        yield from self._copy_rest(source, target)
+        yield from self._copy_rest(source, copy)
         yield from self._revive(original, copy)
 
     def _refuse_foreign(self, source: str, target: str) -> Plan[None]:
@@ -215,7 +223,7 @@ class Removing(Removal):
         )
         return {(one["ns"], one["of"] if "of" in one else one["checkpoint_id"]) for one in found}
 
-    def _copy_rest(self, source: str, target: str) -> Plan[None]:
+    def _copy_rest(self, source: str, copy: Thread) -> Plan[None]:
         """Copy checkpoints, values and writes."""
         for first, end in (("b\0", "b\1"), ("cw\0", "cw\1"), ("c\0", "c\1")):
             last = first
@@ -230,7 +238,7 @@ class Removing(Removal):
                 if not found:
                     break
                 last = found[-1]["key"]
-                yield from write_all([_copied(one, target) for one in found])
+                yield from write_all([_copied(one, copy) for one in found])
 
     def _revive(self, original: Thread, copy: Thread) -> Plan[None]:
         """Make the copy a thread that is there."""
@@ -238,7 +246,7 @@ class Removing(Removal):
         fields: dict[str, Any] = {
             "thread_id": target,
             "key": THREAD,
-            "ref": ref_of(target, THREAD),
+            "ref": ref_of_thread(target),
             "created_at": now,
             "updated_at": now,
             "seek": recent_of(now, target),
@@ -260,20 +268,19 @@ def _without_hold(claim: Op) -> Op:
     return claim._replace(what=[{"$set": fields}])
 
 
-def _copied(document: Document, thread_id: str) -> Op:
+def _copied(document: Document, thread: Thread) -> Op:
     """The same document in another thread."""
+    thread_id = str(thread.key)
     copy = {name: some for name, some in document.items() if name != "_id"}
     copy["thread_id"] = thread_id
-    if "refs" in copy:
-        copy["refs"] = refs_of(copy)
-        copy["seek"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
     if "of" in copy:
         copy["ref"] = ref_of(thread_id, checkpoint_key(copy["ns"], copy["of"]))
-    else:
-        values = [_renamed(each, copy["ns"], thread_id) for each in copy.get("values", ())]
-        own = [ref_of(thread_id, copy["key"])] if "refs" in copy else []
-        copy["ref"] = [*own, *(each["ref"] for each in values)]
-        copy["values"] = values
+    elif "values" in copy:
+        copy["values"] = [_renamed(each, copy["ns"], thread_id) for each in copy["values"]]
+        copy["ref"] = [each["ref"] for each in copy["values"]]
+    if "checkpoint_id" in copy:
+        copy["epoch"] = thread.epoch
+        copy["seek"] = place_of(thread_id, copy["ns"], copy["checkpoint_id"])
     return Op({"thread_id": thread_id, "key": copy["key"]}, copy, upsert=True)
 
 

@@ -81,6 +81,22 @@ class Write(NamedTuple):
     collection: str = RECORDS
 
 
+class Clock(NamedTuple):
+    """A thread's time to live: minutes for this run, minutes of the saver."""
+
+    now: float
+    ttl: float | None
+    default: float | None
+
+    @property
+    def expires_at(self) -> Any:
+        """The field `expires_at`."""
+        if self.ttl is not None:
+            return self.now + self.ttl * 60
+        minutes = {"$ifNull": ["$ttl_override", self.default]}
+        return {"$ifNull": [{"$add": [self.now, {"$multiply": [minutes, 60]}]}, "$$REMOVE"]}
+
+
 AHEAD: Final = 2.0
 """Seconds by which a thread that never expires may be said to have been written to later than it
 was: so long it need not be changed again.
@@ -94,17 +110,13 @@ class Add(NamedTuple):
     Attributes:
         new: makes the document.
         touch: moves the clock.
-        ahead: moves it further, where there is no expiry.
-        now: the time.
-        expires: the clock has to be exact.
+        clock: what it is moved to.
         horizon: a thread that expires by then is absent.
     """
 
     new: Op
     touch: Op
-    ahead: Op
-    now: float
-    expires: bool
+    clock: Clock
     horizon: float
 
     @property
@@ -115,6 +127,12 @@ class Add(NamedTuple):
     def is_done(self, written: Written | None) -> bool:
         """Whether that is what the changes did."""
         return written is not None and 0 in written.made and written.matched == 1
+
+    @property
+    def thread_id(self) -> str:
+        """Whose document."""
+        name: str = self.new.where["thread_id"]
+        return name
 
     @property
     def document(self) -> dict[str, Any]:
@@ -129,12 +147,13 @@ class Add(NamedTuple):
         expires_at = thread.get("expires_at")
         return expires_at is None or expires_at > self.horizon
 
-    def moving(self, thread: Document) -> Op | None:
-        """What has to be changed for the clock of a thread that was found."""
-        if self.expires or "expires_at" in thread:
-            return self.touch
-        is_ahead = self.now <= thread["updated_at"] <= self.now + AHEAD
-        return None if is_ahead else self.ahead
+    def moving(self, thread: Document) -> Clock | None:
+        """What the clock of a thread that was found has to be moved to."""
+        now, ttl, default = self.clock
+        if ttl is not None or default is not None or "expires_at" in thread:
+            return self.clock
+        is_ahead = now <= thread["updated_at"] <= now + AHEAD
+        return None if is_ahead else Clock(now + AHEAD, ttl, default)
 
 
 OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at")

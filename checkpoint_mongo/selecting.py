@@ -10,11 +10,11 @@ from checkpoint_mongo.keys import PLACES, checkpoint_key, place_of, under
 from checkpoint_mongo.requests import Document, Stages
 
 
-def newest_of(thread_id: str, ns: str, since: str | None = None) -> Stages:
-    """The newest checkpoint of a namespace, if it is not older than `since`."""
+def newest_of(thread_id: str, ns: str, start: str | None = None) -> Stages:
+    """The newest checkpoint of a namespace, if it is not older than `start`."""
     keys = under(f"c\0{ns}")
-    if since is not None:
-        keys["$gte"] = checkpoint_key(ns, since)
+    if start is not None:
+        keys["$gte"] = checkpoint_key(ns, start)
     return [
         {"$match": {"thread_id": thread_id, "key": keys}},
         {"$sort": {"key": -1}},
@@ -27,14 +27,22 @@ def exactly(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
     return [{"$match": {"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)}}]
 
 
-def candidates(listing: Listing, count: int) -> Stages:
-    """The next so many checkpoints that may be wanted."""
+def candidates(listing: Listing, count: int, start: str | None = None) -> Stages:
+    """The next so many checkpoints that may be wanted, in the order of the list.
+
+    Args:
+        listing: what is left of it.
+        count: so many.
+        start: there are as many from this id on, in the namespace (of a whole thread: in the
+            first one, whose name is empty).
+    """
     if listing.thread_id is None:
         stages, order = _anywhere(listing), {"seek": -1}
     elif listing.ns is None:
-        stages, order = _in_thread(listing), {"checkpoint_id": -1, "ns": -1}
+        stages, order = _in_thread(listing, start), {"checkpoint_id": -1, "ns": -1}
     else:
-        stages, order = _in_namespace(listing, listing.thread_id, listing.ns), {"key": -1}
+        stages = _in_namespace(listing, listing.thread_id, listing.ns, start)
+        order = {"key": -1}
     for fragment in fragments(listing.filter):
         found = {"$gte": [{"$indexOfBytes": ["$metadata", {"$literal": fragment}]}, 0]}
         sealed = {"$ne": [{"$type": "$sealed"}, "missing"]}
@@ -42,13 +50,20 @@ def candidates(listing: Listing, count: int) -> Stages:
     return [*stages, {"$sort": order}, {"$limit": count}]
 
 
-def _in_namespace(listing: Listing, thread_id: str, ns: str) -> list[Document]:
+def _in_namespace(listing: Listing, thread_id: str, ns: str, start: str | None) -> list[Document]:
     if listing.checkpoint_id is not None:
         return [*exactly(thread_id, ns, listing.checkpoint_id), *_rest(listing)]
     keys: dict[str, Any] = under(f"c\0{ns}")
+    if start is not None:
+        keys["$gte"] = checkpoint_key(ns, start)
     ends = [checkpoint_key(ns, end) for end in _ends(listing)]
     keys["$lt"] = min([keys["$lt"], *ends])
     return [{"$match": {"thread_id": thread_id, "key": keys}}]
+
+
+def end_of(listing: Listing) -> str | None:
+    """Only checkpoints with lesser ids are wanted, but for some that have this very one."""
+    return min(_ends(listing), default=None)
 
 
 def _ends(listing: Listing) -> list[str]:
@@ -62,8 +77,11 @@ def _rest(listing: Listing) -> list[Document]:
     return [{"$match": {"checkpoint_id": {"$lt": end}}} for end in _ends(listing)]
 
 
-def _in_thread(listing: Listing) -> list[Document]:
-    stages: list[Document] = [{"$match": {"thread_id": listing.thread_id, "key": under("c")}}]
+def _in_thread(listing: Listing, start: str | None) -> list[Document]:
+    keys = under("c")
+    if start is not None:
+        keys["$gte"] = checkpoint_key("", start)  # and all of the other namespaces
+    stages: list[Document] = [{"$match": {"thread_id": listing.thread_id, "key": keys}}]
     if listing.checkpoint_id is not None:
         stages.append({"$match": {"checkpoint_id": listing.checkpoint_id}})
     if listing.before is not None:

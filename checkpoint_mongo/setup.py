@@ -7,7 +7,8 @@ from typing import Final
 
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.plan import Plan
-from checkpoint_mongo.keys import PLACES, RECENT
+from checkpoint_mongo.documents import REFS_OF_VALUES
+from checkpoint_mongo.keys import PLACES, RECENT, THREAD, ref_of_thread, under
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.requests import (
     MIGRATIONS,
@@ -31,7 +32,8 @@ OBSOLETE: Final = frozenset(
 )
 """Indexes of version 1, each of which every put paid for."""
 
-_VERSIONS: Final = (1, 2)
+_VERSIONS: Final = (1, 2, 3)
+_THREADS_AT_ONCE: Final = 1000
 
 
 def _found_by(letter: str, field: str, tag: str) -> Op:
@@ -46,6 +48,17 @@ _RENAMED: Final = (
     _found_by(RECENT, "recent", "$expires_at"),
     _found_by(PLACES, "place", "$run_id"),
 )
+
+
+_REFS_OF_CHECKPOINTS: Final = Op(
+    {"seek": under(PLACES)},
+    [
+        {"$set": {"ref": {"$cond": [{"$isArray": "$values"}, REFS_OF_VALUES, "$$REMOVE"]}}},
+        {"$unset": "refs"},
+    ],
+    many=True,
+)
+"""Documents of version 2, whose checkpoints had a ref of their own and a list of others."""
 
 
 class Setup:
@@ -64,10 +77,26 @@ class Setup:
         if not missing:
             return
         yield CreateIndexes(INDEXES)
-        if numbers:
+        if 2 not in numbers and numbers:
             yield from write_all(_RENAMED)
             yield DropIndexes(OBSOLETE)
+        if numbers:
+            yield from write_all([_REFS_OF_CHECKPOINTS])
+            yield from self._name_threads()
         for migration in missing:
             noted = {"_id": migration.number, "applied_at": self._logs.clock()}
             where = {"_id": migration.number}
             yield from write_all([Op(where, noted, upsert=True)], collection=MIGRATIONS)
+
+    def _name_threads(self) -> Plan[None]:
+        """Give threads a ref that is behind all others."""
+        recent, only = {"$match": {"seek": under(RECENT)}}, {"$project": {"_id": 0, "thread_id": 1}}
+        found = yield from documents([recent, only])
+        names = [one["thread_id"] for one in found]
+        for at in range(0, len(names), _THREADS_AT_ONCE):
+            yield from write_all(
+                [
+                    Op({"thread_id": name, "key": THREAD}, [{"$set": {"ref": ref_of_thread(name)}}])
+                    for name in names[at : at + _THREADS_AT_ONCE]
+                ]
+            )

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from checkpoint_base.statements.requests import ExecuteMany
 from checkpoint_mongo.documents import REFS_OF_VALUES
-from checkpoint_mongo.keys import THREAD, checkpoint_key, left_key, ref_of, under
+from checkpoint_mongo.keys import THREAD, checkpoint_key, left_key, under
 from checkpoint_mongo.pipelines import NOW
 from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write
 
@@ -207,8 +207,3 @@ def early_writes(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
         {"$match": {"thread_id": thread_id, "key": before}},
         {"$project": {"_id": 0, "key": 1, "of": 1}},
     ]
-
-
-def ref_of_checkpoint(thread_id: str, ns: str, checkpoint_id: str) -> bytes:
-    """What a checkpoint and its writes are looked up by."""
-    return ref_of(thread_id, checkpoint_key(ns, checkpoint_id))

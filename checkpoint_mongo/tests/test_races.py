@@ -9,6 +9,7 @@ import pytest
 
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_mongo import MongoDBSaver
+from checkpoint_mongo.pipelines import hold_thread, release_thread
 from checkpoint_mongo.requests import Add, Aggregate, Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values, writes
@@ -18,7 +19,8 @@ Between = Callable[[int, Any, Any], Any]
 
 def put(saver: MongoDBSaver, thread: str, step: int, **state: Any) -> Any:
     stored = checkpoint({"n": step, **state}, id=f"{step:08}")
-    return saver.put(on(thread), stored, metadata(step=step), new_versions(stored))
+    about = metadata(step=step, run_id=f"run {step}")
+    return saver.put(on(thread), stored, about, new_versions(stored))
 
 
 def driven(saver: MongoDBSaver, plan: Any, after: Between) -> tuple[Any, list[type]]:
@@ -47,32 +49,159 @@ def test_each_put_changes_its_thread(database: MongoHarness) -> None:
         assert seen[1] != seen[2]
 
 
-@pytest.mark.parametrize("how", ["removed", "stored anew"])
-def test_a_checkpoint_that_changed_while_it_was_read_is_looked_for_again(
-    database: MongoHarness, how: str
-) -> None:
-    with database.open() as saver:
-        put(saver, "t", 1)
-        gone: list[int] = []
+READ = [Aggregate, Aggregate]
 
-        def lose(number: int, request: Any, reply: Any) -> Any:
-            if type(request) is Aggregate and not gone:
-                gone.append(number)
-                assert all(one.get("same", True) for one in reply)
-                if how == "removed":  # as if it had been there at first, and not at last
-                    return [one for one in reply if "body" not in one]
-                return [{**one, "same": "body" not in one} for one in reply]
+
+@pytest.mark.parametrize("by", ["id", "newest", "list"])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_checkpoint_that_is_stored_anew_while_it_is_read_is_read_again(
+    database: MongoHarness, by: str, is_known: bool
+) -> None:
+    with database.open() as saver, database.open() as other:
+        head = put(other, "t", 1, other="old")
+        other.put_writes(head, [("a", "old")], "task")
+        if is_known:
+            saver.get_tuple(on("t"))
+
+        def begin_anew(number: int, _: Any, reply: Any) -> Any:
+            if number == 1:
+                other.delete_thread("t")
+                head = put(other, "t", 1, other="new")
+                other.put_writes(head, [("a", "new")], "task")
             return reply
 
-        plan = saver._planner.get_tuple(saver._codec, on("t"))
-        found, asked = driven(saver, plan, lose)
+        (found,), asked = driven(saver, read_plan(saver, by, head), begin_anew)
+        assert values(found) == {"n": 1, "other": "new"}
+        assert writes(found) == [("task", "a", "new")]
+        assert asked == [*READ, *READ]
+
+
+@pytest.mark.parametrize("by", ["id", "newest", "list"])
+def test_a_checkpoint_is_not_found_without_what_was_removed_with_it(
+    database: MongoHarness, by: str
+) -> None:
+    with database.open() as saver, database.open() as other:
+        for step in (1, 2):
+            head = put(other, "t", step)
+            other.put_writes(head, [("a", step)], "task", "path")
+        gone = other.get_tuple(on("t"))
+        assert gone is not None
+
+        def lose(number: int, _: Any, reply: Any) -> Any:
+            if number == 1:
+                other.delete_for_runs(["run 2"])
+            return reply
+
+        found, _ = driven(saver, read_plan(saver, by, gone.config), lose)
+        assert [(values(one), writes(one)) for one in found] == {
+            "id": [],
+            "newest": [({"n": 1}, [("task", "a", 1)])],
+            "list": [({"n": 1}, [("task", "a", 1)])],
+        }[by]
+
+
+def test_once_read_a_thread_of_which_something_was_removed_is_read_at_once(
+    database: MongoHarness,
+) -> None:
+    """Its checkpoints were stored before, so they do not say that they are whole."""
+    with database.open() as saver:
+        for step in (1, 2):
+            put(saver, "t", step)
+        saver.delete_for_runs(["run 1"])
+    with database.open() as saver:
+        config = on("t")
+        assert driven(saver, read_plan(saver, "newest", config), unchanged)[1] == [*READ, *READ]
+        assert driven(saver, read_plan(saver, "newest", config), unchanged)[1] == READ
+        assert driven(saver, read_plan(saver, "list", config), unchanged)[1] == READ
+
+
+def test_a_read_waits_for_who_removes_without_a_transaction(database: MongoHarness) -> None:
+    with database.open() as saver:
+        head = put(saver, "t", 1)
+        of_thread = {"thread_id": "t", "key": ""}
+        database.records.update_one(of_thread, {"$set": {"held_at": 1}})
+
+        def release(_: int, request: Any, reply: Any) -> Any:
+            if type(request) is Pause:
+                database.records.update_one(of_thread, {"$unset": {"held_at": 1}})
+            return reply
+
+        (found,), asked = driven(saver, read_plan(saver, "id", head), release)
         assert values(found) == {"n": 1}
-        assert asked == [Aggregate, Pause, Aggregate]
-        gone.clear()
-        listing = list_plan(saver, "t")
-        page, asked = driven(saver, listing, lose)
-        assert [values(one) for one in page.tuples] == [{"n": 1}]
-        assert asked == [Aggregate, Pause, Aggregate]
+        assert asked == [*READ, *READ, Pause, *READ]
+
+
+def test_what_was_seen_while_somebody_removed_counts_for_nothing(database: MongoHarness) -> None:
+    """Without a transaction: held, removed, released, and that between the commands of a read."""
+    with database.open() as saver:
+        head = put(saver, "t", 1)
+        saver.put_writes(head, [("a", 1)], "task")
+        guard = saver._planner._guard("t")
+        saver._driver.perform(Write([hold_thread(guard, 1, lasting=True)]))
+
+        def remove(number: int, request: Any, reply: Any) -> Any:
+            if number == 3:
+                database.records.delete_many({"thread_id": "t", "key": {"$gt": "c"}})
+                saver._driver.perform(Write([release_thread(guard, 2)]))
+            return reply
+
+        found, asked = driven(saver, read_plan(saver, "id", head), remove)
+        assert found == []
+        assert asked == [*READ, *READ, Pause, Aggregate]
+
+
+def of_threads(reply: Any) -> list[bool]:
+    return [one["key"] == "" for one in reply]
+
+
+def test_a_thread_is_read_after_all_that_belongs_to_it(database: MongoHarness) -> None:
+    """Else what is removed between would be missed, and not noticed."""
+    replies: list[list[bool]] = []
+
+    def note(_number: int, _request: Any, reply: Any) -> Any:
+        replies.append(of_threads(reply))
+        return reply
+
+    with database.open() as saver:
+        for thread in "abcde":
+            put(saver, thread, 1, other="of all")
+            head = put(saver, thread, 2)
+            for task in "xyz":
+                saver.put_writes(head, [("a", 1)], task)
+            driven(saver, read_plan(saver, "id", head), note)
+            assert replies.pop() == [False, False, False, True]
+        driven(saver, list_plan(saver, None), note)
+        assert replies.pop() == [False] * 15 + [True] * 5
+
+
+def test_a_thread_that_the_server_gave_first_is_read_again(database: MongoHarness) -> None:
+    with database.open() as saver, database.open() as other:
+        head = put(saver, "t", 1)
+        saver.put_writes(head, [("a", 1)], "task")
+
+        def disorder(number: int, _: Any, reply: Any) -> Any:
+            if number == 2:
+                other.delete_thread("t")
+                return sorted(reply, key=lambda one: str(one["key"]))
+            return reply
+
+        found, asked = driven(saver, read_plan(saver, "id", head), disorder)
+        assert found == []
+        assert asked == [*READ, Aggregate]
+
+
+def unchanged(_number: int, _request: Any, reply: Any) -> Any:
+    return reply
+
+
+def read_plan(saver: MongoDBSaver, by: str, config: Any) -> Any:
+    """The plan of reading a thread with one checkpoint, as a list."""
+    thread_id = config["configurable"]["thread_id"]
+    if by == "list":
+        return (yield from list_plan(saver, thread_id)).tuples
+    named = config if by == "id" else on(thread_id)
+    found = yield from saver._planner.get_tuple(saver._codec, named)
+    return [] if found is None else [found]
 
 
 def list_plan(saver: MongoDBSaver, thread: str | None) -> Any:
@@ -88,7 +217,7 @@ def test_a_log_that_was_made_anew_meanwhile_is_not_taken_for_damage(
         put(saver, "t", 1, log=large(1))
 
         def begin_anew(number: int, _: Any, reply: Any) -> Any:
-            if number == 1:
+            if number == 2:
                 other.delete_thread("t")
                 put(other, "t", 1, log=large(2))
             return reply

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from checkpoint_base.errors import SchemaVersionError
+from checkpoint_mongo.documents import refs_of
+from checkpoint_mongo.keys import ref_of
 from checkpoint_mongo.setup import OBSOLETE
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, ids, large, metadata, new_versions, on, values
@@ -19,8 +21,23 @@ def put(saver: Any, thread: str, step: int, **more: Any) -> None:
     saver.put(on(thread), stored, metadata(step=step, **more), new_versions(stored))
 
 
+def back_to_version_2(database: MongoHarness) -> None:
+    """What it was before: each document has a ref of its own, of one size, and checkpoints a list
+    of those that they are read with.
+    """
+    records = database.records
+    for one in list(records.find({"key": ""})):
+        records.update_one({"_id": one["_id"]}, {"$set": {"ref": one["ref"][:16]}})
+    for one in list(records.find({"key": {"$gt": "c\0", "$lt": "c\1"}})):
+        ref = [ref_of(one["thread_id"], one["key"]), *one.get("ref", ())]
+        changed = {"$set": {"ref": ref, "refs": refs_of(one)}, "$unset": {"epoch": 1}}
+        records.update_one({"_id": one["_id"]}, changed)
+    database.client[database.db_name]["saver_migrations"].delete_many({"_id": 3})
+
+
 def back_to_version_1(database: MongoHarness) -> None:
-    """What it was before: an index for each field that is sought over all threads."""
+    """What it was before that: an index for each field that is sought over all threads."""
+    back_to_version_2(database)
     records = database.records
     rest = {"$substrCP": ["$seek", 2, 1000]}
     records.update_many({"key": ""}, [{"$set": {"recent": rest}}])
@@ -63,6 +80,25 @@ def test_version_1_is_migrated(database: MongoHarness) -> None:
         assert [one.thread_id for one in saver.list_threads().threads] == ["lasting"]
     old = {"place": {"$exists": True}}, {"recent": {"$exists": True}}, {"run_id": {"$exists": True}}
     assert database.records.count_documents({"$or": list(old)}) == 0
+
+
+def test_version_2_is_migrated(database: MongoHarness) -> None:
+    with database.open() as saver:
+        for thread in ("a", "b"):
+            for step in range(3):
+                put(saver, thread, step, run_id=f"run {step}")
+    back_to_version_2(database)
+    for _ in range(2):  # the second time there is nothing to do
+        with database.open() as saver:
+            for thread in ("a", "b"):
+                found = saver.get_tuple(on(thread))
+                assert values(found) == {"n": 2, "log": large(2)}
+            assert [values(one)["n"] for one in saver.list(None)] == [2, 2, 1, 1, 0, 0]
+    with database.open() as saver:
+        saver.delete_for_runs(["run 2"])
+        assert values(saver.get_tuple(on("a"))) == {"n": 1, "log": large(1)}
+        put(saver, "a", 4)
+    assert database.records.count_documents({"refs": {"$exists": True}}) == 0
 
 
 def test_a_newer_version_says_so(database: MongoHarness) -> None:
