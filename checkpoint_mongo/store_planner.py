@@ -185,11 +185,10 @@ class MongoStorePlanner:
             yield from self._browsing.note()
         deletes = [delete_op(one) for one in puts if one.value is None]
         whole = len(puts) > 1 and (yield from server()).has_transactions
-        if items and len(puts) > 1 and self._all_new >= _OFTEN:
+        if len(items) > 1 and self._all_new >= _OFTEN:
             ops = [*(new_op(one, fields, now) for one, fields in items), *deletes]
             if (yield from write_all(ops, whole=whole, collection=ITEMS)) is not None:
                 return
-            self._all_new = 0
         ops = [*(put_op(one, fields, now, horizon) for one, fields in items), *deletes]
         written = yield from self._written(ops, whole=whole)
         if len(items) > 1:
