@@ -50,6 +50,8 @@ def _change(op: Op) -> Any:
     if isinstance(op.what, Mapping) and op.new:
         rest = {name: some for name, some in op.what.items() if name not in op.where}
         return UpdateOne(op.where, {"$setOnInsert": rest}, upsert=True)
+    if isinstance(op.what, Mapping) and "$set" in op.what:
+        return UpdateOne(op.where, op.what, upsert=op.upsert)
     if isinstance(op.what, Mapping):
         return ReplaceOne(op.where, op.what, upsert=op.upsert)
     kind = UpdateMany if op.many else UpdateOne

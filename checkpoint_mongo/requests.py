@@ -45,8 +45,8 @@ class Find(NamedTuple):
 
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline. If it is
-    `new`, one that is there stays as it is; if it is `fresh`, it is refused where one is there.
+    one is replaced by it, or changed, if it has `$set` or is a pipeline (all of them, if `many`).
+    If it is `new`, one that is there stays as it is; if it is `fresh`, it is refused where one is.
     """
 
     where: Document

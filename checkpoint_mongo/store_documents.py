@@ -96,14 +96,20 @@ def put_op(put: Put, fields: Document, now: float, horizon: float | None) -> Op:
         now: epoch seconds.
         horizon: an item that has expired by then is a new one; None: it is not.
     """
+    where = {"_id": name_of(put.ns, put.key)}
+    times = {"updated_at": now, "expires_at": _due(put)}
+    if horizon is None:
+        given = {name: one for name, one in fields.items() if one is not None}
+        gone = dict.fromkeys((name for name, one in fields.items() if one is None), "")
+        made = {"created_at": now}
+        what: Document = {"$set": {**given, **times}, "$unset": gone, "$setOnInsert": made}
+        return Op(where, what, upsert=True)
     literals = {
         name: "$$REMOVE" if one is None else {"$literal": one} for name, one in fields.items()
     }
-    created: Any = {"$ifNull": ["$created_at", now]}
-    if horizon is not None:  # what is missing is less than any number
-        created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
-    times = {"created_at": created, "updated_at": now, "expires_at": _due(put)}
-    return Op({"_id": name_of(put.ns, put.key)}, [{"$set": {**literals, **times}}], upsert=True)
+    # what is missing is less than any number
+    created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
+    return Op(where, [{"$set": {**literals, "created_at": created, **times}}], upsert=True)
 
 
 def new_op(put: Put, fields: Document, now: float) -> Op:

@@ -56,25 +56,22 @@ def test_a_put_is_one_change_of_one_document() -> None:
     op = put_op(put, stored(put, 7, lambda data: data), NOW, None)
     assert op.where == {"_id": f"{AT}\0$k.ey"}
     assert op.upsert
-    assert isinstance(op.what, list)
-    assert op.what[0] == {
+    assert op.what == {
         "$set": {
-            "ns": {"$literal": AT},
-            "value": {"$literal": '{"a":{"b":1}}'},
-            "ttl": {"$literal": 2.0},
-            "keys": {"$literal": ['["a"]4', '["a", "b"]1bff0000000000000']},
-            "fields": "$$REMOVE",
-            "stamp": {"$literal": 7},
-            "count": {"$literal": 1},
-            "paths": {"$literal": '["a.b"]'},
-            "vector": {"$literal": f32(1, 0, 0)},
-            "vectors": "$$REMOVE",
-            "aside": "$$REMOVE",
-            "within": {"$literal": within_of(AT)},
-            "created_at": {"$ifNull": ["$created_at", NOW]},
+            "ns": AT,
+            "value": '{"a":{"b":1}}',
+            "ttl": 2.0,
+            "keys": ['["a"]4', '["a", "b"]1bff0000000000000'],
+            "stamp": 7,
+            "count": 1,
+            "paths": '["a.b"]',
+            "vector": f32(1, 0, 0),
+            "within": within_of(AT),
             "updated_at": NOW,
             "expires_at": NOW + 120,
-        }
+        },
+        "$unset": {"fields": "", "vectors": "", "aside": ""},
+        "$setOnInsert": {"created_at": NOW},
     }
 
 
@@ -84,6 +81,7 @@ def test_an_item_that_has_expired_is_new_where_it_is_absent() -> None:
     assert isinstance(op.what, list)
     fields = op.what[0]["$set"]
     assert fields["created_at"] == {"$cond": [{"$gt": ["$expires_at", NOW]}, "$created_at", NOW]}
+    assert fields["value"] == {"$literal": "{}"}
     assert fields["expires_at"] == FOREVER
     assert fields["stamp"] == fields["vector"] == fields["ttl"] == "$$REMOVE"
 
