@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from store_vector.facets import LARGEST
@@ -77,7 +78,8 @@ def _walk(path: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[tuple[tup
             yield from _walk(here, inner)
 
 
-def path_text(path: Sequence[str]) -> str | None:
+@lru_cache(1024)
+def path_text(path: tuple[str, ...]) -> str | None:
     """What a field's key begins with: no such text begins with another. None: it is too long."""
     text = json.dumps(path)  # names may have dots, NUL, anything
     return text if len(text) <= _LONGEST_PATH else None
