@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar
@@ -24,7 +25,7 @@ from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import of_thread, segments, union
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, pause
-from checkpoint_mongo.selecting import candidates, end_of, exactly, newest_of
+from checkpoint_mongo.selecting import beside_root, candidates, end_of, exactly, newest_of
 
 T = TypeVar("T")
 
@@ -192,12 +193,18 @@ class Reading:
 
     def _candidates(self, rest: Listing, wanted: int) -> Plan[list[dict[str, Any]]]:
         """The next checkpoints that may be wanted."""
-        start = None
-        if rest.thread_id is not None and rest.checkpoint_id is None and not rest.filter:
-            start = self._landmarks.start(rest.thread_id, rest.ns or "", end_of(rest), wanted)
+        thread_id = rest.thread_id
+        if thread_id is None or rest.checkpoint_id is not None:
+            return (yield from documents(candidates(rest, wanted)))
+        end, start = end_of(rest), None
+        if not rest.filter:
+            start = self._landmarks.start(thread_id, rest.ns or "", end, wanted)
+        is_sorted = rest.ns is None and (start is None or end is not None)
+        if is_sorted and not (yield from documents(beside_root(thread_id))):
+            rest = replace(rest, ns="")  # in the order of the index
         found = yield from documents(candidates(rest, wanted, start))
-        if start is not None and rest.thread_id is not None and len(found) < wanted:
-            self._landmarks.forget(rest.thread_id)
+        if start is not None and len(found) < wanted:
+            self._landmarks.forget(thread_id)
             found = yield from documents(candidates(rest, wanted))
         return found
 

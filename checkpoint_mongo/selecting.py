@@ -61,6 +61,16 @@ def _in_namespace(listing: Listing, thread_id: str, ns: str, start: str | None) 
     return [{"$match": {"thread_id": thread_id, "key": keys}}]
 
 
+def beside_root(thread_id: str) -> Stages:
+    """Whether a thread has checkpoints in other namespaces than the first: one of them."""
+    keys = {"$gte": "c\0\1", "$lt": "c\1"}
+    return [
+        {"$match": {"thread_id": thread_id, "key": keys}},
+        {"$limit": 1},
+        {"$project": {"_id": 0, "key": 1}},
+    ]
+
+
 def end_of(listing: Listing) -> str | None:
     """Only checkpoints with lesser ids are wanted, but for some that have this very one."""
     return min(_ends(listing), default=None)

@@ -130,6 +130,28 @@ def test_reads(watched: Watched) -> None:
     assert commands.names == LOOK
 
 
+def test_a_thread_with_one_namespace_is_listed_in_the_order_of_the_index(watched: Watched) -> None:
+    """A list without a namespace: with several, they have to be sorted."""
+    config: Any = {"configurable": {"thread_id": "t"}}
+    for step in range(1, 5):
+        watched.put(step, a=step)
+    _check_list(watched, config, [4, 3, 2, 1], {"key": -1})
+    inner = checkpoint({"a": 9}, id=f"{9:08}")
+    watched.saver.put(on("t", "inner"), inner, metadata(), new_versions(inner))
+    _check_list(watched, config, [9, 4, 3, 2, 1], {"checkpoint_id": -1, "ns": -1})
+    with watched.commands.only() as commands:
+        assert [values(one)["a"] for one in watched.saver.list(config, limit=2)] == [9, 4]
+    assert commands.names == READ  # two that are there are known
+
+
+def _check_list(watched: Watched, config: Any, expected: list[int], order: Any) -> None:
+    with watched.commands.only() as commands:
+        assert [values(one)["a"] for one in watched.saver.list(config)] == expected
+    assert commands.names == {"aggregate": 3}
+    sorts = [s["$sort"] for c in commands.sent for s in c["pipeline"] if "$sort" in s]
+    assert sorts == [order]
+
+
 def test_deletion_is_two_commands(watched: Watched) -> None:
     for step in range(1, 30):
         watched.put(step, a=step, b=BIG + str(step))

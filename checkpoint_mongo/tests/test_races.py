@@ -207,7 +207,9 @@ def read_plan(saver: MongoDBSaver, by: str, config: Any) -> Any:
 def list_plan(saver: MongoDBSaver, thread: str | None) -> Any:
     from checkpoint_base.planner import Listing
 
-    return saver._planner.list_page(saver._codec, Listing(thread, None, None, None, None, None))
+    return saver._planner.list_page(
+        saver._codec, Listing(thread, None if thread is None else "", None, None, None, None)
+    )
 
 
 def test_a_log_that_was_made_anew_meanwhile_is_not_taken_for_damage(

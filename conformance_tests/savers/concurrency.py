@@ -245,6 +245,40 @@ class ConcurrencyClauses(SaverClauses):
         saver.prune([chain.thread_id])
         assert values(saver.get_tuple(on(chain.thread_id))) == expected
 
+    def test_concurrency_pruning_against_readers(self, saver: Facade, reopened: Opener) -> None:
+        """While others remove it, a checkpoint is found with all its values and writes, or not."""
+        chain, remover, reader = Chain(saver), reopened(), reopened()
+        thread, names = chain.thread_id, [f"{step:08}" for step in range(12)]
+        done, newest = threading.Event(), [names[0]]
+
+        def write() -> int:
+            for step, name in enumerate(names):
+                for task in ("first", "second"):  # before it: whoever finds it finds them
+                    saver.put_writes(on(thread, "", name), [("a", large(step))], task)
+                chain.put(told(0, step), id=name)
+                newest.append(name)
+            done.set()
+            return 1
+
+        def remove() -> int:
+            while not done.wait(0.01):
+                remover.prune([thread])
+            return 1
+
+        def read(from_saver: Facade) -> int:
+            count = 0
+            while not done.is_set() or not count:
+                named = from_saver.get_tuple(on(thread, "", newest[-1]))
+                found = [named, from_saver.get_tuple(on(thread)), *from_saver.list(on(thread))]
+                for one in (each for each in found if each is not None):
+                    assert whole(values(one))
+                    assert [task for task, _, _ in writes(one)] == ["first", "second"]
+                    count += 1
+            return count
+
+        readers = [partial(read, each) for each in (saver, reader, reader)]
+        assert all(at_once([write, remove, *readers]))
+
     def test_concurrency_two_savers_on_one_thread(self, saver: Facade, reopened: Opener) -> None:
         """What a saver remembers of a thread may be out of date: another one has been there."""
         savers = [saver, reopened()]
