@@ -44,6 +44,7 @@ from checkpoint_mongo.requests import (
     CreateSearchIndex,
     Deployment,
     DropIndexes,
+    Find,
     Pause,
     Probe,
     Server,
@@ -175,6 +176,10 @@ class AsyncMongoDriver:
             stages = list(request.stages)
             cursor = await collection.aggregate(stages, session=session, batchSize=BATCH)
             return await cursor.to_list()
+        if kind is Find:
+            collection = self._collection(request.collection)
+            found = collection.find(**request.options, batch_size=BATCH, session=session)
+            return await found.to_list()
         if kind is Write:
             return await self._write(request, session)
         if kind in (Query, Execute, ExecuteMany):

@@ -7,7 +7,15 @@ from typing import Any, Final
 
 from bson.binary import VECTOR_SUBTYPE, Binary
 from bson.codec_options import CodecOptions
-from pymongo import DeleteMany, IndexModel, ReadPreference, ReplaceOne, UpdateMany, UpdateOne
+from pymongo import (
+    DeleteMany,
+    IndexModel,
+    InsertOne,
+    ReadPreference,
+    ReplaceOne,
+    UpdateMany,
+    UpdateOne,
+)
 from pymongo.operations import SearchIndexModel
 from pymongo.read_concern import ReadConcern
 from pymongo.results import BulkWriteResult
@@ -37,9 +45,13 @@ def changes(ops: Sequence[Op]) -> list[Any]:
 def _change(op: Op) -> Any:
     if op.what is None:
         return DeleteMany(op.where)
+    if isinstance(op.what, Mapping) and op.fresh:
+        return InsertOne({**op.where, **op.what})
     if isinstance(op.what, Mapping) and op.new:
         rest = {name: some for name, some in op.what.items() if name not in op.where}
         return UpdateOne(op.where, {"$setOnInsert": rest}, upsert=True)
+    if isinstance(op.what, Mapping) and "$set" in op.what:
+        return UpdateOne(op.where, op.what, upsert=op.upsert)
     if isinstance(op.what, Mapping):
         return ReplaceOne(op.where, op.what, upsert=op.upsert)
     kind = UpdateMany if op.many else UpdateOne

@@ -23,10 +23,30 @@ class Aggregate(NamedTuple):
     collection: str = RECORDS
 
 
+class Find(NamedTuple):
+    """Request: the reply is these fields of the documents that `where` finds, in an order; `limit`
+    of them behind the first `skip`, or all.
+    """
+
+    where: Document
+    fields: Document
+    collection: str
+    sort: Document | None = None
+    skip: int = 0
+    limit: int = 0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As PyMongo calls them."""
+        sort = None if self.sort is None else list(self.sort.items())
+        found = {"filter": self.where, "projection": self.fields, "sort": sort}
+        return {**found, "skip": self.skip, "limit": self.limit}
+
+
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one (or all of them, if `many`) is replaced by it, or changed, if it is a pipeline. If it is
-    `new`, one that is there stays as it is.
+    one is replaced by it, or changed, if it has `$set` or is a pipeline (all of them, if `many`).
+    If it is `new`, one that is there stays as it is; if it is `fresh`, it is refused where one is.
     """
 
     where: Document
@@ -34,6 +54,7 @@ class Op(NamedTuple):
     upsert: bool = False
     many: bool = False
     new: bool = False
+    fresh: bool = False
 
 
 class Written(NamedTuple):
@@ -216,6 +237,12 @@ class Pause(NamedTuple):
 def documents(stages: Stages, collection: str = RECORDS) -> Plan[list[dict[str, Any]]]:
     """The documents of a pipeline."""
     found: list[dict[str, Any]] = yield Aggregate(stages, collection)
+    return found
+
+
+def find(request: Find) -> Plan[list[dict[str, Any]]]:
+    """The documents that are there."""
+    found: list[dict[str, Any]] = yield request
     return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from hashlib import blake2b
 from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_mongo.requests import Document, Op
+from checkpoint_mongo.store_keys import keys_of
 from store_vector.cache import Embeddings
 from store_vector.namespaces import decode, encode
 from store_vector.records import Name, Put, Record, Vector
@@ -28,10 +29,7 @@ EMBEDDING: Final[Mapping[str, int]] = dict.fromkeys(
 """The fields of an item's embedding, besides its `_id`."""
 
 _LARGEST: Final = (16 << 20) - (1 << 16)  # MongoDB's 16 MiB, less what is around
-_LARGEST_SELECTED: Final = 1 << 20  # characters of a value whose fields are kept for filters
-_MOST_FIELDS: Final = 500
-_LONGEST: Final = 256
-_INT64: Final = range(-(2**63), 2**63)
+_LARGEST_WITH_KEYS: Final = 1 << 20  # characters of a value that has keys for filters
 _HEADER: Final = 2  # bytes that BSON's vectors begin with
 _DIGEST: Final = 16
 
@@ -42,62 +40,6 @@ Pack = Callable[[bytes], Any]
 def name_of(ns: str, key: str) -> str:
     """An item's `_id`: it sorts as (namespace, key) does."""
     return f"{ns}\0{key}"
-
-
-# ---------------------------------------------------------------- fields that filters compare
-
-
-def path_text(path: Sequence[str]) -> str | None:
-    """How a field is called in `fields`; None: its name is too long for that."""
-    text = json.dumps(path)  # names may have dots, NUL, anything
-    return text if len(text) <= _LONGEST else None
-
-
-def is_comparable(value: Any) -> bool:
-    """Whether BSON has this very value, and compares it as filters do."""
-    if isinstance(value, str):
-        return len(value) <= _LONGEST and is_text(value)
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value in _INT64
-    return value is None or isinstance(value, (bool, float))
-
-
-def is_text(value: str) -> bool:
-    """Whether it has no lone surrogates."""
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def fields_of(value: Mapping[str, Any]) -> list[dict[str, Any]] | None:
-    """All fields of a value, also those within objects, as (k: path, v: value); None: too many.
-
-    Of objects and arrays it says only that they are there; x: what is there cannot be compared.
-    """
-    found: list[dict[str, Any]] = []
-    for path, inner in _walk((), value):
-        text = path_text(path)
-        if text is None:
-            continue
-        if isinstance(inner, Mapping):
-            found.append({"k": text, "v": {}})
-        elif isinstance(inner, (list, tuple)):
-            found.append({"k": text, "v": []})
-        else:
-            found.append({"k": text, "v": inner} if is_comparable(inner) else {"k": text, "x": 1})
-        if len(found) > _MOST_FIELDS:
-            return None
-    return found
-
-
-def _walk(path: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, inner in value.items():
-        here = (*path, name)
-        yield here, inner
-        if isinstance(inner, Mapping) and path_text(here) is not None:
-            yield from _walk(here, inner)
 
 
 # ---------------------------------------------------------------- namespaces for a search index
@@ -117,39 +59,73 @@ def within_of(ns: str) -> dict[str, str]:
 # ---------------------------------------------------------------- puts
 
 
-def put_op(put: Put, now: float, horizon: float | None, stamp: int, pack: Pack) -> Op:
-    """What stores or deletes an item.
+def stored(put: Put, stamp: int, pack: Pack) -> dict[str, Any]:
+    """An item's fields, but its name and its times; None: the document has no such field.
 
     Args:
-        put: the operation.
-        now: epoch seconds.
-        horizon: an item that has expired by then is a new one; None: it is not.
+        put: no `delete`.
         stamp: the name of the item's vectors, never given twice.
         pack: makes BSON's own vector.
 
     Raises:
         InvalidArgumentError: the item is too large for a document.
     """
-    where = {"_id": name_of(put.ns, put.key)}
-    if put.value is None:
-        return Op(where)
-    due = FOREVER if put.expires_at is None else min(put.expires_at, FOREVER)
-    fields = {
+    value = put.value or ""
+    _refuse_too_large(put, value)
+    return {
         "ns": put.ns,
-        "value": put.value,
+        "value": value,
         "ttl": None if put.ttl is None else float(put.ttl),
-        "fields": fields_of(loads(put.value)) if len(put.value) <= _LARGEST_SELECTED else None,
+        "keys": keys_in(value),
+        "fields": None,  # what filters asked for before there were keys
         **(_embedding(put, stamp, pack) if put.vectors else dict.fromkeys(_EMBEDDING_FIELDS)),
     }
+
+
+def keys_in(value: str) -> list[str] | None:
+    """The keys of a value; None: they are too many, or it is too long."""
+    return keys_of(loads(value)) if len(value) <= _LARGEST_WITH_KEYS else None
+
+
+def put_op(put: Put, fields: Document, now: float, horizon: float | None) -> Op:
+    """What stores an item, whether one is there or not.
+
+    Args:
+        put: the operation.
+        fields: the item's.
+        now: epoch seconds.
+        horizon: an item that has expired by then is a new one; None: it is not.
+    """
+    where = {"_id": name_of(put.ns, put.key)}
+    times = {"updated_at": now, "expires_at": _due(put)}
+    if horizon is None:
+        given = {name: one for name, one in fields.items() if one is not None}
+        gone = dict.fromkeys((name for name, one in fields.items() if one is None), "")
+        made = {"created_at": now}
+        what: Document = {"$set": {**given, **times}, "$unset": gone, "$setOnInsert": made}
+        return Op(where, what, upsert=True)
     literals = {
         name: "$$REMOVE" if one is None else {"$literal": one} for name, one in fields.items()
     }
-    created: Any = {"$ifNull": ["$created_at", now]}
-    if horizon is not None:  # what is missing is less than any number
-        created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
-    times = {"created_at": created, "updated_at": now, "expires_at": due}
-    _refuse_too_large(put)
-    return Op(where, [{"$set": {**literals, **times}}], upsert=True)
+    # what is missing is less than any number
+    created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
+    return Op(where, [{"$set": {**literals, "created_at": created, **times}}], upsert=True)
+
+
+def new_op(put: Put, fields: Document, now: float) -> Op:
+    """What stores an item that is not there, and else is refused."""
+    times = {"created_at": now, "updated_at": now, "expires_at": _due(put)}
+    given = {name: one for name, one in fields.items() if one is not None}
+    return Op({"_id": name_of(put.ns, put.key)}, {**given, **times}, fresh=True)
+
+
+def delete_op(put: Put) -> Op:
+    """What deletes an item."""
+    return Op({"_id": name_of(put.ns, put.key)})
+
+
+def _due(put: Put) -> float:
+    return FOREVER if put.expires_at is None else min(put.expires_at, FOREVER)
 
 
 _EMBEDDING_FIELDS: Final = ("stamp", "count", "paths", "vector", "vectors", "aside", "within")
@@ -176,8 +152,7 @@ def _is_zero(vector: Vector) -> bool:
     return not vector.data.strip(b"\x00\x80")  # -0.0 is zero, too
 
 
-def _refuse_too_large(put: Put) -> None:
-    text = put.value or ""
+def _refuse_too_large(put: Put, text: str) -> None:
     size = len(text) if text.isascii() else len(text.encode())
     size += sum(len(one.data) for one in put.vectors)
     if size > _LARGEST:
@@ -185,6 +160,14 @@ def _refuse_too_large(put: Put) -> None:
             f"value: wanted less than 16 MiB of JSON and vectors, which is what a document of "
             f"MongoDB can be, got {size} bytes for the key {put.key!r:.80}"
         )
+
+
+def keys_op(document: Document) -> Op:
+    """What gives keys to an item that an older version put, unless it has been put again."""
+    keys = keys_in(document["value"])
+    given = [] if keys is None else [{"$set": {"keys": {"$literal": keys}}}]
+    where = {name: document[name] for name in ("_id", "updated_at")}
+    return Op(where, [*given, {"$unset": "fields"}])
 
 
 def refresh_op(name: Name, now: float, horizon: float | None) -> Op:

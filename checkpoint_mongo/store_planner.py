@@ -14,24 +14,33 @@ from checkpoint_mongo.requests import (
     ITEMS,
     STORE_MIGRATIONS,
     CreateIndexes,
+    Find,
     Index,
     Op,
     Stages,
+    Written,
     documents,
+    find,
     pause,
     server,
     write_all,
 )
+from checkpoint_mongo.store_browsing import Browsing
 from checkpoint_mongo.store_documents import (
     RECORD,
     Pack,
+    delete_op,
+    keys_op,
     name_of,
+    new_op,
     put_op,
     record_of,
     refresh_op,
+    stored,
 )
+from checkpoint_mongo.store_filters import WITHOUT_KEYS
 from checkpoint_mongo.store_nearest import Nearest
-from checkpoint_mongo.store_reading import browse, seek_namespaces
+from checkpoint_mongo.store_reading import seek_namespaces
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Put, Read, Record, Search, StoreStats
@@ -47,8 +56,14 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
         Index((("stamp", 1),), sparse=True),
         Index((("aside", 1),), sparse=True),
     ),
+    2: (Index((("keys", 1), ("updated_at", 1), ("_id", -1))),),
 }
 """Migration -> the indexes that it creates. What was released never changes."""
+
+_KEYS: Final = 2
+"""The migration that gives keys to items that have none."""
+_AT_ONCE: Final = 500
+_OFTEN: Final = 3
 
 
 class MongoStorePlanner:
@@ -76,6 +91,8 @@ class MongoStorePlanner:
         new_stamp: Callable[[], int] = lambda: secrets.randbits(63) | 1,
     ) -> None:
         self._ttl, self._pack, self._clock, self._new_stamp = ttl, pack, clock, new_stamp
+        self._browsing = Browsing(prefix)
+        self._all_new = 0  # batches in a row whose items were all new; just a guess
         self.meaning = (
             None if settings is None else Nearest(settings, ttl, cache_bytes, prefix, clock)
         )
@@ -87,31 +104,54 @@ class MongoStorePlanner:
         numbers = {one["_id"] for one in applied}
         for migration in pending(known, numbers, "this MongoDB database"):
             yield CreateIndexes(INDEXES[migration.number], ITEMS)
+            if migration.number == _KEYS:
+                yield from self._give_keys()
             where = {"_id": migration.number}
             noted = {**where, "applied_at": self._clock()}
             yield from self._write([Op(where, noted, upsert=True)], STORE_MIGRATIONS)
+        self._browsing.expect_keys()
         if self.meaning is not None:
             yield from self.meaning.setup()
 
+    def _give_keys(self) -> Plan[None]:
+        """Some items at a time, unless they have been put again."""
+        stages: Stages = [
+            {"$match": WITHOUT_KEYS},
+            {"$match": {"fields": {"$exists": True}}},
+            {"$limit": _AT_ONCE},
+            {"$project": {"value": 1, "updated_at": 1}},
+        ]
+        while found := (yield from documents(stages, ITEMS)):
+            yield from self._write([keys_op(one) for one in found])
+        left: Stages = [{"$match": WITHOUT_KEYS}, {"$limit": 1}, {"$project": {"_id": 1}}]
+        if (yield from documents(left, ITEMS)):
+            yield from self._browsing.note()
+
     @staticmethod
-    def _write(ops: Sequence[Op], collection: str = ITEMS, *, whole: bool = False) -> Plan[int]:
-        """Make changes; says how many documents were deleted. Who upserts the same document at the
-        same time makes it try again, which changes nothing that was done already.
+    def _written(
+        ops: Sequence[Op], collection: str = ITEMS, *, whole: bool = False
+    ) -> Plan[Written]:
+        """Make changes. Who upserts the same document at the same time makes it try again, which
+        changes nothing that was done already.
         """
         for attempt in count(1):
             written = yield from write_all(ops, whole=whole, collection=collection)
             if written is not None:
-                return written.deleted
+                return written
             yield from pause(attempt)
         raise AssertionError("there is always another attempt")
+
+    def _write(self, ops: Sequence[Op], collection: str = ITEMS) -> Plan[int]:
+        """Make changes; says how many documents were deleted."""
+        return (yield from self._written(ops, collection)).deleted
 
     # ------------------------------------------------------------------ get, put
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one command, and one more where reading moves an expiry."""
         names = [name_of(one.ns, one.key) for one in reads]
-        stages: Stages = [{"$match": {"_id": {"$in": names}}}, {"$project": RECORD}]
-        found = yield from documents(stages, ITEMS)
+        where = {"_id": names[0] if len(names) == 1 else {"$in": names}}
+        found = yield from find(Find(where, RECORD, ITEMS))
         records = {one["_id"]: record_of(one) for one in found}
         there = (records.get(name) for name in names)
         shown = [
@@ -131,21 +171,37 @@ class MongoStorePlanner:
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one command for the puts and one for the deletes, and the commit where
         they are several and there are transactions.
+
+        After some batches whose items were all new, those of the next ones are expected to be new,
+        which is less to do for the server. Where that is wrong, that batch is made once more.
         """
         horizon = self._ttl.horizon(now)
-        ordered = sorted(puts, key=lambda one: one.value is None)
-        ops = [put_op(one, now, horizon, self._new_stamp(), self._pack) for one in ordered]
-        whole = len(ops) > 1 and (yield from server()).has_transactions
-        yield from self._write(ops, whole=whole)
+        items = [
+            (one, stored(one, self._new_stamp(), self._pack))
+            for one in puts
+            if one.value is not None
+        ]
+        if any(fields["keys"] is None for _, fields in items):
+            yield from self._browsing.note()
+        deletes = [delete_op(one) for one in puts if one.value is None]
+        whole = len(puts) > 1 and (yield from server()).has_transactions
+        if len(items) > 1 and self._all_new >= _OFTEN:
+            ops = [*(new_op(one, fields, now) for one, fields in items), *deletes]
+            if (yield from write_all(ops, whole=whole, collection=ITEMS)) is not None:
+                return
+        ops = [*(put_op(one, fields, now, horizon) for one, fields in items), *deletes]
+        written = yield from self._written(ops, whole=whole)
+        if len(items) > 1:
+            self._all_new = self._all_new + 1 if len(written.made) == len(items) else 0
 
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found: see `browse` and `Meaning`; one command more to move an expiry."""
+        """Items found: see `Browsing` and `Meaning`; one command more to move an expiry."""
         if search.vector is not None and self.meaning is not None:
             found = yield from self.meaning.search(search, search.vector, now)
         else:
-            records = yield from browse(search, self._ttl.horizon(now))
+            records = yield from self._browsing.search(search, self._ttl.horizon(now))
             found = [Found(record) for record in records]
         if search.refresh:
             yield from self._refresh([one.record for one in found], now)

@@ -10,15 +10,12 @@ from typing import Any, Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.requests import ITEMS, documents
-from checkpoint_mongo.store_documents import RECORD, record_of
 from checkpoint_mongo.store_filters import selection
 from store_vector.namespaces import NamespaceQuery, encode
-from store_vector.records import Record, Search
+from store_vector.records import Search
 
 Stage = Mapping[str, Any]
 
-_NEWEST: Final[Stage] = {"$sort": {"updated_at": -1, "_id": 1}}
-_LEAST: Final = 50
 _END: Final = encode(("a",))[1:]  # what ends a label
 
 
@@ -46,27 +43,6 @@ def passing(
         conditions.append(selected)
     stages: list[Stage] = [{"$match": {field: spaces(search.bounds)}}]
     return [*stages, {"$match": {"$and": conditions}}] if conditions else stages
-
-
-def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first: one command, or more where the
-    filter selected too much.
-    """
-    count = search.end
-    while True:
-        stages = [*passing(search, horizon), _NEWEST]
-        if not search.filter and search.offset:
-            stages += [{"$skip": search.offset}, {"$limit": search.limit}]
-        else:
-            stages.append({"$limit": count})
-        found = yield from documents([*stages, {"$project": RECORD}], ITEMS)
-        records = [record_of(one) for one in found]
-        if not search.filter:
-            return records
-        matching = [one for one in records if search.filter.matches(one.decoded)]
-        if len(matching) >= search.end or len(found) < count:
-            return matching[search.offset : search.end]
-        count = max(8 * count, _LEAST)
 
 
 def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:

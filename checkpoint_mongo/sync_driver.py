@@ -39,6 +39,7 @@ from checkpoint_mongo.requests import (
     CreateSearchIndex,
     Deployment,
     DropIndexes,
+    Find,
     Pause,
     Probe,
     Server,
@@ -128,6 +129,9 @@ class SyncMongoDriver:
             collection = self._collection(request.collection)
             stages = list(request.stages)
             return list(collection.aggregate(stages, session=session, batchSize=BATCH))
+        if kind is Find:
+            collection = self._collection(request.collection)
+            return list(collection.find(**request.options, batch_size=BATCH, session=session))
         if kind is Write:
             return self._write(request, session)
         if kind in (Query, Execute, ExecuteMany):

@@ -17,8 +17,10 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.urls import open_store
 from checkpoint_mongo import MongoDBSaver, MongoDBStore
+from checkpoint_mongo.store_keys import MOST
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness, VectorSearchHarness
-from checkpoint_mongo.tests.watching import Commands, scans
+from checkpoint_mongo.tests.store_scripts import search_for
+from checkpoint_mongo.tests.watching import Commands, filters_of, scans
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, index_of, keys
 
@@ -52,7 +54,7 @@ def watched(harness: MongoStoreHarness) -> Iterator[Watched]:
     one.client.close()
 
 
-READ, WRITE, REFRESHED = {"aggregate": 1}, {"update": 1}, {"aggregate": 1, "update": 1}
+GOT, READ, WRITE = {"find": 1}, {"aggregate": 1}, {"update": 1}
 BATCH = {"update": 1, "commitTransaction": 1}
 
 
@@ -63,14 +65,14 @@ def test_round_trips(watched: Watched) -> None:
     for work, expected in (
         (store.setup, READ),
         (lambda: store.put(AT, "a", {"text": "1 0 0"}), WRITE),
-        (lambda: store.get(AT, "a", **quiet), READ),
-        (lambda: store.get(AT, "a"), REFRESHED),
+        (lambda: store.get(AT, "a", **quiet), GOT),
+        (lambda: store.get(AT, "a"), GOT | WRITE),
         (lambda: store.batch(many), BATCH),
-        (lambda: store.batch([GetOp(op.namespace, op.key, False) for op in many]), READ),
-        (lambda: store.batch([GetOp(op.namespace, op.key) for op in many]), REFRESHED),
+        (lambda: store.batch([GetOp(op.namespace, op.key, False) for op in many]), GOT),
+        (lambda: store.batch([GetOp(op.namespace, op.key) for op in many]), GOT | WRITE),
         (lambda: store.search(("n",), **quiet), READ),
         (lambda: store.search(("n",), filter={"text": "7 1 0"}, **quiet), READ),
-        (lambda: store.search(("n",), filter={"text": "7 1 0"}), REFRESHED),
+        (lambda: store.search(("n",), filter={"text": "7 1 0"}), READ | WRITE),
         (lambda: store.search(("n",), query="1 0 0", **quiet), {"aggregate": 3}),
         (lambda: store.search(("n",), query="0 1 0", **quiet), {"aggregate": 2}),
         (lambda: store.list_namespaces(max_depth=1), READ),
@@ -96,10 +98,12 @@ def test_no_command_looks_at_all_documents(harness: MongoStoreHarness, watched: 
                 store.search(prefix, query=query)
                 store.search(prefix, query=query, filter={"text": {"$gt": "1"}}, offset=1)
             store.list_namespaces(prefix=prefix or None)
+        store.put(AT, "many", {f"{n}": n for n in range(MOST + 1)})
+        assert keys(store.search(AT, filter={"7": 7})) == ["many"]
         store.list_namespaces(suffix=("ann",), max_depth=1)
         store.sweep_ttl()
     sent = [one for one in commands.sent if "store_items" in one.values()]
-    assert {"update", "delete", "aggregate"} <= set(commands.names)
+    assert {"update", "delete", "aggregate", "find"} <= set(commands.names)
     seen = set()
     for command in sent:
         for wanted in _filters_of(command):
@@ -111,10 +115,7 @@ def test_no_command_looks_at_all_documents(harness: MongoStoreHarness, watched: 
 
 
 def _filters_of(command: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for change in (*command.get("updates", ()), *command.get("deletes", ())):
-        yield change["q"]
-    if "pipeline" in command:
-        yield command["pipeline"][0]["$match"]
+    yield from (command["filter"],) if "filter" in command else filters_of(command)
 
 
 def test_by_url_beside_a_saver(harness: MongoStoreHarness) -> None:
@@ -184,6 +185,71 @@ def test_an_item_of_very_many_fields_is_still_found(harness: MongoStoreHarness) 
         assert keys(store.search(AT, filter={"text": {"$gt": "x"}})) == ["long"]
         assert keys(store.search(AT, filter={"n": {"$gt": 2**69}})) == ["long"]
         assert store.search(AT, filter={"n": {"$lt": 2**69}}) == []
+
+
+def test_items_of_an_older_version_are_found(harness: MongoStoreHarness) -> None:
+    """Also before `setup()` has given them keys, and if they are put again meanwhile."""
+    kept = {"n": 1}
+    with harness.open() as store:
+        for key in ("a", "b"):
+            store.put(AT, key, kept)
+        store.put(AT, "many", {"n": 1, **{f"{n}": n for n in range(MOST + 1)}})
+        old = {"$unset": {"keys": ""}, "$set": {"fields": [{"k": '["n"]', "v": 1}]}}
+        harness.items.update_many({}, old)
+        database = harness.client[harness.db_name]
+        database["store_migrations"].delete_one({"_id": 2})
+        database["store_notes"].drop()
+        unaware = MongoDBStore(harness.client, harness.db_name, clock=harness.clock)
+        assert len(unaware.search(AT, filter=kept)) == 3
+        store.put(AT, "b", {"n": 2})
+    with harness.open() as store:
+        assert len(store.search(AT, filter=kept)) == 2
+        assert keys(store.search(AT, filter={"n": {"$gt": 1}})) == ["b"]
+    assert harness.items.count_documents({"fields": {"$exists": True}}) == 0
+    assert harness.items.count_documents({"keys": {"$exists": True}}) == 2
+
+
+def test_a_search_by_a_filter_does_not_look_at_all_items(harness: MongoStoreHarness) -> None:
+    """As many as there are matches, of a namespace of many."""
+    with harness.open() as store:
+        puts = [
+            PutOp(AT, f"{n}", {"n": n, "kind": "rare" if n % 90 == 0 else "x"}) for n in range(180)
+        ]
+        store.batch(puts)
+        for wanted in ({"kind": "rare"}, {"n": {"$gte": 178}}):
+            (first, *_) = store._planner._browsing.stages(  # type: ignore[attr-defined]
+                search_for(filter=wanted), None, 10
+            )
+            assert harness.items.count_documents(first["$match"]) == 2
+            assert len(store.search(AT, filter=wanted)) == 2
+
+
+def test_another_process_puts_an_item_without_keys(harness: MongoStoreHarness) -> None:
+    """It is found at once by who has seen that all items have keys."""
+    with harness.open() as reader, harness.open() as writer:
+        reader.put(AT, "a", {"n": 1})
+        for wanted in ({"n": 1}, {"n": {"$lt": 2}}):
+            assert keys(reader.search(AT, filter=wanted)) == ["a"]
+        writer.put(AT, "b", {"n": 1, **{f"{n}": n for n in range(MOST + 1)}})
+        for wanted in ({"n": 1}, {"n": {"$lt": 2}}):
+            assert sorted(keys(reader.search(AT, filter=wanted))) == ["a", "b"]
+
+
+def test_batches_of_new_items_and_of_known_ones(harness: MongoStoreHarness) -> None:
+    with harness.open() as store:
+        for n in range(6):
+            store.batch([PutOp((f"{n}",), key, {"n": n}) for key in "ab"])
+            harness.advance(1)
+        store.batch([PutOp(("5",), key, {"n": 7}) for key in "bc"])
+        assert {(one.key, one.value["n"]) for one in store.search(("5",))} == {
+            ("a", 5),
+            ("b", 7),
+            ("c", 7),
+        }
+        known, new = store.get(("5",), "b"), store.get(("5",), "c")
+        assert known is not None
+        assert new is not None
+        assert known.created_at < known.updated_at == new.created_at == new.updated_at
 
 
 def test_a_newer_schema_is_refused(harness: MongoStoreHarness) -> None:

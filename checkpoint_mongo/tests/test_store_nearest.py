@@ -64,11 +64,14 @@ def engaged(*, ttl: StoreTTL | None = None, **more: Any) -> Nearest:
 
 
 def test_setup_creates_the_index_and_waits_until_it_answers() -> None:
-    io = Scripted([], None, WRITTEN, *SETUP)  # migrations come first
+    migrations: list[Any] = [None, WRITTEN, None, [], [], WRITTEN]  # they come first
+    io = Scripted([], *migrations, *SETUP)
     run(planner(index=settings()).setup(), io)
-    indexes, noted, listed, created, *waits = io.asked[1:]
+    indexes, noted, keys, *_, listed, created = io.asked[1:9]
+    waits = io.asked[9:]
     assert isinstance(indexes, CreateIndexes)
     assert isinstance(noted, Write)
+    assert isinstance(keys, CreateIndexes)
     assert listed == Probe(Aggregate([{"$listSearchIndexes": {"name": INDEX}}], ITEMS))
     filters = ["expires_at", *(f"within.{n}" for n in range(1, 9))]
     vector = {"type": "vector", "path": "vector", "numDimensions": 3, "similarity": "cosine"}
