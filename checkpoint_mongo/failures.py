@@ -30,6 +30,7 @@ _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
 _PAUSE: Final = 0.002  # seconds, and twice as long each time
 _LONGEST: Final = 0.05
+_DOUBLED: Final = 30  # times at most: floats end
 # a primary that steps down, a node that shuts down, an operation that was in its way
 _STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
 _CONFLICTS: Final = frozenset({112, 24, 50, 251, 256})
@@ -39,7 +40,7 @@ _UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
 
 def pause_of(attempt: int) -> float:
     """Seconds to wait before the next attempt; not the same for all who wait."""
-    longest = min(_LONGEST, _PAUSE * 2.0**attempt)
+    longest = min(_LONGEST, _PAUSE * 2.0 ** min(attempt, _DOUBLED))
     return longest * (0.5 + random.random() / 2)  # noqa: S311 (spreads attempts, is no secret)
 
 

@@ -31,7 +31,7 @@ class Landmarks:
 
     If ten of those before an end are known, the ten nearest to it are not before the first of
     them, whatever else is there. So a read has to look no further, unless some were removed: then
-    it finds too few, and looks everywhere.
+    it finds too few, or (in a list of several namespaces) older ones, and looks everywhere.
     """
 
     def __init__(self, capacity: int = _CAPACITY) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from checkpoint_base.plan import Plan
 from checkpoint_base.sharing import Segment
 from checkpoint_base.statements.logs import StatementLogs, Thread
+from checkpoint_base.statements.requests import rows
 from checkpoint_mongo.documents import segment_document
 from checkpoint_mongo.keys import THREAD, segment_key, under
 from checkpoint_mongo.pipelines import of_thread
@@ -42,6 +43,16 @@ class Logs(StatementLogs):
         """Remove all of a thread that is held: its own document last."""
         rest = Op({"thread_id": thread.key, "key": {"$gt": THREAD}})
         yield from write_all([rest, Op({"thread_id": thread.key, "key": THREAD})])
+
+    def collect(self, key: Any) -> Plan[None]:
+        """Remove what nothing refers to. The document of an empty thread stays: in a transaction
+        nobody sees it being removed (see `Removing._remove_empty`).
+        """
+        ((is_empty,),) = yield from rows(self.queries["is_empty"], (key,))
+        if is_empty:
+            yield from write_all([Op({"thread_id": key, "key": {"$gt": THREAD}})])
+        else:
+            yield from super().collect(key)
 
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
         found = yield from documents(

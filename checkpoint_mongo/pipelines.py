@@ -24,6 +24,7 @@ _EPOCH: Final = {"$toString": {"$ifNull": ["$epoch", "no thread"]}}
 REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
 _IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
 _IS_QUIET: Final = {"$eq": [{"$type": "$open"}, "missing"]}
+_IS_FREE: Final = {"$eq": [{"$type": "$held_at"}, "missing"]}
 _EXPIRY: Final = {"$ifNull": ["$expires_at", "$$REMOVE"]}
 NOW: Final = {"$toLong": "$$NOW"}
 """The server's clock, in milliseconds: whether a write is dead is for it to say."""
@@ -154,6 +155,12 @@ def hold_thread(guard: Guard, new_epoch: int, since: float | None) -> Op:
     return Op(guard.where, [{"$set": kept}])
 
 
+def lasting_thread(guard: Guard) -> Op:
+    """Let a thread never expire, which somebody may hold."""
+    tag = {"$cond": [_IS_FREE, "$$REMOVE", "$tag"]}
+    return Op(guard.where, [{"$unset": "expires_at"}, {"$set": {"tag": tag}}])
+
+
 def release_thread(guard: Guard, new_epoch: int) -> Op:
     """The last change of whoever held a thread. Its epoch is not the one that it had meanwhile: who
     saw that saw what was not done.
@@ -194,7 +201,7 @@ def read_clock(guard: Guard, clock: Clock) -> Op:
     """Move a thread's expiry, because it was read."""
     expires = {"$cond": [guard.is_live(), clock.expires_at, "$expires_at"]}
     kept = {"$ifNull": [expires, "$expires_at"]}
-    due = {"tag": {"$cond": [_IS_QUIET, _EXPIRY, "$tag"]}}
+    due = {"tag": {"$cond": [{"$and": [_IS_QUIET, _IS_FREE]}, _EXPIRY, "$tag"]}}
     return Op(guard.where, [{"$set": {"expires_at": kept}}, {"$set": due}])
 
 

@@ -203,7 +203,7 @@ class Reading:
         if is_sorted and not (yield from documents(beside_root(thread_id))):
             rest = replace(rest, ns="")  # in the order of the index
         found = yield from documents(candidates(rest, wanted, start))
-        if start is not None and len(found) < wanted:
+        if start is not None and not _reaches(found, wanted, start):
             self._landmarks.forget(thread_id)
             found = yield from documents(candidates(rest, wanted))
         return found
@@ -292,6 +292,13 @@ class Reading:
             {"$project": _NAMES},
         ]
         return names_in((yield from documents(stages)))
+
+
+def _reaches(found: Sequence[Document], wanted: int, start: str) -> bool:
+    """Whether these are the first, though no root's were looked for that are older than `start`:
+    other namespaces' may be older, and stand where removed ones were.
+    """
+    return len(found) == wanted and bool(found[-1]["checkpoint_id"] >= start)
 
 
 _NAMES: Final = {"_id": 0, "values.channel": 1, "values.version": 1}

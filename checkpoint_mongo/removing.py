@@ -143,11 +143,31 @@ class Removing(Removal):
         seen = yield from self._of_runs(run_ids)
         for thread_id in dict.fromkeys(str(key) for key, _, _ in seen):
             yield from self._exclusively([thread_id], self._delete_runs_of, thread_id, run_ids)
+            if (yield from self._is_empty(thread_id)):
+                yield from self._remove_empty(thread_id)
 
     def _delete_runs_of(self, thread_id: str, run_ids: Sequence[str]) -> Plan[None]:
         there = rows(self._logs.queries["thread_checkpoints_of_runs"], (thread_id, run_ids))
         yield from self._delete_checkpoints((yield from there))
         yield from self._logs.collect(thread_id)
+
+    def _is_empty(self, thread_id: str) -> Plan[bool]:
+        ((is_empty,),) = yield from rows(self._logs.queries["is_empty"], (thread_id,))
+        return bool(is_empty)
+
+    def _remove_empty(self, thread_id: str) -> Plan[None]:
+        """Remove a thread if it is empty, no transaction around it: its mark is there before it is
+        looked at. Who has added a document before is seen; who does so later sees the mark.
+        """
+        guard = self._guard(thread_id)
+        held = hold_thread(guard, self._logs.new_epoch(), self._logs.clock())
+        written = yield from write_all([held])
+        if written is None or not written.matched:
+            return  # somebody writes to it, or has removed it
+        if (yield from self._is_empty(thread_id)):
+            yield from self._logs.purge(Thread(thread_id, 0, 0, None, None))
+        else:
+            yield from write_all([release_thread(guard, self._logs.new_epoch())])
 
     def _delete_checkpoints(self, gone: Sequence[Place]) -> Plan[None]:
         number = self._logs.new_epoch()
@@ -194,8 +214,10 @@ class Removing(Removal):
         if original is None:
             return
         claim, *removal, _ = bury_thread(self._guard(target), self._logs.new_epoch(), None)
-        if (yield from self._logs.find(target)) is not None:
+        there = yield from documents(of_thread(target))
+        if self._logs.live(there) is not None:
             yield from self._refuse_foreign(source, target)
+        if there and not there[0].get("dead"):
             claim = _without_hold(claim)
         if (yield from write_all([claim, *removal])) is None:
             raise RefusedError(target)

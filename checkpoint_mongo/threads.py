@@ -10,10 +10,11 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.statements.requests import rows
-from checkpoint_mongo.keys import RECENT, THREAD, recent_of, under
+from checkpoint_mongo.keys import RECENT, recent_of, under
 from checkpoint_mongo.log import Logs
+from checkpoint_mongo.pipelines import lasting_thread
 from checkpoint_mongo.removing import Removing
-from checkpoint_mongo.requests import Document, Op, documents, server, write_all
+from checkpoint_mongo.requests import Document, documents, server, write_all
 
 _SWEPT_AT_ONCE: Final = 200
 _RECORDS: Final = {
@@ -91,8 +92,7 @@ class Threads(Removing):
         if thread is None or thread.expires_at is None or thread.expires_at > now:
             return 0  # touched since it was listed
         yield from self._keep_latest(codec, thread_id)
-        where = {"thread_id": thread_id, "key": THREAD}
-        yield from write_all([Op(where, [{"$unset": ["expires_at", "tag"]}])])
+        yield from write_all([lasting_thread(self._guard(thread_id))])
         return 1
 
     # ------------------------------------------------------------------ size

@@ -165,6 +165,47 @@ def test_a_thread_that_is_being_deleted_is_not_changed_by_who_wants_to_prune_it(
         assert database.records.find_one({"key": ""}) == before
 
 
+def test_a_thread_is_removed_as_empty_only_after_its_mark_was_seen(
+    database: MongoHarness,
+) -> None:
+    """What tasks add together, they add to a thread that they see live afterwards."""
+    with database.open() as saver:
+        put(saver, "t", 1)
+        (added,) = database.records.find({"checkpoint_id": f"{1:08}"}, {"_id": 0})
+        name = {"key": f"c\0\0{2:08}", "checkpoint_id": f"{2:08}", "tag": "run 2"}
+        added |= name | {"seek": added["seek"].replace(f"{1:08}", f"{2:08}")}
+
+        def add(_: int, request: Any, reply: Any) -> Any:
+            if type(request) is Write and "held_at" in database.records.find_one({"key": ""}):
+                database.records.insert_one(added)
+            return reply
+
+        _, asked = driven(saver, saver._planner.delete_for_runs(["run 1"]), add)
+        assert Write in asked
+        found = saver.get_tuple(on("t"))
+        assert found is not None
+        assert found.checkpoint["id"] == f"{2:08}"
+        assert "held_at" not in database.records.find_one({"key": ""})
+        saver.delete_for_runs(["run 2"])
+        assert sum(database.rows().values()) == 0
+
+
+def test_a_page_of_several_namespaces_is_right_after_what_was_known_is_removed(
+    database: MongoHarness,
+) -> None:
+    with database.open() as saver:
+        for step, (ns, run) in enumerate(
+            [("", 1), ("a", 1), ("", 1), ("a", 1), ("", 1), ("a", 1), ("", 2), ("", 2), ("", 2)], 1
+        ):
+            stored = checkpoint({"n": step}, id=f"{step:08}")
+            about = metadata(step=step, run_id=f"run {run}")
+            saver.put(on("t", ns), stored, about, new_versions(stored))
+        config: Any = {"configurable": {"thread_id": "t"}}
+        assert [values(one)["n"] for one in saver.list(config, limit=3)] == [9, 8, 7]
+        saver.delete_for_runs(["run 2"])
+        assert [values(one)["n"] for one in saver.list(config, limit=3)] == [6, 5, 4]
+
+
 def of_threads(reply: Any) -> list[bool]:
     return [one["key"] == "" for one in reply]
 

@@ -17,6 +17,7 @@ from pymongo.errors import ServerSelectionTimeoutError
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.tests.load import arguments, calls_of, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_mongo.failures import pause_of
 from checkpoint_mongo.planner import MongoPlanner
 from checkpoint_mongo.requests import Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness
@@ -303,6 +304,33 @@ def _requests(saver: MongoDBSaver, plan: Any) -> list[type]:
             asked.append(type(request))
             request = plan.send(saver._driver.perform(request))
     return asked
+
+
+def test_the_sweep_finds_a_hold_although_somebody_has_read_the_thread(alone: MongoHarness) -> None:
+    with alone.open(ttl={"default_ttl": 1, "refresh_on_read": True}) as saver:
+        saver.put(*arguments("t", 1, log=large(1)))
+        planner = short_lived(saver)
+        saver._driver.perform(
+            _first_write(saver, planner.prune(saver._codec, ["t"], "keep_latest"))
+        )
+        saver.get_tuple(on("t"))
+        saver.sweep_ttl()
+        (thread,) = alone.records.find({"key": ""})
+        assert "held_at" not in thread
+        assert thread["tag"] == thread["expires_at"]
+
+
+def test_who_waits_long_waits_no_longer_each_time() -> None:
+    assert all(0.02 < pause_of(attempt) < 0.06 for attempt in (10, 100, 5000))
+
+
+def test_a_copy_replaces_a_thread_that_has_expired(alone: MongoHarness) -> None:
+    with alone.open(ttl={"default_ttl": 1}) as short, alone.open() as saver:
+        short.put(*arguments("target", 1, log=large(1)))
+        saver.put(*arguments("source", 2, log=large(2)))
+        alone.advance(61)
+        saver.copy_thread("source", "target")
+        assert steps_of(saver, "target") == [2]
 
 
 def test_a_thread_that_is_written_to_is_neither_deleted_nor_pruned(alone: MongoHarness) -> None:
