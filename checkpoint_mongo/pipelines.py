@@ -82,7 +82,8 @@ def open_thread(
     """
     fits: list[Any] = [guard.is_live(), guard.is_free()]
     if log is not None:
-        fits += [{"$eq": ["$epoch", log[0]]}, {"$eq": ["$log_end", log[1]]}]
+        # nor past the mark of who died: what is shared may be gone, although the epoch is the same
+        fits += [{"$eq": ["$epoch", log[0]]}, {"$eq": ["$log_end", log[1]]}, _IS_FREE]
     allowed = {"$cond": [_IS_NEW, new_epoch is not None, {"$and": fits}]}
     end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
     fields: dict[str, Any] = {

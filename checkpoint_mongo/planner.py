@@ -92,6 +92,10 @@ class Attempt(NamedTuple):
         return cls(thread, prepared, segments, made_of(prepared, epoch))
 
 
+def _nothing() -> Plan[None]:
+    yield from ()
+
+
 class MongoPlanner(Setup, Reading, Threads):
     """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of logs.
 
@@ -270,6 +274,10 @@ class MongoPlanner(Setup, Reading, Threads):
         """What can be tried on the thread as it is now; `held`: in a transaction that has it."""
         logs = self._logs
         there = yield from documents(of_thread(thread_id))
+        if there and "held_at" in there[0] and not there[0].get("dead") and not held:
+            # until it is released, or its holder has been dead for long: then the epoch is new
+            yield from self._exclusively([thread_id], _nothing)
+            there = yield from documents(of_thread(thread_id))
         thread = logs.live(there)
         if thread is None:
             if there:  # what an expired one had is gone

@@ -324,6 +324,25 @@ def test_who_waits_long_waits_no_longer_each_time() -> None:
     assert all(0.02 < pause_of(attempt) < 0.06 for attempt in (10, 100, 5000))
 
 
+def test_a_put_shares_nothing_with_what_a_prune_that_died_may_have_removed(
+    alone: MongoHarness,
+) -> None:
+    with alone.open() as saver:
+        saver.put(*arguments("t", 1, log=large(1)))
+        planner, known = short_lived(saver), saver._planner._logs.known
+        saver._driver.perform(
+            _first_write(saver, planner.prune(saver._codec, ["t"], "keep_latest"))
+        )
+        (thread,) = alone.records.find({"key": ""})
+        segments = list(alone.records.find({"key": {"$gt": "s", "$lt": "t"}}))
+        tables = [(one["start"], one["digests"]) for one in segments]
+        known.put("t", thread["epoch"], thread["log_end"], tables)  # seen while it was held
+        alone.records.delete_many({"key": {"$gt": "s", "$lt": "t"}})
+        saver.put(*arguments("t", 2, log=large(1)))
+        assert values(saver.get_tuple(on("t")))["log"] == large(1)
+        assert "held_at" not in alone.records.find_one({"key": ""})
+
+
 def test_a_copy_replaces_a_thread_that_has_expired(alone: MongoHarness) -> None:
     with alone.open(ttl={"default_ttl": 1}) as short, alone.open() as saver:
         short.put(*arguments("target", 1, log=large(1)))
