@@ -46,7 +46,7 @@ class Logs(StatementLogs):
 
     def collect(self, key: Any) -> Plan[None]:
         """Remove what nothing refers to. The document of an empty thread stays: in a transaction
-        nobody sees it being removed (see `Removing._remove_empty`).
+        nobody sees it being removed (see `Removing._remove_if_empty`).
         """
         ((is_empty,),) = yield from rows(self.queries["is_empty"], (key,))
         if is_empty:

@@ -143,8 +143,7 @@ class Removing(Removal):
         seen = yield from self._of_runs(run_ids)
         for thread_id in dict.fromkeys(str(key) for key, _, _ in seen):
             yield from self._exclusively([thread_id], self._delete_runs_of, thread_id, run_ids)
-            if (yield from self._is_empty(thread_id)):
-                yield from self._remove_empty(thread_id)
+            yield from self._remove_if_empty(thread_id)
 
     def _delete_runs_of(self, thread_id: str, run_ids: Sequence[str]) -> Plan[None]:
         there = rows(self._logs.queries["thread_checkpoints_of_runs"], (thread_id, run_ids))
@@ -155,10 +154,12 @@ class Removing(Removal):
         ((is_empty,),) = yield from rows(self._logs.queries["is_empty"], (thread_id,))
         return bool(is_empty)
 
-    def _remove_empty(self, thread_id: str) -> Plan[None]:
+    def _remove_if_empty(self, thread_id: str) -> Plan[None]:
         """Remove a thread if it is empty, no transaction around it: its mark is there before it is
-        looked at. Who has added a document before is seen; who does so later sees the mark.
+        looked at again. Who has added a document before is seen; who does so later sees the mark.
         """
+        if not (yield from self._is_empty(thread_id)):
+            return
         guard = self._guard(thread_id)
         held = hold_thread(guard, self._logs.new_epoch(), self._logs.clock())
         written = yield from write_all([held])

@@ -71,6 +71,7 @@ class Threads(Removing):
             for thread_id, expires_at, is_left in due:
                 if is_left:  # of what never ended: a standalone server, or its client, died
                     yield from self._collect(thread_id)
+                    yield from self._remove_if_empty(thread_id)
                     done = True
                 if expires_at is not None and expires_at <= now:
                     gone = yield from self._sweep(codec, thread_id, now)

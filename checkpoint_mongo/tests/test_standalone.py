@@ -69,6 +69,18 @@ def test_a_put_that_ends_anywhere_leaves_the_checkpoint_before(
         assert values(saver.get_tuple(on("t")))["log"] == large(1) + large(2)
 
 
+def test_of_a_first_put_that_died_nothing_is_left_by_the_next_sweep(alone: MongoHarness) -> None:
+    with alone.open() as saver:
+        saver.put(*arguments("other", 1))
+        before = dict(alone.rows())
+        planner = short_lived(saver)
+        first = _first_write(saver, planner.put(saver._codec, *arguments("t", 1, log=large(1))))
+        saver._driver.perform(first._replace(ops=first.ops[:2]))
+        assert alone.rows() != before
+        saver.sweep_ttl()
+        assert alone.rows() == before
+
+
 def _perform_first(saver: MongoDBSaver, plan: Any, kept: int) -> None:
     """Drive a put, but send only the first of its changes."""
     request = _first_write(saver, plan)
