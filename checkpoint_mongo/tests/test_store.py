@@ -18,6 +18,7 @@ from checkpoint_base.errors import (
 from checkpoint_base.urls import open_store
 from checkpoint_mongo import MongoDBSaver, MongoDBStore
 from checkpoint_mongo.store_keys import MOST
+from checkpoint_mongo.store_planner import MongoStorePlanner
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness, VectorSearchHarness
 from checkpoint_mongo.tests.store_scripts import search_for
 from checkpoint_mongo.tests.watching import Commands, filters_of, scans
@@ -217,9 +218,9 @@ def test_a_search_by_a_filter_does_not_look_at_all_items(harness: MongoStoreHarn
         ]
         store.batch(puts)
         for wanted in ({"kind": "rare"}, {"n": {"$gte": 178}}):
-            (first, *_) = store._planner._browsing.stages(  # type: ignore[attr-defined]
-                search_for(filter=wanted), None, 10
-            )
+            planner = store._planner
+            assert isinstance(planner, MongoStorePlanner)
+            (first, *_) = planner._browsing.stages(search_for(filter=wanted), None, 10)
             assert harness.items.count_documents(first["$match"]) == 2
             assert len(store.search(AT, filter=wanted)) == 2
 
