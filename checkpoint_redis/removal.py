@@ -1,5 +1,5 @@
 """Deleting, pruning and copying threads. What cannot be judged in a script is looked at first, and
-done if the thread is still at the same revision.
+done if the thread is still in the same state.
 """
 
 from __future__ import annotations
@@ -86,13 +86,13 @@ class Removal(Writing):
             found = yield from self._ask("heads", thread_id, [TASKS.encode()])
             if found is None:
                 return False
-            revision, due, told = found
+            state, due, told = found
             if expired is not None and (not due or float(due) > expired):
                 return False
             heads = _heads(thread_id, told)
             kept = {head.place for head in heads}
             kept |= yield from self._ancestors(codec, thread_id, heads)
-            args = [str(self._logs.new_epoch()), revision, moment(expired)]
+            args = [str(self._logs.new_epoch()), state, moment(expired)]
             args += [*_list(kept), *_list([head.place for head in heads])]
             done = yield from self._ask("keep", thread_id, args)
             if done != b"other":  # otherwise somebody wrote to it meanwhile
@@ -126,7 +126,7 @@ class Removal(Writing):
             return
         while True:
             looks = [self._call("snapshot", source), self._call("outline", target)]
-            original, (revision, there) = yield from calls(looks)
+            original, (state, there) = yield from calls(looks)
             if original is None:
                 return
             records, order, ttl, names = original
@@ -135,7 +135,7 @@ class Removal(Writing):
             if self._keys.clustered:
                 due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
                 yield from calls([self._register(target, due, *(run.decode() for run in runs))])
-            args: list[Arg] = [revision, str(self._logs.new_epoch()), records, order, ttl]
+            args: list[Arg] = [state, str(self._logs.new_epoch()), records, order, ttl]
             done = yield from self._ask("paste", target, [*self._touch(), *args, len(runs), *runs])
             if done == b"done":
                 return
