@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import TIMEOUT_MAX, Event, Lock, Thread
 
 logger = logging.getLogger(__name__)
 
@@ -13,7 +13,7 @@ class Sweeper:
     """Calls a sweep again and again. One per saver, shared by its copies."""
 
     def __init__(self, interval_minutes: float) -> None:
-        self._interval = interval_minutes * 60.0
+        self._interval = min(interval_minutes * 60.0, TIMEOUT_MAX)
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopped = Event()
