@@ -23,7 +23,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
-from checkpoint_base.errors import InvalidArgumentError, UnencryptedValueError
+from checkpoint_base.errors import CorruptValueError, InvalidArgumentError, UnencryptedValueError
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -231,6 +231,24 @@ class Codec:
         entries: dict[str, Any] = json.loads(plain)
         return {**entries, **self.load(sealed)} if sealed else entries
 
+    def delta_channels(self, plain: str, sealed: Typed | None) -> list[str]:
+        """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
+
+        Raises:
+            CorruptValueError: its metadata cannot be read, at least not with this serializer.
+            UnencryptedValueError: as `load`.
+        """
+        try:
+            metadata = self.metadata(plain, sealed)
+        except UnencryptedValueError:
+            raise
+        except Exception as error:  # the serializer and its cipher are the user's: anything
+            raise CorruptValueError(
+                f"a checkpoint's metadata cannot be read: {type(error).__name__}"
+            ) from error
+        counters = metadata.get("counters_since_delta_snapshot")
+        return sorted(counters) if isinstance(counters, Mapping) else []
+
     def checkpoint_tuple(
         self,
         record: CheckpointRecord,
@@ -284,12 +302,6 @@ class Codec:
 def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
     """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
     return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
-
-
-def delta_channels(metadata: Mapping[str, Any]) -> list[str]:
-    """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes."""
-    counters = metadata.get("counters_since_delta_snapshot")
-    return sorted(counters) if isinstance(counters, Mapping) else []
 
 
 def prune_strategy(strategy: str) -> str:

@@ -5,8 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from threading import TIMEOUT_MAX, Event, Lock, Thread
+from typing import Final
+
+from checkpoint_base.errors import CorruptValueError, UnencryptedValueError
 
 logger = logging.getLogger(__name__)
+
+UNREADABLE: Final = (CorruptValueError, UnencryptedValueError)
+"""What a sweep that meets it passes over: a thread of another key, or a damaged one."""
+
+
+def log_unreadable(thread_id: str, error: Exception) -> None:
+    """Tell of a thread that a sweep leaves as it is."""
+    logger.error("expired thread %r cannot be read: it is left", thread_id, exc_info=error)
 
 
 class Sweeper:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.codec import Codec
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord
@@ -107,8 +107,8 @@ class Removal(Writing):
         }
         asked, spaces = [], []
         for head in heads:
-            metadata = codec.metadata(head.record.metadata, head.record.sealed)
-            if channels := [name.encode() for name in delta_channels(metadata)]:
+            deltas = codec.delta_channels(head.record.metadata, head.record.sealed)
+            if channels := [name.encode() for name in deltas]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]
                 asked.append(self._call("lineage", thread_id, args))

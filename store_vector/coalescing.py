@@ -12,6 +12,7 @@ from checkpoint_base.errors import BackendUnavailableError
 from store_vector.batch import Batch
 from store_vector.embed import Embedded
 
+
 class Call(NamedTuple):
     """A batch of its own, and who waits for its results."""
 

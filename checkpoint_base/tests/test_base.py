@@ -12,12 +12,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoint_base import MemorySaver, TTLPolicy, aopen_saver, open_saver
 from checkpoint_base.codec import Codec, is_plain, version_key, version_of
 from checkpoint_base.config import address
-from checkpoint_base.errors import CheckpointError, InvalidArgumentError, SchemaVersionError
+from checkpoint_base.errors import (
+    CheckpointError,
+    CorruptValueError,
+    InvalidArgumentError,
+    SchemaVersionError,
+)
 from checkpoint_base.filters import json_equal, matches
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.planner import ThreadQuery
@@ -227,3 +233,27 @@ def test_all_errors_have_one_root() -> None:
     found = [e for e in vars(errors).values() if isinstance(e, type) and issubclass(e, Exception)]
     assert len(found) > 6
     assert all(issubclass(error, CheckpointError) for error in found)
+
+
+def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    class Locked(JsonPlusSerializer):
+        def loads_typed(self, data: tuple[str, bytes]) -> Any:
+            raise LookupError(f"no key for {data}")
+
+    now = [0.0]
+    ttl = {"strategy": "keep_latest", "default_ttl": 1}
+    saver = MemorySaver(serde=Locked(), ttl=ttl, clock=lambda: now[0])
+    odd: Any = {"source": "loop", "step": 1, "odd": {1, 2}}
+    for thread, metadata in (("odd one", odd), ("usual", {})):
+        saver.put(
+            {"configurable": {"thread_id": thread, "checkpoint_ns": ""}},
+            empty_checkpoint(),
+            metadata,
+            {},
+        )
+    now[0] = 100.0
+    assert saver.sweep_ttl() == 1
+    (record,) = caplog.records
+    assert "'odd one'" in record.getMessage()
+    with pytest.raises(CorruptValueError, match="LookupError"):
+        saver.prune(["odd one"])

@@ -45,7 +45,9 @@ class Database:
 def outcomes(database: Database, *wanted: str) -> list[object]:
     async def run() -> list[object]:
         calls = Coalescer(no_embedding, database.perform)
-        return await asyncio.gather(*(calls.call(put(key)) for key in wanted), return_exceptions=True)
+        return await asyncio.gather(
+            *(calls.call(put(key)) for key in wanted), return_exceptions=True
+        )
 
     return asyncio.run(run())
 
