@@ -13,6 +13,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_base.plan import Plan
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.scripts import script
 from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
@@ -161,7 +162,8 @@ class RedisStorePlanner:
                 if one.record.ttl is not None
             ]
             if names:
-                yield from self._ask("refresh", [len(names), *names], now)
+                refresh = self._ask("refresh", [len(names), *names], now)
+                yield from moved_if_possible(refresh, f"one of {len(names)} items")
         return found
 
     def _newest(self, search: Search, now: float) -> Plan[list[Found]]:

@@ -15,6 +15,7 @@ from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.removal import Removal
 from checkpoint_base.statements.requests import execute, row, rows
 from checkpoint_base.sweeper import UNREADABLE, log_unreadable
+from checkpoint_base.touch import moved_if_possible
 
 _SWEPT_AT_ONCE: Final = 200
 
@@ -38,7 +39,8 @@ class Threads(Removal):
     def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
         """Move a thread's expiry, because it was read."""
         if snapshot.expires and self._logs.policy.refresh_on_read:
-            yield from write(self._logs.refresh, thread_id)
+            refresh = write(self._logs.refresh, thread_id)
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 
     def sweep(self, codec: Codec) -> Plan[int]:
         """Apply the policy to the threads that expired: one transaction each."""
