@@ -243,8 +243,8 @@ def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureF
     now = [0.0]
     ttl = {"strategy": "keep_latest", "default_ttl": 1}
     saver = MemorySaver(serde=Locked(), ttl=ttl, clock=lambda: now[0])
-    odd: Any = {"source": "loop", "step": 1, "odd": {1, 2}}
-    for thread, metadata in (("odd one", odd), ("usual", {})):
+    stored: Any = {"odd one": {"odd": {1, 2}}, "usual": {}}
+    for thread, metadata in stored.items():
         saver.put(
             {"configurable": {"thread_id": thread, "checkpoint_ns": ""}},
             empty_checkpoint(),

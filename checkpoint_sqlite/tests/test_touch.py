@@ -1,4 +1,4 @@
-"""Reading also moves an expiry; where that cannot be written, what was read is given all the same."""
+"""Reading moves an expiry; where that cannot be written, what was read is given all the same."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def locked(path: Path) -> Iterator[None]:
 
 READS: dict[str, Callable[[Any], Any]] = {
     "get_tuple": lambda saver: values(saver.get_tuple(on("t"))),
-    "list": lambda saver: [values(found) for found in saver.list(on("t"))][0],
+    "list": lambda saver: [values(found) for found in saver.list(on("t"))],
     "delta history": lambda saver: saver.get_delta_channel_history(
         config=on("t"), channels=["step"]
     ),
