@@ -37,6 +37,7 @@ class _Driven:
 
     if TYPE_CHECKING:
         _planner: Any
+        _life: Any
 
         @property
         def _codec(self) -> Codec: ...
@@ -205,7 +206,13 @@ class KeepsThreads(_Driven):
         return await self._adrive(self._keeping.sweep(self._codec))
 
     def start_ttl_sweeper(self) -> None:
-        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped."""
+        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped or closed.
+
+        Raises:
+            ClosedError: it is closed already.
+        """
+        if self._life.is_over:
+            raise self._life.ended()
         self._sweeper.start(self.sweep_ttl)
 
     def stop_ttl_sweeper(self) -> None:
@@ -223,6 +230,16 @@ class KeepsThreads(_Driven):
 
 class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
     """A saver with every capability: what `open_saver` and `aopen_saver` give."""
+
+    def _end(self) -> None:
+        """Whoever opened the connection is about to close it."""
+        self.stop_ttl_sweeper()
+        self._life.end()
+
+    async def _aend(self) -> None:
+        """`_end`, without blocking."""
+        await self.astop_ttl_sweeper()
+        self._life.end()
 
 
 class FullSyncSaver(FullSaver, SyncSaver):

@@ -86,6 +86,16 @@ def _backend(url: str) -> _Backend | None:
 
 
 @contextmanager
+def _in_memory(options: Mapping[str, Any]) -> Iterator[MemorySaver]:
+    """As the other savers' `from_conn_string`."""
+    saver = MemorySaver(**options)
+    try:
+        yield saver
+    finally:
+        saver._end()
+
+
+@contextmanager
 def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
     """Open the saver that a URL names, set it up, and close it at the end.
 
@@ -100,10 +110,7 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
         MissingDriverError: its driver is not installed.
     """
     backend = _backend(url)
-    if backend is None:
-        yield MemorySaver(**options)
-        return
-    opened = backend.open("Saver", url, options)
+    opened = _in_memory(options) if backend is None else backend.open("Saver", url, options)
     with opened as saver:
         saver.setup()
         yield saver
@@ -114,7 +121,8 @@ async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
     """`open_saver`, for an event loop."""
     backend = _backend(url)
     if backend is None:
-        yield MemorySaver(**options)
+        with _in_memory(options) as in_memory:
+            yield in_memory
         return
     opened = backend.open("AsyncSaver", url, options)
     async with opened as saver:

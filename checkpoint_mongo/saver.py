@@ -108,7 +108,7 @@ class MongoDBSaver(FullSyncSaver):
             try:
                 yield saver
             finally:
-                saver.stop_ttl_sweeper()
+                saver._end()
 
 
 class AsyncMongoDBSaver(FullAsyncSaver):
@@ -182,7 +182,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             try:
                 yield saver
             finally:
-                await saver.astop_ttl_sweeper()
+                await saver._aend()
                 await saver._commands.aclose()
 
 
