@@ -60,7 +60,16 @@ def _unreachable(error: Exception) -> BackendUnavailableError:
 
 
 def _pooled(pool: PoolOptions) -> dict[str, Any]:
-    """Our pools need no statement for autocommit; all else is as the caller wants it."""
+    """Our pools need no statement for autocommit; all else is as the caller wants it.
+
+    Raises:
+        InvalidArgumentError: `pool` is no mapping.
+    """
+    if not isinstance(pool, Mapping):
+        raise InvalidArgumentError(
+            "pool: wanted a dict of what psycopg's ConnectionPool takes, such as "
+            f"{{'max_size': 5}}, got {type(pool).__name__}"
+        )
     kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
     sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
     return {**sizes, **pool, "kwargs": kwargs, "open": False}

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import TTLConfig, ensure_embeddings
 
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes
+from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes, switch
 from store_vector.paths import WHOLE, Field, fields_of
 
 DISTANCES: Final = ("cosine", "l2", "inner_product")
@@ -129,8 +129,10 @@ class StoreTTL:
         _known("ttl", ttl, _TTL_KEYS)
         default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes")
         return cls(
-            refresh_on_read=bool(ttl.get("refresh_on_read", True)),
-            omit_expired=bool(ttl.get("omit_expired", False)),
+            refresh_on_read=switch(
+                "ttl['refresh_on_read']", ttl.get("refresh_on_read"), default=True
+            ),
+            omit_expired=switch("ttl['omit_expired']", ttl.get("omit_expired"), default=False),
             default_ttl=None if default is None else minutes("ttl['default_ttl']", default),
             sweep_interval_minutes=DEFAULT_INTERVAL
             if interval is None
