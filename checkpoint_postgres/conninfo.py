@@ -29,8 +29,8 @@ _PERMANENT: Final = re.compile(
     r"|unrecognized configuration parameter|server does not support SSL",
     re.IGNORECASE,
 )
-"""What waiting does not mend. There is no SQLSTATE of a connection that was refused, and a server may
-speak another language than English: what is not found here is taken for temporary.
+"""What waiting does not mend. There is no SQLSTATE of a connection that was refused, and a server
+may speak another language than English: what is not found here is taken for temporary.
 """
 
 
