@@ -87,8 +87,8 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     saver_at(path)
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
     connection.row_factory = lambda cursor, row: {"row": row}
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
     with pytest.raises(BackendUnavailableError, match="readonly") as caught:
-        config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
         SqliteSaver(connection).put_writes(config, [("a", 1)], "task")
     connection.close()
     assert str(path) in str(caught.value)
