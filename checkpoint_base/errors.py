@@ -32,6 +32,10 @@ class UnencryptedValueError(CheckpointError):
     """A value that should be encrypted is not: somebody else wrote it."""
 
 
+class DecryptionError(CheckpointError, ValueError):
+    """A value that was stored encrypted cannot be decrypted: another key, no key, or damage."""
+
+
 class BackendUnavailableError(CheckpointError):
     """The database could not be reached or did not answer; the driver's error is the cause."""
 

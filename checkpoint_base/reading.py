@@ -172,7 +172,7 @@ class Snapshot:
         return [
             codec.checkpoint_tuple(
                 one.record,
-                codec.metadata(one.record.metadata, one.record.sealed),
+                codec.metadata_of(one.record),
                 partial(self._value_of, one),
                 self.writes_of(one.place),
                 self.writes_of(one.parent, _is_tasks) if one.parent else (),

@@ -149,6 +149,7 @@ class Saver(BaseCheckpointSaver[str]):
         Raises:
             CorruptValueError: stored bytes are missing or damaged.
             UnencryptedValueError: encryption is on, and the value is not encrypted.
+            DecryptionError: it is encrypted with another key, or the serializer has none.
         """
         return self._drive(self._planner.get_tuple(self._codec, config))
 

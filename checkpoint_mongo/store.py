@@ -115,7 +115,7 @@ class MongoDBStore(SyncStore):
         """
         pymongo = driver(cls.__name__)
         with ExitStack() as stack:
-            with understood():
+            with understood(conn_string):
                 client = pymongo.MongoClient(conn_string)
             stack.enter_context(client)
             store = cls(
@@ -196,7 +196,7 @@ class AsyncMongoDBStore(AsyncStore):
         """`MongoDBStore.from_conn_string`, for an event loop."""
         pymongo = driver(cls.__name__)
         async with AsyncExitStack() as stack:
-            with understood():
+            with understood(conn_string):
                 client = pymongo.AsyncMongoClient(conn_string)
             await stack.enter_async_context(client)
             store = cls(

@@ -114,7 +114,10 @@ class PostgresSaver(Adopts, FullSyncSaver):
             clock: as in the constructor.
 
         Raises:
-            BackendUnavailableError: there is no server.
+            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
+                at once only where waiting mends nothing (no such database, wrong password), and
+                else when it is asked for a connection for as long as its `timeout`.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
             saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
