@@ -58,7 +58,7 @@ class View(NamedTuple):
 
 
 class Places:
-    """The vectors of items, each item at a place. Items whose vectors are not `dims` long have none.
+    """The vectors of items, each item at a place; one whose vectors are not `dims` long has none.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
     the places is left behind, all move together.

@@ -61,15 +61,30 @@ class EmbeddingClauses(StoreClauses):
         assert harness.rows()["items"] == 0
 
     @pytest.mark.parametrize(
-        "vectors", [[], [[1.0, 0, 0], [0, 1.0, 0]], [[float("nan"), 0, 0]], [[float("inf"), 0, 0]]]
+        "vectors",
+        [
+            [],
+            [[1.0, 0, 0], [0, 1.0, 0]],
+            [[float("nan"), 0, 0]],
+            [[float("inf"), 0, 0]],
+            None,
+            [None],
+            [1.0],
+            [1.0, 0.0, 0.0],
+            ["abc"],
+            [["a", "b", "c"]],
+        ],
+        ids=str,
     )
     def test_embedding_that_is_none(
-        self, reopened: StoreOpener, harness: StoreHarness, vectors: list[list[float]]
+        self, reopened: StoreOpener, harness: StoreHarness, vectors: Any
     ) -> None:
-        """Too few vectors, too many, or numbers that nothing can be compared with."""
+        """Too few vectors, too many, none at all, or numbers that nothing can be compared with."""
         store = reopened(index=index_of(harness, lambda _: vectors))
         with pytest.raises(ValueError, match="embed"):
             store.put(AT, "a", {"text": "x"})
+        with pytest.raises(ValueError, match="embed"):
+            store.search(AT, query="x")
         assert harness.rows()["items"] == 0
 
     def test_embedding_fails(self, reopened: StoreOpener, harness: StoreHarness) -> None:
@@ -132,7 +147,13 @@ class EmbeddingClauses(StoreClauses):
             {"embed": None},
             {"fields": 7},
             {"fields": [1]},
+            {"embed": 5},
+            {"embed": ["text"]},
+            {"fields": []},
             {"fields": [""]},
+            {"fields": ["a["]},
+            {"fields": ["a[x].b"]},
+            {"fields": ["text", "{a,b"]},
             {"distance_type": "hamming"},
             {"ann_index_config": {"kind": "lsh"}},
             {"ann_index_config": {"m": -1}},
@@ -148,7 +169,7 @@ class EmbeddingClauses(StoreClauses):
         with pytest.raises(ValueError, match="index"):
             reopened(index={**index_of(harness, Numbers()), **bad})
 
-    @pytest.mark.parametrize("bad", [True, "text", [1], [""], 7, {"text": 1}], ids=repr)
+    @pytest.mark.parametrize("bad", [True, "text", [1], [""], ["a["], 7, {"text": 1}], ids=repr)
     def test_embedding_invalid_index_of_a_put(
         self, reopened: StoreOpener, harness: StoreHarness, bad: Any
     ) -> None:
