@@ -17,10 +17,16 @@ STORE_MIGRATIONS: Final = "store_migrations"
 
 
 class Aggregate(NamedTuple):
-    """Request: the reply is the documents of a pipeline."""
+    """Request: the reply is the documents of a pipeline; `hint` names the index for it."""
 
     stages: Stages
     collection: str = RECORDS
+    hint: str | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As PyMongo calls them."""
+        return {} if self.hint is None else {"hint": {self.hint: 1}}
 
 
 class Find(NamedTuple):
@@ -41,6 +47,24 @@ class Find(NamedTuple):
         sort = None if self.sort is None else list(self.sort.items())
         found = {"filter": self.where, "projection": self.fields, "sort": sort}
         return {**found, "skip": self.skip, "limit": self.limit}
+
+
+class Named(NamedTuple):
+    """Request: the reply is the documents of some threads that have one of these refs, as they lie
+    in that index. What carries a value comes whole: what it has besides is little.
+    """
+
+    refs: Sequence[bytes]
+    thread_ids: Sequence[str]
+
+    @property
+    def alone(self) -> Aggregate:
+        """What asks for them."""
+        refs, thread_ids = list(self.refs), list(self.thread_ids)
+        return Aggregate(
+            [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}],
+            hint="ref",
+        )
 
 
 class Op(NamedTuple):
@@ -237,6 +261,12 @@ class Pause(NamedTuple):
 def documents(stages: Stages, collection: str = RECORDS) -> Plan[list[dict[str, Any]]]:
     """The documents of a pipeline."""
     found: list[dict[str, Any]] = yield Aggregate(stages, collection)
+    return found
+
+
+def named(refs: Sequence[bytes], thread_ids: Sequence[str]) -> Plan[list[dict[str, Any]]]:
+    """The documents of some threads that have one of these refs."""
+    found: list[dict[str, Any]] = yield Named(refs, thread_ids)
     return found
 
 

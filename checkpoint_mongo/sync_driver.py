@@ -40,6 +40,7 @@ from checkpoint_mongo.requests import (
     Deployment,
     DropIndexes,
     Find,
+    Named,
     Pause,
     Probe,
     Server,
@@ -125,10 +126,13 @@ class SyncMongoDriver:
 
     def _do(self, session: Session, request: Any) -> Any:
         kind = type(request)
+        if kind is Named:
+            return self._do(session, request.alone)
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)
-            return list(collection.aggregate(stages, session=session, batchSize=BATCH))
+            asked = {"batchSize": BATCH, **request.options}
+            return list(collection.aggregate(stages, session=session, **asked))
         if kind is Find:
             collection = self._collection(request.collection)
             return list(collection.find(**request.options, batch_size=BATCH, session=session))
