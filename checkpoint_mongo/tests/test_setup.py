@@ -162,10 +162,10 @@ def test_a_store_says_to_call_setup(database: MongoHarness, call: Callable[[Any]
 
 def test_on_an_event_loop(database: MongoHarness) -> None:
     async def main() -> None:
-        where = {"conn_string": database.url, "db_name": database.db_name}
+        url, name = database.url, database.db_name
         async with (
-            AsyncMongoDBSaver.from_conn_string(**where) as saver,
-            AsyncMongoDBStore.from_conn_string(**where) as store,
+            AsyncMongoDBSaver.from_conn_string(url, db_name=name) as saver,
+            AsyncMongoDBStore.from_conn_string(url, db_name=name) as store,
         ):
             with pytest.raises(CheckpointError, match=NEVER):
                 await saver.aput(*PUT)
@@ -180,7 +180,8 @@ def test_on_an_event_loop(database: MongoHarness) -> None:
 
 def test_who_did_not_call_setup_looks_once(database: MongoHarness) -> None:
     commands = Commands()
-    with database.open(), MongoClient(database.url, event_listeners=[commands]) as client:
+    client: MongoClient[Any] = MongoClient(database.url, event_listeners=[commands])
+    with database.open(), client:
         saver = MongoDBSaver(client, database.db_name)
         assert saver.get_tuple(on("t")) is None
         looks = [one for one in commands.sent if one.get("aggregate") == "saver_migrations"]
