@@ -159,7 +159,8 @@ class Engine:
                 UNION ALL
                 SELECT e.* FROM few, tuned, LATERAL (
                     SELECT e.ns, e.key, e.data FROM {queries["embeddings"]} AS e
-                    WHERE NOT few.yes AND tuned.told IS NOT NULL {passes}
+                    WHERE NOT few.yes AND tuned.told IS NOT NULL
+                        AND e.{self.column} IS NOT NULL {passes}
                     ORDER BY {self.distance(query)} LIMIT {int(count)}
                 ) AS e
             )

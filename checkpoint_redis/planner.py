@@ -19,11 +19,11 @@ from langgraph.checkpoint.base import (
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.delta import histories
-from checkpoint_base.errors import SchemaVersionError
 from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.log import Logs
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page
+from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
@@ -36,7 +36,8 @@ from checkpoint_redis.packing import (
     write_name,
 )
 from checkpoint_redis.reading import found_in, lineage_of, wanted
-from checkpoint_redis.requests import Arg, Call, call, calls
+from checkpoint_redis.requests import Arg, Call, calls
+from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
 from checkpoint_redis.writing import Storing
 
@@ -49,10 +50,12 @@ PAGE_LOOKED_AT: Final = 2_000
 """After so many checkpoints that a filter did not let through, too."""
 
 
+@looks_first(FullPlanner)
 class RedisPlanner(Everywhere):
     """Plans for Redis. Copies of a saver share one planner, and with it what is known of logs."""
 
     backend = "redis"
+    is_set_up = False
 
     def __init__(
         self,
@@ -70,17 +73,14 @@ class RedisPlanner(Everywhere):
 
     def setup(self) -> Plan[None]:
         """Note the version of what is stored, and make the registry; later only looks."""
-        keys = [self._keys.schema]
-        noted = yield from call(script("schema"), keys, [b""])
-        if not noted:
+        if not (yield from schema_version(self._keys.schema, SCHEMA)):
             establish = [Call(script("establish"), part, ()) for part in self._keys.parts]
             yield from calls(establish)
-            noted = yield from call(script("schema"), keys, [SCHEMA])
-        if int(noted) > SCHEMA:
-            raise SchemaVersionError(
-                f"these Redis keys have schema version {int(noted)}, this version of "
-                f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
-            )
+            yield from schema_version(self._keys.schema, SCHEMA, note=True)
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the version of what is stored."""
+        yield from expect_schema(self._keys.schema, SCHEMA)
 
     # ------------------------------------------------------------------ put
 

@@ -89,6 +89,7 @@ SELECT 1 FROM free
 
 -- name: put_embeddings
 -- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
+-- What is of another length goes first, with its column: an update would leave that as it is.
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
         (ns text, key text, path text, at integer, size integer, vector text)
@@ -98,10 +99,13 @@ gone AS (
     USING json_to_recordset($3::json) AS n (ns text, key text)
     WHERE e.ns = n.ns AND e.key = n.key AND NOT EXISTS (
         SELECT 1 FROM p WHERE p.ns = e.ns AND p.key = e.key AND p.path = e.path
+            AND p.size = octet_length(e.data)
     )
+    RETURNING 1
 )
 INSERT INTO {schema}.store_embeddings (ns, key, path, data{column})
 SELECT p.ns, p.key, p.path, substring($2::bytea FROM p.at FOR p.size){value} FROM p
+WHERE (SELECT count(*) FROM gone) IS NOT NULL
 ON CONFLICT (ns, key, path) DO UPDATE SET data = excluded.data{update}
 
 -- name: sweep
