@@ -16,7 +16,7 @@ from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 
-VALUES = [random.Random(seed).randbytes(50_000) for seed in range(2)]
+VALUES = [random.Random(size).randbytes(size) for size in (40_000, 50_000, 60_000)]
 
 
 @pytest.fixture
@@ -76,6 +76,8 @@ def test_commit_of_two_tasks_fails(connection: sqlite3.Connection, path: Path) -
         thread.join()
     assert len(errors) == 2
     connection.execute("DROP TRIGGER spoil")
+    with SqliteSaver.from_conn_string(path) as other:  # where the two would have been
+        put(other, config, 2, errors)
     for number in range(2):
         put(saver, config, number, errors)
     assert len(errors) == 2
@@ -95,7 +97,7 @@ def test_commit_of_the_owners_transaction_fails(connection: sqlite3.Connection, 
     assert found.pending_writes == []
     connection.execute("INSERT INTO other VALUES (1)")
     connection.commit()
-    for number in range(2):
+    for number in range(3):
         put(saver, config, number, errors)
     assert len(errors) == 1
     assert read_elsewhere(path, config) == VALUES
