@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -24,7 +25,7 @@ from checkpoint_base.log import Logs
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import FullPlanner, Listing, Page
-from checkpoint_base.reading import Found, Snapshot
+from checkpoint_base.reading import Found, Replies, Snapshot
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
@@ -171,21 +172,15 @@ class RedisPlanner(Everywhere):
         """Some checkpoints: one script, or more where they are large or a filter lets few through.
         Over all threads, first their names.
         """
-        snapshot = Snapshot([])
-
-        def of_thread(rest: Listing, count: int) -> Plan[list[Found]]:
-            return (yield from self._page(snapshot, rest, count))
-
-        def of_all(rest: Listing, count: int) -> Plan[list[Found]]:
-            return (yield from self._page_of_all(snapshot, rest, count))
-
-        candidates = of_all if listing.thread_id is None else of_thread
-        snapshot.found, rest = yield from fill_page(codec, listing, candidates)
-        snapshot.teach(self._logs.known)
-        tuples = yield from snapshot.decoded(codec)
+        replies = Replies()
+        candidates = self._page_of_all if listing.thread_id is None else self._page
+        found, rest = yield from fill_page(codec, listing, partial(candidates, replies))
+        replies.keep(found)
+        replies.teach(self._logs.known)
+        tuples = yield from replies.decoded(codec)
         return Page(tuples, rest)
 
-    def _page(self, snapshot: Snapshot, rest: Listing, count: int) -> Plan[list[Found]]:
+    def _page(self, replies: Replies, rest: Listing, count: int) -> Plan[list[Found]]:
         thread_id = rest.thread_id or ""
         pieces = [piece.encode() for piece in fragments(rest.filter)]
         found: list[Found] = []
@@ -193,7 +188,9 @@ class RedisPlanner(Everywhere):
             limits = (count - len(found), PAGE_BYTES, PAGE_LOOKED_AT)
             args = [*self._touch(), self._moves, *bounds, *limits, len(pieces), *pieces]
             reply = yield from self._ask("page", thread_id, args)
-            found += found_in(snapshot, thread_id, reply)
+            part = replies.add()
+            part.found = found_in(part, thread_id, reply)
+            found += part.found
             if reply is None or len(found) == count or reply[4] == b"0":
                 break
             rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
