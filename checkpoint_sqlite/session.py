@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 MINIMUM_VERSION = (3, 35)  # RETURNING
 _USUAL_CACHE, _CACHE = -2000, -32_000  # KiB
+_BEYOND_LIMITS = ("too many ", "Expression tree is too large")  # they have no code of their own
 _WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
 
 
@@ -208,7 +209,9 @@ class Session:
 def _named(error: BaseException) -> BaseException:
     """The error to raise for one of the driver's."""
     if isinstance(error, sqlite3.OperationalError):
-        named = BackendUnavailableError(f"SQLite could not do it: {error}")
+        named: Exception = BackendUnavailableError(f"SQLite could not do it: {error}")
+        if str(error).startswith(_BEYOND_LIMITS):
+            named = InvalidArgumentError(f"a filter has more conditions than SQLite takes: {error}")
         named.__cause__ = error
         return named
     return error
