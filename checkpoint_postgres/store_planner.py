@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -68,7 +69,7 @@ class PostgresStorePlanner(Setup):
         self._indexed_from = indexed_from
         self._engine: Engine | None = None
         self._is_exact = settings is None or settings.engine == "exact"
-        self._looked_at = 0.0
+        self._looked_at = -math.inf
         self._has_warned = False
         self._moves = ttl.default_ttl is not None  # whether items with a ttl are to be expected
 
