@@ -95,7 +95,7 @@ class RedisPlanner(Everywhere):
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one script."""
         put = codec.put(config, checkpoint, metadata, new_versions)
-        to, run_id = put.checkpoint, _indexed(put.run_id)
+        to, run_id = put.checkpoint, put.run_id
         packed = pack_checkpoint(to, run_id)
         names = [value_name(to.ns, one.channel, one.version) for one in put.values]
 
@@ -195,14 +195,3 @@ class RedisPlanner(Everywhere):
                 break
             rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
         return found
-
-
-def _indexed(run_id: str | None) -> str | None:
-    """A run that can be looked for: `delete_for_runs` refuses others."""
-    if run_id is None or "\0" in run_id:
-        return None
-    return run_id if run_id.isascii() or not _has_surrogates(run_id) else None
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= character <= "\udfff" for character in text)

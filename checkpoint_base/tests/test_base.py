@@ -161,6 +161,13 @@ def test_encrypted_metadata_keeps_only_its_base_readable() -> None:
     }
 
 
+def test_a_run_id_that_no_database_can_keep_is_refused_by_name() -> None:
+    codec = Codec(JsonPlusSerializer())
+    config: Any = {"configurable": {"thread_id": "t"}}
+    with pytest.raises(InvalidArgumentError, match="run_id"):
+        codec.put(config, {"id": "1"}, {"run_id": "\ud800"}, {})  # type: ignore[typeddict-item]
+
+
 @pytest.mark.parametrize(
     ("url", "told"),
     [
