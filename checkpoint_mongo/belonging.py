@@ -40,6 +40,11 @@ class Read(NamedTuple):
         return True
 
     @property
+    def held(self) -> list[str]:
+        """The threads from which somebody removes something, without a transaction."""
+        return [name for name, one in self.threads.items() if "held_at" in one]
+
+    @property
     def epochs(self) -> dict[str, int]:
         """The epochs of the threads."""
         return {name: one["epoch"] for name, one in self.threads.items()}
