@@ -43,7 +43,7 @@ def _kept(request: Any, keeping: Sequence[Op]) -> Plan[Any]:
         return request.sql.reply((yield from _kept(changes, keeping)))
     if type(request) is not Write:
         return (yield request)
-    if not keeping:
+    if not keeping or not request.ops:
         return Written(frozenset(), 0, 0)
     written = yield request._replace(ops=[*keeping, *request.ops])
     if written is None:

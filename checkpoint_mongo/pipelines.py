@@ -25,7 +25,7 @@ REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
 _IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
 _IS_QUIET: Final = {"$eq": [{"$type": "$open"}, "missing"]}
 _IS_FREE: Final = {"$eq": [{"$type": "$held_at"}, "missing"]}
-_NOT_HELD: Final = {"held_at": "$$REMOVE", "held_by": "$$REMOVE"}
+_NOT_HELD: Final = dict.fromkeys(("held_at", "held_by", "lent"), "$$REMOVE")
 _EXPIRY: Final = {"$ifNull": ["$expires_at", "$$REMOVE"]}
 NOW: Final = {"$toLong": "$$NOW"}
 """The server's clock, in milliseconds: whether a write is dead is for it to say."""
@@ -151,12 +151,13 @@ def hold_thread(guard: Guard, mark: int, since: float | None) -> Op:
         since: the time; others are kept out until it is released. None: by a transaction.
     """
     allowed = {"$or": [guard.is_mine(mark), {"$and": [guard.is_free(), guard.is_quiet()]}]}
-    held = _NOT_HELD if since is None else {"held_at": NOW, "held_by": mark}
+    held = {} if since is None else {"held_at": NOW, "held_by": mark}
     fields: dict[str, Any] = {
         "epoch": {"$cond": [allowed, mark, REFUSED]},
         "open": "$$REMOVE",
         "open_at": "$$REMOVE",
         "tag": _EXPIRY if since is None else since,  # the sweep finds it, if nobody releases it
+        **_NOT_HELD,
         **held,
     }
     return Op({**guard.where, "dead": {"$ne": True}}, [{"$set": fields}])
@@ -174,6 +175,16 @@ def lasting_thread(guard: Guard) -> Op:
     """Let a thread never expire, which somebody may hold."""
     tag = {"$cond": [_IS_FREE, "$$REMOVE", "$tag"]}
     return Op(guard.where, [{"$unset": "expires_at"}, {"$set": {"tag": tag}}])
+
+
+def lend_thread(guard: Guard) -> Op:
+    """Who holds it will remove nothing: it can be read meanwhile."""
+    return Op(guard.where, [{"$set": {"lent": True}}])
+
+
+def is_held(thread: Document) -> bool:
+    """Whether something may be removed from a thread that was read, without a transaction."""
+    return "held_at" in thread and "lent" not in thread
 
 
 def release_thread(guard: Guard, new_epoch: int, mark: int | None) -> Op:

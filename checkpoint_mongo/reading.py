@@ -23,7 +23,14 @@ from checkpoint_mongo.documents import found_in
 from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import Guard, of_thread, release_thread, segments, union
+from checkpoint_mongo.pipelines import (
+    Guard,
+    is_held,
+    of_thread,
+    release_thread,
+    segments,
+    union,
+)
 from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, wait, write_all
 from checkpoint_mongo.selecting import beside_root, candidates, end_of, exactly, newest_of
 
@@ -142,7 +149,7 @@ class Reading:
         """Whether something of these threads was removed since they were looked at."""
         for name, epoch in {one.record.thread_id: one.epoch for one in snapshot.found}.items():
             there = yield from documents(of_thread(name))
-            if not there or there[0]["epoch"] != epoch or "held_at" in there[0]:
+            if not there or there[0]["epoch"] != epoch or is_held(there[0]):
                 return True
         return False
 

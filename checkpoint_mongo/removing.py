@@ -32,6 +32,7 @@ from checkpoint_mongo.pipelines import (
     bury_thread,
     hold_thread,
     keep_thread,
+    lend_thread,
     of_thread,
     release_thread,
 )
@@ -228,7 +229,8 @@ class Removing(Removal):
         there = yield from documents(of_thread(target))
         if self._logs.live(there) is not None:
             yield from self._refuse_foreign(source, target)
-        if (yield from write_all([claim, *removal])) is None:
+        lent = [] if mark is None else [lend_thread(self._guard(source))]
+        if (yield from write_all([*lent, claim, *removal])) is None:
             raise RefusedError(target)
         copy = Thread(target, epoch, original.log_end, None, None)
         filling = self._fill(original, copy)
