@@ -36,6 +36,7 @@ from checkpoint_mongo.failures import (
     is_unsupported,
     pause_of,
 )
+from checkpoint_mongo.lookups import JOINED, SMALL, joined, shared_out
 from checkpoint_mongo.requests import (
     RECORDS,
     Add,
@@ -45,6 +46,7 @@ from checkpoint_mongo.requests import (
     Deployment,
     DropIndexes,
     Find,
+    Named,
     Pause,
     Probe,
     Server,
@@ -57,8 +59,9 @@ from checkpoint_mongo.requests import (
 Session = AsyncClientSession | None
 
 _TOGETHER: Final = 64
-_NARROW: Final = 1
-_WIDTH: Final = 2
+_NARROW: Final = 1  # trips, if each is short
+_ADDING: Final = 2  # trips at most
+_LOOKING: Final = 16
 
 _UNDONE: Final = (PyMongoError, BSONError, OverflowError)
 """What the driver raises: the last two for a document that cannot be one."""
@@ -71,11 +74,13 @@ class AsyncMongoDriver:
         self._database = database
         self._prefix = prefix
         self._server: Server | None = None
-        self._lanes = Lanes[Add, bool | None](self._add, _TOGETHER, _NARROW, lambda: _WIDTH)
+        self._adds = Lanes[Add, bool | None](self._add, _TOGETHER, _NARROW, lambda: _ADDING)
+        self._lookups = Lanes[Named, list[Any]](self._look_up, JOINED, _NARROW, lambda: _LOOKING)
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
-        await self._lanes.aclose()
+        await self._adds.aclose()
+        await self._lookups.aclose()
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
@@ -87,6 +92,8 @@ class AsyncMongoDriver:
             return await asyncio.sleep(request.seconds)
         if type(request) is Add:
             return await self._finished(self._added(request))
+        if type(request) is Named and len(request.refs) <= SMALL:
+            return await self._lookups.send(request)
         return await self._alone(request)
 
     async def _alone(self, request: Any) -> Any:
@@ -103,7 +110,7 @@ class AsyncMongoDriver:
         """Add a document; who did not get along with others, or failed with them, is tried alone
         and fails alone.
         """
-        done = await self._lanes.send(request)
+        done = await self._adds.send(request)
         return request.is_done(await self._alone(request.alone)) if done is None else done
 
     async def _add(self, requests: Sequence[Add]) -> Sequence[bool | None]:
@@ -113,6 +120,9 @@ class AsyncMongoDriver:
         with suppress(*_UNDONE):  # else nobody knows what was done
             return [each or None for each in await added(self._collection(RECORDS), requests)]
         return [None] * len(requests)
+
+    async def _look_up(self, requests: Sequence[Named]) -> Sequence[list[Any]]:
+        return shared_out(requests, await self._alone(joined(requests)))
 
     @staticmethod
     async def _finished(work: Coroutine[Any, Any, Any]) -> Any:
@@ -171,6 +181,8 @@ class AsyncMongoDriver:
 
     async def _do(self, session: Session, request: Any) -> Any:
         kind = type(request)
+        if kind is Named:
+            return await self._do(session, request.alone)
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)

@@ -10,7 +10,7 @@ from checkpoint_base.reading import Snapshot
 from checkpoint_mongo.documents import refs_of, values_in, writes_in
 from checkpoint_mongo.keys import THREAD, ref_of_thread
 from checkpoint_mongo.pipelines import is_held
-from checkpoint_mongo.requests import Document, Stages, documents
+from checkpoint_mongo.requests import Document, named
 
 
 class Read(NamedTuple):
@@ -65,19 +65,12 @@ def read_belonging(checkpoints: Sequence[Document]) -> Plan[Read]:
             refs.pop(value["ref"], None)
     names = list(dict.fromkeys(one["thread_id"] for one in checkpoints))
     of_threads = [ref_of_thread(name) for name in names]
-    found = yield from documents(named([*refs, *of_threads], names))
+    found = yield from named([*refs, *of_threads], names)
     parts = [one for one in found if one["key"] != THREAD]
     threads = [one for one in found if one["key"] == THREAD]
     if found[len(parts) :] != threads:  # by another index: a server may choose as it likes
-        threads = yield from documents(named(of_threads, names))
+        threads = yield from named(of_threads, names)
     return Read(checkpoints, parts, {one["thread_id"]: one for one in threads})
-
-
-def named(refs: Sequence[bytes], thread_ids: Sequence[str]) -> Stages:
-    """Documents by their refs; threads are the last in that index. What carries a value comes
-    whole: what it has besides is little.
-    """
-    return [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}]
 
 
 def note_parts(snapshot: Snapshot, parts: Iterable[Document], seen: set[tuple[str, str]]) -> None:

@@ -18,7 +18,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import ValueKey
-from checkpoint_mongo.belonging import Read, named, note_parts, read_belonging
+from checkpoint_mongo.belonging import Read, note_parts, read_belonging
 from checkpoint_mongo.documents import found_in
 from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.landmarks import Landmarks
@@ -31,7 +31,16 @@ from checkpoint_mongo.pipelines import (
     segments,
     union,
 )
-from checkpoint_mongo.requests import RECORDS, Document, Stages, documents, wait, write_all
+from checkpoint_mongo.requests import (
+    RECORDS,
+    Document,
+    Named,
+    Stages,
+    documents,
+    named,
+    wait,
+    write_all,
+)
 from checkpoint_mongo.selecting import beside_root, candidates, end_of, exactly, newest_of
 
 T = TypeVar("T")
@@ -244,7 +253,7 @@ class Reading:
         keys += [checkpoint_key(ns, each) for each in line.needed]
         refs = [ref_of(thread_id, each) for each in keys]
         parts = Snapshot([target])
-        note_parts(parts, (yield from documents(named(refs, [thread_id]))), set())
+        note_parts(parts, (yield from named(refs, [thread_id])), set())
         there = parts.values[thread_id, ns]
         seeds = set(line.seeds.values())
         parts.values[thread_id, ns] = {each: there[each] for each in seeds if each in there}
@@ -292,7 +301,7 @@ class Reading:
         unknown = [value_key(ns, *entry) for entry in _unknown(line, channels, stored)]
         if unknown:
             refs = [ref_of(thread_id, each) for each in unknown]
-            stages = [*named(refs, [thread_id]), {"$project": _NAMES}]
+            stages = [*Named(refs, [thread_id]).alone.stages, {"$project": _NAMES}]
             stored |= names_in((yield from documents(stages)))
         return chain
 

@@ -44,6 +44,23 @@ class Find(NamedTuple):
         return {**found, "skip": self.skip, "limit": self.limit}
 
 
+class Named(NamedTuple):
+    """Request: the reply is the documents of some threads that have one of these refs, as they lie
+    in that index. What carries a value comes whole: what it has besides is little.
+    """
+
+    refs: Sequence[bytes]
+    thread_ids: Sequence[str]
+
+    @property
+    def alone(self) -> Aggregate:
+        """What asks for them."""
+        refs, thread_ids = list(self.refs), list(self.thread_ids)
+        return Aggregate(
+            [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}]
+        )
+
+
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
     one is replaced by it, or changed, if it has `$set` or is a pipeline (all of them, if `many`).
@@ -238,6 +255,12 @@ class Pause(NamedTuple):
 def documents(stages: Stages, collection: str = RECORDS) -> Plan[list[dict[str, Any]]]:
     """The documents of a pipeline."""
     found: list[dict[str, Any]] = yield Aggregate(stages, collection)
+    return found
+
+
+def named(refs: Sequence[bytes], thread_ids: Sequence[str]) -> Plan[list[dict[str, Any]]]:
+    """The documents of some threads that have one of these refs."""
+    found: list[dict[str, Any]] = yield Named(refs, thread_ids)
     return found
 
 

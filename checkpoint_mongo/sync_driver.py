@@ -40,6 +40,7 @@ from checkpoint_mongo.requests import (
     Deployment,
     DropIndexes,
     Find,
+    Named,
     Pause,
     Probe,
     Server,
@@ -125,6 +126,8 @@ class SyncMongoDriver:
 
     def _do(self, session: Session, request: Any) -> Any:
         kind = type(request)
+        if kind is Named:
+            return self._do(session, request.alone)
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)

@@ -10,7 +10,7 @@ import pytest
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_mongo import MongoDBSaver
 from checkpoint_mongo.pipelines import bury_thread, hold_thread, release_thread
-from checkpoint_mongo.requests import Add, Aggregate, Pause, Write
+from checkpoint_mongo.requests import Add, Aggregate, Named, Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values, writes
 
@@ -49,7 +49,7 @@ def test_each_put_changes_its_thread(database: MongoHarness) -> None:
         assert seen[1] != seen[2]
 
 
-READ = [Aggregate, Aggregate]
+READ = [Aggregate, Named]
 
 
 @pytest.mark.parametrize("by", ["id", "newest", "list"])
@@ -243,7 +243,7 @@ def test_a_thread_that_the_server_gave_first_is_read_again(database: MongoHarnes
 
         found, asked = driven(saver, read_plan(saver, "id", head), disorder)
         assert found == []
-        assert asked == [*READ, Aggregate]
+        assert asked == [*READ, Named]
 
 
 def unchanged(_number: int, _request: Any, reply: Any) -> Any:
