@@ -12,6 +12,7 @@ import pytest
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.plan import arun, run
 from checkpoint_base.planner import Listing
+from checkpoint_base.statements.requests import Query
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import MongoDBSaver, requests
 from checkpoint_mongo.pipelines import hold_thread, release_thread
@@ -205,6 +206,20 @@ def test_a_copy_does_not_replace_what_came_after_it_was_taken_for_dead(
         assert steps_of(saver, "u") == [7]
         assert values(saver.get_tuple(on("u")))["log"] == large(7)
         assert marked(alone) == []
+
+
+def test_nothing_is_removed_from_a_thread_that_was_not_there(alone: MongoHarness) -> None:
+    """Nobody can hold it; somebody may make it meanwhile."""
+    with alone.open() as saver, alone.open() as other:
+
+        def perform(request: Any) -> Any:
+            reply = saver._driver.perform(request)
+            if type(request) is Query:  # it is empty, then
+                other.put(*arguments("t", 1, log=large(1)))
+            return reply
+
+        run(saver._planner._collect("t"), perform)
+        assert steps_of(saver, "t") == [1]
 
 
 @pytest.mark.parametrize("what", ["prune", "copy"])
