@@ -142,8 +142,7 @@ def close_thread(guard: Guard, mark: str) -> Op:
 
 
 def hold_thread(guard: Guard, mark: int, since: float | None) -> Op:
-    """The first change of whoever removes or copies: refused while somebody writes. It finds none
-    that is not there, or that somebody is removing.
+    """The first change of whoever removes or copies: refused while somebody writes, or removes it.
 
     Args:
         guard: what the thread must be.
@@ -160,7 +159,7 @@ def hold_thread(guard: Guard, mark: int, since: float | None) -> Op:
         **_NOT_HELD,
         **held,
     }
-    return Op({**guard.where, "dead": {"$ne": True}}, [{"$set": fields}])
+    return Op(guard.where, [{"$set": fields}])
 
 
 def keep_thread(guard: Guard, mark: int) -> Op:

@@ -15,7 +15,7 @@ from checkpoint_base.planner import Listing
 from checkpoint_base.statements.requests import Query
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import MongoDBSaver, requests
-from checkpoint_mongo.pipelines import hold_thread, release_thread
+from checkpoint_mongo.pipelines import bury_thread, hold_thread, release_thread
 from checkpoint_mongo.requests import Pause, Write
 from checkpoint_mongo.tests.harness import MongoHarness, short_lived
 from conformance_tests.build import large, on, values
@@ -206,6 +206,22 @@ def test_a_copy_does_not_replace_what_came_after_it_was_taken_for_dead(
         assert steps_of(saver, "u") == [7]
         assert values(saver.get_tuple(on("u")))["log"] == large(7)
         assert marked(alone) == []
+
+
+@pytest.mark.parametrize("what", [*LEFT, "copy to it"])
+def test_a_deletion_that_died_long_ago_is_in_nobodys_way(alone: MongoHarness, what: str) -> None:
+    with alone.open() as saver:
+        filled(saver)
+        short_lived(saver)
+        saver._driver.perform(Write(bury_thread(saver._planner._guard("t"), NOBODYS, None)[:1]))
+        performing = Performing(saver)
+        to_it = saver._planner.copy_thread("v", "t")
+        run(REMOVING[what](saver) if what in LEFT else to_it, performing)
+        to_it.close()
+        assert not performing.pauses
+        assert steps_of(saver, "t") == ([] if what in LEFT else [3, 2, 1])
+        saver.sweep_ttl()
+        assert alone.records.count_documents({"thread_id": "t"}) == (0 if what in LEFT else 7)
 
 
 def test_nothing_is_removed_from_a_thread_that_was_not_there(alone: MongoHarness) -> None:
