@@ -1,16 +1,34 @@
 """The core of langgraph-checkpoint-suite: one contract on every database."""
 
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    CorruptValueError,
+    EventLoopError,
+    InvalidArgumentError,
+    MissingDriverError,
+    SchemaVersionError,
+    UnencryptedValueError,
+)
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_store
 
 __all__ = [
+    "BackendUnavailableError",
+    "CheckpointError",
+    "CorruptValueError",
+    "EventLoopError",
+    "InvalidArgumentError",
     "MemorySaver",
+    "MissingDriverError",
+    "SchemaVersionError",
     "Stats",
     "TTLPolicy",
     "ThreadInfo",
     "ThreadPage",
+    "UnencryptedValueError",
     "aopen_saver",
     "aopen_store",
     "open_saver",

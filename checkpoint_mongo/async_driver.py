@@ -186,7 +186,8 @@ class AsyncMongoDriver:
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)
-            cursor = await collection.aggregate(stages, session=session, batchSize=BATCH)
+            asked = {"batchSize": BATCH, **request.options}
+            cursor = await collection.aggregate(stages, session=session, **asked)
             return await cursor.to_list()
         if kind is Find:
             collection = self._collection(request.collection)

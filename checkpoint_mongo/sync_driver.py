@@ -131,7 +131,8 @@ class SyncMongoDriver:
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)
-            return list(collection.aggregate(stages, session=session, batchSize=BATCH))
+            asked = {"batchSize": BATCH, **request.options}
+            return list(collection.aggregate(stages, session=session, **asked))
         if kind is Find:
             collection = self._collection(request.collection)
             return list(collection.find(**request.options, batch_size=BATCH, session=session))

@@ -1,11 +1,21 @@
-"""The Python in README and docs runs, in order, one file in one namespace."""
+"""The documentation: its Python runs, in order, one file in one namespace; links and lists hold."""
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import checkpoint_mongo
+import checkpoint_postgres
+import checkpoint_redis
+import checkpoint_sqlite
+from checkpoint_base.ttl import _KEYS as TTL_KEYS
+from store_vector.config import _INDEX_KEYS as INDEX_KEYS
+from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -47,3 +57,34 @@ def test_every_target_of_make_is_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     missing = {t for t in targets if f"make {t}" not in readme} - {"help", "clean"}
     assert not missing
+
+
+OPTIONS = ROOT / "docs" / "reference" / "options.md"
+OPENED = [
+    getattr(module, name)
+    for module in (checkpoint_sqlite, checkpoint_postgres, checkpoint_redis, checkpoint_mongo)
+    for name in module.__all__
+    if hasattr(getattr(module, name), "from_conn_string")
+]
+
+
+def listed(heading: str) -> set[str]:
+    """What a page's first columns name under a heading."""
+    section = OPTIONS.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    first = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return set(re.findall(r"`(\w+)`", "".join(first)))
+
+
+@pytest.mark.parametrize("kind", OPENED, ids=lambda kind: str(kind.__name__))
+def test_every_option_is_in_the_reference(kind: Any) -> None:
+    taken: set[str] = set()
+    for call in (kind.from_conn_string, kind):
+        parameters = inspect.signature(call).parameters.values()
+        taken |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
+    own = {"conn", "client", "reader", "reconnect"}  # a connection of the caller's, and its like
+    assert taken - own <= listed("Savers" if kind.__name__.endswith("Saver") else "Stores")
+
+
+def test_every_key_of_a_setting_is_in_the_reference() -> None:
+    assert listed("Savers") >= TTL_KEYS
+    assert INDEX_KEYS - {"text_fields"} | STORE_TTL_KEYS <= listed("Stores")
