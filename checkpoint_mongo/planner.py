@@ -57,8 +57,8 @@ from checkpoint_mongo.requests import (
     Written,
     add,
     documents,
-    pause,
     server,
+    wait,
     write_all,
 )
 from checkpoint_mongo.setup import Setup
@@ -241,7 +241,7 @@ class MongoPlanner(Setup, Reading, Threads):
                 turn = self._in_turn, thread_id, ttl, values, made_of
                 attempt, written = yield from self._exclusively([thread_id], *turn)
                 break
-            yield from pause(tried)
+            yield from wait(tried, [thread_id])
             attempt = yield from self._again(thread_id, ttl, values, made_of)
             written = yield from self._try(attempt, mark, whole=whole)
         if 0 in written.made:
