@@ -7,11 +7,11 @@ from collections.abc import Callable
 from threading import TIMEOUT_MAX, Event, Lock, Thread
 from typing import Final
 
-from checkpoint_base.errors import CorruptValueError, UnencryptedValueError
+from checkpoint_base.errors import CorruptValueError, DecryptionError, UnencryptedValueError
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE: Final = (CorruptValueError, UnencryptedValueError)
+UNREADABLE: Final = (CorruptValueError, DecryptionError, UnencryptedValueError)
 """What a sweep that meets it passes over: a thread of another key, or a damaged one."""
 
 

@@ -23,8 +23,9 @@ from checkpoint_base.config import Address, address, channel_name, config_of
 from checkpoint_base.delta import histories
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import Prepared
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page
+from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stored, Typed
 from checkpoint_base.sharing import THRESHOLD
@@ -57,8 +58,8 @@ from checkpoint_mongo.requests import (
     Written,
     add,
     documents,
-    pause,
     server,
+    wait,
     write_all,
 )
 from checkpoint_mongo.setup import Setup
@@ -97,6 +98,7 @@ def _nothing() -> Plan[None]:
     yield from ()
 
 
+@looks_first(FullPlanner)
 class MongoPlanner(Setup, Reading, Threads):
     """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of logs.
 
@@ -240,7 +242,7 @@ class MongoPlanner(Setup, Reading, Threads):
                 turn = self._in_turn, thread_id, ttl, values, made_of
                 attempt, written = yield from self._exclusively([thread_id], *turn)
                 break
-            yield from pause(tried)
+            yield from wait(tried, [thread_id])
             attempt = yield from self._again(thread_id, ttl, values, made_of)
             written = yield from self._try(attempt, mark, whole=whole)
         if 0 in written.made:

@@ -107,8 +107,7 @@ class Removal(Writing):
         }
         asked, spaces = [], []
         for head in heads:
-            deltas = codec.delta_channels(head.record.metadata, head.record.sealed)
-            if channels := [name.encode() for name in deltas]:
+            if channels := [name.encode() for name in codec.delta_channels_of(head.record)]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]
                 asked.append(self._call("lineage", thread_id, args))

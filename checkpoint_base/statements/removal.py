@@ -94,8 +94,9 @@ class Removal:
         needed: set[str] = set()
         if parent and v < 4 and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
             needed.add(parent)  # its sends are there
-        whole = None if sealed_type is None else (sealed_type, sealed)
-        if channels := codec.delta_channels(plain, whole):
+        stored = None if sealed_type is None else (sealed_type, sealed)
+        where = "metadata of checkpoint", checkpoint_id
+        if channels := codec.delta_channels(plain, stored, *where):
             line = yield from self._lineage(key, ns, checkpoint_id, channels)
             needed.update(line.needed)
         return needed
