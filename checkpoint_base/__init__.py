@@ -3,6 +3,7 @@
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
+    ClosedError,
     CorruptValueError,
     DecryptionError,
     EventLoopError,
@@ -20,6 +21,7 @@ from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_stor
 __all__ = [
     "BackendUnavailableError",
     "CheckpointError",
+    "ClosedError",
     "CorruptValueError",
     "DecryptionError",
     "EventLoopError",

@@ -224,7 +224,7 @@ class Codec:
             _to_json(plain),
             self.dump(sealed) if sealed else None,
         )
-        return record, None if run_id is None else str(run_id)
+        return record, None if run_id is None else text("run_id", run_id)
 
     @staticmethod
     def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:

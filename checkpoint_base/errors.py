@@ -40,5 +40,11 @@ class BackendUnavailableError(CheckpointError):
     """The database could not be reached or did not answer; the driver's error is the cause."""
 
 
+class ClosedError(CheckpointError, RuntimeError):
+    """A saver or a store was used after its `with` block, which closed its connection."""
+
+
 class EventLoopError(CheckpointError, RuntimeError):
-    """A blocking call was made on the very thread that runs the saver's event loop."""
+    """A blocking call was made on the very thread that runs the event loop of the saver or the
+    store, or that loop has ended.
+    """

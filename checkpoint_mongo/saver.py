@@ -109,7 +109,7 @@ class MongoDBSaver(FullSyncSaver):
             try:
                 yield saver
             finally:
-                saver.stop_ttl_sweeper()
+                saver._end()
 
 
 class AsyncMongoDBSaver(FullAsyncSaver):
@@ -183,7 +183,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             try:
                 yield saver
             finally:
-                await saver.astop_ttl_sweeper()
+                await saver._aend()
                 await saver._commands.aclose()
 
 

@@ -127,7 +127,7 @@ class MongoDBStore(SyncStore):
                 clock=clock,
                 cache_bytes=cache_bytes,
             )
-            stack.callback(store.close)
+            stack.callback(store._end)
             yield store
 
 
@@ -208,5 +208,5 @@ class AsyncMongoDBStore(AsyncStore):
                 clock=clock,
                 cache_bytes=cache_bytes,
             )
-            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(store._aend)
             yield store

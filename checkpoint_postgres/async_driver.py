@@ -93,6 +93,9 @@ class FromPool:
                 await self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 await self._pool.putconn(connection)  # the pool replaces it
+            except BaseException:  # the caller was cancelled
+                await self._pool.putconn(connection)
+                raise
             else:
                 return connection
         lent: Connection = await self._pool.getconn()
@@ -100,7 +103,7 @@ class FromPool:
 
 
 class UndoneError(Exception):
-    """Statements that went together came to nothing, all of them."""
+    """Statements that went together did not all succeed: each has to be tried again alone."""
 
 
 class AsyncPostgresDriver:
@@ -138,7 +141,7 @@ class AsyncPostgresDriver:
         try:
             async with self._source.borrow(checked=False) as connection:
                 return await _together(connection, requests)
-        except psycopg.Error as error:
+        except Exception as error:  # one's values may not even be sendable
             raise UndoneError from error
 
     async def _alone(self, request: Any) -> Any:

@@ -124,7 +124,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             try:
                 yield saver
             finally:
-                saver.stop_ttl_sweeper()
+                saver._end()
                 if reconnect is not None:
                     saver._source.close()
 
@@ -196,7 +196,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
             try:
                 yield saver
             finally:
-                await saver.astop_ttl_sweeper()
+                await saver._aend()
                 await saver._pipelines.aclose()
                 if reconnect is not None:
                     await saver._source.close()

@@ -106,7 +106,7 @@ class PostgresStore(SyncStore):
             try:
                 yield store
             finally:
-                store.close()
+                store._end()
                 if reconnect is not None:
                     store._source.close()
 
@@ -168,6 +168,6 @@ class AsyncPostgresStore(AsyncStore):
             try:
                 yield store
             finally:
-                await store.aclose()
+                await store._aend()
                 if reconnect is not None:
                     await store._source.close()

@@ -78,6 +78,9 @@ class FromPool:
                 self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 self._pool.putconn(connection)  # the pool replaces it
+            except BaseException:
+                self._pool.putconn(connection)
+                raise
             else:
                 return connection
         lent: Connection = self._pool.getconn()

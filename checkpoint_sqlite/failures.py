@@ -18,6 +18,9 @@ from checkpoint_base.errors import (
 
 T = TypeVar("T")
 
+_BEYOND_LIMITS: Final = ("too many ", "Expression tree is too large")
+"""These have no code of their own."""
+
 _UNREADABLE: Final = ("not a database", "malformed")
 """sqlite3 has no class of its own for these, and tells their code since Python 3.11 only."""
 
@@ -32,6 +35,8 @@ def named(error: BaseException, connection: sqlite3.Connection) -> BaseException
 
 
 def _told(error: BaseException, connection: sqlite3.Connection) -> CheckpointError | None:
+    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_BEYOND_LIMITS):
+        return InvalidArgumentError(f"a filter has more conditions than SQLite takes: {error}")
     if isinstance(error, sqlite3.OperationalError):
         return BackendUnavailableError(f"SQLite could not do it{_of(connection)}: {error}")
     if isinstance(error, sqlite3.ProgrammingError) and "same thread" in str(error):

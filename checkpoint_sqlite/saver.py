@@ -103,7 +103,7 @@ class SqliteSaver(FullSyncSaver):
                 reader=reader,
                 synchronous=synchronous,
             )
-            stack.callback(saver.stop_ttl_sweeper)
+            stack.callback(saver._end)
             yield saver
 
 
@@ -175,7 +175,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 reader=reader,
                 synchronous=synchronous,
             )
-            stack.push_async_callback(saver.astop_ttl_sweeper)
+            stack.push_async_callback(saver._aend)
             yield saver
 
 

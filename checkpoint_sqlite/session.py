@@ -132,21 +132,25 @@ class Session:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[bool]:
         """A transaction; yields whether it is ours. One that the connection's owner has open is
-        used as it is, and committed, as LangGraph's own saver does.
+        used as it is, and committed, as LangGraph's own saver does; if that fails, and it is still
+        open, it has nothing of us.
         """
         connection = self._connection
         own = not connection.in_transaction
-        if own:
-            connection.execute(begin)
+        connection.execute(begin if own else "SAVEPOINT ours")
         try:
             yield own
             if own:
                 connection.execute("COMMIT")
             elif begin != "BEGIN":
                 connection.commit()
+            else:
+                connection.execute("RELEASE ours")
         except BaseException:
-            if own and connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK" if own else "ROLLBACK TO ours")
+                if not own:
+                    connection.execute("RELEASE ours")
             raise
 
     def _fail(self, jobs: Sequence[Job[Any]], error: BaseException) -> None:

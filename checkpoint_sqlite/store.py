@@ -113,7 +113,7 @@ class SqliteStore(SyncStore):
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
             )
-            stack.callback(store.close)
+            stack.callback(store._end)
             yield store
 
 
@@ -190,5 +190,5 @@ class AsyncSqliteStore(AsyncStore):
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
             )
-            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(store._aend)
             yield store

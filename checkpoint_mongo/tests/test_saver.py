@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure
 
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.failures import named
 from conformance_tests.build import on
@@ -113,3 +115,22 @@ def test_what_is_no_client() -> None:
 
     with pytest.raises(InvalidArgumentError, match="AsyncMongoClient or AsyncDatabase, got object"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [MongoDBSaver, MongoDBStore])
+def test_what_is_closed_says_so(kind: Any) -> None:
+    assert_closed(kind.from_conn_string(URL))
+
+
+@pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
+def test_what_is_closed_says_so_to_who_awaits(kind: Any) -> None:
+    assert_aclosed(lambda: kind.from_conn_string(URL))
+
+
+@pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
+def test_what_belongs_to_a_loop_that_has_ended_says_so(kind: Any) -> None:
+    async def make() -> Any:
+        async with AsyncMongoClient[Any](URL) as client:
+            return kind(client)
+
+    assert_ended(make)
