@@ -10,6 +10,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
     UnencryptedValueError,
 )
+from checkpoint_base.importing import import_threads
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
@@ -31,6 +32,7 @@ __all__ = [
     "UnencryptedValueError",
     "aopen_saver",
     "aopen_store",
+    "import_threads",
     "open_saver",
     "open_store",
 ]

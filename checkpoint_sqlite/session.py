@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
@@ -58,11 +59,12 @@ class Session:
         """Answer a request of a plan that is in a transaction."""
         cursor, kind = self._cursor, type(request)
         if kind is Query:
-            return cursor.execute(request.sql, request.values).fetchall()
+            return cursor.execute(request.sql, _bound(request.sql, request.values)).fetchall()
         if kind is Execute:
-            return cursor.execute(request.sql, request.values).rowcount
+            return cursor.execute(request.sql, _bound(request.sql, request.values)).rowcount
         if kind is ExecuteMany:
-            return cursor.executemany(request.sql, request.rows).rowcount
+            rows = map(partial(_bound, request.sql), request.rows)
+            return cursor.executemany(request.sql, rows).rowcount
         if kind is Offload:
             return request.work()
         raise TypeError(f"a transaction cannot perform {request!r}")
@@ -70,7 +72,8 @@ class Session:
     def query(self, request: Query) -> list[Row]:
         """The rows of one statement, which needs no transaction of its own to be consistent."""
         try:
-            return self._cursor.execute(request.sql, request.values).fetchall()
+            values = _bound(request.sql, request.values)
+            return self._cursor.execute(request.sql, values).fetchall()
         except sqlite3.OperationalError as error:
             raise _named(error) from error
 
@@ -207,6 +210,13 @@ class Session:
         """Close the connection."""
         with suppress(sqlite3.ProgrammingError):  # the owner closed it already
             self._connection.close()
+
+
+def _bound(sql: str, values: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:
+    """Values as Python takes them: of parameters with numbers, by number (since 3.14 it takes
+    nothing else).
+    """
+    return {str(n): value for n, value in enumerate(values, 1)} if "?1" in sql else values
 
 
 def _named(error: BaseException) -> BaseException:
