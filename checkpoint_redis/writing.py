@@ -88,7 +88,7 @@ class Writing:
     # ------------------------------------------------------------------ storing
 
     def _store(self, what: Storing) -> Plan[list[int]]:
-        """Store it; or nothing, if not all is there that is taken for granted: what of it is not."""
+        """Store it; or nothing, but say which of the values are missing that must be there."""
         name, thread_id, ttl, values, finish, run_id, granted = what
         epoch = self._logs.new_epoch()
         must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
@@ -96,7 +96,7 @@ class Writing:
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         while True:
             opening = [*self._touch(), moment(ttl), str(epoch), *_log_of(prepared)]
-            last = [int(must_exist), len(granted), *granted, DIGESTS_READ]
+            last: list[Arg] = [int(must_exist), len(granted), *granted, DIGESTS_READ]
             last += finish(prepared.stored)
             put = self._call(name, thread_id, [*opening, *last])
             reply = yield from self._registered(put, thread_id, ttl, run_id, alone=not must_exist)
