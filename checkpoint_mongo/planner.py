@@ -121,12 +121,16 @@ class MongoPlanner(Setup, Reading, Threads):
         epoch: int | None = None
         if put.kept and to.parent_id is not None:
             epoch = self._landmarks.epoch_of(to.thread_id, (to.ns, to.parent_id))
-        storing = partial(Storing.of, put, bare, complete, epoch)
-        if not (yield from self._add(storing())):
-            done = yield from self._store(storing(again=True), whole=True)
-            epoch = done.epoch
+        storing = partial(Storing.of, put, bare, complete)
+        added = yield from self._add(storing(epoch))
+        if not added:
+            epoch = None if added is False else epoch  # it is not that one
+            done = yield from self._store(storing(epoch, again=True), whole=True)
             if done.replaced:
                 yield from self._collect(to.thread_id)
+                self._landmarks.forget(to.thread_id)
+                return config_of(to.thread_id, to.ns, to.checkpoint_id)
+            epoch = done.epoch
         self._landmarks.put(to.thread_id, (to.ns, to.checkpoint_id), epoch)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
@@ -162,24 +166,24 @@ class MongoPlanner(Setup, Reading, Threads):
         if done.appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
             yield from self._collect(at.thread_id)
 
-    def _add(self, what: Storing) -> Plan[bool]:
-        """Add one document that needs nothing of the log, and then touch its thread. False: it is
-        not one, or it was there, or the thread is not known, or not there any more, or what it
-        takes for granted may not be; what was added is to be stored again.
+    def _add(self, what: Storing) -> Plan[bool | None]:
+        """Add one document that needs nothing of the log, and then touch its thread. None: it is
+        not one, or the thread is not known. False: it was there, or the thread is not there any
+        more, or what it takes for granted may not be; what was added is to be stored again.
         """
         thread_id, ttl, values, made_of, granted = what
         if granted is not None and granted.epoch is None:
-            return False
+            return None
         epoch = None if granted is None else granted.epoch
         if any(len(data) > THRESHOLD for _, data in values):
-            return False
+            return None
         known = self._logs.known.get(thread_id)
         if known is None:
-            return False
+            return None
         stored = [Stored(kind, data, None) for kind, data in values]
         documents = made_of(Prepared(stored, None), self._epoch(thread_id, known.epoch))
         if len(documents) > 1:
-            return False
+            return None
         guard = self._guard(thread_id)
         clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
         touch = open_thread(guard, clock, None, None, "", epoch=epoch)._replace(upsert=False)
