@@ -3,13 +3,16 @@
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
+    ClosedError,
     CorruptValueError,
+    DecryptionError,
     EventLoopError,
     InvalidArgumentError,
     MissingDriverError,
     SchemaVersionError,
     UnencryptedValueError,
 )
+from checkpoint_base.importing import import_threads
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
@@ -18,7 +21,9 @@ from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_stor
 __all__ = [
     "BackendUnavailableError",
     "CheckpointError",
+    "ClosedError",
     "CorruptValueError",
+    "DecryptionError",
     "EventLoopError",
     "InvalidArgumentError",
     "MemorySaver",
@@ -31,6 +36,7 @@ __all__ = [
     "UnencryptedValueError",
     "aopen_saver",
     "aopen_store",
+    "import_threads",
     "open_saver",
     "open_store",
 ]

@@ -168,7 +168,7 @@ class MemoryPlanner:
             if listing.ns in (None, record.ns)
             and listing.checkpoint_id in (None, record.checkpoint_id)
             and (listing.before is None or record.checkpoint_id < listing.before)
-            and matches(codec.metadata(record.metadata, record.sealed), listing.filter)
+            and matches(codec.metadata_of(record), listing.filter)
         ]
         found.sort(key=lambda one: one[0], reverse=True)
         after = [one for one in found if listing.position is None or one[0] < listing.position]
@@ -235,7 +235,7 @@ class MemoryPlanner:
             sends = thread.writes.get((record.ns, record.parent_id or ""), {}).values()
             if record.v < 4 and any(write.channel == TASKS for write in sends):
                 kept.add((record.ns, record.parent_id or ""))
-            for channel in delta_channels(codec.metadata(record.metadata, record.sealed)):
+            for channel in delta_channels(codec.metadata_of(record)):
                 kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
         early = {
             key

@@ -30,6 +30,19 @@ def minutes(name: str, value: Any) -> float:
     return float(value)
 
 
+def switch(name: str, value: Any, *, default: bool) -> bool:
+    """`value` as a switch; None, which is JSON's null, is the default.
+
+    Raises:
+        InvalidArgumentError: it is something else, such as "no", which is true in Python.
+    """
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        raise InvalidArgumentError(f"{name}: wanted True or False, got {value!r:.80}")
+    return value
+
+
 @dataclass(frozen=True)
 class TTLPolicy:
     """What `ttl=` of a saver means.
@@ -78,7 +91,9 @@ class TTLPolicy:
             sweep_interval_minutes=DEFAULT_INTERVAL
             if interval is None
             else minutes("ttl['sweep_interval_minutes']", interval),
-            refresh_on_read=bool(ttl.get("refresh_on_read", True)),
+            refresh_on_read=switch(
+                "ttl['refresh_on_read']", ttl.get("refresh_on_read"), default=True
+            ),
             sweep_limit=limit,
         )
 

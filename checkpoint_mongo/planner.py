@@ -23,8 +23,9 @@ from checkpoint_base.config import Address, address, channel_name, config_of
 from checkpoint_base.delta import histories
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import Prepared
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page
+from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stored, ValueKey
 from checkpoint_base.sharing import THRESHOLD
@@ -73,6 +74,7 @@ def _nothing() -> Plan[None]:
     yield from ()
 
 
+@looks_first(FullPlanner)
 class MongoPlanner(Setup, Reading, Threads):
     """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of logs.
 

@@ -14,11 +14,12 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
 
@@ -73,7 +74,10 @@ class FromPool:
     @asynccontextmanager
     async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
-        connection = await (self._checked() if checked else self._pool.getconn())
+        try:
+            connection = await (self._checked() if checked else self._pool.getconn())
+        except PoolTimeout as error:
+            raise explained(error, self._pool.connection_class) from error
         try:
             yield connection
         finally:
@@ -89,6 +93,9 @@ class FromPool:
                 await self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 await self._pool.putconn(connection)  # the pool replaces it
+            except BaseException:  # the caller was cancelled
+                await self._pool.putconn(connection)
+                raise
             else:
                 return connection
         lent: Connection = await self._pool.getconn()
@@ -96,7 +103,7 @@ class FromPool:
 
 
 class UndoneError(Exception):
-    """Statements that went together came to nothing, all of them."""
+    """Statements that went together did not all succeed: each has to be tried again alone."""
 
 
 class AsyncPostgresDriver:
@@ -134,7 +141,7 @@ class AsyncPostgresDriver:
         try:
             async with self._source.borrow(checked=False) as connection:
                 return await _together(connection, requests)
-        except psycopg.Error as error:
+        except Exception as error:  # one's values may not even be sendable
             raise UndoneError from error
 
     async def _alone(self, request: Any) -> Any:

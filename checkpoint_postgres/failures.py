@@ -7,7 +7,11 @@ from typing import Final
 import psycopg
 from psycopg import errors
 
-from checkpoint_base.errors import BackendUnavailableError, CheckpointError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    InvalidArgumentError,
+)
 
 CONFLICTS: Final = (
     errors.SerializationFailure,
@@ -15,6 +19,8 @@ CONFLICTS: Final = (
     errors.UniqueViolation,  # two transactions made the same thread
 )
 _PREPARED: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
+_BEYOND_LIMITS: Final = "54"  # the class of such SQLSTATEs
+_TOO_MANY_VALUES: Final = "number of parameters must be"  # libpq's, which has no SQLSTATE
 _RECONNECTS: Final = 3  # the second connection may have died with the first
 _ATTEMPTS: Final = 8
 _PAUSE: Final = 0.01  # seconds, and twice as long each time
@@ -45,6 +51,7 @@ class Attempts:
 
         Raises:
             BackendUnavailableError: there is no server, or it did not do it in time.
+            InvalidArgumentError: what was asked for is beyond what Postgres takes.
             CheckpointError: setup was never called, or somebody shares out prepared statements.
         """
         if isinstance(error, CONFLICTS) and self._conflicts < _ATTEMPTS:
@@ -64,6 +71,10 @@ def named(error: psycopg.Error) -> Exception:
         return CheckpointError(
             "connections share sessions and prepared statements, as behind PgBouncer before 1.21 "
             f"in transaction mode: connect with prepare_threshold=None. {_told(error)}"
+        )
+    if (error.sqlstate or "").startswith(_BEYOND_LIMITS) or _TOO_MANY_VALUES in str(error):
+        return InvalidArgumentError(
+            f"an id, a key, a namespace or a filter is too large for Postgres: {_told(error)}"
         )
     if isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)):
         return BackendUnavailableError(f"Postgres could not do it: {_told(error)}")

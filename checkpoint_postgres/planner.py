@@ -26,7 +26,7 @@ from checkpoint_base.listing import fill_page, is_judged
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
-from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
+from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import Row, execute, row, rows
@@ -281,37 +281,38 @@ class PostgresPlanner(Setup, Writing, Threads):
         """Some checkpoints: one statement, or more where a filter lets through too much. Where the
         filter is not for the database to judge, values are read afterwards: one transaction.
         """
-        snapshot = Snapshot([])
         if is_judged(codec, listing.filter):
-            rest = yield from self._fill(codec, listing, snapshot, "found")
+            replies = Replies()
+            found, rest = yield from self._fill(codec, listing, replies.add, "found")
+            replies.keep(found)
         else:
-            rest = yield from read(self._fill_bare, codec, listing, snapshot)
-        snapshot.teach(self._logs.known)
+            whole, rest = yield from read(self._fill_bare, codec, listing)
+            replies = Replies(whole)
+        replies.teach(self._logs.known)
         if listing.thread_id is not None:
-            yield from self._refresh(listing.thread_id, snapshot)
-        tuples = yield from snapshot.decoded(codec)
+            yield from self._refresh(listing.thread_id, replies)
+        tuples = yield from replies.decoded(codec)
         return Page(tuples, rest)
 
     def _fill(
-        self, codec: Codec, listing: Listing, snapshot: Snapshot, statement: str
-    ) -> Plan[Listing | None]:
+        self, codec: Codec, listing: Listing, add: Callable[[], Snapshot], statement: str
+    ) -> Plan[tuple[list[Found], Listing | None]]:
         def next_candidates(rest: Listing, count: int) -> Plan[list[Found]]:
             form = self._queries[statement], self._queries
             sql, values = candidates(*form, rest, self._logs.horizon, count)
-            some = found_in(snapshot, (yield from rows(sql, values)))
-            return sorted(some, key=lambda one: one.position, reverse=True)
+            told, part = (yield from rows(sql, values)), add()
+            part.found = found_in(part, told)
+            return sorted(part.found, key=lambda one: one.position, reverse=True)
 
-        snapshot.found, rest = yield from fill_page(codec, listing, next_candidates)
-        return rest
+        return (yield from fill_page(codec, listing, next_candidates))
 
-    def _fill_bare(
-        self, codec: Codec, listing: Listing, snapshot: Snapshot
-    ) -> Plan[Listing | None]:
-        rest = yield from self._fill(codec, listing, snapshot, "bare")
-        if snapshot.found:
-            arrays = arrays_of(snapshot.keys(), snapshot.places())
-            found_in(snapshot, (yield from rows(self._queries["some"], arrays)))
-        return rest
+    def _fill_bare(self, codec: Codec, listing: Listing) -> Plan[tuple[Snapshot, Listing | None]]:
+        whole = Snapshot([])
+        whole.found, rest = yield from self._fill(codec, listing, lambda: Snapshot([]), "bare")
+        if whole.found:
+            arrays = arrays_of(whole.keys(), whole.places())
+            found_in(whole, (yield from rows(self._queries["some"], arrays)))
+        return whole, rest
 
     # ------------------------------------------------------------------ removing
 
@@ -329,7 +330,7 @@ class PostgresPlanner(Setup, Writing, Threads):
 
     # ------------------------------------------------------------------ threads
 
-    def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
+    def _refresh(self, thread_id: str, snapshot: Snapshot | Replies) -> Plan[None]:
         logs = self._logs
         if snapshot.expires and logs.policy.refresh_on_read:
             values = (thread_id, logs.clock(), logs.policy.default_ttl, logs.horizon)

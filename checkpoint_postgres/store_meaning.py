@@ -12,7 +12,7 @@ import numpy as np
 from checkpoint_base.plan import Plan, offload, read
 from checkpoint_base.statements.requests import Row, rows
 from checkpoint_postgres.store_reading import Statement, where
-from checkpoint_postgres.store_vectors import Engine
+from checkpoint_postgres.store_vectors import MOST_UNCONVERTED, Engine
 from store_vector.config import IndexSettings
 from store_vector.exact import matrix
 from store_vector.ranking import Ranking, Vectors, precise
@@ -58,13 +58,16 @@ class Meaning:
         """By the index; None: it does not reach far enough."""
         count = _rounded(search.end)
         while count <= _MOST_NEAR:
-            found = yield from rows(*engine.near(self._queries, search, horizon, count))
-            compared_all, some = found[0][0], [one[1:] for one in found if one[1] is not None]
-            ranked = self._ranked(search, query, some)
-            if len(some) < count:
-                is_whole = compared_all or len(ranked.best) >= search.end
+            reply = _Reply.of(
+                (yield from rows(*engine.near(self._queries, search, horizon, count)))
+            )
+            if reply.has_too_many:
+                return None
+            ranked = self._ranked(search, query, reply)
+            if len(reply.near) < count:
+                is_whole = reply.compared_all or len(ranked.best) >= search.end
                 return ranked.page if is_whole else None
-            if ranked.is_enough(engine.precision if compared_all else 0.0):
+            if ranked.is_enough(engine.precision if reply.compared_all else 0.0):
                 return ranked.page
             count *= 4
         return None
@@ -74,14 +77,18 @@ class Meaning:
     ) -> Plan[list[Found]]:
         count = _rounded(search.end)
         while True:
-            some = yield from rows(*engine.exact(self._queries, search, horizon, count))
-            ranked = self._ranked(search, query, some)
-            if len(some) < count or ranked.is_enough(engine.precision):
+            found = yield from rows(*engine.exact(self._queries, search, horizon, count))
+            reply = _Reply.of(found)
+            if reply.has_too_many:
+                return (yield from self._numpy(search, query, horizon, [engine.is_of_its_size]))
+            ranked = self._ranked(search, query, reply)
+            if len(reply.near) < count or ranked.is_enough(engine.precision):
                 return ranked.page
             count *= 8
 
-    def _ranked(self, search: Search, query: Array, some: Sequence[Row]) -> _Ranked:
-        """Score the nearest vectors, each behind the columns of its item."""
+    def _ranked(self, search: Search, query: Array, reply: _Reply) -> _Ranked:
+        """Score the nearest vectors, and those that were not ranked."""
+        some = [*reply.near, *reply.unconverted]
         if not some:
             return _Ranked(search, [], 0.0, 0.0)
         rows_ = matrix([one[-1] for one in some], self._dims, len(some))
@@ -97,23 +104,28 @@ class Meaning:
         if self._distance != "cosine":
             longest = float(np.abs(rows_).max()) * self._dims**0.5
             scale = longest * max(float(np.abs(query).max()) * self._dims**0.5, 1.0)
-        return _Ranked(search, sorted(fitting, key=_place), min(scores), scale)
+        worst = min(scores[: len(reply.near)], default=0.0)
+        return _Ranked(search, sorted(fitting, key=_place), worst, scale)
 
     # ------------------------------------------------------------------ without pgvector
 
-    def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+    def _numpy(
+        self, search: Search, query: Array, horizon: float | None, only: Sequence[str] = ()
+    ) -> Plan[list[Found]]:
         """All that pass are fetched: in one statement, or page by page if they are many."""
-        some = yield from rows(*self._passing(search, horizon, None))
+        some = yield from rows(*self._passing(search, horizon, only, None))
         if len(some) < self._page:
             best = yield from offload(lambda: self._best_of(search, query, some, []))
             return best[search.offset :]
-        return (yield from read(self._paged, search, query, horizon))
+        return (yield from read(self._paged, search, query, horizon, only))
 
-    def _paged(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
+    def _paged(
+        self, search: Search, query: Array, horizon: float | None, only: Sequence[str]
+    ) -> Plan[list[Found]]:
         best: list[Found] = []
         after: Row | None = None
         while True:
-            some = yield from rows(*self._passing(search, horizon, after))
+            some = yield from rows(*self._passing(search, horizon, only, after))
             best = yield from offload(partial(self._best_of, search, query, some, best))
             if len(some) < self._page:
                 return best[search.offset :]
@@ -124,13 +136,18 @@ class Meaning:
         return max(1, _PAGE_BYTES // (4 * self._dims))
 
     def _passing(
-        self, search: Search, horizon: float | None, after: Row | None
+        self, search: Search, horizon: float | None, only: Sequence[str], after: Row | None
     ) -> tuple[str, list[Any]]:
         statement, queries = Statement(), self._queries
-        conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
+        conditions = [
+            *statement.within(search, "e.ns"),
+            *statement.conditions(search, horizon),
+            *only,
+        ]
         if after is not None:
             place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
             conditions.append(f"(e.ns, e.key, e.path) > ({place})")
+        conditions.append(f"octet_length(e.data) = {4 * self._dims}")
         sql = (
             f"SELECT {queries['columns']}, e.data, e.path "  # noqa: S608 (constants, places)
             f"FROM {queries['items']} AS i "
@@ -161,6 +178,35 @@ class Meaning:
                 if one is None or (one.score or 0.0) < score:  # its vectors may be on two pages
                     best[names[at]] = Found(records[names[at]], score)
         return sorted(best.values(), key=_place)[: search.end]
+
+
+class _Reply(NamedTuple):
+    """What the database gave: vectors, each behind the columns of its item.
+
+    Attributes:
+        compared_all: whether it ranked all that pass, and not only what an index led to.
+        near: the nearest.
+        unconverted: those that it could not rank.
+    """
+
+    compared_all: bool
+    near: list[Row]
+    unconverted: list[Row]
+
+    @classmethod
+    def of(cls, found: Sequence[Row]) -> _Reply:
+        """Rows, each behind `compared_all`, or NULL if it was not ranked."""
+        near = [one for one in found if one[0] is not None]
+        return cls(
+            bool(near and near[0][0]),
+            [one[1:] for one in near if one[1] is not None],
+            [one[1:] for one in found if one[0] is None],
+        )
+
+    @property
+    def has_too_many(self) -> bool:
+        """Whether there are more that it could not rank."""
+        return len(self.unconverted) > MOST_UNCONVERTED
 
 
 class _Ranked(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -30,6 +31,7 @@ INDEXED_FROM: Final = 5000
 """Vectors that there must be before `setup` builds an approximate index."""
 
 _CONVERTED_AT_ONCE: Final = 500
+_LOOK_AGAIN: Final = 60.0  # seconds
 _DEEPEST: Final = 1 << 20
 _log = logging.getLogger("checkpoint_postgres.store")
 
@@ -66,7 +68,9 @@ class PostgresStorePlanner(Setup):
         self._meaning = None if settings is None else Meaning(self._queries, settings)
         self._indexed_from = indexed_from
         self._engine: Engine | None = None
-        self._has_looked = settings is None or settings.engine == "exact"
+        self._is_exact = settings is None or settings.engine == "exact"
+        self._looked_at = -math.inf
+        self._has_warned = False
         self._moves = ttl.default_ttl is not None  # whether items with a ttl are to be expected
 
     @property
@@ -82,10 +86,9 @@ class PostgresStorePlanner(Setup):
         """Create or migrate the schema, and build what the index needs."""
         if (yield from read(self._missing)):
             yield from write(self._create)
-        if self._settings is None or self._settings.engine == "exact":
+        if self._settings is None or self._is_exact:
             return
         self._engine = yield from write(self._equip, self._settings)
-        self._has_looked = True
         if self._engine is not None:
             yield from self._convert(self._engine)
             yield from write(self._build, self._engine)
@@ -113,33 +116,45 @@ class PostgresStorePlanner(Setup):
         self, settings: IndexSettings, version: str | None, schema: str | None
     ) -> Engine | None:
         if version is None or schema is None or not is_new_enough(version):
-            there = "is not there" if version is None else f"is version {version}, before 0.8"
+            self._warn("is not there" if version is None else f"is version {version}, before 0.8")
+            return None
+        return Engine(settings, schema)
+
+    def _warn(self, there: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
             _log.warning(
                 "pgvector %s: search by meaning is exact, and reads all vectors that pass namespace"
                 " and filter. It is used when a role that may make it calls setup()",
                 there,
             )
-            return None
-        return Engine(settings, schema)
 
     def _convert(self, engine: Engine) -> Plan[None]:
         """Fill the column of what was put without it."""
-        unconverted = self._filled("unconverted", column=engine.column)
-        convert = self._filled("convert", column=engine.column, type=engine.type)
-        size = 4 * engine.settings.dims
-        while found := (yield from rows(unconverted, (size, _CONVERTED_AT_ONCE))):
-            entries = [
-                {"ns": ns, "key": key, "path": path, "vector": text_of_bytes(data)}
-                for ns, key, path, data in found
-            ]
+        while (yield from write(self._convert_some, engine)):
+            pass
+
+    def _convert_some(self, engine: Engine) -> Plan[bool]:
+        """Nobody puts others there meanwhile: the rows are locked."""
+        unconverted = self._filled("unconverted", missing=engine.unconverted)
+        found = yield from rows(unconverted, (_CONVERTED_AT_ONCE,))
+        entries = [
+            {"ns": ns, "key": key, "path": path, "vector": text_of_bytes(data)}
+            for ns, key, path, data in found
+        ]
+        if entries:
+            convert = self._filled("convert", column=engine.column, type=engine.type)
             yield from execute(convert, (json.dumps(entries),))
+        return bool(entries)
 
     def _build(self, engine: Engine) -> Plan[None]:
-        """Build the index, once there is enough to be indexed."""
+        """Build the indexes: of vectors, once there is enough to be indexed."""
         queries = self._queries
+        yield from rows(self._savers["lock_setup"])
+        if not (yield from rows(self._filled("has_index", index=engine.unconverted_index))):
+            yield from execute(engine.unconverted_index_statement(queries))
         if not engine.is_approximate:
             return
-        yield from rows(self._savers["lock_setup"])
         if (yield from rows(self._filled("has_index", index=engine.index))):
             return
         count_of = self._filled("count_embeddings", column=engine.column)
@@ -152,14 +167,15 @@ class PostgresStorePlanner(Setup):
         yield from rows(queries["give_memory"], (needed,))
         yield from execute(engine.index_statement(queries, count))
 
-    def _look(self) -> Plan[Engine | None]:
-        """The engine as another process has set it up."""
-        if not self._has_looked and self._settings is not None:
+    def _look(self, now: float) -> Plan[Engine | None]:
+        """The engine as another process has set it up, which it may still do."""
+        is_due = self._engine is None and abs(now - self._looked_at) >= _LOOK_AGAIN
+        if is_due and self._settings is not None and not self._is_exact:
             ((version, schema, _),) = yield from rows(self._queries["extension"])
             engine = self._engine_of(self._settings, version, schema)
             if engine and not (yield from rows(self._queries["has_column"], (engine.column,))):
                 engine = None
-            self._engine, self._has_looked = engine, True
+            self._engine, self._looked_at = engine, now
         return self._engine
 
     # ------------------------------------------------------------------ get
@@ -204,7 +220,7 @@ class PostgresStorePlanner(Setup):
             records = yield from self._browsing.search(search, horizon)
             found = [Found(record) for record in records]
         else:
-            engine = yield from self._look()
+            engine = yield from self._look(now)
             found = yield from self._meaning.search(engine, search, horizon)
         if search.refresh:
             names = [one.record.name for one in found if one.record.ttl is not None]
@@ -232,7 +248,7 @@ class PostgresStorePlanner(Setup):
             name = "put_plain" if any(one.value is None for one in puts) else "put_only"
             if (yield from attempt(self._queries[name], values)):
                 return
-        engine = yield from self._look()
+        engine = yield from self._look(now)
         yield from write(partial(self._put, puts, values, engine))
 
     def _put(self, puts: Sequence[Put], values: Sequence[Any], engine: Engine | None) -> Plan[None]:
@@ -241,12 +257,11 @@ class PostgresStorePlanner(Setup):
             yield from execute(self._queries["delete_items"], (items,))
         if any(one.value is not None for one in puts):
             yield from execute(self._queries["put_items"], values)
-        column = value = update = ""
+        column = value = ""
         if engine is not None:
             column = f", {engine.column}"
             value = f", p.vector::{engine.type}"
-            update = f", {engine.column} = excluded.{engine.column}"
-        sql = self._filled("put_embeddings", column=column, value=value, update=update)
+        sql = self._filled("put_embeddings", column=column, value=value)
         yield from execute(sql, (*_embeddings(puts, engine), items))
 
     # ------------------------------------------------------------------ expiry, size

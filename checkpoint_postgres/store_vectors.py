@@ -19,6 +19,8 @@ _CLASSES: Final[Mapping[str, str]] = {"cosine": "cosine", "l2": "l2", "inner_pro
 _LONGEST: Final[Mapping[str, int]] = {"vector": 2000, "halfvec": 4000}
 _FEW: Final = 2000
 """Where so few items pass namespace, filter and expiry, all of them are compared."""
+MOST_UNCONVERTED: Final = 500
+"""If more vectors are not in the column, all that pass are compared without it."""
 _EF_SEARCH: Final = 100
 _LEAST_PROBES: Final = 10
 _NEWEST_NEEDED: Final = (0, 8)
@@ -89,6 +91,27 @@ class Engine:
             + (f" WITH ({options})" if options else "")
         )
 
+    @property
+    def is_of_its_size(self) -> str:
+        """Whether bytes in store_embeddings are a vector of this length, in SQL."""
+        return f"octet_length(data) = {4 * self.settings.dims}"
+
+    @property
+    def unconverted(self) -> str:
+        """Whether one lacks the column: who put it did not know of it."""
+        return f"{self.column} IS NULL AND {self.is_of_its_size}"
+
+    @property
+    def unconverted_index(self) -> str:
+        """The name of the index of such rows, of which there are few."""
+        return f"store_{self.column}_unconverted"
+
+    def unconverted_index_statement(self, queries: Mapping[str, str]) -> str:
+        """What builds it."""
+        table = queries["embeddings"]
+        name = self.unconverted_index
+        return f"CREATE INDEX IF NOT EXISTS {name} ON {table} (ns, key) WHERE {self.unconverted}"
+
     def lists(self, count: int) -> int:
         """How many lists IVFFlat divides so many vectors into."""
         return self.settings.lists or max(1, min(count // 1000, 1000))
@@ -108,26 +131,36 @@ class Engine:
     def exact(
         self, queries: Mapping[str, str], search: Search, horizon: float | None, count: int
     ) -> tuple[str, list[Any]]:
-        """The nearest vectors of all items that pass."""
+        """The nearest vectors of all items that pass, each behind `true`; and the unconverted."""
         statement, query = self._begun(search)
-        conditions = [
-            *statement.within(search, "e.ns"),
-            *statement.conditions(search, horizon),
-            f"e.{self.column} IS NOT NULL",
-        ]
-        sql = (
-            f"SELECT {queries['columns']}, e.data "  # noqa: S608 (constants, places of values)
-            f"FROM {queries['embeddings']} AS e "
-            f"JOIN {queries['items']} AS i ON i.ns = e.ns AND i.key = e.key {where(conditions)} "
-            f"ORDER BY {self._sortable(query)} LIMIT {int(count)}"
-        )
+        conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
+        converted = where([*conditions, f"e.{self.column} IS NOT NULL"])
+        # constants, places of values and integers only
+        sql = f"""
+            (
+                SELECT true, {queries["columns"]}, e.data FROM {queries["embeddings"]} AS e
+                JOIN {queries["items"]} AS i ON i.ns = e.ns AND i.key = e.key {converted}
+                ORDER BY {self._sortable(query)} LIMIT {int(count)}
+            )
+            UNION ALL {self._unconverted(queries, conditions)}
+        """  # noqa: S608
         return sql, statement.values
+
+    def _unconverted(self, queries: Mapping[str, str], conditions: list[str]) -> str:
+        """Those of items that pass, each behind NULL; one too many if they are too many."""
+        missing = where([*conditions, self.unconverted])
+        return f"""(
+            SELECT NULL::boolean, {queries["columns"]}, e.data FROM {queries["embeddings"]} AS e
+            JOIN {queries["items"]} AS i ON i.ns = e.ns AND i.key = e.key {missing}
+            LIMIT {MOST_UNCONVERTED + 1}
+        )"""  # noqa: S608 (as above)
 
     def near(
         self, queries: Mapping[str, str], search: Search, horizon: float | None, count: int
     ) -> tuple[str, list[Any]]:
         """The nearest vectors: by the index, unless few items pass. One statement; each row says
-        first whether all that pass were compared, and there is one row in any case.
+        first whether all that pass were compared, and there is one row in any case. And the
+        unconverted.
         """
         statement, query = self._begun(search)
         conditions = [*statement.within(search), *statement.conditions(search, horizon)]
@@ -159,7 +192,8 @@ class Engine:
                 UNION ALL
                 SELECT e.* FROM few, tuned, LATERAL (
                     SELECT e.ns, e.key, e.data FROM {queries["embeddings"]} AS e
-                    WHERE NOT few.yes AND tuned.told IS NOT NULL {passes}
+                    WHERE NOT few.yes AND tuned.told IS NOT NULL
+                        AND e.{self.column} IS NOT NULL {passes}
                     ORDER BY {self.distance(query)} LIMIT {int(count)}
                 ) AS e
             )
@@ -169,6 +203,7 @@ class Engine:
                     WHERE i.ns = near.ns AND i.key = near.key OFFSET 0
                 ) AS i
             ) ON true
+            UNION ALL {self._unconverted(queries, conditions)}
         """  # noqa: S608
         return sql, statement.values
 

@@ -107,7 +107,7 @@ class Removal(Writing):
         }
         asked, spaces = [], []
         for head in heads:
-            metadata = codec.metadata(head.record.metadata, head.record.sealed)
+            metadata = codec.metadata_of(head.record)
             if channels := [name.encode() for name in delta_channels(metadata)]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]

@@ -31,7 +31,7 @@ class Graph(Meaning):
 
     def __init__(self, settings: IndexSettings, ask: Ask, cache_bytes: int) -> None:
         super().__init__(settings, ask, cache_bytes)
-        self._settings = settings
+        self._settings, self._metric = settings, _METRICS[settings.distance]
         self._is_wanted = settings.engine == "auto" and settings.kind != "flat"
 
     def setup(self, now: float) -> Plan[None]:
@@ -39,12 +39,7 @@ class Graph(Meaning):
         if not self._is_wanted:
             return
         one = self._settings
-        args: list[Arg] = [
-            one.dims,
-            _METRICS[one.distance],
-            one.m or 16,
-            one.ef_construction or 200,
-        ]
+        args: list[Arg] = [one.dims, self._metric, one.m or 16, one.ef_construction or 200]
         state = yield from self._ask("engage", args, now)
         behind = b""
         while state == b"building":
@@ -60,7 +55,8 @@ class Graph(Meaning):
         while wanted <= _MOST:
             args = arguments(search.filter)
             ef = max(self._settings.ef_search or _EF, wanted)
-            args += search.ns.encode(), query.astype(FLOAT32).tobytes(), wanted, ef
+            vector = query.astype(FLOAT32).tobytes()
+            args += search.ns.encode(), vector, self._metric, wanted, ef
             reply = yield from self._ask("near", args, now)
             if reply is None:
                 return (yield from super().search(search, query, now))

@@ -6,11 +6,13 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
+from checkpoint_sqlite.failures import named
 
 T = TypeVar("T")
 
@@ -51,18 +53,22 @@ class Session:
                 f"SQLite {wanted} or later is needed, Python has {sqlite3.sqlite_version}"
             )
         self._connection = connection
-        self._cursor = connection.cursor()
+        try:
+            self._cursor = connection.cursor()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         self._cursor.row_factory = None  # the connection may be the user's, with one of theirs
 
     def perform(self, request: Any) -> Any:
         """Answer a request of a plan that is in a transaction."""
         cursor, kind = self._cursor, type(request)
         if kind is Query:
-            return cursor.execute(request.sql, request.values).fetchall()
+            return cursor.execute(request.sql, _bound(request.sql, request.values)).fetchall()
         if kind is Execute:
-            return cursor.execute(request.sql, request.values).rowcount
+            return cursor.execute(request.sql, _bound(request.sql, request.values)).rowcount
         if kind is ExecuteMany:
-            return cursor.executemany(request.sql, request.rows).rowcount
+            rows = map(partial(_bound, request.sql), request.rows)
+            return cursor.executemany(request.sql, rows).rowcount
         if kind is Offload:
             return request.work()
         raise TypeError(f"a transaction cannot perform {request!r}")
@@ -70,9 +76,10 @@ class Session:
     def query(self, request: Query) -> list[Row]:
         """The rows of one statement, which needs no transaction of its own to be consistent."""
         try:
-            return self._cursor.execute(request.sql, request.values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _named(error) from error
+            values = _bound(request.sql, request.values)
+            return self._cursor.execute(request.sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def run_all(self, jobs: Sequence[Job[Any]]) -> None:
         """Run all jobs: the writes together in one transaction, then the reads in another."""
@@ -105,7 +112,7 @@ class Session:
             if not self._connection.in_transaction:
                 raise  # SQLite rolled everything back: a full disk, a broken file
             execute("ROLLBACK TO job")
-            job.error = _named(error)
+            job.error = self._named(error)
         execute("RELEASE job")
 
     def _read_together(self, jobs: Sequence[Job[Any]]) -> None:
@@ -115,7 +122,7 @@ class Session:
                     try:
                         job.succeed(run(job.plan, self.perform))
                     except Exception as error:
-                        job.error = _named(error)
+                        job.error = self._named(error)
         except BaseException as error:
             self._fail(jobs, error)
         finally:
@@ -125,42 +132,48 @@ class Session:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[bool]:
         """A transaction; yields whether it is ours. One that the connection's owner has open is
-        used as it is, and committed, as LangGraph's own saver does.
+        used as it is, and committed, as LangGraph's own saver does; if that fails, and it is still
+        open, it has nothing of us.
         """
         connection = self._connection
         own = not connection.in_transaction
-        if own:
-            connection.execute(begin)
+        connection.execute(begin if own else "SAVEPOINT ours")
         try:
             yield own
             if own:
                 connection.execute("COMMIT")
             elif begin != "BEGIN":
                 connection.commit()
+            else:
+                connection.execute("RELEASE ours")
         except BaseException:
-            if own and connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK" if own else "ROLLBACK TO ours")
+                if not own:
+                    connection.execute("RELEASE ours")
             raise
 
-    @staticmethod
-    def _fail(jobs: Sequence[Job[Any]], error: BaseException) -> None:
+    def _fail(self, jobs: Sequence[Job[Any]], error: BaseException) -> None:
         """The transaction did not come to be: no job of it did."""
         shared = error
         if not isinstance(error, Exception):
             shared = BackendUnavailableError("the transaction was interrupted")
             shared.__cause__ = error
         for job in jobs:
-            job.error = job.error or _named(shared)
+            job.error = job.error or self._named(shared)
         if not isinstance(error, Exception):
             raise error
 
     def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> None:
         """Set the connection up for concurrent use, and the schema if it is not there."""
-        with self._outside_transactions():
-            self._use_wal()
-            self._enlarge_cache()
-        if synchronous is not None:
-            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        try:
+            with self._outside_transactions():
+                self._use_wal()
+                self._enlarge_cache()
+            if synchronous is not None:
+                self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         run(setup(), self._perform_atomic)
 
     def _enlarge_cache(self) -> None:
@@ -194,7 +207,7 @@ class Session:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or attempt == _WAL_ATTEMPTS - 1:
-                    raise _named(error) from error
+                    raise
                 time.sleep(_WAL_PAUSE)
             else:
                 return
@@ -204,11 +217,13 @@ class Session:
         with suppress(sqlite3.ProgrammingError):  # the owner closed it already
             self._connection.close()
 
+    def _named(self, error: BaseException) -> BaseException:
+        """The error to raise for one of the driver's."""
+        return named(error, self._connection)
 
-def _named(error: BaseException) -> BaseException:
-    """The error to raise for one of the driver's."""
-    if isinstance(error, sqlite3.OperationalError):
-        named = BackendUnavailableError(f"SQLite could not do it: {error}")
-        named.__cause__ = error
-        return named
-    return error
+
+def _bound(sql: str, values: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:
+    """Values as Python takes them: of parameters with numbers, by number (since 3.14 it takes
+    nothing else).
+    """
+    return {str(n): value for n, value in enumerate(values, 1)} if "?1" in sql else values

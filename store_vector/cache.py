@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from store_vector.exact import matrix
+from store_vector.exact import fits, matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
@@ -58,7 +58,7 @@ class View(NamedTuple):
 
 
 class Places:
-    """The vectors of items, each item at a place.
+    """The vectors of items, each item at a place; one whose vectors are not `dims` long has none.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
     the places is left behind, all move together.
@@ -105,7 +105,8 @@ class Places:
         self.append(embeddings)
 
     def append(self, embeddings: Sequence[Embeddings]) -> None:
-        """Give a place to items that have none."""
+        """Give a place to items that have none, unless their vectors are of another length."""
+        embeddings = [one for one in embeddings if fits(one.data, one.vectors, self._dims)]
         if not embeddings:
             return
         counts = [one.vectors for one in embeddings]
@@ -222,8 +223,7 @@ class VectorCache:
 
     def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
         """Forget everything, and hold these; `take` does it with less memory."""
-        count = sum(one.vectors for one in embeddings)
-        places = Places(self._dims, self._distance, count)
+        places = Places(self._dims, self._distance, sum(one.vectors for one in embeddings))
         places.append(embeddings)
         self.take(change, places)
 

@@ -94,7 +94,8 @@ class Removal:
         needed: set[str] = set()
         if parent and v < 4 and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
             needed.add(parent)  # its sends are there
-        metadata = codec.metadata(plain, None if sealed_type is None else (sealed_type, sealed))
+        stored = None if sealed_type is None else (sealed_type, sealed)
+        metadata = codec.metadata(plain, stored, "metadata of checkpoint", checkpoint_id)
         if channels := delta_channels(metadata):
             line = yield from self._lineage(key, ns, checkpoint_id, channels)
             needed.update(line.needed)

@@ -89,20 +89,25 @@ SELECT 1 FROM free
 
 -- name: put_embeddings
 -- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
+-- Rows are made anew: columns that this store does not know of must not keep what they had. A key
+-- that was deleted may have been put again since: then this transaction does not have its lock, and
+-- its embeddings are not ours.
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
         (ns text, key text, path text, at integer, size integer, vector text)
 ),
 gone AS (
     DELETE FROM {schema}.store_embeddings AS e
-    USING json_to_recordset($3::json) AS n (ns text, key text)
-    WHERE e.ns = n.ns AND e.key = n.key AND NOT EXISTS (
-        SELECT 1 FROM p WHERE p.ns = e.ns AND p.key = e.key AND p.path = e.path
-    )
-)
+    USING json_to_recordset($3::json) AS n (ns text, key text, value text)
+    WHERE e.ns = n.ns AND e.key = n.key AND (n.value IS NOT NULL OR NOT EXISTS (
+        SELECT 1 FROM {schema}.store_items AS i WHERE i.ns = n.ns AND i.key = n.key
+    ))
+    RETURNING 1
+),
+all_gone AS MATERIALIZED (SELECT count(*) AS count FROM gone)
 INSERT INTO {schema}.store_embeddings (ns, key, path, data{column})
-SELECT p.ns, p.key, p.path, substring($2::bytea FROM p.at FOR p.size){value} FROM p
-ON CONFLICT (ns, key, path) DO UPDATE SET data = excluded.data{update}
+SELECT p.ns, p.key, p.path, substring($2::bytea FROM p.at FOR p.size){value}
+FROM p WHERE (SELECT count FROM all_gone) IS NOT NULL
 
 -- name: sweep
 WITH gone AS (
@@ -175,7 +180,7 @@ WHERE attrelid = '{schema}.store_embeddings'::regclass AND attname = $1::text AN
 
 -- name: unconverted
 SELECT ns, key, path, data FROM {schema}.store_embeddings
-WHERE {column} IS NULL AND octet_length(data) = $1::integer LIMIT $2::bigint
+WHERE {missing} LIMIT $1::bigint FOR UPDATE SKIP LOCKED
 
 -- name: convert
 UPDATE {schema}.store_embeddings AS e SET {column} = p.vector::{type}

@@ -15,11 +15,12 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.types import Command
 
 from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.tests.threads import nested, nested_graph
 from checkpoint_postgres import PostgresSaver
 from checkpoint_postgres.adopt import Adopted, Progress
 from checkpoint_postgres.originals import PAGE_CHECKPOINTS
 from checkpoint_postgres.tests.harness import PostgresHarness
-from checkpoint_postgres.tests.originals import fill, nested, nested_graph, original_saver
+from checkpoint_postgres.tests.originals import fill, original_saver
 from conformance_tests.build import Chain, large, on, values
 from conformance_tests.compare import assert_same, assert_same_tuple
 from conformance_tests.facade import FLAVOURS, Flavour, SyncFacade, opened
@@ -141,6 +142,7 @@ def test_an_interrupted_one_goes_on_where_it_was(
 
 KILLED = """
 import sys
+from checkpoint_base.tests.threads import nested, nested_graph
 from checkpoint_postgres import PostgresSaver
 
 with PostgresSaver.from_conn_string(sys.argv[1]) as saver:

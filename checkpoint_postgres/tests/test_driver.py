@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import psycopg
@@ -19,6 +21,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
+from checkpoint_postgres.connections import async_source, sync_source
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
 from conformance_tests.facade import SyncFacade
@@ -242,6 +245,57 @@ def test_a_statement_timeout_is_not_tried_again(database: PostgresHarness) -> No
         blocker.rollback()
         put(saver)
     assert database.rows()["checkpoints"] == 2
+
+
+def test_ids_too_long_for_an_index_are_the_callers_fault(database: PostgresHarness) -> None:
+    long = "".join(Random(1).choices(ascii_letters, k=3000))  # compressed, it is too long as well
+    stored = checkpoint({"a": 1})
+    with PostgresSaver.from_conn_string(database.url) as saver:
+        saver.setup()
+        for where in (on(long), on("t", long)):
+            with pytest.raises(InvalidArgumentError, match="too large for Postgres"):
+                saver.put(where, stored, metadata(), new_versions(stored))
+        put(saver)
+    assert database.rows()["checkpoints"] == 1
+
+
+def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool(
+    database: PostgresHarness,
+) -> None:
+    class Interrupted(ConnectionPool[Any]):
+        @staticmethod
+        def check_connection(conn: psycopg.Connection[Any]) -> None:
+            conn.execute("SELECT 1")
+            raise KeyboardInterrupt
+
+    class Slow(AsyncConnectionPool[Any]):
+        @staticmethod
+        async def check_connection(conn: psycopg.AsyncConnection[Any]) -> None:
+            begun.set()
+            await conn.execute("SELECT pg_sleep(60)")
+
+    begun = asyncio.Event()
+
+    async def main() -> None:
+        async with Slow(database.url, min_size=1, max_size=1, open=False, timeout=10) as pool:
+            checked = async_source("", pool, None).borrow(checked=True)
+            caller = asyncio.create_task(checked.__aenter__())
+            await begun.wait()
+            caller.cancel()
+            await asyncio.wait([caller])
+            assert caller.cancelled()
+            async with pool.connection() as lent:
+                await lent.execute("SELECT 1")
+
+    asyncio.run(main())
+    with Interrupted(database.url, min_size=1, max_size=1, open=True, timeout=10) as pool:
+        with (
+            pytest.raises(KeyboardInterrupt),
+            sync_source("", pool, None).borrow(checked=True),
+        ):
+            pass
+        with pool.connection() as lent:
+            lent.execute("SELECT 1")
 
 
 def test_putting_over_a_checkpoint_leaves_nothing_behind(database: PostgresHarness) -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from checkpoint_postgres import AsyncPostgresSaver
+from checkpoint_postgres.requests import Attempt
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import checkpoint, metadata, new_versions, on, values
 
@@ -59,6 +60,19 @@ def test_the_one_that_fails_fails_alone(database: PostgresHarness) -> None:
 
     with_saver(database, TWO, work)
     assert database.rows()["checkpoints"] == 63
+
+
+def test_one_that_cannot_even_be_sent_fails_alone(database: PostgresHarness) -> None:
+    def one(n: int) -> Attempt:
+        return Attempt("SELECT $1::text", ("\ud800" if n == 40 else f"{n}",))
+
+    async def work(saver: AsyncPostgresSaver) -> None:
+        sent = (saver._driver.perform(one(n)) for n in range(64))
+        replies = await asyncio.gather(*sent, return_exceptions=True)
+        assert isinstance(replies.pop(40), UnicodeEncodeError)
+        assert replies == [[(f"{n}",)] for n in range(64) if n != 40]
+
+    with_saver(database, TWO, work)
 
 
 def test_two_savers_in_opposite_order_do_not_wait_for_each_other(

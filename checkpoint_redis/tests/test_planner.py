@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -166,6 +167,29 @@ def test_a_put_on_a_log_that_is_not_known_looks_again(
     cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
     cold.put(4, a=BIG + "and more")  # reading told it
     assert cold.asked == [["put"]]
+
+
+def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
+    counting: Counting, client: redis.Redis, one_server: RedisHarness
+) -> None:
+    gone, kept = (random.Random(seed).randbytes(50_000) for seed in range(2))
+    counting.put(1, a=kept)
+    counting.put(10, a=gone)
+    other, reader = (Counting(client, one_server.prefix) for _ in range(2))
+
+    def perform(request: Any) -> Any:
+        if reader.asked == [["page"]]:  # who looks for a step 1 gets the 10 first
+            other.run(other.planner.delete_thread("t"))
+            other.put(1, a=kept)
+        return reader.perform(request)
+
+    reader.asked.clear()
+    plan = reader.planner.list_page(reader.codec, Listing.of(CONFIG, {"step": 1}, None, 1))
+    assert [one.metadata["step"] for one in run(plan, perform).tuples] == [1]
+    assert reader.asked == [["page"], ["page"]]
+    reader.put(2, a=gone)  # not there any more
+    found = other.run(other.planner.get_tuple(other.codec, CONFIG))
+    assert found.checkpoint["channel_values"]["a"] == gone
 
 
 def test_pruning_and_copying(counting: Counting) -> None:

@@ -190,6 +190,28 @@ def test_a_search_that_fails_takes_no_other_call_of_its_tick_along(path: Path) -
     asyncio.run(run())
 
 
+def test_a_filter_of_too_many_conditions_is_the_fault_of_its_caller(path: Path) -> None:
+    long = {f"field {n}": {"$gt": 1} for n in range(1200)}
+
+    async def run() -> None:
+        async with AsyncSqliteStore.from_conn_string(path) as store:
+            search, put = await asyncio.gather(
+                store.asearch(AT, filter=long),
+                store.aput(AT, "a", {"n": 1}),
+                return_exceptions=True,
+            )
+            assert isinstance(search, InvalidArgumentError)
+            assert put is None
+            assert value_of(await store.aget(AT, "a")) == {"n": 1}
+
+    asyncio.run(run())
+    with (
+        SqliteSaver.from_conn_string(path) as saver,
+        pytest.raises(InvalidArgumentError, match="more conditions than SQLite takes"),
+    ):
+        list(saver.list(None, filter=dict.fromkeys(long, 1)))
+
+
 def test_a_locked_file_is_told_to_all_calls_of_a_tick_at_once(path: Path) -> None:
     async def run() -> None:
         async with AsyncSqliteStore.from_conn_string(path, busy_timeout=0.01) as store:

@@ -82,6 +82,15 @@ class DeleteForRunsClauses(SaverClauses):
             saver.delete_for_runs(runs)
         assert len(ids(saver.list(on(chain.thread_id)))) == 2
 
+    def test_delete_for_runs_one_id_is_no_list_of_ids(self, saver: Facade) -> None:
+        """A string is a sequence of letters, and each may be somebody's run: refused."""
+        chain = Chain(saver)
+        for run in ("abc", "a", "b", "c"):
+            chain.put({"run": run}, run_id=run)
+        with pytest.raises((TypeError, ValueError)):
+            saver.delete_for_runs("abc")
+        assert len(ids(saver.list(on(chain.thread_id)))) == 4
+
     def test_delete_for_runs_twice(self, saver: Facade) -> None:
         """Idempotent: a retried deletion is no error."""
         chain = Chain(saver)

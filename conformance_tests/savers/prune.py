@@ -161,6 +161,15 @@ class PruneClauses(SaverClauses):
             saver.prune([chain.thread_id], strategy=strategy)
         assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 4
 
+    @pytest.mark.parametrize("strategy", ["keep_latest", "delete"])
+    def test_prune_one_id_is_no_list_of_ids(self, saver: Facade, strategy: str) -> None:
+        """A string is a sequence of letters, and each may be somebody's thread: refused."""
+        chains = [filled_thread(saver, thread) for thread in ("ann", "a", "n")]
+        with pytest.raises((TypeError, ValueError)):
+            saver.prune("ann", strategy=strategy)
+        for chain in chains:
+            assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 4
+
     def test_prune_forks_keep_the_newest_only(self, saver: Facade) -> None:
         """The newest id is the state; another branch is history."""
         chain = Chain(saver)

@@ -1,8 +1,9 @@
--- Items with vectors near one. ARGV (behind the filter's): the namespace they are in, the vector, how
--- many vectors to look at, how many candidates the index keeps. Replies how many vectors it found, how
--- many there are, (name, packed, vectors) of each item that may match; false: there is no index.
-local ns, query, count, ef = arg(), arg(), arg(), arg()
-if counters[5] ~= 'ready' then
+-- Items with vectors near one. ARGV (behind the filter's): the namespace they are in, the vector, its
+-- metric, how many vectors to look at, how many candidates the index keeps. Replies how many vectors it
+-- found, how many there are, those of other dimensions among them, (name, packed, vectors) of each item
+-- that may match; false: there is no index of such vectors.
+local ns, query, metric, count, ef = arg(), arg(), arg(), arg(), arg()
+if counters[5] ~= 'ready' or #query ~= 4 * tonumber(counters[13] or 0) or counters[14] ~= metric then
   return false
 end
 local told, first, cut = nil, 1, 0

@@ -306,6 +306,22 @@ class CloneOfItsOwn(MemorySaver):
         return CloneOfItsOwn(serde=self.serde)
 
 
+@mutant("saver.prune.one_id_is_no_list_of_ids", _with_saver)
+class PrunesLetters(MemorySaver):
+    """One thread's id is taken for a list, of the threads that its letters name."""
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        super().prune(list(thread_ids), strategy=strategy)
+
+
+@mutant("saver.delete_for_runs.one_id_is_no_list_of_ids", _with_saver)
+class DeletesLetters(MemorySaver):
+    """One run's id is taken for a list, of the runs that its letters name."""
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        super().delete_for_runs(list(run_ids))
+
+
 @mutant("saver.put.next_version", _with_saver)
 class SameVersionInEveryFork(MemorySaver):
     """Versions are counted: two forks of a checkpoint make the same one."""

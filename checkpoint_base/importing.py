@@ -1,0 +1,125 @@
+"""Threads of another package's saver, copied through LangGraph's own interface."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, CheckpointTuple
+
+from checkpoint_base.config import config_of
+
+
+def import_threads(
+    source: BaseCheckpointSaver[Any],
+    target: BaseCheckpointSaver[Any],
+    thread_ids: Iterable[str] | None = None,
+    *,
+    progress: Callable[[str, int], None] | None = None,
+) -> int:
+    """Copy threads from one saver to another, with all their checkpoints, forks and pending
+    writes, oldest first. The source is only read. What is there already is stored again, which
+    changes nothing: after an interruption, or when a thread went on in the source, call it again.
+
+    What LangGraph's interface does not tell is not copied: time to live begins with the copy, and
+    the paths of tasks are empty. Versions that are numbers become texts.
+
+    Args:
+        source: any saver with `list` and `get_tuple`; blocking, as its database's own class is.
+        target: any saver with `put` and `put_writes`.
+        thread_ids: which threads; None: all that `source.list(None)` gives.
+        progress: called after each thread with its id and the number of its checkpoints.
+
+    Returns:
+        how many checkpoints were copied.
+    """
+    names = _threads(source) if thread_ids is None else dict.fromkeys(thread_ids)
+    copied = 0
+    for name in names:
+        count = _import_thread(source, target, name)
+        copied += count
+        if progress is not None:
+            progress(name, count)
+    return copied
+
+
+def _threads(source: BaseCheckpointSaver[Any]) -> dict[str, None]:
+    return {str(_at(one.config)["thread_id"]): None for one in source.list(None)}
+
+
+def _at(config: RunnableConfig) -> dict[str, Any]:
+    found: dict[str, Any] = config["configurable"]
+    return found
+
+
+def _import_thread(
+    source: BaseCheckpointSaver[Any], target: BaseCheckpointSaver[Any], thread_id: str
+) -> int:
+    # only their ids are kept: a state may be large, and there may be many
+    listed = source.list({"configurable": {"thread_id": thread_id}})
+    places = [(one.checkpoint["id"], _at(one.config).get("checkpoint_ns", "")) for one in listed]
+    lines: dict[tuple[str, str], Versions] = {}
+    for checkpoint_id, ns in sorted(places):
+        one = source.get_tuple(config_of(thread_id, ns, checkpoint_id))
+        if one is None:  # deleted meanwhile
+            continue
+        parent = _at(one.parent_config).get("checkpoint_id") if one.parent_config else None
+        line = lines[ns, checkpoint_id] = Versions(checkpoint_id, lines.get((ns, parent or "")))
+        _import_checkpoint(target, one, config_of(thread_id, ns, parent or ""), line)
+    return len(lines)
+
+
+class Versions:
+    """The versions of a checkpoint's channels, and of its ancestors'.
+
+    A saver that numbers versions, 1, 2, 3, gives two forks the same ones for different values. So
+    each number becomes a version as LangGraph's savers for databases make them, which only what
+    descends from it shares; others stay as they are.
+    """
+
+    def __init__(self, checkpoint_id: str, parent: Versions | None) -> None:
+        self._checkpoint_id = checkpoint_id
+        self._named: dict[tuple[str, Any], str] = dict(parent._named) if parent else {}
+        self._current: ChannelVersions = parent._current if parent else {}
+
+    def note(self, current: ChannelVersions) -> ChannelVersions:
+        """Those of this checkpoint; which of them its parent has not."""
+        changed = {
+            channel: version
+            for channel, version in current.items()
+            if self._current.get(channel) != version
+        }
+        for channel, version in changed.items():
+            if isinstance(version, (int, float)):
+                told_apart = random.Random(f"{self._checkpoint_id}\0{channel}").random()  # noqa: S311 (the same each time)
+                self._named[channel, version] = f"{int(version):032}.{told_apart:016}"
+        self._current = current
+        return self.named(changed)
+
+    def named(self, versions: ChannelVersions) -> ChannelVersions:
+        """Versions under their new names."""
+        return {channel: self._name(channel, version) for channel, version in versions.items()}
+
+    def _name(self, channel: str, version: Any) -> Any:
+        if not isinstance(version, (int, float)):
+            return version
+        return self._named.get((channel, version), f"{int(version):032}.{0.0:016}")
+
+
+def _import_checkpoint(
+    target: BaseCheckpointSaver[Any], one: CheckpointTuple, parent: RunnableConfig, line: Versions
+) -> None:
+    """Store a checkpoint with its writes; of its values those that its parent has not."""
+    new = line.note(one.checkpoint["channel_versions"])
+    checkpoint = one.checkpoint.copy()
+    checkpoint["channel_versions"] = line.named(one.checkpoint["channel_versions"])
+    seen = one.checkpoint["versions_seen"]
+    checkpoint["versions_seen"] = {node: line.named(versions) for node, versions in seen.items()}
+    at = target.put(parent, checkpoint, one.metadata, new)
+    tasks: dict[str, list[tuple[str, Any]]] = {}
+    for task_id, channel, value in one.pending_writes or ():
+        tasks.setdefault(task_id, []).append((channel, value))
+    for task_id, writes in tasks.items():
+        target.put_writes(at, writes, task_id)

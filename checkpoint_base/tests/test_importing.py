@@ -1,0 +1,143 @@
+"""Threads of another saver, copied through LangGraph's interface and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver as OriginalSaver
+from langgraph.types import Command
+
+from checkpoint_base import import_threads
+from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
+from checkpoint_sqlite import SqliteSaver
+from conformance_tests.build import on
+from conformance_tests.compare import assert_same, assert_same_tuple
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseCheckpointSaver[Any]]:
+    if request.param == "memory":
+        yield InMemorySaver()
+    else:
+        with OriginalSaver.from_conn_string(str(tmp_path / "one.db")) as saver:
+            yield saver
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[SqliteSaver]:
+    with SqliteSaver.from_conn_string(tmp_path / "one.db") as saver:  # the same file
+        yield saver
+
+
+def listed(saver: Any, thread_id: str) -> list[Any]:
+    found = saver.list({"configurable": {"thread_id": thread_id}})
+    return sorted(found, key=lambda one: (one.checkpoint["id"], str(one.config)))
+
+
+def in_order(found: Any) -> Any:
+    """With the writes of each task together: savers give tasks in orders of their own."""
+    writes = sorted(found.pending_writes, key=lambda write: str(write[0]))
+    return found._replace(pending_writes=writes)
+
+
+def assert_same_threads(source: Any, target: Any, thread_ids: list[str]) -> None:
+    for name in thread_ids:
+        wanted, got = listed(source, name), listed(target, name)
+        assert len(wanted) == len(got) > 0
+        for one, other in zip(wanted, got, strict=True):
+            assert_same_tuple(in_order(source.get_tuple(one.config)), in_order(other))
+
+
+def test_all_reads_the_same(source: BaseCheckpointSaver[Any], target: SqliteSaver) -> None:
+    thread_ids = fill(source)
+    told: dict[str, int] = {}
+    count = import_threads(source, target, progress=told.__setitem__)
+    assert set(told) == set(thread_ids)
+    assert count == sum(told.values())
+    # a saver that keeps each checkpoint whole does not show a snapshot of an older one
+    assert_same_threads(source, target, [name for name in thread_ids if name != "deltas"])
+    for one in listed(source, "deltas"):
+        asked: Any = {"config": one.config, "channels": ["log"]}
+        wanted = source.get_delta_channel_history(**asked)
+        assert_same(wanted, target.get_delta_channel_history(**asked))
+
+
+class NumberingSaver(InMemorySaver):
+    """Versions are 1, 2, 3, in forks too; each checkpoint has its values in itself."""
+
+    def get_next_version(self, current: Any, channel: None) -> Any:
+        return (current or 0) + 1
+
+    def put(self, config: Any, checkpoint: Any, *rest: Any) -> Any:
+        at = super().put(config, checkpoint, *rest)
+        self.whole[checkpoint["id"]] = dict(checkpoint["channel_values"])
+        return at
+
+    def get_tuple(self, config: Any) -> Any:
+        found = super().get_tuple(config)
+        if found is not None:
+            found.checkpoint["channel_values"] = self.whole[found.checkpoint["id"]]
+        return found
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole: dict[str, Any] = {}
+
+
+def test_forks_of_a_saver_that_numbers_versions_keep_their_values(target: SqliteSaver) -> None:
+    source = NumberingSaver()
+    chat(source)
+    for _ in range(2):
+        import_threads(source, target)
+        wanted, got = listed(source, "chat"), listed(target, "chat")
+        assert len(wanted) == len(got) > 20
+        for one, other in zip(wanted, got, strict=True):
+            state = source.get_tuple(one.config).checkpoint["channel_values"]
+            assert_same(state, other.checkpoint["channel_values"])
+    forks = {str(one.checkpoint["channel_values"].get("messages")) for one in got}
+    assert len(forks) > 10
+
+
+def test_again_changes_nothing_and_takes_what_is_new(
+    source: BaseCheckpointSaver[Any], target: SqliteSaver
+) -> None:
+    nested(source)
+    first = import_threads(source, target, ["nested"])
+    before = {**target.stats("nested"), "bytes": 0}
+    assert import_threads(source, target, ["nested"]) == first
+    assert {**target.stats("nested"), "bytes": 0} == before
+    nested_graph(source).invoke(Command(resume="two"), on("nested"))
+    assert import_threads(source, target, ["nested"]) > first
+    assert_same_threads(source, target, ["nested"])
+
+
+def test_a_graph_goes_on(source: BaseCheckpointSaver[Any], target: SqliteSaver) -> None:
+    nested(source)
+    import_threads(source, target)
+    graph = nested_graph(target)
+    (task,) = graph.get_state(on("nested")).tasks
+    assert [one.value for one in task.interrupts] == ["second?"]
+    graph.invoke(Command(resume="two"), on("nested"))
+    assert graph.get_state(on("nested")).values["seen"][-2:] == ["one", "two"]
+
+
+def test_only_the_threads_that_are_named(
+    source: BaseCheckpointSaver[Any], target: SqliteSaver
+) -> None:
+    nested(source)
+    assert import_threads(source, target, ["nobody"]) == 0
+    assert target.list_threads().threads == []
+
+
+def test_values_are_shared_as_if_they_had_been_put_here(
+    source: BaseCheckpointSaver[Any], target: SqliteSaver
+) -> None:
+    thread_ids = fill(source)
+    import_threads(source, target, thread_ids)
+    states = [str(one.checkpoint["channel_values"]) for one in source.list(on("chat", None))]
+    assert target.stats("chat")["bytes"] < sum(map(len, states)) / 3
