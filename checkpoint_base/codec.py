@@ -181,7 +181,7 @@ class Codec:
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> PutRecord:
-        """All records of one `put`."""
+        """All records of one `put`. Values that are not new are not serialized: see `completed`."""
         to = address(config)
         values = checkpoint.get("channel_values") or {}
         record, run_id = self.record(
@@ -196,7 +196,23 @@ class Codec:
             for name, version in new_versions.items()
             if name in values
         ]
-        return PutRecord(record, stored, run_id, to.ttl)
+        kept = [
+            entry
+            for entry in record.versions.items()
+            if entry[0] in values and entry[0] not in new_versions
+        ]
+        return PutRecord(record, stored, run_id, to.ttl, kept)
+
+    def completed(
+        self, put: PutRecord, checkpoint: Checkpoint, missing: Sequence[ValueKey]
+    ) -> PutRecord:
+        """A put that also stores values that are not new, but are not there any more: the thread
+        was deleted or has expired, or all checkpoints that had them were removed.
+        """
+        values = checkpoint["channel_values"]
+        more = [ValueRecord(*key, self.dump(values[key[0]])) for key in missing]
+        kept = [key for key in put.kept if key not in missing]
+        return put._replace(values=[*put.values, *more], kept=kept)
 
     def record(
         self,
