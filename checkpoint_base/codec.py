@@ -186,7 +186,7 @@ class Codec:
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> PutRecord:
-        """All records of one `put`."""
+        """All records of one `put`. Values that are not new are not serialized: see `completed`."""
         to = address(config)
         values = checkpoint.get("channel_values") or {}
         record, run_id = self.record(
@@ -201,7 +201,23 @@ class Codec:
             for name, version in new_versions.items()
             if name in values
         ]
-        return PutRecord(record, stored, run_id, to.ttl)
+        kept = [
+            entry
+            for entry in record.versions.items()
+            if entry[0] in values and entry[0] not in new_versions
+        ]
+        return PutRecord(record, stored, run_id, to.ttl, kept)
+
+    def completed(
+        self, put: PutRecord, checkpoint: Checkpoint, missing: Sequence[ValueKey]
+    ) -> PutRecord:
+        """A put that also stores values that are not new, but are not there any more: the thread
+        was deleted or has expired, or all checkpoints that had them were removed.
+        """
+        values = checkpoint["channel_values"]
+        more = [ValueRecord(*key, self.dump(values[key[0]])) for key in missing]
+        kept = [key for key in put.kept if key not in missing]
+        return put._replace(values=[*put.values, *more], kept=kept)
 
     def record(
         self,
@@ -277,15 +293,19 @@ class Codec:
 
     def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
         """The whole metadata of a checkpoint."""
-        where = "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id
-        return self.metadata(record.metadata, record.sealed, *where)
+        return self.metadata(record.metadata, record.sealed, *_metadata_at(record))
+
+    def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
+        """`delta_channels` of a checkpoint."""
+        return self.delta_channels(record.metadata, record.sealed, *_metadata_at(record))
 
     def delta_channels(self, plain: str, sealed: Typed | None, *where: str) -> list[str]:
         """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
 
         Raises:
             CorruptValueError: its metadata cannot be read, at least not with this serializer.
-            UnencryptedValueError, DecryptionError: as `load`.
+            UnencryptedValueError: as `load`.
+            DecryptionError: as `load`.
         """
         try:
             metadata = self.metadata(plain, sealed, *where)
@@ -293,15 +313,10 @@ class Codec:
             raise
         except Exception as error:  # the serializer and its cipher are the user's: anything
             raise CorruptValueError(
-                f"{_place(where)}metadata that cannot be read: {type(error).__name__}"
+                f"a checkpoint's metadata cannot be read: {type(error).__name__}"
             ) from error
         counters = metadata.get("counters_since_delta_snapshot")
         return sorted(counters) if isinstance(counters, Mapping) else []
-
-    def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
-        """`delta_channels` of a checkpoint."""
-        where = "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id
-        return self.delta_channels(record.metadata, record.sealed, *where)
 
     def checkpoint_tuple(
         self,
@@ -373,3 +388,7 @@ def prune_strategy(strategy: str) -> str:
     if strategy != "keep_latest":
         raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
     return strategy
+
+
+def _metadata_at(record: CheckpointRecord) -> tuple[str, ...]:
+    return "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id

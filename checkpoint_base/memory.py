@@ -99,8 +99,14 @@ class MemoryPlanner:
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint."""
         put = codec.put(config, checkpoint, metadata, new_versions)
-        yield from locked(lambda: self._put(put))
+        yield from locked(lambda: self._put(self._completed(codec, checkpoint, put)))
         return config_of(*put.checkpoint[:3])
+
+    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
+        thread, ns = self._find(put.checkpoint.thread_id), put.checkpoint.ns
+        there = thread.values if thread else {}
+        missing = [key for key in put.kept if (ns, *key) not in there]
+        return codec.completed(put, checkpoint, missing) if missing else put
 
     def _put(self, put: PutRecord) -> None:
         to = put.checkpoint

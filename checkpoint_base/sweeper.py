@@ -11,7 +11,7 @@ from checkpoint_base.errors import CorruptValueError, DecryptionError, Unencrypt
 
 logger = logging.getLogger(__name__)
 
-UNREADABLE: Final = (CorruptValueError, DecryptionError, UnencryptedValueError)
+UNREADABLE: Final = (CorruptValueError, UnencryptedValueError, DecryptionError)
 """What a sweep that meets it passes over: a thread of another key, or a damaged one."""
 
 

@@ -75,7 +75,13 @@ class Guard(NamedTuple):
 
 
 def open_thread(
-    guard: Guard, clock: Clock, log: tuple[int, int, int] | None, new_epoch: int | None, mark: str
+    guard: Guard,
+    clock: Clock,
+    log: tuple[int, int, int] | None,
+    new_epoch: int | None,
+    mark: str,
+    *,
+    epoch: int | None = None,
 ) -> Op:
     """The first change of a put: lets it in, and moves log and clock of the thread.
 
@@ -85,11 +91,14 @@ def open_thread(
         log: the epoch, the end of the log before, and afterwards; None: whatever they are.
         new_epoch: of the thread, if this makes it; None: it must be there.
         mark: names a write that is no transaction; empty: it is one.
+        epoch: that it must have, if something is taken to be there; None: whatever it is.
     """
     fits: list[Any] = [guard.is_live(), guard.is_free()]
     if log is not None:
         # nor past the mark of who died: what is shared may be gone, although the epoch is the same
         fits += [{"$eq": ["$epoch", log[0]]}, {"$eq": ["$log_end", log[1]]}, _IS_FREE]
+    if epoch is not None:
+        fits += [{"$eq": ["$epoch", epoch]}, _IS_FREE]
     allowed = {"$cond": [_IS_NEW, new_epoch is not None, {"$and": fits}]}
     end: Any = {"$ifNull": ["$log_end", 0]} if log is None else log[2]
     fields: dict[str, Any] = {

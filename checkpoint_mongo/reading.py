@@ -298,12 +298,16 @@ class Reading:
             chain.append((name, one.get("parent_id"), one["versions"]))
             name = one.get("parent_id") or None
         line = [seen[each] for each, _, _ in chain]
-        unknown = [value_key(ns, *entry) for entry in _unknown(line, channels, stored)]
+        unknown = _unknown(line, channels, stored)
         if unknown:
-            refs = [ref_of(thread_id, each) for each in unknown]
-            stages = [*Named(refs, [thread_id]).alone.stages, {"$project": _NAMES}]
-            stored |= names_in((yield from documents(stages)))
+            stored |= yield from self._stored(thread_id, ns, list(unknown))
         return chain
+
+    def _stored(self, thread_id: str, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
+        """Which of some values are stored."""
+        refs = [ref_of(thread_id, value_key(ns, *each)) for each in values]
+        stages = [*Named(refs, [thread_id]).alone.stages, {"$project": _NAMES}]
+        return names_in((yield from documents(stages)))
 
     def _stored_versions(self, key: Any, ns: str, channels: Sequence[str]) -> Plan[set[ValueKey]]:
         """Of those that no checkpoint carries."""

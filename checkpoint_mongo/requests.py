@@ -137,12 +137,14 @@ class Add(NamedTuple):
         touch: moves the clock.
         clock: what it is moved to.
         horizon: a thread that expires by then is absent.
+        epoch: that the thread must have; None: any.
     """
 
     new: Op
     touch: Op
     clock: Clock
     horizon: float
+    epoch: int | None = None
 
     @property
     def alone(self) -> Write:
@@ -166,8 +168,10 @@ class Add(NamedTuple):
         return {**self.new.where, **self.new.what}
 
     def is_kept_by(self, thread: Document | None) -> bool:
-        """Whether its thread is there, and nobody removes anything of it."""
+        """Whether its thread is there as it must be, and nobody removes anything of it."""
         if thread is None or thread.get("dead") or "held_at" in thread:
+            return False
+        if self.epoch is not None and thread["epoch"] != self.epoch:
             return False
         expires_at = thread.get("expires_at")
         return expires_at is None or expires_at > self.horizon
@@ -181,7 +185,7 @@ class Add(NamedTuple):
         return None if is_ahead else Clock(now + AHEAD, ttl, default)
 
 
-OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at")
+OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at", "epoch")
 """What `Add` wants to know of threads."""
 
 

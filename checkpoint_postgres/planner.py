@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -34,7 +35,7 @@ from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing, checkpoint_columns
 from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_postgres.log import Logs, columns, parameters
+from checkpoint_postgres.log import Logs, columns, keys_json, parameters
 from checkpoint_postgres.reading import arrays_of, candidates, found_in
 from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import migrations, statements
@@ -111,6 +112,8 @@ class PostgresPlanner(Setup, Writing, Threads):
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
         names = ({"channel": one.channel, "version": one.version} for one in put.values)
         data, segments, stored = parameters(prepared, names)
+        if put.kept:  # a new thread would lack them
+            kind = "known"
         values = [
             *place,
             to.ns,
@@ -120,13 +123,21 @@ class PostgresPlanner(Setup, Writing, Threads):
             *checkpoint_columns(to, put.run_id),
             stored,
         ]
+        if kind == "known":
+            values.append(keys_json(put.kept))
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
             self._noted(to.thread_id, replied[0], prepared)
         else:
-            again = yield from write(self._store_checkpoint, put, None)
+            complete = partial(codec.completed, put, checkpoint)
+            again = yield from write(self._store_checkpoint, put, None, complete)
             self._committed(to.thread_id, again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
+        channels, versions = map(list, zip(*values, strict=True))
+        found = yield from rows(self._queries["values_there"], (key, ns, channels, versions))
+        return {(channel, version) for channel, version in found}
 
     def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
         """The values, and the epoch for the thread if this put is the one that makes it."""

@@ -26,6 +26,7 @@ from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Replies, Snapshot
+from checkpoint_base.records import PutRecord
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
@@ -95,20 +96,9 @@ class RedisPlanner(Everywhere):
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one script."""
         put = codec.put(config, checkpoint, metadata, new_versions)
-        to, run_id = put.checkpoint, put.run_id
-        packed = pack_checkpoint(to, run_id)
-        names = [value_name(to.ns, one.channel, one.version) for one in put.values]
-
-        def finish(stored: Sequence[Any]) -> list[Arg]:
-            values: list[Arg] = []
-            for name, one in zip(names, stored, strict=True):
-                values += name, pack_value(one)
-            run = (0, b"") if run_id is None else (1, run_id.encode())
-            where = (to.ns.encode(), to.checkpoint_id.encode())
-            return [*where, packed, *run, len(values), *values]
-
-        values = [one.value for one in put.values]
-        yield from self._store(Storing("put", to.thread_id, put.ttl, values, finish, run_id))
+        to = put.checkpoint
+        while missing := (yield from self._store(_storing(put))):
+            put = codec.completed(put, checkpoint, [put.kept[at] for at in missing])
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -195,3 +185,21 @@ class RedisPlanner(Everywhere):
                 break
             rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
         return found
+
+
+def _storing(put: PutRecord) -> Storing:
+    to, run_id = put.checkpoint, put.run_id
+    packed = pack_checkpoint(to, run_id)
+    names = [value_name(to.ns, one.channel, one.version) for one in put.values]
+
+    def finish(stored: Sequence[Any]) -> list[Arg]:
+        values: list[Arg] = []
+        for name, one in zip(names, stored, strict=True):
+            values += name, pack_value(one)
+        run = (0, b"") if run_id is None else (1, run_id.encode())
+        where = (to.ns.encode(), to.checkpoint_id.encode())
+        return [*where, packed, *run, len(values), *values]
+
+    values = [one.value for one in put.values]
+    granted = [value_name(to.ns, *key) for key in put.kept]
+    return Storing("put", to.thread_id, put.ttl, values, finish, run_id, granted)

@@ -107,7 +107,8 @@ class Removal(Writing):
         }
         asked, spaces = [], []
         for head in heads:
-            if channels := [name.encode() for name in codec.delta_channels_of(head.record)]:
+            deltas = codec.delta_channels_of(head.record)
+            if channels := [name.encode() for name in deltas]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]
                 asked.append(self._call("lineage", thread_id, args))

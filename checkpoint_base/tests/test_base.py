@@ -324,6 +324,12 @@ def test_all_errors_have_one_root() -> None:
     assert all(issubclass(error, CheckpointError) for error in found)
 
 
+def test_all_errors_are_exported() -> None:
+    own = {name for name, e in vars(errors).items() if isinstance(e, type)}
+    assert own <= set(checkpoint_base.__all__)
+    assert all(getattr(checkpoint_base, name) is getattr(errors, name) for name in own)
+
+
 def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureFixture) -> None:
     class Locked(JsonPlusSerializer):
         def loads_typed(self, data: tuple[str, bytes]) -> Any:
@@ -346,9 +352,3 @@ def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureF
     assert "'odd one'" in record.getMessage()
     with pytest.raises(CorruptValueError, match="LookupError"):
         saver.prune(["odd one"])
-
-
-def test_all_errors_are_exported() -> None:
-    own = {name for name, e in vars(errors).items() if isinstance(e, type)}
-    assert own <= set(checkpoint_base.__all__)
-    assert all(getattr(checkpoint_base, name) is getattr(errors, name) for name in own)

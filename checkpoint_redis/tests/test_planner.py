@@ -24,6 +24,12 @@ BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
 
+class Kept(str):
+    """The value of a channel that has not changed since the first step."""
+
+    __slots__ = ()
+
+
 class Counting:
     """Performs plans on a client and notes the scripts of each request."""
 
@@ -46,16 +52,16 @@ class Counting:
         return self.driver.perform(request)
 
     def put(self, step: int, **values: Any) -> Any:
+        new: ChannelVersions = {n: step for n, one in values.items() if type(one) is not Kept}
         checkpoint: Any = {
             "v": 4,
             "id": f"{step:08}",
             "ts": "",
-            "channel_values": values,
-            "channel_versions": dict.fromkeys(values, step),
+            "channel_values": {n: str(v) if type(v) is Kept else v for n, v in values.items()},
+            "channel_versions": {**dict.fromkeys(values, 1), **new},
             "versions_seen": {},
         }
         config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
-        new: ChannelVersions = dict.fromkeys(values, step)
         metadata: Any = {"step": step, "run_id": "run"}
         return self.run(self.planner.put(self.codec, config, checkpoint, metadata, new))
 
@@ -100,6 +106,20 @@ def test_puts_reads_and_deletion_are_one_script(
     assert counting.asked == [["lineage"]]
     counting.run(planner.delete_thread("t"))
     assert counting.asked == [["delete"]]
+
+
+def test_only_a_put_whose_values_are_gone_is_more_than_one_script(counting: Counting) -> None:
+    counting.put(1, kept=BIG, a=1)
+    for step in range(2, 6):
+        counting.put(step, a=step, kept=Kept(BIG))
+        assert counting.asked == [["put"]]
+    counting.run(counting.planner.delete_thread("t"))
+    counting.put(6, a=6, kept=Kept(BIG))
+    assert counting.asked == [["put"]] * 3  # what is missing; that the log is gone, too; all of it
+    found = counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+    assert found.checkpoint["channel_values"] == {"a": 6, "kept": BIG}
+    counting.put(7, a=7, kept=Kept(BIG))
+    assert counting.asked == [["put"]]
 
 
 def test_a_rare_match_is_one_script(counting: Counting) -> None:

@@ -60,6 +60,14 @@ class OnlyWhatThePutCarried(MemoryPlanner):
         super()._put(put._replace(checkpoint=to._replace(versions=versions)))
 
 
+@saver("saver.delete_thread.a_run_under_way_puts_whole_checkpoints")
+class TrustsThatTheRestIsThere(MemoryPlanner):
+    """Only new values are stored, even where those that did not change are gone."""
+
+    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
+        return put
+
+
 @saver("saver.put.failed_put_leaves_nothing")
 class HalfPut(MemoryPlanner):
     """The checkpoint is stored before its values are serialized."""
@@ -72,7 +80,8 @@ class HalfPut(MemoryPlanner):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        yield from super().put(codec, config, checkpoint, metadata, {})
+        bare: Checkpoint = {**checkpoint, "channel_values": {}}
+        yield from super().put(codec, config, bare, metadata, {})
         return (yield from super().put(codec, config, checkpoint, metadata, new_versions))
 
 
