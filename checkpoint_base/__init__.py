@@ -3,7 +3,9 @@
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
+    ClosedError,
     CorruptValueError,
+    DecryptionError,
     EventLoopError,
     InvalidArgumentError,
     MissingDriverError,
@@ -19,7 +21,9 @@ from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_stor
 __all__ = [
     "BackendUnavailableError",
     "CheckpointError",
+    "ClosedError",
     "CorruptValueError",
+    "DecryptionError",
     "EventLoopError",
     "InvalidArgumentError",
     "MemorySaver",

@@ -5,7 +5,7 @@ LangGraph, the Agent Server and the conformance suite see what a class overrides
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.codec import Codec, prune_strategy
 from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import (
     CopyingPlanner,
@@ -37,6 +38,7 @@ class _Driven:
 
     if TYPE_CHECKING:
         _planner: Any
+        _life: Any
 
         @property
         def _codec(self) -> Codec: ...
@@ -44,7 +46,12 @@ class _Driven:
         async def _adrive(self, plan: Plan[T]) -> T: ...
 
 
-def _texts(name: str, values: Sequence[str]) -> list[str]:
+def _texts(name: str, values: Any) -> list[str]:
+    """Ids. A string is a sequence of strings too: of ids that nobody meant."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        meant = f"; did you mean [{values!r:.80}]?" if isinstance(values, str) else ""
+        given = f"{'the string ' if meant else ''}{values!r:.80}"
+        raise InvalidArgumentError(f"{name}s: wanted a list of ids, got {given}{meant}")
     return [text(name, value) for value in values]
 
 
@@ -205,7 +212,13 @@ class KeepsThreads(_Driven):
         return await self._adrive(self._keeping.sweep(self._codec))
 
     def start_ttl_sweeper(self) -> None:
-        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped."""
+        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped or closed.
+
+        Raises:
+            ClosedError: it is closed already.
+        """
+        if self._life.is_over:
+            raise self._life.ended()
         self._sweeper.start(self.sweep_ttl)
 
     def stop_ttl_sweeper(self) -> None:
@@ -223,6 +236,16 @@ class KeepsThreads(_Driven):
 
 class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
     """A saver with every capability: what `open_saver` and `aopen_saver` give."""
+
+    def _end(self) -> None:
+        """Whoever opened the connection is about to close it."""
+        self.stop_ttl_sweeper()
+        self._life.end()
+
+    async def _aend(self) -> None:
+        """`_end`, without blocking."""
+        await self.astop_ttl_sweeper()
+        self._life.end()
 
 
 class FullSyncSaver(FullSaver, SyncSaver):

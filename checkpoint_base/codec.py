@@ -23,7 +23,12 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
-from checkpoint_base.errors import InvalidArgumentError, UnencryptedValueError
+from checkpoint_base.errors import (
+    CorruptValueError,
+    DecryptionError,
+    InvalidArgumentError,
+    UnencryptedValueError,
+)
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -92,6 +97,11 @@ def versions_json(versions: Mapping[str, str]) -> str:
     return _to_json(versions)
 
 
+def _place(where: Sequence[str]) -> str:
+    pairs = zip(where[::2], where[1::2], strict=True)
+    return ", ".join(f"{kind} {name!r}" for kind, name in pairs) + ": " if where else ""
+
+
 class Codec:
     """Encodes and decodes with one serializer. Cheap to make; holds no state of its own."""
 
@@ -114,24 +124,58 @@ class Codec:
         return f"{value[0]}+{name}", data
 
     def unseal(self, value: Typed) -> Typed:
-        """A serialized value as it was before encryption."""
+        """A serialized value as it was before encryption.
+
+        Raises:
+            DecryptionError: it is encrypted with another key.
+        """
         if not isinstance(self.serde, EncryptedSerializer) or "+" not in value[0]:
             return value
         kind, name = value[0].split("+", 1)
-        return kind, self.serde.cipher.decrypt(name, value[1])
+        try:
+            return kind, self.serde.cipher.decrypt(name, value[1])
+        except (ValueError, AssertionError) as error:  # LangGraph's cipher asserts its own name
+            raise DecryptionError(
+                f"a value of type {value[0]!r} was stored encrypted with another key than this "
+                f"saver's, or is damaged: {error}"
+            ) from error
 
-    def load(self, value: Typed) -> Any:
+    def load(self, value: Typed, *where: str) -> Any:
         """Deserialize one value.
+
+        Args:
+            value: as it was stored.
+            where: kinds and names of what it belongs to, for errors: `"thread", "ann"`.
 
         Raises:
             UnencryptedValueError: encryption is on and the value is not encrypted.
+            DecryptionError: it is encrypted, with another key, or this serializer has none.
         """
         if self._encrypted and "+" not in value[0]:
             raise UnencryptedValueError(
-                f"a stored value of type {value[0]!r} is not encrypted, but this saver's "
-                "serializer encrypts: it was written by another serializer"
+                f"{_place(where)}a stored value of type {value[0]!r} is not encrypted, but this "
+                "saver's serializer encrypts: it was written by another serializer"
             )
-        return self.serde.loads_typed(value)
+        try:
+            return self.serde.loads_typed(value)
+        except (NotImplementedError, ValueError, AssertionError) as error:
+            if "+" in value[0] and (reason := self._locked(value, error)):
+                raise DecryptionError(_place(where) + reason) from error
+            raise
+
+    def _locked(self, value: Typed, error: Exception) -> str:
+        """Why a value could not be decrypted, if that is what went wrong."""
+        if self._encrypted:
+            try:
+                self.unseal(value)
+            except DecryptionError as locked:
+                return str(locked)
+        elif isinstance(error, NotImplementedError):  # LangGraph's word for a type it has not got
+            return (
+                f"a value of type {value[0]!r} was stored encrypted, but this saver's serializer "
+                "does not decrypt: give serde= the EncryptedSerializer that it was written with"
+            )
+        return ""
 
     # ------------------------------------------------------------------ put
 
@@ -142,7 +186,7 @@ class Codec:
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> PutRecord:
-        """All records of one `put`."""
+        """All records of one `put`. Values that are not new are not serialized: see `completed`."""
         to = address(config)
         values = checkpoint.get("channel_values") or {}
         record, run_id = self.record(
@@ -157,7 +201,23 @@ class Codec:
             for name, version in new_versions.items()
             if name in values
         ]
-        return PutRecord(record, stored, run_id, to.ttl)
+        kept = [
+            entry
+            for entry in record.versions.items()
+            if entry[0] in values and entry[0] not in new_versions
+        ]
+        return PutRecord(record, stored, run_id, to.ttl, kept)
+
+    def completed(
+        self, put: PutRecord, checkpoint: Checkpoint, missing: Sequence[ValueKey]
+    ) -> PutRecord:
+        """A put that also stores values that are not new, but are not there any more: the thread
+        was deleted or has expired, or all checkpoints that had them were removed.
+        """
+        values = checkpoint["channel_values"]
+        more = [ValueRecord(*key, self.dump(values[key[0]])) for key in missing]
+        kept = [key for key in put.kept if key not in missing]
+        return put._replace(values=[*put.values, *more], kept=kept)
 
     def record(
         self,
@@ -226,10 +286,37 @@ class Codec:
 
     # ------------------------------------------------------------------ read
 
-    def metadata(self, plain: str, sealed: Typed | None) -> dict[str, Any]:
-        """The whole metadata of a checkpoint, of its two parts."""
+    def metadata(self, plain: str, sealed: Typed | None, *where: str) -> dict[str, Any]:
+        """The whole metadata of a checkpoint, of its two parts; `where` as for `load`."""
         entries: dict[str, Any] = json.loads(plain)
-        return {**entries, **self.load(sealed)} if sealed else entries
+        return {**entries, **self.load(sealed, *where)} if sealed else entries
+
+    def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
+        """The whole metadata of a checkpoint."""
+        return self.metadata(record.metadata, record.sealed, *_metadata_at(record))
+
+    def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
+        """`delta_channels` of a checkpoint."""
+        return self.delta_channels(record.metadata, record.sealed, *_metadata_at(record))
+
+    def delta_channels(self, plain: str, sealed: Typed | None, *where: str) -> list[str]:
+        """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
+
+        Raises:
+            CorruptValueError: its metadata cannot be read, at least not with this serializer.
+            UnencryptedValueError: as `load`.
+            DecryptionError: as `load`.
+        """
+        try:
+            metadata = self.metadata(plain, sealed, *where)
+        except (UnencryptedValueError, DecryptionError):
+            raise
+        except Exception as error:  # the serializer and its cipher are the user's: anything
+            raise CorruptValueError(
+                f"a checkpoint's metadata cannot be read: {type(error).__name__}"
+            ) from error
+        counters = metadata.get("counters_since_delta_snapshot")
+        return sorted(counters) if isinstance(counters, Mapping) else []
 
     def checkpoint_tuple(
         self,
@@ -248,17 +335,18 @@ class Codec:
             writes: its pending writes.
             sends: its parent's writes to TASKS, which are its own where v < 4.
         """
-        body = self.load(record.body)
+        thread_id = record.thread_id
+        body = self.load(record.body, "thread", thread_id, "checkpoint", record.checkpoint_id)
         if _SEEN in body:
             body[_SEEN] = {node: _versions(seen) for node, seen in body[_SEEN].items()}
         versions = _versions(record.versions)
         loaded = {
-            entry[0]: self.load(stored)
+            entry[0]: self.load(stored, "thread", thread_id, "channel", entry[0])
             for entry in record.versions.items()
             if (stored := value(entry)) is not None
         }
-        if record.v < 4 and (tasks := [self.load(write.value) for write in in_order(sends)]):
-            loaded[TASKS] = tasks
+        if record.v < 4 and (tasks := self.pending_writes(sends, thread_id)):
+            loaded[TASKS] = [value for _, _, value in tasks]
             versions[TASKS] = max(versions.values()) if versions else 1
         checkpoint = {
             "v": record.v,
@@ -267,29 +355,26 @@ class Codec:
             "channel_values": loaded,
             "channel_versions": versions,
         }
-        where = record.thread_id, record.ns
+        where = thread_id, record.ns
         return CheckpointTuple(
             config_of(*where, record.checkpoint_id),
             cast("Checkpoint", checkpoint),
             cast("CheckpointMetadata", metadata),
             config_of(*where, record.parent_id) if record.parent_id else None,
-            self.pending_writes(writes),
+            self.pending_writes(writes, thread_id),
         )
 
-    def pending_writes(self, writes: Iterable[WriteRecord]) -> list[PendingWrite]:
+    def pending_writes(self, writes: Iterable[WriteRecord], thread_id: str) -> list[PendingWrite]:
         """Writes as `get_tuple` gives them."""
-        return [(w.task_id, w.channel, self.load(w.value)) for w in in_order(writes)]
+        return [
+            (w.task_id, w.channel, self.load(w.value, "thread", thread_id, "write to", w.channel))
+            for w in in_order(writes)
+        ]
 
 
 def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
     """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
     return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
-
-
-def delta_channels(metadata: Mapping[str, Any]) -> list[str]:
-    """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes."""
-    counters = metadata.get("counters_since_delta_snapshot")
-    return sorted(counters) if isinstance(counters, Mapping) else []
 
 
 def prune_strategy(strategy: str) -> str:
@@ -303,3 +388,7 @@ def prune_strategy(strategy: str) -> str:
     if strategy != "keep_latest":
         raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
     return strategy
+
+
+def _metadata_at(record: CheckpointRecord) -> tuple[str, ...]:
+    return "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id

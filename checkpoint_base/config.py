@@ -71,9 +71,10 @@ def address(config: Mapping[str, Any], *, checkpoint: bool = False) -> Address:
     configurable = config.get("configurable") or {}
     thread_id = configurable.get("thread_id")
     if thread_id is None:
+        names = sorted(map(str, configurable))
+        got = "thread_id None" if "thread_id" in configurable else f"no thread_id among {names}"
         raise InvalidArgumentError(
-            'config: wanted {"configurable": {"thread_id": …}}, got no thread_id among '
-            f"{sorted(configurable)}"
+            f'config: wanted {{"configurable": {{"thread_id": …}}}}, got {got}'
         )
     ns, checkpoint_id = configurable.get("checkpoint_ns"), configurable.get("checkpoint_id")
     ttl = configurable.get("ttl")

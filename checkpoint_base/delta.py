@@ -74,12 +74,16 @@ def histories(
     for ancestor in reversed(line.needed):
         place = (target.thread, target.record.ns, ancestor)
         needed = line.needed[ancestor]
-        for write in codec.pending_writes(snapshot.writes_of(place, needed.__contains__)):
+        some = snapshot.writes_of(place, needed.__contains__)
+        for write in codec.pending_writes(some, target.record.thread_id):
             writes[write[1]].append(write)
     result: dict[str, DeltaChannelHistory] = {}
     for channel in channels:
         result[channel] = {"writes": writes[channel]}
         if (key := line.seeds.get(channel)) is not None:
             stored = snapshot.values[target.thread, target.record.ns][key]
-            result[channel]["seed"] = codec.load(snapshot.value(target.thread, stored))
+            result[channel]["seed"] = codec.load(
+                snapshot.value(target.thread, stored),
+                *("thread", target.record.thread_id, "channel", channel),
+            )
     return result

@@ -32,9 +32,19 @@ class UnencryptedValueError(CheckpointError):
     """A value that should be encrypted is not: somebody else wrote it."""
 
 
+class DecryptionError(CheckpointError, ValueError):
+    """A value that was stored encrypted cannot be decrypted: another key, no key, or damage."""
+
+
 class BackendUnavailableError(CheckpointError):
     """The database could not be reached or did not answer; the driver's error is the cause."""
 
 
+class ClosedError(CheckpointError, RuntimeError):
+    """A saver or a store was used after its `with` block, which closed its connection."""
+
+
 class EventLoopError(CheckpointError, RuntimeError):
-    """A blocking call was made on the very thread that runs the saver's event loop."""
+    """A blocking call was made on the very thread that runs the event loop of the saver or the
+    store, or that loop has ended.
+    """

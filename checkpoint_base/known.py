@@ -44,7 +44,7 @@ def read_table(table: bytes) -> Iterator[tuple[bytes, int]]:
 
 @dataclass
 class KnownLog:
-    """A thread's log as far as it is known.
+    """A thread's log as far as it is known. Several threads of the process may put to it at once.
 
     Attributes:
         epoch: the thread's epoch; another one in the database makes all of this void.
@@ -59,26 +59,36 @@ class KnownLog:
     _unread: dict[int, bytes] = field(default_factory=dict)
     _segments: set[int] = field(default_factory=set)
 
+    def __post_init__(self) -> None:
+        self._lock = Lock()
+
     def learn(self, start: int, table: bytes) -> None:
         """Note the segment that begins at `start`. Its table is read when a put needs it."""
-        if start not in self._segments:
-            self._segments.add(start)
-            self._unread[start] = table
+        with self._lock:
+            if start not in self._segments:
+                self._segments.add(start)
+                self._unread[start] = table
 
     def settle(self) -> dict[bytes, tuple[int, int]]:
-        """All chunks known: digest -> (start of the segment, offset in it); the newest copy."""
-        while self._unread:
-            start = next(iter(self._unread))
-            for name, offset in read_table(self._unread.pop(start)):
-                self._places[name] = (start, offset)
-        return self._places
+        """All chunks known: digest -> (start of the segment, offset in it); the newest copy.
+
+        Entries may come while it is looked into: of segments behind the `end` that was read
+        before, and who needs one of those is refused.
+        """
+        with self._lock:
+            while self._unread:
+                start = next(iter(self._unread))
+                for name, offset in read_table(self._unread.pop(start)):
+                    self._places[name] = (start, offset)
+            return self._places
 
     @property
     def weight(self) -> int:
         """About how many chunks are known."""
-        unread = sum(map(len, self._unread.values()))
         recent = sum(len(entry.value[1]) for entry in self.recent)
-        known = len(self._segments) + len(self._places) + unread // _ENTRY
+        with self._lock:
+            unread = sum(map(len, self._unread.values()))
+            known = len(self._segments) + len(self._places) + unread // _ENTRY
         return 1 + known + recent // _BYTES_PER_CHUNK
 
     def remember(self, values: Iterable[Remembered]) -> None:
@@ -115,7 +125,9 @@ class LogCache:
         segments: Iterable[tuple[int, bytes]],
         values: Iterable[Remembered] = (),
     ) -> KnownLog:
-        """Note what was seen in the database, or committed to it: (start, digests) of segments."""
+        """Note what is committed: (start, digests) of segments, seen together with the epoch, or
+        later than it.
+        """
         with self._lock:
             log, weight = self._logs.pop(thread_id, (None, 0))
             if log is None or log.epoch != epoch:
@@ -125,17 +137,23 @@ class LogCache:
                 log.learn(start, table)
             log.remember(values)
             self._logs[thread_id] = (log, log.weight)
-            self._total += log.weight - weight
+            self._total += self._logs[thread_id][1] - weight
             while self._total > self._capacity and len(self._logs) > 1:
                 self._drop_oldest()
             return log
+
+    def forget(self, thread_id: str) -> None:
+        """Know nothing of a thread any more."""
+        with self._lock:
+            _, weight = self._logs.pop(thread_id, (None, 0))
+            self._total -= weight
 
     def _drop_oldest(self) -> None:
         name, (log, weight) = next(iter(self._logs.items()))
         if log.recent:  # only a convenience: it goes first
             log.recent = []
             self._logs[name] = (log, log.weight)
-            self._total -= weight - log.weight
+            self._total += self._logs[name][1] - weight
         else:
             del self._logs[name]
             self._total -= weight

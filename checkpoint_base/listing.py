@@ -44,7 +44,7 @@ def fill_page(
 
 def matches_metadata(codec: Codec, found: Found, wanted: Mapping[str, Any] | None) -> bool:
     """Whether a checkpoint's metadata is what `list` was asked for."""
-    return not wanted or matches(codec.metadata(found.record.metadata, found.record.sealed), wanted)
+    return not wanted or matches(codec.metadata_of(found.record), wanted)
 
 
 def is_judged(codec: Codec, wanted: Mapping[str, Any] | None) -> bool:

@@ -26,6 +26,8 @@ class Prepared(NamedTuple):
     stored: list[Stored]
     appender: Appender | None
     """None: everything is inline, whatever the log is"""
+    seen: Sequence[tuple[int, bytes]] = ()
+    """(start, digests) of segments that were looked at in the transaction"""
 
     @property
     def shares(self) -> bool:
@@ -108,19 +110,25 @@ class Logs:
         if early is not None and early.fits(epoch, log_end):
             return early
         known = self.known.get(thread_id, epoch)
-        if known is None and not log_end:
-            known = KnownLog(epoch, 0)
-        if known is None:
-            seen = yield from newest(DIGESTS_READ)
-            known = self.known.put(thread_id, epoch, log_end, reversed(seen))
-        return _share(known, values, log_end)
+        if known is not None and known.end > log_end:
+            # A database that was restored, or a replica that took over: what is known may be gone.
+            self.known.forget(thread_id)
+            known = None
+        if known is not None or not log_end:
+            return _share(known or KnownLog(epoch, 0), values, log_end)
+        # What is seen here may never be committed: it is for nobody else to know yet.
+        seen = (yield from newest(DIGESTS_READ))[::-1]
+        known = KnownLog(epoch, log_end)
+        for start, digests in seen:
+            known.learn(start, digests)
+        return _share(known, values, log_end)._replace(seen=seen)
 
     def committed(self, thread_id: str, prepared: Prepared) -> None:
-        """The transaction that stored `prepared` is committed: remember what it added."""
-        if prepared.appender is not None and prepared.shares:
-            added = [(segment.start, segment.digests) for segment in prepared.segments]
-            log = prepared.appender
-            self.known.put(thread_id, log.epoch, log.end, added, log.added)
+        """The transaction that stored `prepared` is committed: remember what it saw and added."""
+        log = prepared.appender
+        if log is not None and (log.shares or prepared.seen):
+            added = [(segment.start, segment.digests) for segment in log.segments]
+            self.known.put(thread_id, log.epoch, log.end, [*prepared.seen, *added], log.added)
 
 
 def _share(known: KnownLog, values: Sequence[Typed], end: int) -> Prepared:

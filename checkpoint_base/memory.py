@@ -23,7 +23,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.capabilities import FullSyncSaver
-from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
@@ -35,6 +35,7 @@ from checkpoint_base.records import (
     Stats,
     ThreadPage,
 )
+from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_base.ttl import TTLPolicy
 
 T = TypeVar("T")
@@ -98,8 +99,14 @@ class MemoryPlanner:
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint."""
         put = codec.put(config, checkpoint, metadata, new_versions)
-        yield from locked(lambda: self._put(put))
+        yield from locked(lambda: self._put(self._completed(codec, checkpoint, put)))
         return config_of(*put.checkpoint[:3])
+
+    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
+        thread, ns = self._find(put.checkpoint.thread_id), put.checkpoint.ns
+        there = thread.values if thread else {}
+        missing = [key for key in put.kept if (ns, *key) not in there]
+        return codec.completed(put, checkpoint, missing) if missing else put
 
     def _put(self, put: PutRecord) -> None:
         to = put.checkpoint
@@ -162,7 +169,7 @@ class MemoryPlanner:
             if listing.ns in (None, record.ns)
             and listing.checkpoint_id in (None, record.checkpoint_id)
             and (listing.before is None or record.checkpoint_id < listing.before)
-            and matches(codec.metadata(record.metadata, record.sealed), listing.filter)
+            and matches(codec.metadata_of(record), listing.filter)
         ]
         found.sort(key=lambda one: one[0], reverse=True)
         after = [one for one in found if listing.position is None or one[0] < listing.position]
@@ -229,7 +236,7 @@ class MemoryPlanner:
             sends = thread.writes.get((record.ns, record.parent_id or ""), {}).values()
             if record.v < 4 and any(write.channel == TASKS for write in sends):
                 kept.add((record.ns, record.parent_id or ""))
-            for channel in delta_channels(codec.metadata(record.metadata, record.sealed)):
+            for channel in codec.delta_channels_of(record):
                 kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
         early = {
             key
@@ -292,14 +299,22 @@ class MemoryPlanner:
             name
             for name, thread in self.threads.items()
             if thread.expires is not None and thread.expires <= now
-        ][: self._policy.sweep_limit]
+        ]
+        swept = 0
         for name in expired:
+            if swept == self._policy.sweep_limit:
+                break
             if self._policy.expires_whole:
                 del self.threads[name]
             else:
-                self._keep_latest(codec, name)
+                try:
+                    self._keep_latest(codec, name)
+                except UNREADABLE as error:
+                    log_unreadable(name, error)
+                    continue
                 self.threads[name].expires = None
-        return len(expired)
+            swept += 1
+        return swept
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count what is stored."""

@@ -33,7 +33,7 @@ class MemoryThread:
         sends = self.writes.get((record.ns, record.parent_id), {}) if record.parent_id else {}
         return codec.checkpoint_tuple(
             record,
-            codec.metadata(record.metadata, record.sealed),
+            codec.metadata_of(record),
             self.values_of(record).get,
             self.writes.get(key, {}).values(),
             [write for write in sends.values() if write.channel == TASKS],
@@ -101,11 +101,13 @@ def history(
     writes: list[PendingWrite] = []
     for ancestor in reversed(chain):
         there = thread.writes.get((ancestor.ns, ancestor.checkpoint_id), {}).values()
-        writes += codec.pending_writes([write for write in there if write.channel == channel])
+        writes += codec.pending_writes(
+            [write for write in there if write.channel == channel], target.thread_id
+        )
     history: DeltaChannelHistory = {"writes": writes}
     if chain:
         last = chain[-1]
         seed = thread.values.get((last.ns, channel, last.versions.get(channel, "")))
         if seed is not None:
-            history["seed"] = codec.load(seed)
+            history["seed"] = codec.load(seed, "thread", last.thread_id, "channel", channel)
     return history

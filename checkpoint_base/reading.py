@@ -130,8 +130,9 @@ class Snapshot:
         self._tables[thread].append((start, digests))
 
     def teach(self, known: LogCache) -> None:
-        """Tell the cache what the segments have. A thread of which none was read stays as it is,
-        unless its log is known to be empty.
+        """Tell the cache what the segments have, all of which were read together with the threads'
+        epochs, or later than those. A thread of which none was read stays as it is, unless its log
+        is known to be empty.
         """
         for one in {one.thread: one for one in self.found}.values():
             seen = sorted(self._tables.get(one.thread, ()))
@@ -172,7 +173,7 @@ class Snapshot:
         return [
             codec.checkpoint_tuple(
                 one.record,
-                codec.metadata(one.record.metadata, one.record.sealed),
+                codec.metadata_of(one.record),
                 partial(self._value_of, one),
                 self.writes_of(one.place),
                 self.writes_of(one.parent, _is_tasks) if one.parent else (),
@@ -187,9 +188,51 @@ class Snapshot:
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
         """Decode everything, off the event loop if that takes long."""
-        if self.weight <= _OFFLOAD_BYTES:
-            return self.tuples(codec)
-        return (yield from offload(lambda: self.tuples(codec)))
+        return (yield from _decoded(codec, (self,)))
+
+
+class Replies:
+    """What several replies told. Each is whole in itself; from one to the next anything may have
+    been removed, and stored again under another epoch.
+    """
+
+    def __init__(self, *parts: Snapshot) -> None:
+        self._parts = list(parts)
+
+    def add(self) -> Snapshot:
+        """Where the next reply is noted."""
+        self._parts.append(Snapshot([]))
+        return self._parts[-1]
+
+    def keep(self, found: Iterable[Found]) -> None:
+        """Only these checkpoints are wanted, which the replies told in this order."""
+        order = {one.place: number for number, one in enumerate(found)}
+        for part in self._parts:
+            mine = (one for one in part.found if one.place in order)
+            part.found = sorted(mine, key=lambda one: order[one.place])
+
+    def teach(self, known: LogCache) -> None:
+        """Tell the cache what the segments of each have, under the epochs of the same reply."""
+        for part in self._parts:
+            part.teach(known)
+
+    @property
+    def expires(self) -> bool:
+        """Whether any of the threads has an expiry, which reading may move."""
+        return any(part.expires for part in self._parts)
+
+    def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
+        """Decode everything, off the event loop if that takes long."""
+        return (yield from _decoded(codec, self._parts))
+
+
+def _decoded(codec: Codec, parts: Sequence[Snapshot]) -> Plan[list[CheckpointTuple]]:
+    def decode() -> list[CheckpointTuple]:
+        return [one for part in parts for one in part.tuples(codec)]
+
+    if sum(part.weight for part in parts) <= _OFFLOAD_BYTES:
+        return decode()
+    return (yield from offload(decode))
 
 
 def _is_tasks(channel: str) -> bool:

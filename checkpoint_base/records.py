@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
@@ -71,6 +71,12 @@ class PutRecord(NamedTuple):
     values: list[ValueRecord]
     run_id: str | None
     ttl: float | None
+    kept: Sequence[ValueKey] = ()
+    """the values that it has besides, which an earlier put stored: if they are still there"""
+
+
+Complete = Callable[[Sequence[ValueKey]], PutRecord]
+"""Gives a put with some of the values that it took for granted."""
 
 
 class ThreadInfo(NamedTuple):

@@ -25,7 +25,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
-from checkpoint_base.errors import EventLoopError
+from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.planner import Listing, Planner
 
@@ -47,9 +47,11 @@ class AsyncDriver(Protocol):
 class Saver(BaseCheckpointSaver[str]):
     """The operations that every saver has, in both faces.
 
-    `copy.copy` of a saver is safe (`with_allowlist` makes one): planner and driver hold all that
-    is not the serializer, and copies share them.
+    `copy.copy` of a saver is safe (`with_allowlist` makes one): planner, driver and life hold all
+    that is not the serializer, and copies share them.
     """
+
+    _life: Life
 
     def __init__(self, planner: Planner, *, serde: SerializerProtocol | None = None) -> None:
         super().__init__(serde=serde)
@@ -147,6 +149,7 @@ class Saver(BaseCheckpointSaver[str]):
         Raises:
             CorruptValueError: stored bytes are missing or damaged.
             UnencryptedValueError: encryption is on, and the value is not encrypted.
+            DecryptionError: it is encrypted with another key, or the serializer has none.
         """
         return self._drive(self._planner.get_tuple(self._codec, config))
 
@@ -214,8 +217,11 @@ class SyncSaver(Saver):
     ) -> None:
         super().__init__(planner, serde=serde)
         self._driver = driver
+        self._life = Life(type(self).__name__)
 
     def _drive(self, plan: Plan[T]) -> T:
+        if self._life.is_over:
+            raise self._life.ended()
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -227,31 +233,32 @@ class SyncSaver(Saver):
 
 
 class AsyncSaver(Saver):
-    """A saver on an event loop. Its sync methods work from other threads than the loop's."""
+    """A saver on an event loop. Its sync methods work from other threads than the loop's, its async
+    ones from other loops too, as long as its own runs.
+
+    Raises:
+        EventLoopError: it is made outside of a loop.
+    """
+
+    _life: LoopLife
 
     def __init__(
         self, planner: Planner, driver: AsyncDriver, *, serde: SerializerProtocol | None = None
     ) -> None:
         super().__init__(planner, serde=serde)
         self._driver = driver
-        self._loop = asyncio.get_running_loop()
+        self._life = LoopLife(type(self).__name__, "aget_tuple, aput, alist, …; ainvoke for graphs")
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await arun(plan, self._driver.perform)
+        life = self._life
+        if life.is_over:
+            raise life.ended()
+        if asyncio.get_running_loop() is life.loop:
+            return await arun(plan, self._driver.perform)
+        return await life.hop(lambda: arun(plan, self._driver.perform))
 
     def _drive(self, plan: Plan[T]) -> T:
-        try:
-            running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        except RuntimeError:
-            running = None
-        if running is self._loop:
-            plan.close()
-            raise EventLoopError(
-                f"a blocking method of {type(self).__name__} was called on the thread of its own "
-                "event loop, where it would wait for itself: await the method that begins with 'a' "
-                "(aget_tuple, aput, alist, …; ainvoke for graphs), or call it from another thread"
-            )
-        return asyncio.run_coroutine_threadsafe(self._adrive(plan), self._loop).result()
+        return self._life.block(lambda: self._adrive(plan))
 
     async def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from checkpoint_base.capabilities import FullSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
@@ -49,9 +51,15 @@ def _sqlite_path(url: str) -> str:
             "url: wanted sqlite:///relative.db, sqlite:////absolute.db or sqlite:///:memory:, "
             "got one with a host, or without a path"
         )
+    if "?" in path:
+        raise InvalidArgumentError(
+            "url: sqlite:// takes no options behind a '?': they are arguments, such as "
+            "busy_timeout=5; in a file's name a '?' is written %3F"
+        )
     return unquote(path[1:])
 
 
+_SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
 _REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
 _MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
@@ -71,18 +79,45 @@ _BACKENDS: Final = {
 }
 
 
+_KNOWN: Final = "memory, sqlite, postgresql, redis, mongodb"
+"""Databases; the other schemes are ways to reach them."""
+
+
 def _backend(url: str) -> _Backend | None:
-    scheme, separator, _ = url.partition("://")
-    if scheme == "memory" and separator:
-        return None
-    if not separator or scheme not in _BACKENDS:
-        known = ", ".join(f"{name}:// (extra [{_BACKENDS[name].extra}])" for name in _BACKENDS)
-        given = repr(scheme + separator) if separator else "something without a scheme"
+    if not isinstance(url, str):
+        raise _no_text(url)
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        # what was given may have a password in it
         raise InvalidArgumentError(
-            f"url: known are memory://, {known}; got {given}. An extra is installed by "
-            "pip install 'langgraph-checkpoint-suite[…]'"
+            f"url: wanted one with a scheme, one of {_KNOWN}; a file is sqlite:///agent.db"
         )
+    if scheme == "memory":
+        if rest:
+            raise InvalidArgumentError("url: wanted memory:// and nothing behind it")
+        return None
+    if scheme not in _BACKENDS:
+        given = f" {scheme + separator!r}" if _SCHEME.fullmatch(scheme) else ""
+        raise InvalidArgumentError(f"url: unknown scheme{given}; known: {_KNOWN}")
     return _BACKENDS[scheme]
+
+
+def _no_text(url: object) -> InvalidArgumentError:
+    if isinstance(url, PathLike):
+        return InvalidArgumentError(f"url: a file is 'sqlite:///{quote(fspath(url))}', got a path")
+    return InvalidArgumentError(
+        f"url: wanted text such as 'sqlite:///agent.db', got {type(url).__name__}"
+    )
+
+
+@contextmanager
+def _in_memory(options: Mapping[str, Any]) -> Iterator[MemorySaver]:
+    """As the other savers' `from_conn_string`."""
+    saver = MemorySaver(**options)
+    try:
+        yield saver
+    finally:
+        saver._end()
 
 
 @contextmanager
@@ -96,14 +131,11 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:
-        InvalidArgumentError: a scheme that is not known.
+        InvalidArgumentError: a URL that is none, or of a scheme that is not known.
         MissingDriverError: its driver is not installed.
     """
     backend = _backend(url)
-    if backend is None:
-        yield MemorySaver(**options)
-        return
-    opened = backend.open("Saver", url, options)
+    opened = _in_memory(options) if backend is None else backend.open("Saver", url, options)
     with opened as saver:
         saver.setup()
         yield saver
@@ -114,7 +146,8 @@ async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
     """`open_saver`, for an event loop."""
     backend = _backend(url)
     if backend is None:
-        yield MemorySaver(**options)
+        with _in_memory(options) as in_memory:
+            yield in_memory
         return
     opened = backend.open("AsyncSaver", url, options)
     async with opened as saver:
@@ -131,7 +164,7 @@ def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
         options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
 
     Raises:
-        InvalidArgumentError: a scheme that is not known, or `memory://`.
+        InvalidArgumentError: a URL that is none, of a scheme that is not known, or `memory://`.
         MissingDriverError: its driver is not installed.
     """
     opened = _backend_with_store(url).open("Store", url, options)

@@ -34,6 +34,9 @@ _DOUBLED: Final = 30  # times at most: floats end
 # a primary that steps down, a node that shuts down, an operation that was in its way
 _STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
 _CONFLICTS: Final = frozenset({112, 24, 50, 251, 256})
+# wrong user or password, in MongoDB's words and in Atlas's; a role that may not do it
+_LOGIN: Final = frozenset({18, 8000})
+_FORBIDDEN: Final = 13
 _TRANSIENT: Final = "TransientTransactionError"
 _UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
 
@@ -65,7 +68,7 @@ def is_unsupported(error: PyMongoError) -> bool:
         return False
     if isinstance(error, (ExecutionTimeout, WTimeoutError)):
         return False
-    return not codes_of(error) & (_STEPPED | _CONFLICTS)
+    return not codes_of(error) & (_STEPPED | _CONFLICTS | _LOGIN)
 
 
 def commit_is_unknown(error: PyMongoError) -> bool:
@@ -108,6 +111,18 @@ def named(error: PyMongoError) -> Exception:
     unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
     if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
         return BackendUnavailableError(f"MongoDB could not do it: {error}")
+    if codes_of(error) & _LOGIN:
+        return BackendUnavailableError(
+            f"MongoDB does not let this user in: {_said(error)}: are user, password and authSource "
+            "of the URL right?"
+        )
+    if _FORBIDDEN in codes_of(error):
+        return BackendUnavailableError(f"MongoDB does not let this user do it: {_said(error)}")
     if isinstance(error, (InvalidDocument, DocumentTooLarge)):
         return InvalidArgumentError(f"MongoDB cannot store it: {error}")
     return error
+
+
+def _said(error: PyMongoError) -> str:
+    """What the server said, without the command, which has the user's values in it."""
+    return str(error).partition(", full error")[0].partition(" {")[0]

@@ -45,6 +45,11 @@ class Landmarks:
         known = self._known.get(thread_id)
         return None if known is None else known.epoch
 
+    def epoch_of(self, thread_id: str, place: Place) -> int | None:
+        """An epoch that a thread had when a checkpoint was there, and with it all its values."""
+        known = self._known.get(thread_id)
+        return known.epoch if known is not None and place in known.places else None
+
     def start(self, thread_id: str, ns: str, end: str | None, count: int) -> str | None:
         """The id from which on so many checkpoints before `end` were there, if that is known."""
         known = self._known.get(thread_id)
@@ -60,8 +65,11 @@ class Landmarks:
             kept = old.places if old is not None and old.epoch == epoch else ()
             self._keep(thread_id, Landmark(epoch, (*places, *kept)))
 
-    def put(self, thread_id: str, place: Place) -> None:
-        """A checkpoint was stored."""
+    def put(self, thread_id: str, place: Place, epoch: int | None = None) -> None:
+        """A checkpoint was stored, when its thread had this epoch; None: nobody looked."""
+        if epoch is not None:
+            self.read(thread_id, epoch, [place])
+            return
         with self._lock:
             old = self._drop(thread_id)
             if old is not None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -23,20 +23,17 @@ from checkpoint_base.config import Address, address, channel_name, config_of
 from checkpoint_base.delta import histories
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import Prepared
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page
+from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Snapshot
-from checkpoint_base.records import Stored, Typed
+from checkpoint_base.records import Stored, ValueKey
 from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import Thread
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_mongo.documents import (
-    new_task_documents,
-    part_of,
-    put_documents,
-    segment_document,
-    task_documents,
-)
+from checkpoint_mongo.attempts import Attempt, Done, Storing
+from checkpoint_mongo.documents import new_task_documents, part_of, task_documents
 from checkpoint_mongo.keys import task_key
 from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
@@ -56,8 +53,8 @@ from checkpoint_mongo.requests import (
     Written,
     add,
     documents,
-    pause,
     server,
+    wait,
     write_all,
 )
 from checkpoint_mongo.setup import Setup
@@ -73,29 +70,12 @@ _LARGE: Final = 1 << 24
 _TRIES: Final = 2
 """How often a put is tried that others come before, until it takes its turn."""
 
-Documents = Callable[[Prepared, int], list[Op]]
-"""What has some values, in a thread with this epoch."""
-
-
-class Attempt(NamedTuple):
-    """Something to be stored, ready for a thread as it is taken for."""
-
-    thread: Thread
-    prepared: Prepared
-    segments: list[Op]
-    documents: list[Op]
-
-    @classmethod
-    def of(cls, thread: Thread, prepared: Prepared, made_of: Documents, epoch: int) -> Attempt:
-        """With all its documents, which say that the thread has this epoch."""
-        segments = [segment_document(str(thread.key), each) for each in prepared.segments]
-        return cls(thread, prepared, segments, made_of(prepared, epoch))
-
 
 def _nothing() -> Plan[None]:
     yield from ()
 
 
+@looks_first(FullPlanner)
 class MongoPlanner(Setup, Reading, Threads):
     """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of logs.
 
@@ -140,19 +120,21 @@ class MongoPlanner(Setup, Reading, Threads):
         valued = {one.channel for one in put.values}
         bare = [name for name in map(channel_name, new_versions) if name not in valued]
 
-        def made_of(prepared: Prepared, epoch: int) -> list[Op]:
-            return put_documents(put, prepared.stored, epoch, bare)
-
-        def again(prepared: Prepared, epoch: int) -> list[Op]:
-            return put_documents(put, prepared.stored, epoch, bare, again=True)
-
-        values = [one.value for one in put.values]
-        named = to.thread_id, put.ttl, values
-        if not (yield from self._add(*named, made_of)):
-            _, replaced = yield from self._store(*named, again, whole=True)
-            if replaced:
+        complete = partial(codec.completed, put, checkpoint)
+        epoch: int | None = None
+        if put.kept and to.parent_id is not None:
+            epoch = self._landmarks.epoch_of(to.thread_id, (to.ns, to.parent_id))
+        storing = partial(Storing.of, put, bare, complete)
+        added = yield from self._add(storing(epoch))
+        if not added:
+            epoch = None if added is False else epoch  # it is not that one
+            done = yield from self._store(storing(epoch, again=True), whole=True)
+            if done.replaced:
                 yield from self._collect(to.thread_id)
-        self._landmarks.put(to.thread_id, (to.ns, to.checkpoint_id))
+                self._landmarks.forget(to.thread_id)
+                return config_of(to.thread_id, to.ns, to.checkpoint_id)
+            epoch = done.epoch
+        self._landmarks.put(to.thread_id, (to.ns, to.checkpoint_id), epoch)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -177,58 +159,51 @@ class MongoPlanner(Setup, Reading, Threads):
 
         values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
-        named = at.thread_id, at.ttl, values
-        if (yield from self._add(*named, new)):
+        what = Storing(at.thread_id, at.ttl, values, made_of)
+        if (yield from self._add(what._replace(made_of=new))):
             return
-        appended, replaced = yield from self._store(*named, made_of, whole=several)
-        if not replaced:
+        done = yield from self._store(what, whole=several)
+        if not done.replaced:
             return
         special = any(one.idx < 0 for one in records)
-        if appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
+        if done.appended or (special and (yield from self._replaced_large(at, records[0].task_id))):
             yield from self._collect(at.thread_id)
 
-    def _add(
-        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
-    ) -> Plan[bool]:
-        """Add one document that needs nothing of the log, and then touch its thread. False: it is
-        not one, or it was there, or the thread is not known, or not there any more; what was added
-        is to be stored again.
+    def _add(self, what: Storing) -> Plan[bool | None]:
+        """Add one document that needs nothing of the log, and then touch its thread. None: it is
+        not one, or the thread is not known. False: it was there, or the thread is not there any
+        more, or what it takes for granted may not be; what was added is to be stored again.
         """
+        thread_id, ttl, values, made_of, granted = what
+        if granted is not None and granted.epoch is None:
+            return None
+        epoch = None if granted is None else granted.epoch
         if any(len(data) > THRESHOLD for _, data in values):
-            return False
+            return None
         known = self._logs.known.get(thread_id)
         if known is None:
-            return False
+            return None
         stored = [Stored(kind, data, None) for kind, data in values]
         documents = made_of(Prepared(stored, None), self._epoch(thread_id, known.epoch))
         if len(documents) > 1:
-            return False
+            return None
         guard = self._guard(thread_id)
         clock = Clock(self._logs.clock(), ttl, self._logs.policy.default_ttl)
-        touch = open_thread(guard, clock, None, None, "")._replace(upsert=False)
-        return (yield from add(Add(documents[0], touch, clock, guard.horizon)))
+        touch = open_thread(guard, clock, None, None, "", epoch=epoch)._replace(upsert=False)
+        return (yield from add(Add(documents[0], touch, clock, guard.horizon, epoch)))
 
     def _epoch(self, thread_id: str, supposed: int) -> int:
         """The epoch of a thread, which nobody compares; who reads what says another looks twice."""
         read = self._landmarks.epoch(thread_id)
         return supposed if read is None else read
 
-    def _store(
-        self,
-        thread_id: str,
-        ttl: float | None,
-        values: Sequence[Typed],
-        made_of: Documents,
-        *,
-        whole: bool,
-    ) -> Plan[tuple[bool, bool]]:
-        """Store values and the documents that have them; whether segments were appended, and
-        whether any of the documents was there.
-        """
+    def _store(self, what: Storing, *, whole: bool) -> Plan[Done]:
+        """Store values and the documents that have them."""
+        thread_id = what.thread_id
         found = yield from server()
         whole = whole and found.has_transactions
         mark = f"{self._logs.new_epoch():x}"
-        attempt = self._first(thread_id, ttl, values, made_of)
+        attempt = self._first(what) or (yield from self._again(what))
         written = yield from self._try(attempt, mark, whole=whole)
         tries = count(1)
         while written is None:
@@ -236,43 +211,42 @@ class MongoPlanner(Setup, Reading, Threads):
             if tried > _TRIES and found.has_transactions:
                 # a command that an error ended in the middle may have left it
                 yield from write_all([close_thread(self._guard(thread_id), mark)])
-                turn = self._in_turn, thread_id, ttl, values, made_of
-                attempt, written = yield from self._exclusively([thread_id], *turn)
+                turn = self._exclusively([thread_id], self._in_turn, what)
+                attempt, written = yield from turn
                 break
-            yield from pause(tried)
-            attempt = yield from self._again(thread_id, ttl, values, made_of)
+            yield from wait(tried, [thread_id])
+            attempt = yield from self._again(what)
             written = yield from self._try(attempt, mark, whole=whole)
+        epoch = attempt.epoch
         if 0 in written.made:
-            self._logs.known.put(thread_id, attempt.thread.epoch, 0, ())
+            epoch = attempt.thread.epoch
+            self._logs.known.put(thread_id, epoch, 0, ())
+            self._landmarks.forget(thread_id)
         self._logs.committed(thread_id, attempt.prepared)
         first = 1 + len(attempt.segments)
         made = range(first, first + len(attempt.documents))
-        return bool(attempt.segments), not written.made.issuperset(made)
+        return Done(bool(attempt.segments), not written.made.issuperset(made), epoch)
 
-    def _first(
-        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
-    ) -> Attempt:
-        """What can be tried on what is known of the thread's log; perhaps there is no thread."""
+    def _first(self, what: Storing) -> Attempt | None:
+        """What can be tried on what is known of the thread; perhaps there is none. None: whether
+        all is there that is taken for granted, has to be looked at first.
+        """
+        thread_id, ttl, values, made_of, granted = what
+        if granted is not None and granted.epoch is None:
+            return None
         epoch = self._logs.new_epoch()
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         log = prepared.appender
-        makes = log is None or not log.shares or log.epoch == epoch
+        makes = granted is None and (log is None or not log.shares or log.epoch == epoch)
         thread = Thread(thread_id, epoch, 0, None, ttl, is_new=makes)
         compared = epoch if log is None or makes else log.epoch
-        return Attempt.of(thread, prepared, made_of, self._epoch(thread_id, compared))
+        attempt = Attempt.of(thread, prepared, made_of, self._epoch(thread_id, compared))
+        return attempt if granted is None else attempt._replace(epoch=granted.epoch, compared=True)
 
-    def _again(
-        self,
-        thread_id: str,
-        ttl: float | None,
-        values: Sequence[Typed],
-        made_of: Documents,
-        *,
-        held: bool = False,
-    ) -> Plan[Attempt]:
+    def _again(self, what: Storing, *, held: bool = False) -> Plan[Attempt]:
         """What can be tried on the thread as it is now; `held`: in a transaction that has it."""
-        logs = self._logs
+        logs, thread_id = self._logs, what.thread_id
         there = yield from documents(of_thread(thread_id))
         if there and "held_at" in there[0] and not there[0].get("dead") and not held:
             # until it is released, or its holder has been dead for long: then the epoch is new
@@ -283,21 +257,32 @@ class MongoPlanner(Setup, Reading, Threads):
             if there:  # what an expired one had is gone
                 yield from (self._clear(there[0]) if held else self._bury(thread_id, logs.horizon))
             thread = Thread(thread_id, logs.new_epoch(), 0, None, None, is_new=True)
+        what = yield from self._whole_put(what, thread)
         newest = partial(logs.newest, thread)
         prepared = yield from logs.fit(
-            thread_id, thread.epoch, thread.log_end, None, values, newest=newest
+            thread_id, thread.epoch, thread.log_end, None, what.values, newest=newest
         )
-        thread = thread._replace(ttl_override=ttl)
-        return Attempt.of(thread, prepared, made_of, thread.epoch)
+        thread = thread._replace(ttl_override=what.ttl)
+        attempt = Attempt.of(thread, prepared, what.made_of, thread.epoch)
+        return attempt._replace(epoch=thread.epoch, compared=what.granted is not None)
 
-    def _in_turn(
-        self, thread_id: str, ttl: float | None, values: Sequence[Typed], made_of: Documents
-    ) -> Plan[tuple[Attempt, Written]]:
+    def _whole_put(self, what: Storing, thread: Thread) -> Plan[Storing]:
+        """With what is missing of that which it takes for granted."""
+        granted = what.granted
+        if granted is None:
+            return what
+        there: set[ValueKey] = set()
+        if not thread.is_new:
+            there = yield from self._stored(what.thread_id, granted.ns, granted.keys)
+        missing = [key for key in granted.keys if key not in there]
+        return granted.completed(missing) if missing else what
+
+    def _in_turn(self, what: Storing) -> Plan[tuple[Attempt, Written]]:
         """Look and store, while nobody else writes to the thread."""
-        attempt = yield from self._again(thread_id, ttl, values, made_of, held=True)
+        attempt = yield from self._again(what, held=True)
         written = yield from write_all(self._opened(attempt, ""))
         if written is None:
-            raise RefusedError(thread_id)
+            raise RefusedError(what.thread_id)
         return attempt, written
 
     def _try(self, attempt: Attempt, mark: str, *, whole: bool) -> Plan[Written | None]:
@@ -315,7 +300,8 @@ class MongoPlanner(Setup, Reading, Threads):
         needed = (log.epoch, log.begin, log.end) if log is not None and log.shares else None
         clock = Clock(logs.clock(), thread.ttl_override, logs.policy.default_ttl)
         new_epoch = thread.epoch if thread.is_new else None
-        opened = open_thread(guard, clock, needed, new_epoch, mark)
+        compared = attempt.epoch if attempt.compared else None
+        opened = open_thread(guard, clock, needed, new_epoch, mark, epoch=compared)
         ops = [opened, *attempt.segments, *attempt.documents]
         return [*ops, close_thread(guard, mark)] if mark else ops
 
@@ -369,4 +355,5 @@ class MongoPlanner(Setup, Reading, Threads):
         logs = self._logs
         if snapshot.expires and logs.policy.refresh_on_read:
             clock = Clock(logs.clock(), None, logs.policy.default_ttl)
-            yield from write_all([read_clock(self._guard(thread_id), clock)])
+            refresh = write_all([read_clock(self._guard(thread_id), clock)])
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")

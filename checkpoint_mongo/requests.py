@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
 
 Document = Mapping[str, Any]
@@ -136,12 +137,14 @@ class Add(NamedTuple):
         touch: moves the clock.
         clock: what it is moved to.
         horizon: a thread that expires by then is absent.
+        epoch: that the thread must have; None: any.
     """
 
     new: Op
     touch: Op
     clock: Clock
     horizon: float
+    epoch: int | None = None
 
     @property
     def alone(self) -> Write:
@@ -165,8 +168,10 @@ class Add(NamedTuple):
         return {**self.new.where, **self.new.what}
 
     def is_kept_by(self, thread: Document | None) -> bool:
-        """Whether its thread is there, and nobody removes anything of it."""
+        """Whether its thread is there as it must be, and nobody removes anything of it."""
         if thread is None or thread.get("dead") or "held_at" in thread:
+            return False
+        if self.epoch is not None and thread["epoch"] != self.epoch:
             return False
         expires_at = thread.get("expires_at")
         return expires_at is None or expires_at > self.horizon
@@ -180,7 +185,7 @@ class Add(NamedTuple):
         return None if is_ahead else Clock(now + AHEAD, ttl, default)
 
 
-OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at")
+OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at", "epoch")
 """What `Add` wants to know of threads."""
 
 
@@ -299,3 +304,20 @@ def server() -> Plan[Server]:
 def pause(attempt: int) -> Plan[None]:
     """Wait for others to get done."""
     yield Pause(attempt)
+
+
+PATIENCE: Final = 2000
+"""How often a thread is asked for that others write to: longer than one who died is waited for."""
+
+
+def wait(attempt: int, thread_ids: Sequence[str]) -> Plan[None]:
+    """Wait for others to get done with some threads.
+
+    Raises:
+        BackendUnavailableError: they do not.
+    """
+    if attempt > PATIENCE:
+        raise BackendUnavailableError(
+            f"threads {list(thread_ids)!r} are being written to all the time"
+        )
+    yield from pause(attempt)

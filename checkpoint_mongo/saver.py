@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -94,7 +95,7 @@ class MongoDBSaver(FullSyncSaver):
             InvalidArgumentError: the URL cannot be understood.
         """
         pymongo = driver(cls.__name__)
-        with understood():
+        with understood(conn_string):
             client = pymongo.MongoClient(conn_string)
         with client:
             saver = cls(
@@ -108,7 +109,7 @@ class MongoDBSaver(FullSyncSaver):
             try:
                 yield saver
             finally:
-                saver.stop_ttl_sweeper()
+                saver._end()
 
 
 class AsyncMongoDBSaver(FullAsyncSaver):
@@ -168,7 +169,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
     ) -> AsyncIterator[Self]:
         """`MongoDBSaver.from_conn_string`, for an event loop."""
         pymongo = driver(cls.__name__)
-        with understood():
+        with understood(conn_string):
             client = pymongo.AsyncMongoClient(conn_string)
         async with client:
             saver = cls(
@@ -182,7 +183,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             try:
                 yield saver
             finally:
-                await saver.astop_ttl_sweeper()
+                await saver._aend()
                 await saver._commands.aclose()
 
 
@@ -234,13 +235,19 @@ def database_of(given: Any, db_name: str, client: type[Any], database: type[Any]
 
 
 @contextmanager
-def understood() -> Iterator[None]:
+def understood(conn_string: str) -> Iterator[None]:
     """A URL that PyMongo does not understand is an argument that is wrong."""
     from pymongo.errors import ConfigurationError, InvalidURI
 
     try:
         yield
-    except (InvalidURI, ConfigurationError) as error:
+    except (InvalidURI, ConfigurationError, ValueError, TypeError) as error:
+        password = str(conn_string).rpartition("@")[0].partition("://")[2].partition(":")[2]
+        if any(part and part in str(error) for part in re.split("[:/@?]", password)):
+            raise InvalidArgumentError(
+                "conn_string: it cannot be understood. In a password '@' is written %40, '/' %2F, "
+                "':' %3A and '%' %25"
+            ) from None
         raise InvalidArgumentError(f"conn_string: {error}") from error
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
+from checkpoint_base.errors import CheckpointError
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.documents import REFS_OF_VALUES
@@ -61,19 +62,47 @@ _REFS_OF_CHECKPOINTS: Final = Op(
 """Documents of version 2, whose checkpoints had a ref of their own and a list of others."""
 
 
+def migrations(
+    collection: str, versions: Iterable[int]
+) -> Plan[tuple[set[int], Sequence[Migration]]]:
+    """The numbers of the migrations that a collection notes, and those still to be run.
+
+    Raises:
+        SchemaVersionError: one is newer than this library.
+    """
+    applied = yield from documents([{"$project": {"_id": 1}}], collection)
+    numbers = {one["_id"] for one in applied}
+    known = [Migration(number, "") for number in versions]
+    return numbers, pending(known, numbers, "this MongoDB database")
+
+
+def expect_migrations(collection: str, versions: Iterable[int]) -> Plan[None]:
+    """Look whether `setup` was ever called. What an older version has set up will do.
+
+    Raises:
+        CheckpointError: it was not.
+        SchemaVersionError: a newer version of this library has called it.
+    """
+    numbers, _ = yield from migrations(collection, versions)
+    if not numbers:
+        raise CheckpointError("this MongoDB database was never set up, call setup() once")
+
+
 class Setup:
     """The plan of `setup`."""
 
     _logs: Logs
+    is_set_up = False
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the record of migrations."""
+        yield from expect_migrations(MIGRATIONS, _VERSIONS)
 
     def setup(self) -> Plan[None]:
         """Create what is missing; only reads when there is nothing to do. Creating an index that
         somebody else is creating waits for it.
         """
-        applied = yield from documents([{"$project": {"_id": 1}}], MIGRATIONS)
-        numbers = {one["_id"] for one in applied}
-        known = [Migration(number, "") for number in _VERSIONS]
-        missing = pending(known, numbers, "this MongoDB database")
+        numbers, missing = yield from migrations(MIGRATIONS, _VERSIONS)
         if not missing:
             return
         yield CreateIndexes(INDEXES)

@@ -115,7 +115,7 @@ class MongoDBStore(SyncStore):
         """
         pymongo = driver(cls.__name__)
         with ExitStack() as stack:
-            with understood():
+            with understood(conn_string):
                 client = pymongo.MongoClient(conn_string)
             stack.enter_context(client)
             store = cls(
@@ -127,7 +127,7 @@ class MongoDBStore(SyncStore):
                 clock=clock,
                 cache_bytes=cache_bytes,
             )
-            stack.callback(store.close)
+            stack.callback(store._end)
             yield store
 
 
@@ -196,7 +196,7 @@ class AsyncMongoDBStore(AsyncStore):
         """`MongoDBStore.from_conn_string`, for an event loop."""
         pymongo = driver(cls.__name__)
         async with AsyncExitStack() as stack:
-            with understood():
+            with understood(conn_string):
                 client = pymongo.AsyncMongoClient(conn_string)
             await stack.enter_async_context(client)
             store = cls(
@@ -208,5 +208,5 @@ class AsyncMongoDBStore(AsyncStore):
                 clock=clock,
                 cache_bytes=cache_bytes,
             )
-            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(store._aend)
             yield store

@@ -16,7 +16,7 @@ from checkpoint_mongo.store_documents import EMBEDDING, RECORD, embeddings_of, r
 from checkpoint_mongo.store_reading import passing
 from store_vector.cache import Embeddings, Places, VectorCache, View
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.exact import matrix
+from store_vector.exact import fits, matrix
 from store_vector.ranking import Ranking, Vectors
 from store_vector.records import Array, Found, Name, Record, Search
 
@@ -181,16 +181,17 @@ class Meaning:
         leading = ranking.leading(search.end, lambda at: pairs[at][0].name)
         return [Found(pairs[at][0], score) for at, score in leading]
 
-    @staticmethod
     def fitting(
-        search: Search, some: Iterable[Document]
+        self, search: Search, some: Iterable[Document]
     ) -> Mapping[str, tuple[Record, Embeddings]]:
-        """Those of some documents that match, by `_id`."""
+        """Those of some documents that match and have vectors of this length, by `_id`."""
         found = {}
         for one in some:
-            record = record_of(one)
+            record, vectors = record_of(one), embeddings_of(one)
+            if not fits(vectors.data, vectors.vectors, self._settings.dims):
+                continue
             if not search.filter or search.filter.matches(record.decoded):
-                found[one["_id"]] = record, embeddings_of(one)
+                found[one["_id"]] = record, vectors
         return found
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Final
 
-from checkpoint_base.migrate import Migration, pending
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_mongo.requests import (
     ITEMS,
     STORE_MIGRATIONS,
@@ -25,6 +26,7 @@ from checkpoint_mongo.requests import (
     server,
     write_all,
 )
+from checkpoint_mongo.setup import expect_migrations, migrations
 from checkpoint_mongo.store_browsing import Browsing
 from checkpoint_mongo.store_documents import (
     RECORD,
@@ -43,6 +45,7 @@ from checkpoint_mongo.store_nearest import Nearest
 from checkpoint_mongo.store_reading import seek_namespaces
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
+from store_vector.planner import StorePlanner
 from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 
 CACHE_BYTES: Final = 1 << 29
@@ -66,6 +69,7 @@ _AT_ONCE: Final = 500
 _OFTEN: Final = 3
 
 
+@looks_first(StorePlanner)
 class MongoStorePlanner:
     """Plans for MongoDB. An item is a document, found by its namespace and key.
 
@@ -78,6 +82,8 @@ class MongoStorePlanner:
         cache_bytes: how large the matrix of vectors in memory may be.
         new_stamp: positive numbers of 63 bits that do not come twice.
     """
+
+    is_set_up = False
 
     def __init__(
         self,
@@ -99,10 +105,8 @@ class MongoStorePlanner:
 
     def setup(self) -> Plan[None]:
         """Create what is missing; only reads when there is nothing to do."""
-        applied = yield from documents([{"$project": {"_id": 1}}], STORE_MIGRATIONS)
-        known = [Migration(number, "") for number in INDEXES]
-        numbers = {one["_id"] for one in applied}
-        for migration in pending(known, numbers, "this MongoDB database"):
+        _, missing = yield from migrations(STORE_MIGRATIONS, INDEXES)
+        for migration in missing:
             yield CreateIndexes(INDEXES[migration.number], ITEMS)
             if migration.number == _KEYS:
                 yield from self._give_keys()
@@ -112,6 +116,10 @@ class MongoStorePlanner:
         self._browsing.expect_keys()
         if self.meaning is not None:
             yield from self.meaning.setup()
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the record of migrations."""
+        yield from expect_migrations(STORE_MIGRATIONS, INDEXES)
 
     def _give_keys(self) -> Plan[None]:
         """Some items at a time, unless they have been put again."""
@@ -166,7 +174,7 @@ class MongoStorePlanner:
         horizon = self._ttl.horizon(now)
         ops = [refresh_op(one.name, now, horizon) for one in records if one.ttl is not None]
         if ops:
-            yield from self._write(ops)
+            yield from moved_if_possible(self._write(ops), f"one of {len(ops)} items")
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one command for the puts and one for the deletes, and the commit where

@@ -185,8 +185,8 @@ class Adopting:
     def _told(self, record: CheckpointRecord) -> tuple[Any, ...]:
         """What a reader sees of a checkpoint, besides its values."""
         codec = self._codec
-        metadata = codec.metadata(record.metadata, record.sealed)
-        body = codec.load(record.body)
+        metadata = codec.metadata_of(record)
+        body = codec.load(record.body, "thread", record.thread_id)
         return (record.checkpoint_id, record.parent_id, record.versions, body, metadata)
 
     def _compare_writes(self, spot: Spot, page: Originals, got: list[WriteRecord]) -> None:

@@ -14,11 +14,12 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Atomic, Offload, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
 
@@ -73,7 +74,10 @@ class FromPool:
     @asynccontextmanager
     async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
-        connection = await (self._checked() if checked else self._pool.getconn())
+        try:
+            connection = await (self._checked() if checked else self._pool.getconn())
+        except PoolTimeout as error:
+            raise explained(error, self._pool.connection_class) from error
         try:
             yield connection
         finally:

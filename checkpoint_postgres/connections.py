@@ -7,27 +7,48 @@ from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, MissingDriverError
+from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 
 MAX_SIZE: Final = 10
 """Connections of a pool that nobody gave a size."""
+
+_TRIAL: Final = 5
+"""Seconds that a pool's first connection has to show that the settings are right."""
 
 PoolOptions = Mapping[str, Any]
 
 
 @contextmanager
 def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Iterator[Any]:
-    """A pool, or a connection and how to make another one."""
+    """A pool, or a connection and how to make another one.
+
+    Raises:
+        InvalidArgumentError: the connection string, or what the pool is to be, cannot be used.
+        BackendUnavailableError: no connection came to be. A pool says so at once only if waiting
+            would not mend it; a server that is not there yet is waited for when it is needed.
+    """
     psycopg, psycopg_pool = _drivers(needed_by)
+    from checkpoint_postgres.conninfo import Remembering, is_permanent, understood, unreachable
+
+    parts = understood(conn_string)
     if pool is not None:
-        with psycopg_pool.ConnectionPool(conn_string, **_pooled(pool)) as connections:
+        options = _pooled(pool, psycopg.Connection, Remembering)
+        with _accepted("pool"):
+            opened = psycopg_pool.ConnectionPool(conn_string, **options)
+        with _accepted("pool['kwargs']"):
+            try:
+                opened.connection_class.connect(conn_string, **_trial(options, parts)).close()
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if is_permanent(error, parts):
+                    raise unreachable(error, parts) from error
+        with opened as connections:
             yield connections, None
         return
     connect = partial(psycopg.Connection.connect, conn_string, autocommit=True)
     try:
         connection = connect()
-    except psycopg.OperationalError as error:
-        raise _unreachable(error) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise unreachable(error, parts) from error
     try:
         yield connection, connect
     finally:
@@ -40,30 +61,65 @@ async def aconnected(
 ) -> AsyncIterator[Any]:
     """`connected`, for an event loop."""
     psycopg, psycopg_pool = _drivers(needed_by)
+    from checkpoint_postgres.conninfo import AsyncRemembering, is_permanent, understood, unreachable
+
+    parts = understood(conn_string)
     if pool is not None:
-        async with psycopg_pool.AsyncConnectionPool(conn_string, **_pooled(pool)) as connections:
+        options = _pooled(pool, psycopg.AsyncConnection, AsyncRemembering)
+        with _accepted("pool"):
+            opened = psycopg_pool.AsyncConnectionPool(conn_string, **options)
+        with _accepted("pool['kwargs']"):
+            try:
+                trial = _trial(options, parts)
+                await (await opened.connection_class.connect(conn_string, **trial)).close()
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+                if is_permanent(error, parts):
+                    raise unreachable(error, parts) from error
+        async with opened as connections:
             yield connections, None
         return
     connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True)
     try:
         connection = await connect()
-    except psycopg.OperationalError as error:
-        raise _unreachable(error) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise unreachable(error, parts) from error
     try:
         yield connection, connect
     finally:
         await connection.close()
 
 
-def _unreachable(error: Exception) -> BackendUnavailableError:
-    return BackendUnavailableError(f"no connection to Postgres: {error}")
-
-
-def _pooled(pool: PoolOptions) -> dict[str, Any]:
+def _pooled(pool: PoolOptions, usual: Any, remembers: Any) -> dict[str, Any]:
     """Our pools need no statement for autocommit; all else is as the caller wants it."""
+    from checkpoint_postgres.conninfo import remembering
+
+    if not isinstance(pool, Mapping):
+        raise InvalidArgumentError(
+            "pool: wanted what psycopg's pool takes, e.g. {'max_size': 16}, "
+            f"got {type(pool).__name__}"
+        )
     kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
     sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
-    return {**sizes, **pool, "kwargs": kwargs, "open": False}
+    connections = remembering(pool.get("connection_class", usual), remembers)
+    own = {"kwargs": kwargs, "connection_class": connections, "open": False}
+    return {**sizes, **pool, **own}
+
+
+def _trial(options: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the first connection is made with, which does not wait as long as the pool would."""
+    given = options["kwargs"].get("connect_timeout", parts.get("connect_timeout"))
+    return {**options["kwargs"], "connect_timeout": _TRIAL if given is None else given}
+
+
+@contextmanager
+def _accepted(argument: str) -> Iterator[None]:
+    """What psycopg does not take is an argument that is wrong."""
+    from psycopg import ProgrammingError
+
+    try:
+        yield
+    except (TypeError, ValueError, ProgrammingError) as error:
+        raise InvalidArgumentError(f"{argument}: {error}") from error
 
 
 def _neither(wanted: str, given: object) -> InvalidArgumentError:

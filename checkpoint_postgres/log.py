@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Stored
+from checkpoint_base.records import Stored, ValueKey
 from checkpoint_base.sharing import Segment, ranges_of
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, rows
@@ -50,6 +50,11 @@ def parameters(prepared: Prepared, names: Iterable[Mapping[str, Any]]) -> tuple[
             at += len(layout)
         values.append(entry)
     return b"".join(pieces), _to_json(segments), _to_json(values)
+
+
+def keys_json(values: Iterable[ValueKey]) -> str:
+    """Which values, as JSON."""
+    return _to_json([{"channel": channel, "version": version} for channel, version in values])
 
 
 class Logs(StatementLogs):

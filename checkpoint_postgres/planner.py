@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -25,15 +26,16 @@ from checkpoint_base.listing import fill_page, is_judged
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
-from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
+from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing, checkpoint_columns
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_postgres.log import Logs, columns, parameters
+from checkpoint_postgres.log import Logs, columns, keys_json, parameters
 from checkpoint_postgres.reading import arrays_of, candidates, found_in
 from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import migrations, statements
@@ -110,6 +112,8 @@ class PostgresPlanner(Setup, Writing, Threads):
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
         names = ({"channel": one.channel, "version": one.version} for one in put.values)
         data, segments, stored = parameters(prepared, names)
+        if put.kept:  # a new thread would lack them
+            kind = "known"
         values = [
             *place,
             to.ns,
@@ -119,13 +123,21 @@ class PostgresPlanner(Setup, Writing, Threads):
             *checkpoint_columns(to, put.run_id),
             stored,
         ]
+        if kind == "known":
+            values.append(keys_json(put.kept))
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
             self._noted(to.thread_id, replied[0], prepared)
         else:
-            again = yield from write(self._store_checkpoint, put, None)
+            complete = partial(codec.completed, put, checkpoint)
+            again = yield from write(self._store_checkpoint, put, None, complete)
             self._committed(to.thread_id, again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
+        channels, versions = map(list, zip(*values, strict=True))
+        found = yield from rows(self._queries["values_there"], (key, ns, channels, versions))
+        return {(channel, version) for channel, version in found}
 
     def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
         """The values, and the epoch for the thread if this put is the one that makes it."""
@@ -270,37 +282,38 @@ class PostgresPlanner(Setup, Writing, Threads):
         """Some checkpoints: one statement, or more where a filter lets through too much. Where the
         filter is not for the database to judge, values are read afterwards: one transaction.
         """
-        snapshot = Snapshot([])
         if is_judged(codec, listing.filter):
-            rest = yield from self._fill(codec, listing, snapshot, "found")
+            replies = Replies()
+            found, rest = yield from self._fill(codec, listing, replies.add, "found")
+            replies.keep(found)
         else:
-            rest = yield from read(self._fill_bare, codec, listing, snapshot)
-        snapshot.teach(self._logs.known)
+            whole, rest = yield from read(self._fill_bare, codec, listing)
+            replies = Replies(whole)
+        replies.teach(self._logs.known)
         if listing.thread_id is not None:
-            yield from self._refresh(listing.thread_id, snapshot)
-        tuples = yield from snapshot.decoded(codec)
+            yield from self._refresh(listing.thread_id, replies)
+        tuples = yield from replies.decoded(codec)
         return Page(tuples, rest)
 
     def _fill(
-        self, codec: Codec, listing: Listing, snapshot: Snapshot, statement: str
-    ) -> Plan[Listing | None]:
+        self, codec: Codec, listing: Listing, add: Callable[[], Snapshot], statement: str
+    ) -> Plan[tuple[list[Found], Listing | None]]:
         def next_candidates(rest: Listing, count: int) -> Plan[list[Found]]:
             form = self._queries[statement], self._queries
             sql, values = candidates(*form, rest, self._logs.horizon, count)
-            some = found_in(snapshot, (yield from rows(sql, values)))
-            return sorted(some, key=lambda one: one.position, reverse=True)
+            told, part = (yield from rows(sql, values)), add()
+            part.found = found_in(part, told)
+            return sorted(part.found, key=lambda one: one.position, reverse=True)
 
-        snapshot.found, rest = yield from fill_page(codec, listing, next_candidates)
-        return rest
+        return (yield from fill_page(codec, listing, next_candidates))
 
-    def _fill_bare(
-        self, codec: Codec, listing: Listing, snapshot: Snapshot
-    ) -> Plan[Listing | None]:
-        rest = yield from self._fill(codec, listing, snapshot, "bare")
-        if snapshot.found:
-            arrays = arrays_of(snapshot.keys(), snapshot.places())
-            found_in(snapshot, (yield from rows(self._queries["some"], arrays)))
-        return rest
+    def _fill_bare(self, codec: Codec, listing: Listing) -> Plan[tuple[Snapshot, Listing | None]]:
+        whole = Snapshot([])
+        whole.found, rest = yield from self._fill(codec, listing, lambda: Snapshot([]), "bare")
+        if whole.found:
+            arrays = arrays_of(whole.keys(), whole.places())
+            found_in(whole, (yield from rows(self._queries["some"], arrays)))
+        return whole, rest
 
     # ------------------------------------------------------------------ removing
 
@@ -318,11 +331,12 @@ class PostgresPlanner(Setup, Writing, Threads):
 
     # ------------------------------------------------------------------ threads
 
-    def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
+    def _refresh(self, thread_id: str, snapshot: Snapshot | Replies) -> Plan[None]:
         logs = self._logs
         if snapshot.expires and logs.policy.refresh_on_read:
             values = (thread_id, logs.clock(), logs.policy.default_ttl, logs.horizon)
-            yield from attempt(self._queries["read_thread"], values)
+            refresh = attempt(self._queries["read_thread"], values)
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads: one statement."""

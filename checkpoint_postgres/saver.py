@@ -114,14 +114,17 @@ class PostgresSaver(Adopts, FullSyncSaver):
             clock: as in the constructor.
 
         Raises:
-            BackendUnavailableError: there is no server.
+            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
+                at once only where waiting mends nothing (no such database, wrong password), and
+                else when it is asked for a connection for as long as its `timeout`.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
             saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
             try:
                 yield saver
             finally:
-                saver.stop_ttl_sweeper()
+                saver._end()
                 if reconnect is not None:
                     saver._source.close()
 
@@ -193,7 +196,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
             try:
                 yield saver
             finally:
-                await saver.astop_ttl_sweeper()
+                await saver._aend()
                 await saver._pipelines.aclose()
                 if reconnect is not None:
                     await saver._source.close()

@@ -47,7 +47,7 @@ def statements(schema: str) -> Mapping[str, str]:
     put, read = load_queries(_PACKAGE, "put.sql"), load_queries(_PACKAGE, "read.sql")
     whole = {
         "put_new": _filled(put, "put", {"open": "open", "allowed": "put_allowed"}),
-        "put_known": _filled(put, "put", {"open": "reopen", "allowed": "put_allowed"}),
+        "put_known": _filled(put, "put", {"open": "reopen", "allowed": "put_known_allowed"}),
         "writes_new": _filled(put, "put_writes", {"open": "open", "allowed": "put_writes_allowed"}),
         "writes_known": _filled(
             put, "put_writes", {"open": "reopen", "allowed": "put_writes_allowed"}

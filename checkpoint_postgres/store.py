@@ -96,14 +96,17 @@ class PostgresStore(SyncStore):
             **options: `index`, `ttl`, `schema`, `clock` and `indexed_from`, as in the constructor.
 
         Raises:
-            BackendUnavailableError: there is no server.
+            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
+                at once only where waiting mends nothing (no such database, wrong password), and
+                else when it is asked for a connection for as long as its `timeout`.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
             store = cls(conn, reconnect=reconnect, **options)
             try:
                 yield store
             finally:
-                store.close()
+                store._end()
                 if reconnect is not None:
                     store._source.close()
 
@@ -165,6 +168,6 @@ class AsyncPostgresStore(AsyncStore):
             try:
                 yield store
             finally:
-                await store.aclose()
+                await store._aend()
                 if reconnect is not None:
                     await store._source.close()

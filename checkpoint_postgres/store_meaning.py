@@ -147,6 +147,7 @@ class Meaning:
         if after is not None:
             place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
             conditions.append(f"(e.ns, e.key, e.path) > ({place})")
+        conditions.append(f"octet_length(e.data) = {4 * self._dims}")
         sql = (
             f"SELECT {queries['columns']}, e.data, e.path "  # noqa: S608 (constants, places)
             f"FROM {queries['items']} AS i "

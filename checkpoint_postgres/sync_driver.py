@@ -13,10 +13,11 @@ import psycopg
 from psycopg.errors import UniqueViolation
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 from checkpoint_base.plan import Atomic, Offload, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts
 from checkpoint_postgres.requests import Attempt, encoded
 
@@ -58,7 +59,10 @@ class FromPool:
     @contextmanager
     def borrow(self, *, checked: bool) -> Iterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
-        connection = self._checked() if checked else self._pool.getconn()
+        try:
+            connection = self._checked() if checked else self._pool.getconn()
+        except PoolTimeout as error:
+            raise explained(error, self._pool.connection_class) from error
         try:
             yield connection
         finally:

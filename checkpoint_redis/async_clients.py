@@ -13,7 +13,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from checkpoint_redis.connect import Target
-from checkpoint_redis.failures import ERRORS, named
+from checkpoint_redis.failures import ERRORS, accepted, named
 
 
 @asynccontextmanager
@@ -22,7 +22,8 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in target.hosts]
-        cluster = RedisCluster(startup_nodes=nodes, **target.options)
+        with accepted(url):
+            cluster = RedisCluster(startup_nodes=nodes, **target.options)
         try:
             await cluster.initialize()
         except ERRORS as error:
@@ -33,8 +34,10 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
         finally:
             await cluster.aclose()
     elif target.kind == "sentinel":
-        sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
-        primary: Redis = sentinel.master_for(target.service, **once)
+        with accepted(url):
+            sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
+            primary: Redis = sentinel.master_for(target.service, **once)
+            _tried(primary.connection_pool)
         try:
             yield primary
         finally:
@@ -42,8 +45,16 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
                 await client.aclose()
                 await client.connection_pool.disconnect()
     else:
-        pool = BlockingConnectionPool.from_url(url, max_connections=size, **target.options, **once)
+        with accepted(url):
+            options = {"max_connections": size, **target.options, **once}
+            pool = BlockingConnectionPool.from_url(url, **options)
+            _tried(pool)
         try:
             yield Redis(connection_pool=pool)
         finally:
             await pool.disconnect()
+
+
+def _tried(pool: Any) -> None:
+    """One connection is made, and not connected: its class knows which options there are."""
+    pool.connection_class(**pool.connection_kwargs)

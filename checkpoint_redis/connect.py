@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from checkpoint_base.errors import InvalidArgumentError
 
@@ -12,6 +14,13 @@ SCHEMES: Final = (*SINGLE, "redis+cluster", "rediss+cluster", "redis+sentinel", 
 
 TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": 30.0}
 """Seconds; a URL's query says otherwise."""
+ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A, '?' %3F and '[' %5B"
+_KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
+    "socket_timeout": float,
+    "socket_connect_timeout": float,
+    "protocol": int,
+    "health_check_interval": int,
+}
 _PORTS: Final = {"cluster": 6379, "sentinel": 26379}
 
 
@@ -38,16 +47,17 @@ def target_of(url: str) -> Target:
         InvalidArgumentError: another scheme, or a part is missing. The URL is not told: it may have
             a password.
     """
-    scheme, separator, _ = url.partition("://")
+    scheme, separator, _ = str(url).partition("://")
     if not separator or scheme not in SCHEMES:
         raise InvalidArgumentError(
             f"conn_string: wanted one of {', '.join(f'{name}://' for name in SCHEMES)}, "
             f"got {scheme + separator if separator else 'something without a scheme'}"
         )
+    parts = _parts(url)
     if scheme in SINGLE:
+        _check_single(parts)
         return Target("single", [], "", {})
     kind = scheme.partition("+")[2]
-    parts = urlsplit(url)
     options = _options(parts.query)
     if scheme.startswith("rediss"):
         options["ssl"] = True
@@ -67,6 +77,26 @@ def target_of(url: str) -> Target:
     return Target(kind, hosts, path[0], {**options, "db": int(path[1]) if len(path) == 2 else 0})
 
 
+def _parts(url: str) -> SplitResult:
+    with suppress(ValueError):  # it tells the host, which may be the end of a password
+        return urlsplit(url)
+    raise InvalidArgumentError(f"conn_string: there is a bracket too many or too few ({ESCAPES})")
+
+
+def _check_single(parts: SplitResult) -> None:
+    """What redis-py says with too many words, or leaves out of account."""
+    port = None
+    with suppress(ValueError):  # it tells the port, which may be the end of a password
+        port = parts.port or 0
+    if port is None:
+        raise InvalidArgumentError(f"conn_string: the port is no number up to 65535 ({ESCAPES})")
+    number = unquote(parts.path).strip("/")
+    if parts.scheme != "unix" and number and not number.isdecimal():
+        raise InvalidArgumentError(
+            f"conn_string: wanted {parts.scheme}://host:port/db, where db is a number ({ESCAPES})"
+        )
+
+
 def _host(text: str, port: int) -> tuple[str, int]:
     host, separator, given = text.rpartition(":")
     if not separator or given.endswith("]"):
@@ -81,10 +111,9 @@ def _options(query: str) -> dict[str, Any]:
     """The query, in the types that connections want."""
     options: dict[str, Any] = {}
     for name, value in parse_qsl(query):
-        if name in ("socket_timeout", "socket_connect_timeout"):
-            options[name] = float(value)
-        elif name in ("protocol", "health_check_interval"):
-            options[name] = int(value)
-        else:
-            options[name] = value
+        kind = _KINDS.get(name, str)
+        with suppress(ValueError):  # it tells the value
+            options[name] = kind(value)
+        if name not in options:
+            raise InvalidArgumentError(f"conn_string: {name} is no number")
     return options

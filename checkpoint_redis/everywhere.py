@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
-from checkpoint_base.reading import Found, Snapshot
+from checkpoint_base.reading import Found, Replies
 from checkpoint_redis.reading import found_in, wanted
 from checkpoint_redis.requests import Arg, calls
 from checkpoint_redis.threads import Threads
@@ -35,7 +35,7 @@ class _Place(NamedTuple):
 class Everywhere(Threads):
     """Sub-plans of `list` without a thread."""
 
-    def _page_of_all(self, snapshot: Snapshot, rest: Listing, count: int) -> Plan[list[Found]]:
+    def _page_of_all(self, replies: Replies, rest: Listing, count: int) -> Plan[list[Found]]:
         place: _Place | None = rest.position
         found: list[Found] = []
         while len(found) < count:
@@ -48,7 +48,7 @@ class Everywhere(Threads):
                 place = _Place(names[0], names, 0, len(names) < _NAMES)
             begin = place.used
             end = min(begin + count - len(found), len(place.names))
-            some = yield from self._named(snapshot, place.names[begin:end])
+            some = yield from self._named(replies, place.names[begin:end])
             for used in range(begin, end):
                 name = place.names[used]
                 if name in some:
@@ -57,18 +57,20 @@ class Everywhere(Threads):
             place = place._replace(last=place.names[end - 1], used=end)
         return found
 
-    def _named(self, snapshot: Snapshot, names: list[Name]) -> Plan[dict[Name, Found]]:
+    def _named(self, replies: Replies, names: list[Name]) -> Plan[dict[Name, Found]]:
         """The checkpoints of these names that are still there."""
         places: dict[str, list[Arg]] = {}
         for checkpoint_id, thread_id, ns in names:
             places.setdefault(thread_id, []).extend((ns.encode(), checkpoint_id.encode()))
         asked = [self._call("some", each, [len(some), *some]) for each, some in places.items()]
-        replies = yield from calls(asked)
-        found: dict[Name, Found] = {}
-        for thread_id, reply in zip(places, replies, strict=True):
-            for one in found_in(snapshot, thread_id, reply):
-                found[one.record.checkpoint_id, thread_id, one.record.ns] = one
-        return found
+        told = yield from calls(asked)
+        part = replies.add()  # of each thread, one reply
+        for thread_id, reply in zip(places, told, strict=True):
+            part.found += found_in(part, thread_id, reply)
+        return {
+            (one.record.checkpoint_id, one.record.thread_id, one.record.ns): one
+            for one in part.found
+        }
 
     def _newest_names(self, listing: Listing, last: Name | None) -> Plan[list[Name]]:
         newest: list[Name] = []

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from redis import exceptions
 
-from checkpoint_base.errors import BackendUnavailableError, CheckpointError, CorruptValueError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    CorruptValueError,
+    InvalidArgumentError,
+)
+from checkpoint_redis.connect import ESCAPES
 
 ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException)
 """All that redis-py raises; the second is not one of the first."""
@@ -34,6 +42,7 @@ _IN_SCRIPT: Final = re.compile(
     r"Error running script \(call to \w+\): @user_script: ?\d+: @user_script: ?\d+: -(\w+) (.*)",
     re.DOTALL,
 )
+_UNKNOWN: Final = re.compile(r"unexpected keyword argument '(\w+)'")
 _CODES: Final = {"OOM": exceptions.OutOfMemoryError, "READONLY": exceptions.ReadOnlyError}
 
 
@@ -47,6 +56,26 @@ def unwrapped(error: Exception) -> Exception:
         return error
     code, told = match.groups()
     return _CODES[code](told) if code in _CODES else exceptions.ResponseError(f"{code} {told}")
+
+
+@contextmanager
+def accepted(url: str) -> Iterator[None]:
+    """What redis-py does not take is an option of the URL that is wrong."""
+    told = ""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        told = str(error)
+    except exceptions.RedisError as error:
+        if type(error) is not exceptions.RedisError:
+            raise
+        told = str(error)
+    if told:
+        if unknown := _UNKNOWN.search(told):
+            told = f"there is no option {unknown[1]!r}"
+        if "@" in url.partition("?")[2]:  # then what looks like options is part of a password
+            told = f"it has options that cannot be used ({ESCAPES})"
+        raise InvalidArgumentError(f"conn_string: {told}")
 
 
 def named(error: Exception) -> Exception:

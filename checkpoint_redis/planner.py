@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from langchain_core.runnables import RunnableConfig
@@ -19,12 +20,13 @@ from langgraph.checkpoint.base import (
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.delta import histories
-from checkpoint_base.errors import SchemaVersionError
 from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.log import Logs
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page
-from checkpoint_base.reading import Found, Snapshot
+from checkpoint_base.planner import FullPlanner, Listing, Page
+from checkpoint_base.reading import Found, Replies, Snapshot
+from checkpoint_base.records import PutRecord
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
@@ -36,7 +38,8 @@ from checkpoint_redis.packing import (
     write_name,
 )
 from checkpoint_redis.reading import found_in, lineage_of, wanted
-from checkpoint_redis.requests import Arg, Call, call, calls
+from checkpoint_redis.requests import Arg, Call, calls
+from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
 from checkpoint_redis.writing import Storing
 
@@ -49,10 +52,12 @@ PAGE_LOOKED_AT: Final = 2_000
 """After so many checkpoints that a filter did not let through, too."""
 
 
+@looks_first(FullPlanner)
 class RedisPlanner(Everywhere):
     """Plans for Redis. Copies of a saver share one planner, and with it what is known of logs."""
 
     backend = "redis"
+    is_set_up = False
 
     def __init__(
         self,
@@ -70,17 +75,14 @@ class RedisPlanner(Everywhere):
 
     def setup(self) -> Plan[None]:
         """Note the version of what is stored, and make the registry; later only looks."""
-        keys = [self._keys.schema]
-        noted = yield from call(script("schema"), keys, [b""])
-        if not noted:
+        if not (yield from schema_version(self._keys.schema, SCHEMA)):
             establish = [Call(script("establish"), part, ()) for part in self._keys.parts]
             yield from calls(establish)
-            noted = yield from call(script("schema"), keys, [SCHEMA])
-        if int(noted) > SCHEMA:
-            raise SchemaVersionError(
-                f"these Redis keys have schema version {int(noted)}, this version of "
-                f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
-            )
+            yield from schema_version(self._keys.schema, SCHEMA, note=True)
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the version of what is stored."""
+        yield from expect_schema(self._keys.schema, SCHEMA)
 
     # ------------------------------------------------------------------ put
 
@@ -94,20 +96,9 @@ class RedisPlanner(Everywhere):
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one script."""
         put = codec.put(config, checkpoint, metadata, new_versions)
-        to, run_id = put.checkpoint, put.run_id
-        packed = pack_checkpoint(to, run_id)
-        names = [value_name(to.ns, one.channel, one.version) for one in put.values]
-
-        def finish(stored: Sequence[Any]) -> list[Arg]:
-            values: list[Arg] = []
-            for name, one in zip(names, stored, strict=True):
-                values += name, pack_value(one)
-            run = (0, b"") if run_id is None else (1, run_id.encode())
-            where = (to.ns.encode(), to.checkpoint_id.encode())
-            return [*where, packed, *run, len(values), *values]
-
-        values = [one.value for one in put.values]
-        yield from self._store(Storing("put", to.thread_id, put.ttl, values, finish, run_id))
+        to = put.checkpoint
+        while missing := (yield from self._store(_storing(put))):
+            put = codec.completed(put, checkpoint, [put.kept[at] for at in missing])
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def put_writes(
@@ -171,21 +162,15 @@ class RedisPlanner(Everywhere):
         """Some checkpoints: one script, or more where they are large or a filter lets few through.
         Over all threads, first their names.
         """
-        snapshot = Snapshot([])
-
-        def of_thread(rest: Listing, count: int) -> Plan[list[Found]]:
-            return (yield from self._page(snapshot, rest, count))
-
-        def of_all(rest: Listing, count: int) -> Plan[list[Found]]:
-            return (yield from self._page_of_all(snapshot, rest, count))
-
-        candidates = of_all if listing.thread_id is None else of_thread
-        snapshot.found, rest = yield from fill_page(codec, listing, candidates)
-        snapshot.teach(self._logs.known)
-        tuples = yield from snapshot.decoded(codec)
+        replies = Replies()
+        candidates = self._page_of_all if listing.thread_id is None else self._page
+        found, rest = yield from fill_page(codec, listing, partial(candidates, replies))
+        replies.keep(found)
+        replies.teach(self._logs.known)
+        tuples = yield from replies.decoded(codec)
         return Page(tuples, rest)
 
-    def _page(self, snapshot: Snapshot, rest: Listing, count: int) -> Plan[list[Found]]:
+    def _page(self, replies: Replies, rest: Listing, count: int) -> Plan[list[Found]]:
         thread_id = rest.thread_id or ""
         pieces = [piece.encode() for piece in fragments(rest.filter)]
         found: list[Found] = []
@@ -193,8 +178,28 @@ class RedisPlanner(Everywhere):
             limits = (count - len(found), PAGE_BYTES, PAGE_LOOKED_AT)
             args = [*self._touch(), self._moves, *bounds, *limits, len(pieces), *pieces]
             reply = yield from self._ask("page", thread_id, args)
-            found += found_in(snapshot, thread_id, reply)
+            part = replies.add()
+            part.found = found_in(part, thread_id, reply)
+            found += part.found
             if reply is None or len(found) == count or reply[4] == b"0":
                 break
             rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
         return found
+
+
+def _storing(put: PutRecord) -> Storing:
+    to, run_id = put.checkpoint, put.run_id
+    packed = pack_checkpoint(to, run_id)
+    names = [value_name(to.ns, one.channel, one.version) for one in put.values]
+
+    def finish(stored: Sequence[Any]) -> list[Arg]:
+        values: list[Arg] = []
+        for name, one in zip(names, stored, strict=True):
+            values += name, pack_value(one)
+        run = (0, b"") if run_id is None else (1, run_id.encode())
+        where = (to.ns.encode(), to.checkpoint_id.encode())
+        return [*where, packed, *run, len(values), *values]
+
+    values = [one.value for one in put.values]
+    granted = [value_name(to.ns, *key) for key in put.kept]
+    return Storing("put", to.thread_id, put.ttl, values, finish, run_id, granted)

@@ -104,7 +104,7 @@ class RedisSaver(FullSyncSaver):
                 connected(conn_string, options_of(conn_string), max_connections)
             )
             saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
-            stack.callback(saver.stop_ttl_sweeper)
+            stack.callback(saver._end)
             yield saver
 
 
@@ -170,7 +170,7 @@ class AsyncRedisSaver(FullAsyncSaver):
             )
             saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
             stack.push_async_callback(saver._commands.aclose)
-            stack.push_async_callback(saver.astop_ttl_sweeper)
+            stack.push_async_callback(saver._aend)
             yield saver
 
 

@@ -105,7 +105,7 @@ class RedisStore(SyncStore):
             store = cls(
                 client, prefix=prefix, index=index, ttl=ttl, clock=clock, cache_bytes=cache_bytes
             )
-            stack.callback(store.close)
+            stack.callback(store._end)
             yield store
 
 
@@ -173,5 +173,5 @@ class AsyncRedisStore(AsyncStore):
             store = cls(
                 client, prefix=prefix, index=index, ttl=ttl, clock=clock, cache_bytes=cache_bytes
             )
-            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(store._aend)
             yield store

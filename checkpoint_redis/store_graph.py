@@ -7,12 +7,14 @@ is found is never less than there is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg
 from checkpoint_redis.store_filters import arguments
 from checkpoint_redis.store_meaning import Ask, Meaning
+from checkpoint_redis.store_packing import split_name
 from store_vector.config import IndexSettings
 from store_vector.embed import FLOAT32
 from store_vector.records import Array, Found, Search
@@ -31,7 +33,7 @@ class Graph(Meaning):
 
     def __init__(self, settings: IndexSettings, ask: Ask, cache_bytes: int) -> None:
         super().__init__(settings, ask, cache_bytes)
-        self._settings = settings
+        self._settings, self._metric = settings, _METRICS[settings.distance]
         self._is_wanted = settings.engine == "auto" and settings.kind != "flat"
 
     def setup(self, now: float) -> Plan[None]:
@@ -39,12 +41,7 @@ class Graph(Meaning):
         if not self._is_wanted:
             return
         one = self._settings
-        args: list[Arg] = [
-            one.dims,
-            _METRICS[one.distance],
-            one.m or 16,
-            one.ef_construction or 200,
-        ]
+        args: list[Arg] = [one.dims, self._metric, one.m or 16, one.ef_construction or 200]
         state = yield from self._ask("engage", args, now)
         behind = b""
         while state == b"building":
@@ -60,13 +57,14 @@ class Graph(Meaning):
         while wanted <= _MOST:
             args = arguments(search.filter)
             ef = max(self._settings.ef_search or _EF, wanted)
-            args += search.ns.encode(), query.astype(FLOAT32).tobytes(), wanted, ef
+            vector = query.astype(FLOAT32).tobytes()
+            args += search.ns.encode(), vector, self._metric, wanted, ef
             reply = yield from self._ask("near", args, now)
             if reply is None:
                 return (yield from super().search(search, query, now))
-            looked_at, there_are, some = reply
-            found = self._ranked(search, query, some)
-            if len(found) >= search.end or looked_at >= there_are:
+            looked_at, there_are, sure, doubtful = reply
+            found = self._ranked(search, query, sure + doubtful)
+            if looked_at >= there_are or _is_enough(search, found, doubtful):
                 return found[search.offset : search.end]
             if looked_at < wanted:  # parts of the graph cannot be reached
                 break
@@ -74,3 +72,13 @@ class Graph(Meaning):
             share = max(len(found), 0.5) / looked_at
             wanted = max(int(1.5 * search.end / share), 2 * wanted)
         return (yield from self._from_server(search, query, now))
+
+
+def _is_enough(search: Search, found: Sequence[Found], doubtful: Sequence[bytes]) -> bool:
+    """Whether all of the page is nearer than what the index left out: of equal ones it gives any,
+    and their order is by name.
+    """
+    if len(found) < search.end:
+        return False
+    names = {split_name(name) for name in doubtful[::3]}
+    return not names.intersection(one.record.name for one in found)

@@ -15,7 +15,7 @@ from checkpoint_redis.store_filters import arguments
 from checkpoint_redis.store_packing import split_name, unpack_item, unpack_vectors
 from store_vector.cache import Embeddings, VectorCache
 from store_vector.config import IndexSettings
-from store_vector.exact import matrix
+from store_vector.exact import fits, matrix
 from store_vector.ranking import Ranking, Vectors
 from store_vector.records import Array, Found, Record, Search
 
@@ -177,9 +177,12 @@ class Meaning:
         """Items with their vectors, (name, item, vectors), by their scores; those that match."""
         fitting: list[tuple[Record, Embeddings]] = []
         for n in range(0, len(some), 3):
+            vectors = unpack_vectors(some[n], some[n + 2])
+            if not fits(vectors.data, vectors.vectors, self._dims):
+                continue
             record = unpack_item(*split_name(some[n]), some[n + 1])
             if not search.filter or search.filter.matches(record.decoded):
-                fitting.append((record, unpack_vectors(some[n], some[n + 2])))
+                fitting.append((record, vectors))
         if not fitting:
             return []
         counts = [one.vectors for _, one in fitting]

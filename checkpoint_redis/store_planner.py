@@ -7,13 +7,12 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
-from checkpoint_base.errors import (
-    BackendUnavailableError,
-    InvalidArgumentError,
-    SchemaVersionError,
-)
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_redis.requests import Arg, call
+from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
 from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
 from checkpoint_redis.store_fields import arguments as of_spans
@@ -31,6 +30,7 @@ from checkpoint_redis.threads import server_name
 from checkpoint_redis.writing import moment
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
+from store_vector.planner import StorePlanner
 from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 
 SCHEMA: Final = 1
@@ -76,6 +76,7 @@ class _Position(NamedTuple):
     offset: int
 
 
+@looks_first(StorePlanner)
 class RedisStorePlanner:
     """Plans for Redis. All of a store lies in one slot, so that a batch is one script.
 
@@ -85,6 +86,8 @@ class RedisStorePlanner:
         prefix: what all keys begin with, as their hash tag.
         cache_bytes: how large the matrix of vectors in memory may be.
     """
+
+    is_set_up = False
 
     def __init__(
         self,
@@ -110,14 +113,13 @@ class RedisStorePlanner:
 
     def setup(self) -> Plan[None]:
         """Note the version of what is stored, and build an index, if the server can keep one."""
-        noted = yield from call(script("schema"), [self._schema], [SCHEMA])
-        if int(noted) > SCHEMA:
-            raise SchemaVersionError(
-                f"this store has schema version {int(noted)}, this version of "
-                f"langgraph-checkpoint-suite knows versions up to {SCHEMA}: upgrade the library"
-            )
+        yield from schema_version(self._schema, SCHEMA, note=True)
         if self._meaning is not None:
             yield from self._meaning.setup(0.0)
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the version of what is stored."""
+        yield from expect_schema(self._schema, SCHEMA)
 
     # ------------------------------------------------------------------ get, put
 
@@ -161,7 +163,8 @@ class RedisStorePlanner:
                 if one.record.ttl is not None
             ]
             if names:
-                yield from self._ask("refresh", [len(names), *names], now)
+                refresh = self._ask("refresh", [len(names), *names], now)
+                yield from moved_if_possible(refresh, f"one of {len(names)} items")
         return found
 
     def _newest(self, search: Search, now: float) -> Plan[list[Found]]:

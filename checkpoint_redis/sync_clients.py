@@ -13,7 +13,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from checkpoint_redis.connect import Target
-from checkpoint_redis.failures import ERRORS, named
+from checkpoint_redis.failures import ERRORS, accepted, named
 
 
 @contextmanager
@@ -23,7 +23,8 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
     if target.kind == "cluster":
         nodes = [ClusterNode(*host) for host in target.hosts]  # type: ignore[no-untyped-call]
         try:
-            cluster = RedisCluster(startup_nodes=nodes, **target.options)
+            with accepted(url):
+                cluster = RedisCluster(startup_nodes=nodes, **target.options)
         except ERRORS as error:
             raise named(error) from error
         try:
@@ -31,8 +32,10 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
         finally:
             cluster.close()
     elif target.kind == "sentinel":
-        sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
-        primary: Redis = sentinel.master_for(target.service, **once)  # type: ignore[no-untyped-call]
+        with accepted(url):
+            sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
+            primary: Redis = sentinel.master_for(target.service, **once)  # type: ignore[no-untyped-call]
+            _tried(primary.connection_pool)
         try:
             yield primary
         finally:
@@ -40,8 +43,16 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
                 client.close()
                 client.connection_pool.disconnect()
     else:
-        pool = BlockingConnectionPool.from_url(url, max_connections=size, **target.options, **once)
+        with accepted(url):
+            options = {"max_connections": size, **target.options, **once}
+            pool = BlockingConnectionPool.from_url(url, **options)
+            _tried(pool)
         try:
             yield Redis(connection_pool=pool)
         finally:
             pool.disconnect()
+
+
+def _tried(pool: Any) -> None:
+    """One connection is made, and not connected: its class knows which options there are."""
+    pool.connection_class(**pool.connection_kwargs)

@@ -31,6 +31,7 @@ class Storing(NamedTuple):
         values: serialized.
         finish: gives the script's own arguments.
         run_id: to be noted in the registry.
+        granted: names of values that must be there.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Storing(NamedTuple):
     values: Sequence[Typed]
     finish: Finish
     run_id: str | None = None
+    granted: Sequence[bytes] = ()
 
 
 def moment(seconds: float | None) -> bytes:
@@ -85,19 +87,23 @@ class Writing:
 
     # ------------------------------------------------------------------ storing
 
-    def _store(self, what: Storing) -> Plan[None]:
-        name, thread_id, ttl, values, finish, run_id = what
+    def _store(self, what: Storing) -> Plan[list[int]]:
+        """Store it; or nothing, but say which of the values are missing that must be there."""
+        name, thread_id, ttl, values, finish, run_id, granted = what
         epoch = self._logs.new_epoch()
         must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         while True:
             opening = [*self._touch(), moment(ttl), str(epoch), *_log_of(prepared)]
-            last = [int(must_exist), DIGESTS_READ, *finish(prepared.stored)]
+            last: list[Arg] = [int(must_exist), len(granted), *granted, DIGESTS_READ]
+            last += finish(prepared.stored)
             put = self._call(name, thread_id, [*opening, *last])
             reply = yield from self._registered(put, thread_id, ttl, run_id, alone=not must_exist)
             if reply[0] == b"absent":
                 must_exist = False
+            elif reply[0] == b"partial":
+                return [at - 1 for at in reply[1]]
             elif reply[0] == b"other":
                 prepared = yield from self._prepare_again(thread_id, reply, epoch, values)
             else:
@@ -106,6 +112,7 @@ class Writing:
             self._noted(thread_id, reply, prepared)
         if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
+        return []
 
     def _registered(
         self, put: Call, thread_id: str, ttl: float | None, run_id: str | None, *, alone: bool
@@ -122,7 +129,7 @@ class Writing:
             (reply,) = yield from calls([put])
         else:
             *overdue, reply = yield from calls([register, put])
-        if reply[0] in (b"absent", b"other"):
+        if reply[0] in (b"absent", b"other", b"partial"):
             return reply
         if seconds(reply[3]) != due:  # the thread has a time to live of its own
             yield from calls([self._register(thread_id, seconds(reply[3]), None)])

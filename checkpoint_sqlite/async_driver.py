@@ -5,13 +5,16 @@ and all plans that wait for that thread go there together.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import aiosqlite
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_base.statements.requests import Query, rows
+from checkpoint_sqlite.failures import connection_of
 from checkpoint_sqlite.session import Job, Session
 
 T = TypeVar("T")
@@ -81,7 +84,13 @@ class Lane:
             try:
                 _ = self._connection.in_transaction
             except ValueError:  # aiosqlite's way to say: not connected yet
-                await self._connection
+                await self._open()
+
+    async def _open(self) -> None:
+        try:
+            await connected(self._connection)
+        except sqlite3.Error as error:  # which file, only the connection's owner knows
+            raise BackendUnavailableError(f"SQLite cannot open the file: {error}") from error
 
     def _run_all(self, jobs: Sequence[Job[Any]]) -> None:
         if self._session is None:
@@ -109,6 +118,9 @@ class AsyncSqliteDriver:
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
+        connection_of(connection, aiosqlite.Connection)
+        if reader is not None:
+            connection_of(reader, aiosqlite.Connection, "reader")
         self._writer = Lane(connection, lambda session: session.prepare(setup, synchronous))
         self._reader = self._writer if reader is None else Lane(reader)
 
@@ -142,3 +154,15 @@ class AsyncSqliteDriver:
 
 def _nothing() -> Plan[None]:
     yield from ()
+
+
+async def connected(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    """The connection, opened. Of one that cannot be, the thread has ended: it would have something
+    to tell to an event loop that is gone by then.
+    """
+    try:
+        return await connection
+    except sqlite3.Error:
+        thread: Any = getattr(connection, "_thread", connection)  # before aiosqlite 0.22: itself
+        await asyncio.to_thread(thread.join)
+        raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -32,7 +33,7 @@ from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.log import LOG_BITS, Logs
-from checkpoint_sqlite.reading import COLUMNS, found_of, load, load_parts
+from checkpoint_sqlite.reading import COLUMNS, found_of, load, load_parts, wanted
 
 QUERIES = load_queries("checkpoint_sqlite")
 MIGRATIONS = load_migrations("checkpoint_sqlite")
@@ -43,6 +44,10 @@ _LATEST = (
     "WHERE t.thread_id = ? AND (t.expires_at IS NULL OR t.expires_at > ?) AND c.ns = ? "
 )
 _ONE = _LATEST + "AND c.checkpoint_id = ?"
+_STORED = (
+    "SELECT v.channel, v.version FROM want CROSS JOIN saver_values AS v ON v.thread = want.a "
+    "AND v.ns = want.b AND v.channel = want.c AND v.version = want.d"
+)
 _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
 
 
@@ -75,10 +80,14 @@ class SqlitePlanner(Setup, Writing, Threads):
         put = codec.put(config, checkpoint, metadata, new_versions)
         to = put.checkpoint
         early = self._logs.prepare(to.thread_id, [record.value for record in put.values])
-        prepared = yield from write(self._store_checkpoint, put, early)
+        complete = partial(codec.completed, put, checkpoint)
+        prepared = yield from write(self._store_checkpoint, put, early, complete)
         if prepared is not None:
             self._logs.committed(to.thread_id, prepared)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
+        return set((yield from wanted(_STORED, [(key, ns, *each) for each in values])))
 
     # ------------------------------------------------------------------ put_writes
 

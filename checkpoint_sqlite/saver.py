@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -15,6 +15,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_sqlite.failures import opening, path_of
 from checkpoint_sqlite.planner import SqlitePlanner
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
 
@@ -40,6 +41,9 @@ class SqliteSaver(FullSyncSaver):
         synchronous: how a commit waits for the disk; None: as the connection has it.
 
     The schema is made on first use, or by `setup()`.
+
+    Raises:
+        InvalidArgumentError: a `conn` or a `ttl` that cannot be used.
     """
 
     def __init__(
@@ -82,12 +86,14 @@ class SqliteSaver(FullSyncSaver):
                 `"normal"` may lose the last moments then, not when the process dies.
 
         Raises:
-            InvalidArgumentError: no such `synchronous`, or a `ttl` that is none.
+            InvalidArgumentError: no such `synchronous`, or a `ttl` or a path that is none.
+            BackendUnavailableError: the file cannot be opened.
         """
-        path = fspath(conn_string)
+        path = path_of(conn_string)
         connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
         with ExitStack() as stack:
-            connection = stack.enter_context(closing(connect()))
+            with opening(path):
+                connection = stack.enter_context(closing(connect()))
             reader = stack.enter_context(closing(connect())) if is_file(path) else None
             saver = cls(
                 connection,
@@ -97,7 +103,7 @@ class SqliteSaver(FullSyncSaver):
                 reader=reader,
                 synchronous=synchronous,
             )
-            stack.callback(saver.stop_ttl_sweeper)
+            stack.callback(saver._end)
             yield saver
 
 
@@ -115,6 +121,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
     The schema is made on first use, or by `await saver.setup()`.
 
     Raises:
+        InvalidArgumentError: a `conn` or a `ttl` that cannot be used.
         MissingDriverError: aiosqlite is not installed.
     """
 
@@ -150,11 +157,15 @@ class AsyncSqliteSaver(FullAsyncSaver):
         synchronous: str = "full",
     ) -> AsyncIterator[Self]:
         """`SqliteSaver.from_conn_string`, for an event loop."""
-        path = fspath(conn_string)
+        path = path_of(conn_string)
         module = aiosqlite_module("AsyncSqliteSaver")
+        from checkpoint_sqlite.async_driver import connected
+
         connect = partial(module.connect, path, timeout=busy_timeout)
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(connect())
+            with opening(path):
+                connection = await connected(connect())
+            stack.push_async_callback(connection.close)
             reader = await stack.enter_async_context(connect()) if is_file(path) else None
             saver = cls(
                 connection,
@@ -164,7 +175,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 reader=reader,
                 synchronous=synchronous,
             )
-            stack.push_async_callback(saver.astop_ttl_sweeper)
+            stack.push_async_callback(saver._aend)
             yield saver
 
 

@@ -9,15 +9,15 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
+from checkpoint_sqlite.failures import named
 
 T = TypeVar("T")
 
 MINIMUM_VERSION = (3, 35)  # RETURNING
 _USUAL_CACHE, _CACHE = -2000, -32_000  # KiB
-_BEYOND_LIMITS = ("too many ", "Expression tree is too large")  # they have no code of their own
 _WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
 
 
@@ -53,7 +53,10 @@ class Session:
                 f"SQLite {wanted} or later is needed, Python has {sqlite3.sqlite_version}"
             )
         self._connection = connection
-        self._cursor = connection.cursor()
+        try:
+            self._cursor = connection.cursor()
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         self._cursor.row_factory = None  # the connection may be the user's, with one of theirs
 
     def perform(self, request: Any) -> Any:
@@ -75,8 +78,8 @@ class Session:
         try:
             values = _bound(request.sql, request.values)
             return self._cursor.execute(request.sql, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise _named(error) from error
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def run_all(self, jobs: Sequence[Job[Any]]) -> None:
         """Run all jobs: the writes together in one transaction, then the reads in another."""
@@ -109,7 +112,7 @@ class Session:
             if not self._connection.in_transaction:
                 raise  # SQLite rolled everything back: a full disk, a broken file
             execute("ROLLBACK TO job")
-            job.error = _named(error)
+            job.error = self._named(error)
         execute("RELEASE job")
 
     def _read_together(self, jobs: Sequence[Job[Any]]) -> None:
@@ -119,7 +122,7 @@ class Session:
                     try:
                         job.succeed(run(job.plan, self.perform))
                     except Exception as error:
-                        job.error = _named(error)
+                        job.error = self._named(error)
         except BaseException as error:
             self._fail(jobs, error)
         finally:
@@ -129,42 +132,48 @@ class Session:
     @contextmanager
     def _transaction(self, begin: str) -> Iterator[bool]:
         """A transaction; yields whether it is ours. One that the connection's owner has open is
-        used as it is, and committed, as LangGraph's own saver does.
+        used as it is, and committed, as LangGraph's own saver does; if that fails, and it is still
+        open, it has nothing of us.
         """
         connection = self._connection
         own = not connection.in_transaction
-        if own:
-            connection.execute(begin)
+        connection.execute(begin if own else "SAVEPOINT ours")
         try:
             yield own
             if own:
                 connection.execute("COMMIT")
             elif begin != "BEGIN":
                 connection.commit()
+            else:
+                connection.execute("RELEASE ours")
         except BaseException:
-            if own and connection.in_transaction:
-                connection.execute("ROLLBACK")
+            if connection.in_transaction:
+                connection.execute("ROLLBACK" if own else "ROLLBACK TO ours")
+                if not own:
+                    connection.execute("RELEASE ours")
             raise
 
-    @staticmethod
-    def _fail(jobs: Sequence[Job[Any]], error: BaseException) -> None:
+    def _fail(self, jobs: Sequence[Job[Any]], error: BaseException) -> None:
         """The transaction did not come to be: no job of it did."""
         shared = error
         if not isinstance(error, Exception):
             shared = BackendUnavailableError("the transaction was interrupted")
             shared.__cause__ = error
         for job in jobs:
-            job.error = job.error or _named(shared)
+            job.error = job.error or self._named(shared)
         if not isinstance(error, Exception):
             raise error
 
     def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> None:
         """Set the connection up for concurrent use, and the schema if it is not there."""
-        with self._outside_transactions():
-            self._use_wal()
-            self._enlarge_cache()
-        if synchronous is not None:
-            self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        try:
+            with self._outside_transactions():
+                self._use_wal()
+                self._enlarge_cache()
+            if synchronous is not None:
+                self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+        except sqlite3.Error as error:
+            raise self._named(error) from error
         run(setup(), self._perform_atomic)
 
     def _enlarge_cache(self) -> None:
@@ -198,7 +207,7 @@ class Session:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or attempt == _WAL_ATTEMPTS - 1:
-                    raise _named(error) from error
+                    raise
                 time.sleep(_WAL_PAUSE)
             else:
                 return
@@ -208,20 +217,13 @@ class Session:
         with suppress(sqlite3.ProgrammingError):  # the owner closed it already
             self._connection.close()
 
+    def _named(self, error: BaseException) -> BaseException:
+        """The error to raise for one of the driver's."""
+        return named(error, self._connection)
+
 
 def _bound(sql: str, values: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:
     """Values as Python takes them: of parameters with numbers, by number (since 3.14 it takes
     nothing else).
     """
     return {str(n): value for n, value in enumerate(values, 1)} if "?1" in sql else values
-
-
-def _named(error: BaseException) -> BaseException:
-    """The error to raise for one of the driver's."""
-    if isinstance(error, sqlite3.OperationalError):
-        named: Exception = BackendUnavailableError(f"SQLite could not do it: {error}")
-        if str(error).startswith(_BEYOND_LIMITS):
-            named = InvalidArgumentError(f"a filter has more conditions than SQLite takes: {error}")
-        named.__cause__ = error
-        return named
-    return error

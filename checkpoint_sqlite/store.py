@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
-from os import PathLike, fspath
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
+from checkpoint_sqlite.failures import opening, path_of
 from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
 from checkpoint_sqlite.store_planner import CACHE_BYTES, SqliteStorePlanner
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
@@ -47,7 +48,7 @@ class SqliteStore(SyncStore):
     The schema is made on first use, or by `setup()`. A saver may share the file.
 
     Raises:
-        InvalidArgumentError: an `index` or a `ttl` that cannot be used.
+        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
     """
 
     def __init__(
@@ -93,12 +94,15 @@ class SqliteStore(SyncStore):
             cache_bytes: as in the constructor.
 
         Raises:
-            InvalidArgumentError: no such `synchronous`, or an `index` or a `ttl` that is none.
+            InvalidArgumentError: no such `synchronous`, or an `index`, a `ttl` or a path that is
+                none.
+            BackendUnavailableError: the file cannot be opened.
         """
-        path = fspath(conn_string)
+        path = path_of(conn_string)
         connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
         with ExitStack() as stack:
-            connection = stack.enter_context(closing(connect()))
+            with opening(path):
+                connection = stack.enter_context(closing(connect()))
             reader = stack.enter_context(closing(connect())) if is_file(path) else None
             store = cls(
                 connection,
@@ -109,7 +113,7 @@ class SqliteStore(SyncStore):
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
             )
-            stack.callback(store.close)
+            stack.callback(store._end)
             yield store
 
 
@@ -129,7 +133,7 @@ class AsyncSqliteStore(AsyncStore):
     The schema is made on first use, or by `await store.setup()`.
 
     Raises:
-        InvalidArgumentError: an `index` or a `ttl` that cannot be used.
+        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
         MissingDriverError: aiosqlite is not installed.
     """
 
@@ -167,11 +171,15 @@ class AsyncSqliteStore(AsyncStore):
         cache_bytes: int = CACHE_BYTES,
     ) -> AsyncIterator[Self]:
         """`SqliteStore.from_conn_string`, for an event loop."""
-        path = fspath(conn_string)
+        path = path_of(conn_string)
         module = aiosqlite_module("AsyncSqliteStore")
+        from checkpoint_sqlite.async_driver import connected
+
         connect = partial(module.connect, path, timeout=busy_timeout)
         async with AsyncExitStack() as stack:
-            connection = await stack.enter_async_context(connect())
+            with opening(path):
+                connection = await connected(connect())
+            stack.push_async_callback(connection.close)
             reader = await stack.enter_async_context(connect()) if is_file(path) else None
             store = cls(
                 connection,
@@ -182,5 +190,5 @@ class AsyncSqliteStore(AsyncStore):
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
             )
-            stack.push_async_callback(store.aclose)
+            stack.push_async_callback(store._aend)
             yield store

@@ -12,7 +12,7 @@ from checkpoint_sqlite.store_filters import clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
 from store_vector.cache import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.exact import matrix
+from store_vector.exact import fits, matrix
 from store_vector.ranking import Ranking, Vectors
 from store_vector.records import Array, Found, Name, Record, Search
 from store_vector.values import loads
@@ -214,7 +214,8 @@ class Meaning:
         fitting = [
             (record, count, data)
             for _, count, data, *columns in some
-            if self._is_wanted(record := Record(*columns), search, now)
+            if fits(data, count, self._dims)
+            and self._is_wanted(record := Record(*columns), search, now)
         ]
         if not fitting:
             return []

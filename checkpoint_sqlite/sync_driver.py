@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_base.statements.requests import Query
+from checkpoint_sqlite.failures import connection_of
 from checkpoint_sqlite.session import Job, Session
 
 A = TypeVar("A")
@@ -35,8 +36,9 @@ class SyncSqliteDriver:
     ) -> None:
         self._setup: Callable[[], Plan[None]] | None = setup
         self._synchronous = synchronous
-        self._writing, self._writer = Lock(), Session(connection)
-        self._reading, self._reader = Lock(), None if reader is None else Session(reader)
+        self._writing, self._writer = Lock(), _session(connection)
+        self._reading = Lock()
+        self._reader = None if reader is None else _session(reader, "reader")
         self._waiting: deque[Job[Any]] = deque()
 
     def perform(self, request: Any) -> Any:
@@ -79,3 +81,7 @@ class SyncSqliteDriver:
             if self._setup is not None:
                 self._writer.prepare(self._setup, self._synchronous)
                 self._setup = None
+
+
+def _session(connection: Any, argument: str = "conn") -> Session:
+    return Session(connection_of(connection, sqlite3.Connection, argument))

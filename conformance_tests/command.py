@@ -9,14 +9,9 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
-import pytest
-
-from conformance_tests.catalogue import unknown
-from conformance_tests.harness import SaverHarness
-from conformance_tests.loading import load
-from conformance_tests.run import offered
-from conformance_tests.stores.harness import StoreHarness
+NOTHING_RAN: Final = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,22 +22,47 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     given = _parser().parse_args(arguments)
     try:
-        named = [(_kind(spec), spec) for spec in given.harness]
-        kinds = [kind for kind, _ in named] or ["saver", "store"]
-        clauses = [clause for kind in kinds for clause in offered(kind)]
-        if nothing := unknown(given.only, clauses):
-            raise pytest.UsageError(f"--only {nothing[0]}: there is no such capability or clause")
-        if given.list:
-            for clause in clauses:
-                if not given.only or clause.chosen(given.only):
-                    print(f"{clause.id}\n    {clause.statement}")  # noqa: T201
-            return 0
-        if not named:
-            raise pytest.UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
+        import pytest
+
+        from conformance_tests import test_contract  # noqa: F401 (needs all that the extra brings)
+    except ImportError as error:
+        missing = error.name or error
+        return _nothing_ran(
+            f"checkpoint-conformance needs {missing}: "
+            "pip install 'langgraph-checkpoint-suite[conformance]'"
+        )
+    try:
+        return _run(given)
     except pytest.UsageError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    return subprocess.run(_pytest(given, named), check=False).returncode
+        return _nothing_ran(error)
+
+
+def _nothing_ran(reason: object) -> int:
+    print(reason, file=sys.stderr)  # noqa: T201
+    return NOTHING_RAN
+
+
+def _run(given: argparse.Namespace) -> int:
+    from pytest import UsageError  # noqa: PT013 (imported as soon as it is known to be there)
+
+    from conformance_tests.catalogue import unknown
+    from conformance_tests.run import offered
+    from conformance_tests.terminal import write
+
+    named = [(_kind(spec), spec) for spec in given.harness]
+    kinds = [kind for kind, _ in named] or ["saver", "store"]
+    clauses = [clause for kind in kinds for clause in offered(kind)]
+    if nothing := unknown(given.only, clauses):
+        raise UsageError(f"--only {nothing[0]}: there is no such capability or clause")
+    if given.list:
+        for clause in clauses:
+            if not given.only or clause.chosen(given.only):
+                write(sys.stdout, f"{clause.id}\n    {clause.statement}\n")
+        return 0
+    if not named:
+        raise UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
+    told = subprocess.run(_pytest(given, named), check=False).returncode
+    return told if told in (0, 1) else NOTHING_RAN  # pytest has a code for each reason
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,14 +86,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _kind(spec: str) -> str:
     """Whether a harness is of a saver or of a store: it is opened once to see."""
-    with (
-        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-        load(spec)(Path(folder)) as harness,
-    ):
-        for kind, cls in (("saver", SaverHarness), ("store", StoreHarness)):
-            if isinstance(harness, cls):
-                return kind
-    raise pytest.UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
+    from pytest import UsageError  # noqa: PT013
+
+    from conformance_tests.harness import SaverHarness
+    from conformance_tests.loading import load, told
+    from conformance_tests.stores.harness import StoreHarness
+
+    make = load(spec)
+    try:
+        with (
+            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+            make(Path(folder)) as harness,
+        ):
+            for kind, cls in (("saver", SaverHarness), ("store", StoreHarness)):
+                if isinstance(harness, cls):
+                    return kind
+    except Exception as error:
+        raise UsageError(f"{spec}: it cannot be made: {told(error)}") from error
+    raise UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
 
 
 def _pytest(given: argparse.Namespace, named: Sequence[tuple[str, str]]) -> list[str]:

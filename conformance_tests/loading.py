@@ -6,6 +6,7 @@ import importlib
 import inspect
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -37,13 +38,21 @@ def load(spec: str) -> Open:
         make: Any = importlib.import_module(module_name)
         for part in name.split("."):
             make = getattr(make, part)
-    except (ImportError, AttributeError) as error:
-        raise pytest.UsageError(f"{spec}: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise pytest.UsageError(f"{spec}: {told(error)}") from error
     if not callable(make):
         raise pytest.UsageError(f"{spec} is {make!r}: wanted a class or a function")
     if len(inspect.signature(make).parameters) > 1:
         raise pytest.UsageError(f"{spec} takes more than one argument: wanted a folder or nothing")
     return lambda folder: _harness(make, folder)
+
+
+def told(error: Exception) -> str:
+    """An error of somebody else's code in one line, with the place where it was raised."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    own = Path(last.filename).parent == Path(__file__).parent or "importlib" in last.filename
+    where = "" if own else f" ({last.filename}:{last.lineno})"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{where}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
@@ -57,8 +58,17 @@ class Progress:
             self._write("\n".join(told(report)) + "\n")
 
     def _write(self, text: str) -> None:
-        self._to.write(text)
-        self._to.flush()
+        write(self._to, text)
+
+
+def write(to: TextIO, text: str) -> None:
+    """Write, until nobody reads any more: `| head` ends no run and makes no error."""
+    try:
+        to.write(text)
+        to.flush()
+    except BrokenPipeError:
+        with open(os.devnull, "w") as nowhere:  # noqa: PTH123 (also for what is buffered)
+            os.dup2(nowhere.fileno(), to.fileno())
 
 
 def told(report: Report) -> Iterable[str]:

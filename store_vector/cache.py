@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from store_vector.exact import matrix
+from store_vector.exact import fits, matrix
 from store_vector.ranking import Ranking, Rows, Vectors, measure
 from store_vector.records import Array, Name, Search
 
@@ -58,7 +58,7 @@ class View(NamedTuple):
 
 
 class Places:
-    """The vectors of items, each item at a place.
+    """The vectors of items, each item at a place; one whose vectors are not `dims` long has none.
 
     An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
     the places is left behind, all move together.
@@ -105,7 +105,8 @@ class Places:
         self.append(embeddings)
 
     def append(self, embeddings: Sequence[Embeddings]) -> None:
-        """Give a place to items that have none."""
+        """Give a place to items that have none, unless their vectors are of another length."""
+        embeddings = [one for one in embeddings if fits(one.data, one.vectors, self._dims)]
         if not embeddings:
             return
         counts = [one.vectors for one in embeddings]
@@ -145,7 +146,10 @@ class Places:
         self._measures = self._measures[: self._end][moved]
         self._end = len(self._rows)
         self._starts = np.cumsum(counts) - counts
-        self._spaces = self._spaces[places]
+        used, self._spaces = np.unique(self._spaces[places], return_inverse=True)
+        known = list(self._number_of)  # in the order of their numbers
+        self._number_of = {known[number]: at for at, number in enumerate(used.tolist())}
+        self._sorted = []
         self._alive = np.ones(len(kept), np.bool_)
         self._names = [self._names[place] for place in kept]
         self._items = [self._items[place] for place in kept]
@@ -176,7 +180,7 @@ class Places:
     def _inside(self, bounds: tuple[str, str] | None) -> npt.NDArray[np.bool_] | None:
         if bounds is None:
             return None
-        if len(self._sorted) < len(self._number_of):
+        if len(self._sorted) != len(self._number_of):
             self._sorted = sorted(self._number_of)
             self._ranks = np.empty(len(self._sorted), np.intp)
             numbers = [self._number_of[ns] for ns in self._sorted]
@@ -222,8 +226,7 @@ class VectorCache:
 
     def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
         """Forget everything, and hold these; `take` does it with less memory."""
-        count = sum(one.vectors for one in embeddings)
-        places = Places(self._dims, self._distance, count)
+        places = Places(self._dims, self._distance, sum(one.vectors for one in embeddings))
         places.append(embeddings)
         self.take(change, places)
 

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import TTLConfig, ensure_embeddings
 
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes
+from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes, switch
 from store_vector.paths import WHOLE, Field, fields_of
 
 DISTANCES: Final = ("cosine", "l2", "inner_product")
@@ -80,15 +80,11 @@ class IndexSettings:
         dims = _count("dims", index.get("dims"))
         if dims is None:
             raise InvalidArgumentError("index['dims']: wanted the length of vectors, got None")
-        if index.get("embed") is None:
-            raise InvalidArgumentError("index['embed']: wanted embeddings, got None")
-        fields = index.get("fields", index.get("text_fields"))  # LangGraph's SQLite store's name
-        if fields is None or isinstance(fields, str):
-            fields = [fields or WHOLE]
         return cls(
             dims=dims,
-            embeddings=ensure_embeddings(index["embed"]),
-            fields=fields_of("index['fields']", fields),
+            embeddings=_embeddings(index.get("embed")),
+            # the second is what LangGraph's SQLite store calls them
+            fields=_fields(index.get("fields", index.get("text_fields"))),
             distance=_choice("distance_type", index.get("distance_type", "cosine"), DISTANCES),
             kind=_choice("kind", ann.get("kind", "hnsw"), KINDS),
             vector_type=_choice("vector_type", ann.get("vector_type", "vector"), VECTOR_TYPES),
@@ -125,12 +121,17 @@ class StoreTTL:
         if isinstance(ttl, StoreTTL):
             return ttl
         if not isinstance(ttl, Mapping):
-            raise InvalidArgumentError(f"ttl: wanted a dict, got {ttl!r:.80}")
+            raise InvalidArgumentError(
+                "ttl: wanted a dict such as {'default_ttl': 60} (minutes), with some of "
+                f"{sorted(_TTL_KEYS)}, got {ttl!r:.80}"
+            )
         _known("ttl", ttl, _TTL_KEYS)
         default, interval = ttl.get("default_ttl"), ttl.get("sweep_interval_minutes")
         return cls(
-            refresh_on_read=bool(ttl.get("refresh_on_read", True)),
-            omit_expired=bool(ttl.get("omit_expired", False)),
+            refresh_on_read=switch(
+                "ttl['refresh_on_read']", ttl.get("refresh_on_read"), default=True
+            ),
+            omit_expired=switch("ttl['omit_expired']", ttl.get("omit_expired"), default=False),
             default_ttl=None if default is None else minutes("ttl['default_ttl']", default),
             sweep_interval_minutes=DEFAULT_INTERVAL
             if interval is None
@@ -153,6 +154,27 @@ class StoreTTL:
     def horizon(self, now: float) -> float | None:
         """Only items that expire after this moment are shown; None: all are."""
         return now if self.omit_expired else None
+
+
+def _embeddings(embed: Any) -> Embeddings:
+    if isinstance(embed, (Embeddings, str)) or callable(embed):
+        return ensure_embeddings(embed)
+    raise InvalidArgumentError(
+        "index['embed']: wanted a function of a list of texts, LangChain's Embeddings, or a "
+        f"provider's string such as 'openai:text-embedding-3-small', got {embed!r:.80}"
+    )
+
+
+def _fields(fields: Any) -> tuple[Field, ...]:
+    if fields is None or isinstance(fields, str):
+        fields = [fields or WHOLE]
+    found = fields_of("index['fields']", fields)
+    if not found:
+        raise InvalidArgumentError(
+            "index['fields']: wanted at least one path, got []; without 'fields' the whole value "
+            "is embedded, without index= nothing is"
+        )
+    return found
 
 
 def _known(name: str, given: Any, known: frozenset[str]) -> None:

@@ -39,7 +39,7 @@ def embed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str])
     """
     model = settings.embeddings
     documents = model.embed_documents(list(texts)) if texts else []
-    if type(model) is EmbeddingsLambda and len(queries) > 1:
+    if type(model) is EmbeddingsLambda and queries:
         found = model.embed_documents(list(queries))  # a function takes them all at once
     else:
         found = [model.embed_query(query) for query in queries]
@@ -50,7 +50,7 @@ async def aembed(settings: IndexSettings, texts: Sequence[str], queries: Sequenc
     """`embed`, without blocking."""
     model = settings.embeddings
     documents = await model.aembed_documents(list(texts)) if texts else []
-    if type(model) is EmbeddingsLambda and len(queries) > 1:
+    if type(model) is EmbeddingsLambda and queries:
         found = await model.aembed_documents(list(queries))
     else:
         found = list(await asyncio.gather(*map(model.aembed_query, queries)))
@@ -70,17 +70,38 @@ def _embedded(
 
 
 def _vectors(dims: int, found: Any, wanted: int) -> Array:
+    if not _is_list(found):
+        raise InvalidArgumentError(
+            f"index['embed']: wanted a list of {wanted} vectors, got {_told(found)}"
+        )
     if len(found) != wanted:
         raise InvalidArgumentError(
             f"index['embed']: wanted {wanted} vectors for {wanted} texts, got {len(found)}"
         )
     for vector in found:
+        if not _is_list(vector):
+            raise InvalidArgumentError(
+                f"index['embed']: wanted a list of {dims} numbers for each text, "
+                f"got {_told(vector)}"
+            )
         if len(vector) != dims:
             raise InvalidArgumentError(
                 f"index['embed']: wanted vectors of {dims} dimensions (index['dims']), "
                 f"got one of {len(vector)}"
             )
-    rows = np.asarray(found, dtype=np.float32).reshape(wanted, dims)
+    try:
+        rows = np.asarray(found, dtype=np.float32).reshape(wanted, dims)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgumentError(f"index['embed']: wanted numbers: {error}") from error
     if not np.isfinite(rows).all():
         raise InvalidArgumentError("index['embed']: wanted finite numbers, got NaN or infinity")
     return rows
+
+
+def _is_list(found: Any) -> bool:
+    """Lists, tuples, arrays; texts have a length, too."""
+    return hasattr(found, "__len__") and not isinstance(found, (str, bytes, Mapping))
+
+
+def _told(found: Any) -> str:
+    return f"{found!r:.80}, of type {type(found).__name__}"

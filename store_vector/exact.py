@@ -13,19 +13,23 @@ from store_vector.ranking import Ranking, Vectors
 from store_vector.records import Array, Name
 
 
-def matrix(blobs: Sequence[bytes], dims: int, count: int) -> Array:
-    """Stored vectors as rows. A blob may hold several, one after the other; `count` is of all.
+def fits(data: bytes, count: int, dims: int) -> bool:
+    """Whether the vectors of an item, so many one after the other, have so many dimensions. Those
+    that were put with another `index["dims"]` have not; to a search they are no vectors.
 
     Raises:
-        CorruptValueError: the bytes are not those of so many vectors of so many dimensions.
+        CorruptValueError: the bytes are not those of so many vectors.
     """
-    whole = b"".join(blobs)
-    if len(whole) != 4 * dims * count:
-        raise CorruptValueError(
-            f"the store has vectors of {len(whole) // (4 * count)} dimensions, index['dims'] is "
-            f"{dims}: put its items again, or open it with the embedding they were put with"
-        )
-    return np.frombuffer(whole, dtype=FLOAT32).reshape(count, dims)
+    if len(data) == 4 * dims * count:
+        return True
+    if not data or len(data) % (4 * count):
+        raise CorruptValueError(f"the {len(data)} bytes stored are not those of {count} vectors")
+    return False
+
+
+def matrix(blobs: Sequence[bytes], dims: int, count: int) -> Array:
+    """Stored vectors that fit, as rows. A blob may hold several; `count` is of all."""
+    return np.frombuffer(b"".join(blobs), dtype=FLOAT32).reshape(count, dims)
 
 
 def search(
@@ -44,7 +48,9 @@ def search(
     counts: list[int] = []
     blobs: list[bytes] = []
     for (ns, key), group in groupby(fetched, key=lambda row: (row[0], row[1])):
-        vectors = [row[2] for row in group]
+        vectors = [row[2] for row in group if fits(row[2], 1, len(query))]
+        if not vectors:
+            continue
         names.append(Name(ns, key))
         counts.append(len(vectors))
         blobs += vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -10,6 +11,8 @@ from langgraph.store.base import get_text_at_path, tokenize_path
 from checkpoint_base.errors import InvalidArgumentError
 
 WHOLE: Final = "$"
+_PART: Final = re.compile(r"\[(\*|-?\d+)\]|\{.*[^\s,{}].*\}|[^\[{].*", re.DOTALL)
+"""A place in a list, some fields of an object, or a field: what LangGraph finds anything at."""
 
 
 class Field(NamedTuple):
@@ -41,9 +44,10 @@ def _field(name: str, path: Any) -> Field:
     if path == WHOLE:
         return Field(WHOLE, WHOLE)
     tokens = tokenize_path(path) if isinstance(path, str) else []
-    if not tokens:
+    if not tokens or not all(map(_PART.fullmatch, tokens)):
         raise InvalidArgumentError(
-            f"{name}: wanted paths such as 'text', 'a.b', 'list[0]' or 'list[*]', got {path!r:.80}"
+            f"{name}: wanted paths such as 'text', 'a.b', 'list[0]', 'list[*]', '{{a,b}}', "
+            f"got {path!r:.80}"
         )
     return Field(path, tokens)
 

@@ -31,8 +31,9 @@ class StorePlanner(Protocol):
         """The items found: in order, those left out by `offset` left out, at most `limit`.
 
         Without a vector: newest `updated_at` first, then by (ns, key). With one: only items that
-        have vectors; by the score of the best of them, then by (ns, key). `search.filter` decides
-        what matches, whatever the database pre-selects. Refreshes what is given, as `get` does.
+        have vectors of its length; by the score of the best of them, then by (ns, key).
+        `search.filter` decides what matches, whatever the database pre-selects. Refreshes what is
+        given, as `get` does.
         """
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:

@@ -16,7 +16,7 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, GetOp, Op, Result, TTLConfig
 from typing_extensions import Self
 
-from checkpoint_base.errors import EventLoopError
+from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.saver import AsyncDriver, SyncDriver
 from checkpoint_base.sweeper import Sweeper
@@ -43,6 +43,7 @@ class Store(BaseStore):
     supports_ttl = True
     _faceted: ClassVar[bool] = False
     """whether the planner's puts have facets"""
+    _life: Life
 
     def __init__(
         self,
@@ -84,6 +85,8 @@ class Store(BaseStore):
         """Run a plan without holding up the event loop."""
 
     def _batch(self, ops: Iterable[Op]) -> Batch:
+        if self._life.is_over:  # before anything is embedded
+            raise self._life.ended()
         return Batch.of(ops, self._settings, faceted=self._faceted)
 
     def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
@@ -112,7 +115,13 @@ class Store(BaseStore):
         return await self._adrive(self._planner.sweep(self._clock()))
 
     def start_ttl_sweeper(self) -> None:
-        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped."""
+        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped or closed.
+
+        Raises:
+            ClosedError: the connection is closed already.
+        """
+        if self._life.is_over:
+            raise self._life.ended()
         self._sweeper.start(self.sweep_ttl)
 
     def stop_ttl_sweeper(self) -> None:
@@ -149,8 +158,11 @@ class SyncStore(Store):
     ) -> None:
         super().__init__(planner, settings, ttl, clock)
         self._driver = driver
+        self._life = Life(type(self).__name__)
 
     def _drive(self, plan: Plan[T]) -> T:
+        if self._life.is_over:
+            raise self._life.ended()
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -181,6 +193,11 @@ class SyncStore(Store):
         """Stop the sweeper. The connection is closed by whoever opened it."""
         self.stop_ttl_sweeper()
 
+    def _end(self) -> None:
+        """Whoever opened the connection is about to close it."""
+        self.close()
+        self._life.end()
+
     def __enter__(self) -> Self:
         return self
 
@@ -191,8 +208,14 @@ class SyncStore(Store):
 class AsyncStore(Store):
     """A store on an event loop: what is asked for in one tick is one batch.
 
-    Its sync methods work from other threads than the loop's, its async ones from other loops too.
+    Its sync methods work from other threads than the loop's, its async ones from other loops too,
+    as long as its own runs.
+
+    Raises:
+        EventLoopError: it is made outside of a loop.
     """
+
+    _life: LoopLife
 
     def __init__(
         self,
@@ -204,27 +227,19 @@ class AsyncStore(Store):
     ) -> None:
         super().__init__(planner, settings, ttl, clock)
         self._driver = driver
-        self._loop = asyncio.get_running_loop()
+        self._life = LoopLife(type(self).__name__, "aget, aput, asearch, …")
         self._coalescer = Coalescer(self._aembed, self._perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await arun(plan, self._driver.perform)
+        life = self._life
+        if life.is_over:
+            raise life.ended()
+        if asyncio.get_running_loop() is life.loop:
+            return await arun(plan, self._driver.perform)
+        return await life.hop(lambda: arun(plan, self._driver.perform))
 
     def _drive(self, plan: Plan[T]) -> T:
-        try:
-            self._refuse_own_loop()
-        except EventLoopError:
-            plan.close()
-            raise
-        return asyncio.run_coroutine_threadsafe(self._adrive(plan), self._loop).result()
-
-    def _refuse_own_loop(self) -> None:
-        if _running_loop() is self._loop:
-            raise EventLoopError(
-                f"a blocking method of {type(self).__name__} was called on the thread of its own "
-                "event loop, where it would wait for itself: await the method that begins with 'a' "
-                "(aget, aput, asearch, …), or call it from another thread"
-            )
+        return self._life.block(lambda: self._adrive(plan))
 
     async def _perform(self, batch: Batch, vectors: Embedded) -> list[Result]:
         return await self._adrive(self._plan(batch, vectors))
@@ -233,10 +248,9 @@ class AsyncStore(Store):
         """`abatch`, from another thread than the loop's.
 
         Raises:
-            EventLoopError: on the loop's own thread.
+            EventLoopError: on the loop's own thread, or the loop has ended.
         """
-        self._refuse_own_loop()
-        return asyncio.run_coroutine_threadsafe(self.abatch(ops), self._loop).result()
+        return self._life.block(lambda: self.abatch(ops))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
         """Carry out operations, together with what else is asked for in this tick.
@@ -246,10 +260,9 @@ class AsyncStore(Store):
             Exception: what the embedding raises; nothing of this call was written then.
         """
         batch = self._batch(ops)
-        if _running_loop() is not self._loop:
-            elsewhere = asyncio.run_coroutine_threadsafe(self._coalescer.call(batch), self._loop)
-            return await asyncio.wrap_future(elsewhere)
-        return await self._coalescer.call(batch)
+        if asyncio.get_running_loop() is self._life.loop:
+            return await self._coalescer.call(batch)
+        return await self._life.hop(lambda: self._coalescer.call(batch))
 
     async def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""
@@ -260,15 +273,13 @@ class AsyncStore(Store):
         await self.astop_ttl_sweeper()
         await self._coalescer.aclose()
 
+    async def _aend(self) -> None:
+        """Whoever opened the connection is about to close it."""
+        await self.aclose()
+        self._life.end()
+
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
-
-
-def _running_loop() -> Any:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

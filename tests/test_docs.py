@@ -26,6 +26,11 @@ SERVERS = {
     "redis://db.example:6379/0": "redis_url",
     "mongodb://db.example": "mongo_server",
 }
+# what the reader of the how-to has written
+HARNESSES = """
+from checkpoint_sqlite.tests.harness import SqliteHarness as MyHarness
+from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness as MyStoreHarness
+"""
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)[^)]*\)")
 
 
@@ -34,6 +39,9 @@ def test_snippets_run(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "mypkg").mkdir()
+    (tmp_path / "mypkg" / "harness.py").write_text(HARNESSES)
+    monkeypatch.syspath_prepend(tmp_path)
     text = path.read_text(encoding="utf-8")
     for url, fixture in SERVERS.items():
         if url in text:

@@ -116,7 +116,7 @@ def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
         (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         headers = email.message_from_bytes(archive.read(metadata))
     assert headers["Requires-Python"] == ">=3.10"
-    extras = {"sqlite", "postgres", "redis", "mongo", "conformance", "all"}
+    extras = {"sqlite", "postgres", "redis", "mongo", "encryption", "conformance", "all"}
     assert set(headers.get_all("Provides-Extra", [])) == extras
     core = [line for line in headers.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.replace(">", "=").split("=")[0].strip() for line in core}

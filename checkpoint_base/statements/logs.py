@@ -127,6 +127,7 @@ class StatementLogs(log.Logs):
         layouts += [layout for (layout,) in (yield from rows(queries["write_layouts"], (key,)))]
         if dead := dead_segments((yield from self.segment_sizes(thread)), layouts):
             yield from self.delete_segments(thread, dead)
+        if dead or unused:
             yield from execute(queries["new_epoch"], (self.new_epoch(), key))
 
     # ------------------------------------------------------------------ how a dialect does it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,16 @@ from checkpoint_base.codec import versions_json
 from checkpoint_base.config import Address
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, ValueRecord, WriteRecord
+from checkpoint_base.reading import ThreadKey
+from checkpoint_base.records import (
+    CheckpointRecord,
+    Complete,
+    PutRecord,
+    Stored,
+    ValueKey,
+    ValueRecord,
+    WriteRecord,
+)
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, row
 
@@ -39,9 +49,14 @@ class Writing:
         """A stored value as columns: type, data, layout."""
         return stored
 
-    def _store_checkpoint(self, put: PutRecord, early: Prepared | None) -> Plan[Prepared | None]:
-        to, values = put.checkpoint, put.values
+    def _store_checkpoint(
+        self, put: PutRecord, early: Prepared | None, complete: Complete
+    ) -> Plan[Prepared | None]:
+        to = put.checkpoint
         thread = yield from self._logs.open(to.thread_id, put.ttl)
+        if missing := (yield from self._not_there(thread, put)):
+            put, early = complete(missing), None
+        values = put.values
         prepared = yield from self._logs.append(
             to.thread_id, thread, early, [record.value for record in values]
         )
@@ -53,6 +68,18 @@ class Writing:
             yield from self._logs.collect(thread.key)
             return None
         return prepared
+
+    def _not_there(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
+        if not put.kept:
+            return []
+        there: set[ValueKey] = set()
+        if not thread.is_new:
+            there = yield from self._there(thread.key, put.checkpoint.ns, put.kept)
+        return [key for key in put.kept if key not in there]
+
+    @abstractmethod
+    def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
+        """Which of some values are stored."""
 
     def _store_row(
         self, thread: Thread, record: CheckpointRecord, columns: tuple[Any, ...]

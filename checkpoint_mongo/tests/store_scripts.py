@@ -32,7 +32,7 @@ def settings(**more: Any) -> IndexSettings:
 
 def planner(ttl: StoreTTL | None = None, index: IndexSettings | None = None) -> MongoStorePlanner:
     stamps = count(1)
-    return MongoStorePlanner(
+    made = MongoStorePlanner(
         index,
         ttl or StoreTTL(),
         lambda data: b"\x27\x00" + data,
@@ -40,6 +40,8 @@ def planner(ttl: StoreTTL | None = None, index: IndexSettings | None = None) -> 
         prefix="billing_",
         new_stamp=lambda: next(stamps),
     )
+    made.is_set_up = True  # or else the first plan would look
+    return made
 
 
 def search_for(vector: Any = None, limit: int = 10, offset: int = 0, **more: Any) -> Search:

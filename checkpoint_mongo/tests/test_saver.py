@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
+from collections.abc import Callable
+from typing import Any
 
 import pytest
-from pymongo.errors import ConfigurationError
+from pymongo import AsyncMongoClient
+from pymongo.errors import ConfigurationError, OperationFailure
 
-from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
+from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
+from checkpoint_mongo.failures import named
+from conformance_tests.build import on
 
 URL = "mongodb://127.0.0.1:1/?connectTimeoutMS=1"  # nobody is asked anything
 
@@ -37,6 +44,68 @@ def test_a_url_that_cannot_be_understood(url: str) -> None:
         pass
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mongodb://bob:secret@127.0.0.1:port/",
+        "mongodb://bob:my/secret@127.0.0.1/",
+        "mongodb://bob:my@secret@127.0.0.1/db",
+        "mongodb://bob:my%secret@127.0.0.1/db",
+        5,
+    ],
+)
+def test_a_url_that_is_wrong_is_not_told(url: Any) -> None:
+    for cls in (MongoDBSaver, MongoDBStore):
+        opened: Any = cls.from_conn_string(url)
+        with pytest.raises(InvalidArgumentError, match="conn_string") as caught:
+            opened.__enter__()
+        assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+    async def main() -> None:
+        for cls in (AsyncMongoDBSaver, AsyncMongoDBStore):
+            with pytest.raises(InvalidArgumentError, match="conn_string"):
+                async with cls.from_conn_string(url):
+                    pass
+
+    asyncio.run(main())
+
+
+def test_a_user_who_is_not_let_in(mongo_server: str) -> None:
+    url = mongo_server.replace("//", "//bob:secret@")
+    with (
+        MongoDBSaver.from_conn_string(url) as saver,
+        MongoDBStore.from_conn_string(url) as store,
+    ):
+        calls: list[Callable[[], object]] = [
+            saver.setup,
+            store.setup,
+            lambda: saver.get_tuple(on("t")),
+            lambda: store.get(("a",), "k"),
+        ]
+        for call in calls:
+            with pytest.raises(BackendUnavailableError, match="let this user in") as caught:
+                call()
+            assert isinstance(caught.value.__cause__, OperationFailure)
+            assert "secret" not in str(caught.value)
+
+    async def main() -> None:
+        async with AsyncMongoDBSaver.from_conn_string(url) as asaver:
+            with pytest.raises(BackendUnavailableError, match="let this user in"):
+                await asaver.aget_tuple(on("t"))
+
+    asyncio.run(main())
+
+
+def test_what_a_user_may_not_do_is_told_without_the_values() -> None:
+    said = 'not authorized on db to execute command { find: "c", filter: { x: "secret" } }'
+    details = {"code": 13, "errmsg": said}
+    error = OperationFailure(f"{said}, full error: {details}", 13, details)
+    told = named(error)
+    assert isinstance(told, BackendUnavailableError)
+    assert "not authorized on db to execute command" in str(told)
+    assert "secret" not in str(told)
+
+
 def test_what_is_no_client() -> None:
     with pytest.raises(InvalidArgumentError, match="MongoClient or Database, got str"):
         MongoDBSaver("mongodb://nowhere")  # type: ignore[arg-type]  # on purpose
@@ -46,3 +115,22 @@ def test_what_is_no_client() -> None:
 
     with pytest.raises(InvalidArgumentError, match="AsyncMongoClient or AsyncDatabase, got object"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", [MongoDBSaver, MongoDBStore])
+def test_what_is_closed_says_so(kind: Any) -> None:
+    assert_closed(kind.from_conn_string(URL))
+
+
+@pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
+def test_what_is_closed_says_so_to_who_awaits(kind: Any) -> None:
+    assert_aclosed(lambda: kind.from_conn_string(URL))
+
+
+@pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
+def test_what_belongs_to_a_loop_that_has_ended_says_so(kind: Any) -> None:
+    async def make() -> Any:
+        async with AsyncMongoClient[Any](URL) as client:
+            return kind(client)
+
+    assert_ended(make)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
-from checkpoint_base.errors import SchemaVersionError
+from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.documents import refs_of
 from checkpoint_mongo.keys import ref_of
 from checkpoint_mongo.setup import OBSOLETE
 from checkpoint_mongo.tests.harness import MongoHarness
+from checkpoint_mongo.tests.watching import Commands
 from conformance_tests.build import checkpoint, ids, large, metadata, new_versions, on, values
 
 WANTED = {"_id_", "thread_id_1_key_1", "ref_1", "seek_1", "tag_1"}
@@ -107,3 +112,80 @@ def test_a_newer_version_says_so(database: MongoHarness) -> None:
     database.client[database.db_name]["saver_migrations"].insert_one({"_id": 99})
     with pytest.raises(SchemaVersionError, match="99"), database.open():
         pass
+
+
+# ---------------------------------------------------------------- databases that nobody has set up
+
+CP = checkpoint({"a": 1}, id="1")
+PUT = on("t"), CP, metadata(), new_versions(CP)
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "put": lambda saver: saver.put(*PUT),
+    "put_writes": lambda saver: saver.put_writes(on("t", "", "1"), [("a", 1)], "task"),
+    "get_tuple": lambda saver: saver.get_tuple(on("t")),
+    "list": lambda saver: list(saver.list(None)),
+    "list_threads": lambda saver: saver.list_threads(),
+    "delete_thread": lambda saver: saver.delete_thread("t"),
+    "prune": lambda saver: saver.prune(["t"]),
+    "stats": lambda saver: saver.stats(),
+}
+STORE_CALLS: dict[str, Callable[[Any], Any]] = {
+    "put": lambda store: store.put(("a",), "k", {"n": 1}),
+    "get": lambda store: store.get(("a",), "k"),
+    "search": lambda store: store.search(("a",), filter={"n": 1}),
+    "list_namespaces": lambda store: store.list_namespaces(),
+    "delete": lambda store: store.delete(("a",), "k"),
+    "sweep_ttl": lambda store: store.sweep_ttl(),
+    "stats": lambda store: store.stats(),
+}
+NEVER = r"was never set up, call setup\(\) once"
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+def test_a_saver_says_to_call_setup(database: MongoHarness, call: Callable[[Any], Any]) -> None:
+    saver = MongoDBSaver(database.client, database.db_name)
+    with pytest.raises(CheckpointError, match=NEVER):
+        call(saver)
+    assert database.client[database.db_name].list_collection_names() == []
+    with database.open():
+        call(saver)
+
+
+@pytest.mark.parametrize("call", STORE_CALLS.values(), ids=list(STORE_CALLS))
+def test_a_store_says_to_call_setup(database: MongoHarness, call: Callable[[Any], Any]) -> None:
+    store = MongoDBStore(database.client, database.db_name)
+    with pytest.raises(CheckpointError, match=NEVER):
+        call(store)
+    assert database.client[database.db_name].list_collection_names() == []
+    MongoDBStore(database.client, database.db_name).setup()
+    call(store)
+
+
+def test_on_an_event_loop(database: MongoHarness) -> None:
+    async def main() -> None:
+        url, name = database.url, database.db_name
+        async with (
+            AsyncMongoDBSaver.from_conn_string(url, db_name=name) as saver,
+            AsyncMongoDBStore.from_conn_string(url, db_name=name) as store,
+        ):
+            with pytest.raises(CheckpointError, match=NEVER):
+                await saver.aput(*PUT)
+            with pytest.raises(CheckpointError, match=NEVER):
+                await store.aput(("a",), "k", {"n": 1})
+            await saver.setup()
+            await store.setup()
+            await asyncio.gather(saver.aput(*PUT), store.aput(("a",), "k", {"n": 1}))
+
+    asyncio.run(main())
+
+
+def test_who_did_not_call_setup_looks_once(database: MongoHarness) -> None:
+    commands = Commands()
+    client: MongoClient[Any] = MongoClient(database.url, event_listeners=[commands])
+    with database.open(), client:
+        saver = MongoDBSaver(client, database.db_name)
+        assert saver.get_tuple(on("t")) is None
+        looks = [one for one in commands.sent if one.get("aggregate") == "saver_migrations"]
+        assert len(looks) == 1
+        commands.sent.clear()
+        saver.get_tuple(on("t"))
+        assert not [one for one in commands.sent if one.get("aggregate") == "saver_migrations"]

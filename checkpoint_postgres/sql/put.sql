@@ -2,6 +2,10 @@
 -- of a thread wait for each other, and checks what it finds there after it has the lock. All
 -- else selects from `t`: if the log is not what it was taken for, nothing is written at all.
 --
+-- A put that takes values for granted makes no thread, and does nothing if one of them is not there.
+-- It looks before it has the lock; but whoever removes values gives the thread a new epoch. (With
+-- OFFSET 0 each value is looked up by the index: as a join, all of the thread's might be read.)
+--
 -- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver  $5 horizon
 -- $6 epoch  $7 where the log ends  $8 where it ends afterwards  $9 whether the log is needed
 -- $10 namespace  $11 checkpoint_id
@@ -31,10 +35,10 @@ UPDATE {schema}.saver_threads AS t SET
     expires_at = $2::double precision
         + coalesce($3::double precision, t.ttl_override, $4::double precision) * 60,
     ttl_override = coalesce($3::double precision, t.ttl_override),
-    log_end = $8::bigint
+    log_end = CASE WHEN $9::boolean THEN $8::bigint ELSE t.log_end END
 WHERE t.thread_id = $1::text
     AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
-    AND $9::boolean AND t.epoch = $6::bigint AND t.log_end = $7::bigint
+    AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
     AND {allowed}
 RETURNING t.thread_id, t.epoch, t.log_end
 
@@ -50,6 +54,19 @@ NOT EXISTS (
     SELECT 1 FROM {schema}.saver_checkpoints AS c
     WHERE c.thread_id = $1::text AND c.ns = $10::text AND c.checkpoint_id = $11::text
 )
+
+-- name: put_known_allowed
+{put_allowed}
+AND NOT EXISTS (
+    SELECT 1 FROM json_to_recordset($24::json) AS k (channel text, version text)
+    WHERE NOT EXISTS (
+        SELECT 1 FROM {schema}.saver_values AS v
+        WHERE v.thread_id = $1::text AND v.ns = $10::text
+            AND v.channel = k.channel AND v.version = k.version
+        OFFSET 0
+    )
+)
+AND t.epoch = (SELECT s.epoch FROM {schema}.saver_threads AS s WHERE s.thread_id = $1::text)
 
 -- name: put
 WITH t AS ({open}),

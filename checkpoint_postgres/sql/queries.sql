@@ -122,6 +122,15 @@ SELECT checkpoint_id, parent_id, versions FROM chain
 SELECT channel, version FROM {schema}.saver_values
 WHERE thread_id = $1 AND ns = $2 AND channel = ANY ($3::text[])
 
+-- name: values_there
+SELECT v.channel, v.version
+FROM unnest($3::text[], $4::text[]) AS k (channel, version)
+CROSS JOIN LATERAL (
+    SELECT channel, version FROM {schema}.saver_values
+    WHERE thread_id = $1 AND ns = $2 AND channel = k.channel AND version = k.version
+    OFFSET 0
+) AS v
+
 -- name: thread_versions
 SELECT ns, versions FROM {schema}.saver_checkpoints WHERE thread_id = $1
 

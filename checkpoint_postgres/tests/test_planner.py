@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -93,6 +94,29 @@ def test_a_put_on_a_log_that_is_not_known_looks_first(
     cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
     cold.put(4, a=BIG + "and more")  # reading told it
     assert cold.counts == ONE
+
+
+def test_what_each_statement_of_a_page_tells_has_an_epoch_of_its_own(
+    counting: Counting, connection: psycopg.Connection[Any]
+) -> None:
+    gone, kept = (random.Random(seed).randbytes(50_000) for seed in range(2))
+    counting.put(1, a=kept)
+    counting.put(10, a=gone)
+    other, reader = Counting(connection), Counting(connection)
+
+    def perform(request: Any) -> Any:
+        if reader.counts == ONE:  # who looks for a step 1 gets the 10 first
+            other.run(other.planner.delete_thread("t"))
+            other.put(1, a=kept)
+        return reader.perform(request)
+
+    reader.counts.clear()
+    plan = reader.planner.list_page(reader.codec, Listing.of(CONFIG, {"step": 1}, None, 1))
+    assert [one.metadata["step"] for one in run(plan, perform).tuples] == [1]
+    assert reader.counts == {"statements": 2}
+    reader.put(2, a=gone)  # not there any more
+    found = other.run(other.planner.get_tuple(other.codec, CONFIG))
+    assert found.checkpoint["channel_values"]["a"] == gone
 
 
 def test_put_writes_is_one_statement(counting: Counting) -> None:

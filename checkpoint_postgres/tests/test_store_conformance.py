@@ -12,8 +12,9 @@ import pytest
 from checkpoint_postgres.tests.harness import new_database
 from checkpoint_postgres.tests.store_harness import SCHEMA, PostgresStoreHarness
 from conformance_tests import StoreConformance
+from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.meaning import MeaningClauses
 from conformance_tests.stores.sentences import SentenceClauses
 
 

@@ -1,11 +1,20 @@
 -- Opening a thread to write to it. ARGV: this run's time to live ('' for none), an epoch for a new
 -- thread; the epoch that the log must have ('' if any will do), where it must end, where it ends
--- afterwards; segments; whether the thread must be there already.
+-- afterwards; segments; whether the thread must be there already; values that must be there.
 local RUN_TTL, NEW_EPOCH, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg()
-local SEGMENTS, MUST_EXIST = args(), arg() == '1'
+local SEGMENTS, MUST_EXIST, GRANTED = args(), arg() == '1', args()
 
 if MUST_EXIST and not EPOCH then
   return { 'absent' }
+end
+local missing = {}
+for n, name in ipairs(GRANTED) do
+  if ABSENT or redis.call('HEXISTS', RECORDS, name) == 0 then
+    missing[#missing + 1] = n
+  end
+end
+if #missing > 0 then
+  return { 'partial', missing }
 end
 if WANTED ~= '' then
   local fits

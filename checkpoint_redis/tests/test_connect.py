@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.tests.load import arguments
 from checkpoint_base.urls import aopen_saver, open_saver
-from checkpoint_redis import AsyncRedisSaver, RedisSaver
+from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.connect import Target, target_of
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests.build import large, on, values
@@ -59,12 +60,48 @@ def test_urls(url: str, expected: Target) -> None:
         "redis+sentinel://:secret@h",
         "redis+sentinel://:secret@h/main/x",
         "redis+cluster://:secret@h:x",
+        "redis://:secret@h:port/0",
+        "redis://:secret@h:70000/0",
+        "redis://:1/secret@h/0",
+        "redis://:my/secret@h/0",
+        "redis://:my[secret@h/0",
+        "redis://h/secret",
+        "redis+sentinel://h/main?socket_timeout=secret",
     ],
 )
 def test_what_is_no_url_is_refused_without_telling_it(url: str) -> None:
     with pytest.raises(InvalidArgumentError, match="conn_string") as caught:
         target_of(url)
-    assert "secret" not in str(caught.value)
+    assert "secret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("rest", "said"),
+    [
+        ("redis://h/0?foo=secret", "no option 'foo'"),
+        ("redis://h/0?socket_timeout=secret", "'socket_timeout'"),
+        ("redis://:1?secret=x@h/0", "'\\?' %3F"),
+        ("unix:///nowhere?foo=secret", "no option 'foo'"),
+        ("rediss://h/0?ssl_cert_reqs=bogus", "Certificate Requirements"),
+        ("redis+sentinel://h/main?foo=secret", "no option 'foo'"),
+    ],
+)
+def test_options_that_there_are_not(rest: str, said: str) -> None:
+    for cls in (RedisSaver, RedisStore):
+        with (
+            pytest.raises(InvalidArgumentError, match=f"conn_string: .*{said}") as caught,
+            cls.from_conn_string(rest),
+        ):
+            pass
+        assert "secret" not in str(caught.value)
+
+    async def main() -> None:
+        for cls in (AsyncRedisSaver, AsyncRedisStore):
+            with pytest.raises(InvalidArgumentError, match=f"conn_string: .*{said}"):
+                async with cls.from_conn_string(rest):
+                    pass
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("prefix", ["", "a{b", "a\0b"])

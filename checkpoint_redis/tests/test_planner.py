@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,12 @@ from checkpoint_redis.tests.harness import RedisHarness
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
+
+
+class Kept(str):
+    """The value of a channel that has not changed since the first step."""
+
+    __slots__ = ()
 
 
 class Counting:
@@ -45,16 +52,16 @@ class Counting:
         return self.driver.perform(request)
 
     def put(self, step: int, **values: Any) -> Any:
+        new: ChannelVersions = {n: step for n, one in values.items() if type(one) is not Kept}
         checkpoint: Any = {
             "v": 4,
             "id": f"{step:08}",
             "ts": "",
-            "channel_values": values,
-            "channel_versions": dict.fromkeys(values, step),
+            "channel_values": {n: str(v) if type(v) is Kept else v for n, v in values.items()},
+            "channel_versions": {**dict.fromkeys(values, 1), **new},
             "versions_seen": {},
         }
         config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
-        new: ChannelVersions = dict.fromkeys(values, step)
         metadata: Any = {"step": step, "run_id": "run"}
         return self.run(self.planner.put(self.codec, config, checkpoint, metadata, new))
 
@@ -99,6 +106,20 @@ def test_puts_reads_and_deletion_are_one_script(
     assert counting.asked == [["lineage"]]
     counting.run(planner.delete_thread("t"))
     assert counting.asked == [["delete"]]
+
+
+def test_only_a_put_whose_values_are_gone_is_more_than_one_script(counting: Counting) -> None:
+    counting.put(1, kept=BIG, a=1)
+    for step in range(2, 6):
+        counting.put(step, a=step, kept=Kept(BIG))
+        assert counting.asked == [["put"]]
+    counting.run(counting.planner.delete_thread("t"))
+    counting.put(6, a=6, kept=Kept(BIG))
+    assert counting.asked == [["put"]] * 3  # what is missing; that the log is gone, too; all of it
+    found = counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+    assert found.checkpoint["channel_values"] == {"a": 6, "kept": BIG}
+    counting.put(7, a=7, kept=Kept(BIG))
+    assert counting.asked == [["put"]]
 
 
 def test_a_rare_match_is_one_script(counting: Counting) -> None:
@@ -146,6 +167,29 @@ def test_a_put_on_a_log_that_is_not_known_looks_again(
     cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
     cold.put(4, a=BIG + "and more")  # reading told it
     assert cold.asked == [["put"]]
+
+
+def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
+    counting: Counting, client: redis.Redis, one_server: RedisHarness
+) -> None:
+    gone, kept = (random.Random(seed).randbytes(50_000) for seed in range(2))
+    counting.put(1, a=kept)
+    counting.put(10, a=gone)
+    other, reader = (Counting(client, one_server.prefix) for _ in range(2))
+
+    def perform(request: Any) -> Any:
+        if reader.asked == [["page"]]:  # who looks for a step 1 gets the 10 first
+            other.run(other.planner.delete_thread("t"))
+            other.put(1, a=kept)
+        return reader.perform(request)
+
+    reader.asked.clear()
+    plan = reader.planner.list_page(reader.codec, Listing.of(CONFIG, {"step": 1}, None, 1))
+    assert [one.metadata["step"] for one in run(plan, perform).tuples] == [1]
+    assert reader.asked == [["page"], ["page"]]
+    reader.put(2, a=gone)  # not there any more
+    found = other.run(other.planner.get_tuple(other.codec, CONFIG))
+    assert found.checkpoint["channel_values"]["a"] == gone
 
 
 def test_pruning_and_copying(counting: Counting) -> None:

@@ -186,6 +186,43 @@ def test_without_its_index_a_store_is_exact(any_engine: RedisStoreHarness) -> No
         assert keys(store.search(AT, query="1 0 0", limit=2)) == ["new", "59"]
 
 
+def test_an_index_is_of_one_length(any_engine: RedisStoreHarness) -> None:
+    """Others put beside it and search without it, until nothing is left in it."""
+    three, two = index_of(any_engine, Numbers()), index_of(any_engine, Numbers(2), 2)
+    puts = [PutOp(AT, f"{n}", {"text": f"{n} 1 0"}) for n in range(60)]
+    has_index = _engine_of(any_engine) != "exact"
+    with any_engine.open(index=three) as store:
+        store.batch(puts)
+        with any_engine.open(index=two) as other:
+            with asked(store) as names, asked(other) as names_of_other:
+                other.put(AT, "other", {"text": "1 0"})
+                assert keys(store.search(AT, query="1 0 0", limit=2)) == ["59", "58"]
+                assert keys(other.search(AT, query="1 0")) == ["other"]
+                other.put(AT, "59", {"text": "0 1"})
+                assert keys(store.search(AT, query="1 0 0", limit=2)) == ["58", "57"]
+                assert keys(other.search(AT, query="1 0")) == ["other", "59"]
+            assert (set(names) == {"near"}) == has_index
+            assert "look" in names_of_other
+            store.batch([one._replace(value=None) for one in puts[:59]])
+            other.setup()
+            other.batch([one._replace(value={"text": f"1 {n + 1}"}) for n, one in enumerate(puts)])
+            with asked(other) as names:
+                assert keys(other.search(AT, query="1 0", limit=2)) == ["other", "0"]
+            assert (names == ["near"]) == has_index
+            assert store.search(AT, query="1 0 0") == []
+
+
+def test_an_index_is_of_one_metric(any_engine: RedisStoreHarness) -> None:
+    index = index_of(any_engine, Numbers())
+    with any_engine.open(index=index) as store:
+        store.batch([PutOp(AT, f"{n:03}", {"text": f"{n} 0.1 0"}) for n in range(1, 300)])
+        with any_engine.open(index={**index, "distance_type": "l2"}) as other:
+            assert keys(other.search(AT, query="3 0 0", limit=3)) == ["003", "002", "004"]
+        with asked(store) as names:
+            assert len(store.search(AT, query="3 0 0")) == 10
+        assert (names == ["near"]) == (_engine_of(any_engine) != "exact")
+
+
 @pytest.mark.parametrize("key", ["items", "names", "updated", "vectors", "counters"])
 def test_a_key_that_was_evicted_is_an_error(exact: RedisStoreHarness, key: str) -> None:
     with exact.open(index=index_of(exact, Numbers())) as store:

@@ -15,8 +15,9 @@ from checkpoint_redis.tests.store_harness import (
     WithoutCache,
 )
 from conformance_tests import StoreConformance
+from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.meaning import MeaningClauses
 from conformance_tests.stores.sentences import SentenceClauses
 
 

@@ -115,6 +115,7 @@ def test_who_may_not_write_still_finds() -> None:
         port = free_port()
         with started_redis(folder, port), redis.Redis(port=port) as client:
             with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
+                store.setup()
                 fill(store)
             rules = ["~*", "+@all", "-zadd", "-hset"]
             client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", *rules)

@@ -53,10 +53,9 @@ class SqliteStoreHarness(StoreHarness):
                 return {"items": 0, "vectors": 0}
             items, vectors = connection.execute(
                 "SELECT (SELECT count(*) FROM store_items), "
-                "(SELECT coalesce(sum(length(data)), 0) / 4 FROM store_embeddings)"
+                "(SELECT coalesce(sum(count), 0) FROM store_embeddings)"
             ).fetchone()
-            # every clause that counts them embeds in three dimensions
-            return {"items": items, "vectors": vectors // 3}
+            return {"items": items, "vectors": vectors}
 
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

@@ -301,15 +301,6 @@ def test_a_locked_file_is_an_error_and_never_nothing(path: Path) -> None:
         put(saver, "t")
 
 
-def test_a_file_that_is_no_database_is_an_error(path: Path) -> None:
-    path.write_bytes(b"no database at all, but long enough to look like one" * 40)
-    with (
-        SqliteSaver.from_conn_string(path) as saver,
-        pytest.raises(sqlite3.DatabaseError),
-    ):
-        saver.get_tuple(on("t"))
-
-
 def test_a_full_disk_is_an_error_for_everyone_who_waited(path: Path) -> None:
     async def go() -> None:
         async with AsyncSqliteSaver.from_conn_string(path) as saver:

@@ -8,8 +8,9 @@ import pytest
 
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests import StoreConformance
+from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.meaning import MeaningClauses
 from conformance_tests.stores.sentences import SentenceClauses
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conformance_tests.build import (
     Chain,
     checkpoint_id,
@@ -15,7 +17,7 @@ from conformance_tests.build import (
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
-from conformance_tests.savers.base import SaverClauses, row_count
+from conformance_tests.savers.base import Opener, SaverClauses, row_count
 
 
 @clauses_of(Capability.DELETE_FOR_RUNS)
@@ -80,6 +82,15 @@ class DeleteForRunsClauses(SaverClauses):
             saver.delete_for_runs(runs)
         assert len(ids(saver.list(on(chain.thread_id)))) == 2
 
+    def test_delete_for_runs_one_id_is_no_list_of_ids(self, saver: Facade) -> None:
+        """A string is a sequence of letters, and each may be somebody's run: refused."""
+        chain = Chain(saver)
+        for run in ("abc", "a", "b", "c"):
+            chain.put({"run": run}, run_id=run)
+        with pytest.raises((TypeError, ValueError)):
+            saver.delete_for_runs("abc")
+        assert len(ids(saver.list(on(chain.thread_id)))) == 4
+
     def test_delete_for_runs_twice(self, saver: Facade) -> None:
         """Idempotent: a retried deletion is no error."""
         chain = Chain(saver)
@@ -109,3 +120,21 @@ class DeleteForRunsClauses(SaverClauses):
         kept = chain.put({"a": 2}, run_id="run -1")
         saver.delete_for_runs([f"run {n}" for n in range(5000)])
         assert ids(saver.list(on(chain.thread_id))) == [checkpoint_id(kept)]
+
+    @pytest.mark.parametrize("whole", [True, False])
+    def test_delete_for_runs_of_the_parent_of_a_run_under_way(
+        self, reopened: Opener, whole: bool
+    ) -> None:
+        """What a later run puts is whole, though the values that it did not change went with the
+        checkpoints that had them: with all of the thread, or with a part of it."""
+        saver, other = reopened(), reopened()
+        chain = Chain(saver)
+        if not whole:
+            Chain(saver, chain.thread_id, "sub:1").put({"a": 1}, run_id="kept")
+        chain.put({"a": 1, "text": large(), "b": 1}, run_id="gone")
+        saver.get_tuple(chain.head)
+        other.delete_for_runs(["gone"])
+        chain.write(("a", 2))
+        for n in (2, 3):
+            chain.put({"a": n}, run_id="kept")
+            assert values(saver.get_tuple(chain.head)) == {"a": n, "text": large(), "b": 1}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conformance_tests.build import Chain, ids, large, new_id, new_thread, on, values, writes
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
-from conformance_tests.savers.base import SaverClauses, row_count
+from conformance_tests.savers.base import Opener, SaverClauses, row_count
 
 
 def filled_thread(saver: Facade, thread: str | None = None) -> Chain:
@@ -77,3 +79,22 @@ class DeleteThreadClauses(SaverClauses):
         assert values(saver.get_tuple(again.head)) == {"text": large(1)}
         assert writes(saver.get_tuple(again.head)) == []
         assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 1
+
+    @pytest.mark.parametrize("first", ["put", "put_writes", "another run"])
+    def test_delete_thread_a_run_under_way_puts_whole_checkpoints(
+        self, reopened: Opener, first: str
+    ) -> None:
+        """It hands over all values of a checkpoint, not only the new ones: none may be lost because
+        another process has deleted the thread meanwhile, whoever is the first to make it anew."""
+        saver, other = reopened(), reopened()
+        chain = Chain(saver)
+        chain.put({"a": 1, "text": large(), "b": 1})
+        saver.get_tuple(chain.head)
+        other.delete_thread(chain.thread_id)
+        if first == "put_writes":
+            chain.write(("a", 2))
+        elif first == "another run":
+            Chain(other, chain.thread_id).put({"b": 2})
+        for n in (2, 3):
+            chain.put({"a": n})
+            assert values(saver.get_tuple(chain.head)) == {"a": n, "text": large(), "b": 1}

@@ -25,7 +25,7 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same, plain
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
-from conformance_tests.savers.base import SaverClauses, row_count
+from conformance_tests.savers.base import Opener, SaverClauses, row_count
 from conformance_tests.savers.delete_thread import filled_thread
 
 
@@ -161,6 +161,15 @@ class PruneClauses(SaverClauses):
             saver.prune([chain.thread_id], strategy=strategy)
         assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 4
 
+    @pytest.mark.parametrize("strategy", ["keep_latest", "delete"])
+    def test_prune_one_id_is_no_list_of_ids(self, saver: Facade, strategy: str) -> None:
+        """A string is a sequence of letters, and each may be somebody's thread: refused."""
+        chains = [filled_thread(saver, thread) for thread in ("ann", "a", "n")]
+        with pytest.raises((TypeError, ValueError)):
+            saver.prune("ann", strategy=strategy)
+        for chain in chains:
+            assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 4
+
     def test_prune_forks_keep_the_newest_only(self, saver: Facade) -> None:
         """The newest id is the state; another branch is history."""
         chain = Chain(saver)
@@ -198,6 +207,22 @@ class PruneClauses(SaverClauses):
         assert before[TASKS] == [Send("node", 1)]
         saver.prune([chain.thread_id])
         assert values(saver.get_tuple(on(chain.thread_id))) == before
+
+    def test_prune_of_the_parent_of_a_run_under_way(self, reopened: Opener) -> None:
+        """A run on an old checkpoint, which goes meanwhile, puts whole checkpoints: all values are
+        handed over, and those that did not change may be gone."""
+        saver, other = reopened(), reopened()
+        chain = Chain(saver)
+        chain.put({"a": 1, "text": large(), "b": 1})
+        branch = chain.fork()
+        chain.put({"a": 2, "text": large(2), "b": 2})
+        saver.get_tuple(branch.head)
+        other.prune([chain.thread_id])
+        branch.write(("a", 3))
+        for n in (3, 4):
+            branch.put({"a": n})
+            assert values(saver.get_tuple(branch.head)) == {"a": n, "text": large(), "b": 1}
+        assert values(saver.get_tuple(chain.head)) == {"a": 2, "text": large(2), "b": 2}
 
     def test_prune_run_goes_on_after_pruning(self, saver: Facade) -> None:
         """The next put has the kept checkpoint as its parent and its values unchanged."""

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from conformance_tests.build import (
     Chain,
+    checkpoint,
     ids,
     large,
+    metadata,
     new_id,
     new_thread,
     on,
     the,
     told,
     values,
+    version,
     writes,
 )
 from conformance_tests.capabilities import Capability, clauses_of
@@ -162,15 +166,35 @@ class ExpiryClauses(SaverClauses):
         old = filled_thread(saver)
         coming = new_id()
         saver.put_writes(on(old.thread_id, "", coming), [("n", "old early write")], "task")
+        known = the(saver.get_tuple(old.head)).checkpoint["channel_versions"]
         harness.advance(SECONDS + 1)
-        old.put({"n": "new"}, id=coming)  # carries the versions of values that expired
+        body = checkpoint({"n": "new"}, {**known, "n": version(9)}, id=coming)
+        saver.put(on(old.thread_id), body, metadata(), {"n": body["channel_versions"]["n"]})
         found = list(saver.list(on(old.thread_id, ns=None)))
         assert [values(each) for each in found] == [{"n": "new"}]
         assert writes(found[0]) == []
-        old.put({"text": large(1)})
-        assert values(saver.get_tuple(old.head)) == {"n": "new", "text": large(1)}
+        again = Chain(saver, old.thread_id)
+        again.put({"text": large(1)})
+        assert values(saver.get_tuple(again.head)) == {"text": large(1)}
         saver.delete_thread(old.thread_id)
         assert row_count(harness) == 0, dict(harness.rows())
+
+    @pytest.mark.parametrize("first", ["put", "put_writes"])
+    def test_ttl_a_run_that_outlasts_it_puts_whole_checkpoints(
+        self, reopened: Opener, harness: SaverHarness, first: str
+    ) -> None:
+        """A node may take longer than a thread lives. Its run hands over all values of the next
+        checkpoint: those that did not change must not be taken for stored."""
+        saver = reopened(ttl=policy())
+        chain = Chain(saver)
+        chain.put({"a": 1, "text": large(), "b": 1})
+        saver.get_tuple(chain.head)
+        harness.advance(SECONDS + 1)
+        if first == "put_writes":
+            chain.write(("a", 2))
+        for n in (2, 3):
+            chain.put({"a": n})
+            assert values(saver.get_tuple(chain.head)) == {"a": n, "text": large(), "b": 1}
 
     def test_ttl_write_on_an_expired_thread_begins_anew(
         self, reopened: Opener, harness: SaverHarness
@@ -251,7 +275,22 @@ class RunTTLClauses(SaverClauses):
         assert "ttl" not in entries
         assert entries["user"] == "ada"
 
-    @pytest.mark.parametrize("bad", [-1, 0, "5", True, float("nan"), float("inf"), [1]])
+    @pytest.mark.parametrize("long", [1e9, 4e9, 5e9, 1e308])
+    def test_ttl_of_thousands_of_years(self, saver: Facade, long: float) -> None:
+        """Refused, or shown: what one run asks for does not end everybody's list of threads."""
+        usual, asked = Chain(saver), Chain(saver, ttl=long)
+        usual.put({"a": 1})
+        there = {usual.thread_id}
+        with suppress(ValueError):
+            asked.put({"a": 1})
+            there.add(asked.thread_id)
+        assert set(listed(saver)) == there
+
+    @pytest.mark.parametrize(
+        "bad",
+        [-1, 0, "5", True, float("nan"), float("inf"), [1], 10**400],
+        ids=lambda bad: f"{bad!r:.9}",
+    )
     def test_ttl_invalid_values(self, saver: Facade, harness: SaverHarness, bad: Any) -> None:
         """Refused before anything is stored; none of them means "forever"."""
         chain = Chain(saver, ttl=bad)

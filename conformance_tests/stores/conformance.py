@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from conformance_tests.stores.batches import BatchClauses
 from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
+from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.filters import StoreFilterClauses
 from conformance_tests.stores.hostile_input import StoreHostileInputClauses
 from conformance_tests.stores.items import ItemClauses
 from conformance_tests.stores.life import StoreLifeClauses
-from conformance_tests.stores.meaning import EmbeddingClauses, MeaningClauses
+from conformance_tests.stores.meaning import MeaningClauses
 from conformance_tests.stores.namespaces import NamespaceClauses
 from conformance_tests.stores.outages import (
     StoreDiskFullClauses,

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from langgraph.store.base import Op, PutOp, SearchOp
+from langgraph.store.base import PutOp
 
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.stores.base import (
@@ -94,6 +94,15 @@ class MeaningClauses(StoreClauses):
                 pages += names(indexed.search((), query="1 1 0", limit=size, offset=offset))
             assert pages == whole
         assert whole[:3] == sorted(whole[:3])
+
+    def test_meaning_many_of_one_score(self, indexed: StoreFacade) -> None:
+        """The same note under many keys: however many are alike, their pages are by key."""
+        there = [f"{n:03}" for n in range(300)]
+        indexed.batch([PutOp(AT, key, {"text": "1 1 0"}) for key in reversed(there)])
+        found = []
+        for offset in range(0, 300, 30):
+            found += keys(indexed.search(AT, query="1 0 0", limit=30, offset=offset))
+        assert found == there
 
     def test_meaning_namespaces_come_first(self, indexed: StoreFacade) -> None:
         """The best of this user, however many better ones another has."""
@@ -250,139 +259,57 @@ class MeaningClauses(StoreClauses):
         assert embed.calls == []
         assert indexed.search(AT, query="1 0 0") == []
 
-
-@clauses_of(Capability.STORE_MEANING)
-class EmbeddingClauses(StoreClauses):
-    """Clauses about how texts become vectors."""
-
-    def test_embedding_identical_texts_once(
-        self, reopened: StoreOpener, harness: StoreHarness
+    @pytest.mark.parametrize("distance", ["cosine", "l2", "inner_product"])
+    def test_meaning_vectors_of_another_length(
+        self, reopened: StoreOpener, harness: StoreHarness, distance: str
     ) -> None:
-        """Per batch; and only what is stored in the end."""
-        embed = Numbers()
-        store = reopened(index=index_of(harness, embed))
-        store.batch(
-            [
-                PutOp(AT, "a", {"text": "1 0 0"}),
-                PutOp(AT, "b", {"text": "1 0 0"}),
-                PutOp(AT, "c", {"text": "0 1 0"}),
-                PutOp(AT, "c", {"text": "0 0 1"}),
-                PutOp(AT, "d", {"text": "1 1 1"}),
-                PutOp(AT, "d", None),
-            ]
+        """What was put with other `dims` is never compared with: it has no vectors, and is found
+        as such. Nobody's search breaks.
+        """
+        two, three, four = (
+            reopened(index=index_of(harness, Numbers(n), n, distance_type=distance))
+            for n in (2, 3, 4)
         )
-        assert embed.calls == [["1 0 0", "0 0 1"]]
-        assert harness.rows()["vectors"] == 3
-        embed.calls.clear()
-        one, two = store.batch([SearchOp(AT, query="1 0 0"), SearchOp(AT, query="1 0 0", limit=1)])
-        assert [len(one), len(two)] == [3, 1]  # type: ignore[arg-type]  # a union of all results
-        assert embed.calls == [["1 0 0"]]
+        two.put(AT, "two", {"text": "7 1"})  # as many numbers as if both had three
+        four.put(AT, "four", {"text": "1 2 2 4"})
+        assert three.search(AT, query="1 0 0") == []
+        three.batch([PutOp(AT, f"{n}", {"text": f"{n} 1 0"}) for n in range(3)])
+        four.put(("n", "below"), "list", {"l": ["1 0 0 0", "0 1 0 0"]}, index=["l[*]"])
+        expected = scores(three.search(AT, query="1 0 0"))
+        assert set(expected) == {"0", "1", "2"}
+        found = four.search(AT, query="1 2 2 4")
+        assert sorted(keys(found)) == ["four", "list"]
+        exact = {"cosine": 1.0, "l2": 0.0, "inner_product": 25.0}
+        assert scores(found)["four"] == pytest.approx(exact[distance], abs=CLOSE)
+        assert keys(two.search(AT, query="1 0")) == ["two"]
+        assert len(three.search(AT)) == 6
+        # put again by another: its vectors are the other's
+        four.put(AT, "1", {"text": "9 9 9 9"})
+        three.put(AT, "four", {"text": "1 1 1"})
+        assert set(scores(three.search(AT, query="1 0 0"))) == {"0", "2", "four"}
+        assert set(scores(four.search(AT, query="1 2 2 4"))) == {"1", "list"}
+        three.put(AT, "1", {"text": "1 1 0"})
+        three.delete(AT, "four")
+        assert scores(three.search(AT, query="1 0 0")) == pytest.approx(expected, abs=CLOSE)
+        assert keys(four.search(AT, query="1 2 2 4")) == ["list"]
+        assert dict(harness.rows()) == {"items": 5, "vectors": 6}
 
-    def test_embedding_of_the_wrong_length(
+    def test_meaning_items_put_again_with_another_length(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Is refused, with both numbers, when putting and when searching; nothing is written."""
-        store = reopened(index=index_of(harness, Numbers(4), dims=3))
-        with pytest.raises(ValueError, match=r"3 .*4"):
-            store.batch([PutOp(AT, "a", {"n": 1}), PutOp(AT, "b", {"text": "1 0 0 0"})])
-        with pytest.raises(ValueError, match=r"3 .*4"):
-            store.search(AT, query="1 0 0 0")
-        assert harness.rows()["items"] == 0
-
-    @pytest.mark.parametrize(
-        "vectors", [[], [[1.0, 0, 0], [0, 1.0, 0]], [[float("nan"), 0, 0]], [[float("inf"), 0, 0]]]
-    )
-    def test_embedding_that_is_none(
-        self, reopened: StoreOpener, harness: StoreHarness, vectors: list[list[float]]
-    ) -> None:
-        """Too few vectors, too many, or numbers that nothing can be compared with."""
-        store = reopened(index=index_of(harness, lambda _: vectors))
-        with pytest.raises(ValueError, match="embed"):
-            store.put(AT, "a", {"text": "x"})
-        assert harness.rows()["items"] == 0
-
-    def test_embedding_fails(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """The call fails with the provider's error and writes nothing; the next one works."""
-        store = reopened(index=index_of(harness, Numbers()))
-        store.put(AT, "a", {"text": "1 0 0"})
-        bad: list[list[Op]] = [
-            [PutOp(AT, "b", {"text": "0 1 0"}), PutOp(AT, "a", {"text": "broken"})],
-            [PutOp(AT, "a", None), SearchOp(AT, query="broken")],
-        ]
-        for ops in bad:
-            with pytest.raises(Exception, match="broken"):
-                store.batch(ops)
-        assert keys(store.search(AT)) == ["a"]
-        assert scores(store.search(AT, query="1 0 0"))["a"] == pytest.approx(1, abs=CLOSE)
-
-    @pytest.mark.parametrize("kind", ["function", "embeddings"])
-    def test_embedding_kinds(self, reopened: StoreOpener, harness: StoreHarness, kind: str) -> None:
-        """Functions, and LangChain's `Embeddings`, which tell queries from documents."""
-        from langchain_core.embeddings import Embeddings
-
-        class Asymmetric(Embeddings):
-            def embed_documents(self, texts: list[str]) -> list[list[float]]:
-                return [[1.0, 0.0, 0.0] for _ in texts]
-
-            def embed_query(self, text: str) -> list[float]:
-                return [0.0, float(len(text)), 1.0]
-
-        def function(texts: Any) -> Any:
-            return [(1, 0, 0) for _ in texts]
-
-        embed: Any = Asymmetric() if kind == "embeddings" else function
-        store = reopened(index=index_of(harness, embed))
-        store.put(AT, "a", {"text": "x"})
-        expected = 0 if kind == "embeddings" else 1
-        assert scores(store.search(AT, query="q"))["a"] == pytest.approx(expected, abs=CLOSE)
-
-    def test_embedding_async_functions(
-        self, reopened: StoreOpener, harness: StoreHarness, flavour: str
-    ) -> None:
-        """Serve the async methods; blocking ones say what is missing."""
-
-        async def embed(texts: list[str]) -> list[list[float]]:
-            return [[1.0, 0.0, 0.0] for _ in texts]
-
-        store = reopened(index=index_of(harness, embed))
-        if flavour == "sync":
-            with pytest.raises(ValueError, match="sync"):
-                store.put(AT, "a", {"text": "x"})
-            return
-        store.put(AT, "a", {"text": "x"})
-        assert keys(store.search(AT, query="q")) == ["a"]
-
-    @pytest.mark.parametrize(
-        "bad",
-        [
-            {"dims": 0},
-            {"dims": "3"},
-            {"dims": None},
-            {"embed": None},
-            {"fields": 7},
-            {"fields": [1]},
-            {"fields": [""]},
-            {"distance_type": "hamming"},
-            {"ann_index_config": {"kind": "lsh"}},
-            {"ann_index_config": {"m": -1}},
-            {"engine": "best"},
-            {"dimension": 3},
-        ],
-        ids=str,
-    )
-    def test_embedding_invalid_index(
-        self, reopened: StoreOpener, harness: StoreHarness, bad: dict[str, Any]
-    ) -> None:
-        """A setting that cannot be used is refused when the store is opened."""
-        with pytest.raises(ValueError, match="index"):
-            reopened(index={**index_of(harness, Numbers()), **bad})
-
-    @pytest.mark.parametrize("bad", [True, "text", [1], [""], 7, {"text": 1}], ids=repr)
-    def test_embedding_invalid_index_of_a_put(
-        self, reopened: StoreOpener, harness: StoreHarness, bad: Any
-    ) -> None:
-        """With an index or without one."""
-        for store in (reopened(), reopened(index=index_of(harness, Numbers()))):
-            with pytest.raises(ValueError, match="index"):
-                store.put(AT, "a", {"text": "1"}, index=bad)
-        assert harness.rows()["items"] == 0
+        """Item by item, while others still search; in the end it is as if it had been so always."""
+        old = reopened(index=index_of(harness, Numbers(2), 2))
+        texts = {f"{n:03}": f"1 {n}" for n in range(120)}
+        old.batch([PutOp(AT, key, {"text": text}) for key, text in texts.items()])
+        new = reopened(index=index_of(harness, Numbers(3), 3))
+        for first in range(0, 120, 40):
+            part = sorted(texts)[first : first + 40]
+            new.batch([PutOp(AT, key, {"text": texts[key]}) for key in part])
+            done = first + 40
+            assert keys(new.search(AT, query="1 0 0", limit=3)) == ["000", "001", "002"]
+            assert len(new.search(AT, query="1 0 0", limit=200)) == done
+            left = sorted(texts)[done:]
+            assert keys(old.search(AT, query="1 0", limit=200)) == left
+        again = reopened(index=index_of(harness, Numbers(3), 3))
+        assert keys(again.search(AT, query="1 0 0", limit=200)) == sorted(texts)
+        assert dict(harness.rows()) == {"items": 120, "vectors": 120}

@@ -10,7 +10,7 @@ from checkpoint_base.memory import MemoryPlanner, MemorySaver
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stats
 from checkpoint_base.tests.harness import MemoryHarness
-from conformance_tests import Capability
+from conformance_tests import Capability, SaverHarness
 
 
 class BrokenHarness(MemoryHarness):
@@ -53,3 +53,20 @@ def in_a_folder(folder: Path) -> Iterator[BrokenHarness]:
     """A generator function with a folder of its own."""
     assert list(folder.iterdir()) == []
     yield CountsNothing()
+
+
+class MissesMethods(SaverHarness):
+    """Of somebody who has just begun."""
+
+    name = "begun"
+
+
+def raises() -> MemoryHarness:
+    """There is nothing to open."""
+    raise RuntimeError("no database\nat that address")
+
+
+def raises_late() -> Iterator[MemoryHarness]:
+    """Cannot clean up."""
+    yield MemoryHarness()
+    raise RuntimeError("it is still in use")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from conformance_tests.command import main
+from conformance_tests.harness import SaverHarness
+from conformance_tests.stores.harness import StoreHarness
 
 ROOT = Path(__file__).parents[2]
 BROKEN = "conformance_tests.tests.broken"
@@ -104,6 +107,10 @@ def test_what_is_as_it_should_be_ends_with_zero_and_claims_no_more_than_it_saw()
         (["os:sep"], "wanted a class or a function"),
         (["os:getcwd"], "wanted a SaverHarness"),
         (["os.path:join"], "more than one argument"),
+        ([f"{BROKEN}:MissesMethods"], "MissesMethods"),
+        ([f"{BROKEN}:raises"], "RuntimeError: no database"),
+        ([f"{BROKEN}:raises_late"], "broken.py:"),
+        (["conformance_tests.tests.broken_module:x"], "ZeroDivisionError"),
         ([f"{BROKEN}:CountsNothing", "--only", "nix"], "no such capability or clause"),
     ],
 )
@@ -114,6 +121,48 @@ def test_a_mistake_is_one_line_and_ends_with_two(
     captured = capsys.readouterr()
     assert said in captured.err
     assert len(captured.err.splitlines()) == 1
+
+
+def test_without_its_extra_it_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "pytest.py").write_text("raise ModuleNotFoundError('No', name='pytest')\n")
+    done = run("conformance_tests", "run", "--list", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "checkpoint-conformance needs pytest: pip install 'langgraph-checkpoint-suite[conformance]'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(["--list"], 0), ([f"{BROKEN}:CountsNothing", "--only", "stats"], 1)],
+)
+def test_nobody_reads_to_the_end(arguments: list[str], expected: int, tmp_path: Path) -> None:
+    """As in `… | head -1`."""
+    path = tmp_path / "report.json"
+    command = [sys.executable, "-m", "conformance_tests", "run", *arguments, "--json", str(path)]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == expected
+    assert path.exists() == bool(expected)
+
+
+def test_a_run_that_cannot_begin_ends_with_two() -> None:
+    done = conformance(f"{BROKEN}:CountsNothing", "--only", "setup", "--jobs", "nix")
+    assert done.returncode == 2, done.stdout + done.stderr
+
+
+def test_the_docs_name_every_method_of_a_harness() -> None:
+    text = (ROOT / "docs/howto/conformance.md").read_text(encoding="utf-8")
+    cells = re.findall(r"^\| (`\w+\(.*?) \|", text, re.MULTILINE)
+    named = {name for cell in cells for name in re.findall(r"`(\w+)\(", cell)}
+    needed = SaverHarness.__abstractmethods__ | StoreHarness.__abstractmethods__
+    assert named == needed
 
 
 def test_the_list_has_every_clause_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:

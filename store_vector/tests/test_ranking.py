@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoint_base.errors import CorruptValueError
-from store_vector.exact import matrix, search
+from store_vector.exact import fits, matrix, search
 from store_vector.ranking import Ranking, Vectors, precise
 from store_vector.records import Array, Name
 
@@ -103,9 +103,15 @@ def test_exact_search_groups_an_items_vectors() -> None:
     assert [score for _, score in found] == pytest.approx([1, 0.5**0.5])
 
 
-def test_vectors_of_another_length_are_not_taken_apart() -> None:
+def test_vectors_of_another_length_are_none() -> None:
     blob = np.arange(4, dtype="<f4").tobytes()
     assert matrix([blob, blob], 2, 4).shape == (4, 2)
+    assert fits(blob, 2, 2)
     for dims, count in ((2, 1), (3, 1), (4, 2)):
-        with pytest.raises(CorruptValueError, match=rf"dimensions, index\['dims'\] is {dims}"):
-            matrix([blob], dims, count)
+        assert not fits(blob, count, dims)
+    with pytest.raises(CorruptValueError, match="16 bytes stored are not those of 3 vectors"):
+        fits(blob, 3, 2)
+    lengths = {"a": 1, "b": 3, "c": 2}  # two each, were they taken together
+    fetched = [("n", key, blob[: 4 * n]) for key, n in lengths.items()]
+    found = search(fetched, np.array([0, 1], np.float32), "cosine", 9)
+    assert found == [(Name("n", "c"), 1.0)]

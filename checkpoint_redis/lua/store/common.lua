@@ -29,7 +29,7 @@ end
 local HORIZON, NOW = tonumber(arg()), tonumber(arg())
 
 local counters = redis.call('HMGET', COUNTERS, 'revision', 'vectors', 'embedded', 'trimmed',
-  'engine', 'm', 'ef', 'kind', 'fields', 'paths', 'complete', 'cursor')
+  'engine', 'm', 'ef', 'kind', 'fields', 'paths', 'complete', 'cursor', 'dims', 'metric')
 local REVISION = tonumber(counters[1] or 0)
 local total = redis.call('HLEN', ITEMS)
 if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)

@@ -1,12 +1,25 @@
 -- Begins to keep an index, if the server can: the Query Engine's, or for cosine a vector set. ARGV:
 -- dimensions, metric, links of a node, candidates while it is built. Replies the state of what the
--- store has now: '' (nothing), 'building' or 'ready'.
+-- store has now: '' (nothing of these dimensions and this metric), 'building' or 'ready'. An index of
+-- others stays until nothing is left in it.
 local dims, metric, m, ef = arg(), arg(), arg(), arg()
-if counters[5] then
-  return counters[5]
-end
 local function has_failed(told)
   return type(told) == 'table' and told.err
+end
+local function is_in_use()
+  if counters[5] == 'building' then
+    return true
+  elseif counters[8] == 'set' then
+    return redis.call('EXISTS', GRAPH) == 1
+  end
+  local told = redis.pcall('FT.SEARCH', GRAPH, '*', 'LIMIT', 0, 0)
+  return not has_failed(told) and told[1] > 0
+end
+
+if counters[5] and counters[13] == dims and counters[14] == metric then
+  return counters[5]
+elseif counters[5] and counters[13] and is_in_use() then
+  return ''
 end
 
 local kind = 'query'
@@ -25,5 +38,5 @@ else
   end
 end
 redis.call('HSET', COUNTERS, 'engine', 'building', 'kind', kind, 'm', m, 'ef', ef,
-  'revision', REVISION)
+  'dims', dims, 'metric', metric, 'revision', REVISION)
 return 'building'

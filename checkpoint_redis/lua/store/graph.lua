@@ -1,7 +1,8 @@
 -- The index of a store: documents of the Query Engine, or a vector set; one for each vector, under
 -- its item's name and a number. What goes wrong with it costs the index, and nothing else: searches
 -- are exact then. Documents lie in the store's slot, as their names say.
-local KIND = counters[8]
+-- Vectors of other dimensions than its own are not in it.
+local KIND, SIZE = counters[8], 4 * tonumber(counters[13] or 0)
 
 local function has_failed(told)
   return type(told) == 'table' and told.err
@@ -29,12 +30,17 @@ local function spaces(name)
   end
 end
 
-local function add_to_graph(name, embedding)
+-- how many vectors of an item are in it, and how long their paths are
+local function indexed(embedding)
   local count, paths = struct.unpack('<I4I4', embedding)
-  local size = (#embedding - 8 - paths) / count
+  return #embedding - 8 - paths == count * SIZE and count or 0, paths
+end
+
+local function add_to_graph(name, embedding)
+  local count, paths = indexed(embedding)
   for n = 1, count do
-    local from = 9 + paths + (n - 1) * size
-    local vector, told = string.sub(embedding, from, from + size - 1), nil
+    local from = 9 + paths + (n - 1) * SIZE
+    local vector, told = string.sub(embedding, from, from + SIZE - 1), nil
     if KIND == 'query' then
       told = redis.pcall('HSET', GRAPH .. ':' .. name .. '\0' .. n, 'v', vector, 'ns', spaces(name))
     else
@@ -49,7 +55,7 @@ local function add_to_graph(name, embedding)
 end
 
 local function remove_from_graph(name, embedding)
-  for n = 1, struct.unpack('<I4', embedding) do
+  for n = 1, (indexed(embedding)) do
     if KIND == 'query' then
       redis.call('UNLINK', GRAPH .. ':' .. name .. '\0' .. n)
     elseif has_failed(redis.pcall('VREM', GRAPH, name .. '\0' .. n)) then

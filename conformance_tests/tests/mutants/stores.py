@@ -184,3 +184,16 @@ class PhantomNamespaces(SqliteStorePlanner):
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         found = yield from super().namespaces(query, now)
         return [*found, *getattr(self, "seen", ())]
+
+
+@store("store.meaning.vectors_of_another_length")
+class VectorsOfAnyLength(SqliteStorePlanner):
+    """What was put with other `dims` is ranked among the others, behind what has their length."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        found = list((yield from super().search(search, now)))
+        if search.vector is None:
+            return found
+        there = yield from super().search(search._replace(text=None, vector=None), now)
+        known = {one.record.name for one in found}
+        return found + [Found(one.record, 0.0) for one in there if one.record.name not in known]

@@ -60,6 +60,14 @@ class OnlyWhatThePutCarried(MemoryPlanner):
         super()._put(put._replace(checkpoint=to._replace(versions=versions)))
 
 
+@saver("saver.delete_thread.a_run_under_way_puts_whole_checkpoints")
+class TrustsThatTheRestIsThere(MemoryPlanner):
+    """Only new values are stored, even where those that did not change are gone."""
+
+    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
+        return put
+
+
 @saver("saver.put.failed_put_leaves_nothing")
 class HalfPut(MemoryPlanner):
     """The checkpoint is stored before its values are serialized."""
@@ -72,7 +80,8 @@ class HalfPut(MemoryPlanner):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        yield from super().put(codec, config, checkpoint, metadata, {})
+        bare: Checkpoint = {**checkpoint, "channel_values": {}}
+        yield from super().put(codec, config, bare, metadata, {})
         return (yield from super().put(codec, config, checkpoint, metadata, new_versions))
 
 
@@ -295,6 +304,22 @@ class CloneOfItsOwn(MemorySaver):
 
     def __copy__(self) -> CloneOfItsOwn:
         return CloneOfItsOwn(serde=self.serde)
+
+
+@mutant("saver.prune.one_id_is_no_list_of_ids", _with_saver)
+class PrunesLetters(MemorySaver):
+    """One thread's id is taken for a list, of the threads that its letters name."""
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        super().prune(list(thread_ids), strategy=strategy)
+
+
+@mutant("saver.delete_for_runs.one_id_is_no_list_of_ids", _with_saver)
+class DeletesLetters(MemorySaver):
+    """One run's id is taken for a list, of the runs that its letters name."""
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        super().delete_for_runs(list(run_ids))
 
 
 @mutant("saver.put.next_version", _with_saver)

@@ -1,0 +1,46 @@
+"""The version of what is stored, which `setup()` notes."""
+
+from __future__ import annotations
+
+from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.plan import Plan
+from checkpoint_redis.requests import call
+from checkpoint_redis.scripts import script
+
+
+def schema_version(key: bytes, known: int, *, note: bool = False) -> Plan[int]:
+    """The version that is noted at `key`; 0: none is.
+
+    Args:
+        key: where it is.
+        known: the newest that this library knows.
+        note: note this one first, unless one is there.
+
+    Raises:
+        SchemaVersionError: it is newer.
+    """
+    noted = int((yield from call(script("schema"), [key], [known if note else b""])) or 0)
+    if noted > known:
+        raise SchemaVersionError(
+            f"what is stored under {_prefix(key)!r} has schema version {noted}, this version of "
+            f"langgraph-checkpoint-suite knows versions up to {known}: upgrade the library"
+        )
+    return noted
+
+
+def expect_schema(key: bytes, known: int) -> Plan[None]:
+    """Look for the version.
+
+    Raises:
+        CheckpointError: there is none.
+        SchemaVersionError: it is newer.
+    """
+    if not (yield from schema_version(key, known)):
+        raise CheckpointError(
+            f"Redis has nothing that was set up under the prefix {_prefix(key)!r}, "
+            "call setup() once"
+        )
+
+
+def _prefix(key: bytes) -> str:
+    return key.rpartition(b":")[0].decode().strip("{}")

@@ -1,0 +1,106 @@
+"""Prefixes that nobody has set up."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import redis
+
+from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
+from checkpoint_redis.tests.harness import ClusterHarness, cluster_client
+from conformance_tests.build import checkpoint, metadata, new_versions, on
+
+CP = checkpoint({"a": 1}, id="1")
+PUT = on("t"), CP, metadata(), new_versions(CP)
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "put": lambda saver: saver.put(*PUT),
+    "put_writes": lambda saver: saver.put_writes(on("t", "", "1"), [("a", 1)], "task"),
+    "get_tuple": lambda saver: saver.get_tuple(on("t")),
+    "list": lambda saver: list(saver.list(None)),
+    "list_threads": lambda saver: saver.list_threads(),
+    "delete_thread": lambda saver: saver.delete_thread("t"),
+    "prune": lambda saver: saver.prune(["t"]),
+    "stats": lambda saver: saver.stats(),
+}
+STORE_CALLS: dict[str, Callable[[Any], Any]] = {
+    "put": lambda store: store.put(("a",), "k", {"n": 1}),
+    "get": lambda store: store.get(("a",), "k"),
+    "search": lambda store: store.search(("a",), filter={"n": 1}),
+    "list_namespaces": lambda store: store.list_namespaces(),
+    "delete": lambda store: store.delete(("a",), "k"),
+    "sweep_ttl": lambda store: store.sweep_ttl(),
+    "stats": lambda store: store.stats(),
+}
+NEVER = r"nothing that was set up under the prefix '{}', call setup\(\) once"
+
+
+@pytest.fixture
+def prefix() -> str:
+    return f"unset-{secrets.token_hex(6)}"
+
+
+def written(url: str, prefix: str) -> list[bytes]:
+    with redis.Redis.from_url(url) as client:
+        return list(client.scan_iter(match=f"*{prefix}*", count=1000))
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+def test_a_saver_says_to_call_setup(
+    redis_url: str, prefix: str, call: Callable[[Any], Any]
+) -> None:
+    with RedisSaver.from_conn_string(redis_url, prefix=prefix) as saver:
+        with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+            call(saver)
+        assert written(redis_url, prefix) == []
+        with RedisSaver.from_conn_string(redis_url, prefix=prefix) as other:
+            other.setup()
+        call(saver)
+
+
+@pytest.mark.parametrize("call", STORE_CALLS.values(), ids=list(STORE_CALLS))
+def test_a_store_says_to_call_setup(
+    redis_url: str, prefix: str, call: Callable[[Any], Any]
+) -> None:
+    with RedisStore.from_conn_string(redis_url, prefix=prefix) as store:
+        with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+            call(store)
+        assert written(redis_url, prefix) == []
+        with RedisStore.from_conn_string(redis_url, prefix=prefix) as other:
+            other.setup()
+        call(store)
+
+
+def test_on_an_event_loop(redis_url: str, prefix: str) -> None:
+    async def main() -> None:
+        async with (
+            AsyncRedisSaver.from_conn_string(redis_url, prefix=prefix) as saver,
+            AsyncRedisStore.from_conn_string(redis_url, prefix=prefix) as store,
+        ):
+            with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+                await saver.aput(*PUT)
+            with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+                await store.aput(("a",), "k", {"n": 1})
+            await saver.setup()
+            await store.setup()
+            await asyncio.gather(saver.aput(*PUT), store.aput(("a",), "k", {"n": 1}))
+
+    asyncio.run(main())
+
+
+def test_on_a_cluster(cluster: ClusterHarness, prefix: str) -> None:
+    saver = RedisSaver(cluster_client(cluster.url), prefix=prefix)
+    with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+        saver.get_tuple(on("t"))
+
+
+def test_a_newer_version_is_noticed_without_setup(redis_url: str, prefix: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(f"{prefix}:schema", 99)
+        saver = RedisSaver(client, prefix=prefix)
+        with pytest.raises(SchemaVersionError, match=f"'{prefix}' has schema version 99"):
+            saver.get_tuple(on("t"))
