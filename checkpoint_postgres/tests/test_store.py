@@ -93,6 +93,8 @@ def test_the_index_is_built_used_and_fills_pages(
         assert recall(store, distance, filter={"n": {"$gte": 0}}) >= 0.95
         assert len(store.search(AT, query="query 1", filter={"cent": 7}, limit=100)) == 60
         assert len(store.search(AT, query="query 1", limit=COUNT + 1)) == COUNT
+        assert isinstance(store.conn, psycopg.Connection)
+        store.conn.execute("SELECT pg_stat_force_next_flush()")  # else whenever the process ends
     used = f"SELECT idx_scan > 30 FROM pg_stat_user_indexes WHERE indexrelname = '{name}'"
     assert database.query(used) == [(True,)]
 
