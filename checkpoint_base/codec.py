@@ -23,7 +23,12 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
-from checkpoint_base.errors import DecryptionError, InvalidArgumentError, UnencryptedValueError
+from checkpoint_base.errors import (
+    CorruptValueError,
+    DecryptionError,
+    InvalidArgumentError,
+    UnencryptedValueError,
+)
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -288,8 +293,30 @@ class Codec:
 
     def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
         """The whole metadata of a checkpoint."""
-        where = "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id
-        return self.metadata(record.metadata, record.sealed, *where)
+        return self.metadata(record.metadata, record.sealed, *_metadata_at(record))
+
+    def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
+        """`delta_channels` of a checkpoint."""
+        return self.delta_channels(record.metadata, record.sealed, *_metadata_at(record))
+
+    def delta_channels(self, plain: str, sealed: Typed | None, *where: str) -> list[str]:
+        """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
+
+        Raises:
+            CorruptValueError: its metadata cannot be read, at least not with this serializer.
+            UnencryptedValueError: as `load`.
+            DecryptionError: as `load`.
+        """
+        try:
+            metadata = self.metadata(plain, sealed, *where)
+        except (UnencryptedValueError, DecryptionError):
+            raise
+        except Exception as error:  # the serializer and its cipher are the user's: anything
+            raise CorruptValueError(
+                f"a checkpoint's metadata cannot be read: {type(error).__name__}"
+            ) from error
+        counters = metadata.get("counters_since_delta_snapshot")
+        return sorted(counters) if isinstance(counters, Mapping) else []
 
     def checkpoint_tuple(
         self,
@@ -350,12 +377,6 @@ def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
     return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
 
 
-def delta_channels(metadata: Mapping[str, Any]) -> list[str]:
-    """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes."""
-    counters = metadata.get("counters_since_delta_snapshot")
-    return sorted(counters) if isinstance(counters, Mapping) else []
-
-
 def prune_strategy(strategy: str) -> str:
     """`prune`'s argument: `"keep_latest"` or `"delete"`, which the Agent Server calls delete_all.
 
@@ -367,3 +388,7 @@ def prune_strategy(strategy: str) -> str:
     if strategy != "keep_latest":
         raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
     return strategy
+
+
+def _metadata_at(record: CheckpointRecord) -> tuple[str, ...]:
+    return "thread", record.thread_id, "metadata of checkpoint", record.checkpoint_id

@@ -23,7 +23,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.capabilities import FullSyncSaver
-from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
@@ -35,6 +35,7 @@ from checkpoint_base.records import (
     Stats,
     ThreadPage,
 )
+from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_base.ttl import TTLPolicy
 
 T = TypeVar("T")
@@ -235,7 +236,7 @@ class MemoryPlanner:
             sends = thread.writes.get((record.ns, record.parent_id or ""), {}).values()
             if record.v < 4 and any(write.channel == TASKS for write in sends):
                 kept.add((record.ns, record.parent_id or ""))
-            for channel in delta_channels(codec.metadata_of(record)):
+            for channel in codec.delta_channels_of(record):
                 kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
         early = {
             key
@@ -298,14 +299,22 @@ class MemoryPlanner:
             name
             for name, thread in self.threads.items()
             if thread.expires is not None and thread.expires <= now
-        ][: self._policy.sweep_limit]
+        ]
+        swept = 0
         for name in expired:
+            if swept == self._policy.sweep_limit:
+                break
             if self._policy.expires_whole:
                 del self.threads[name]
             else:
-                self._keep_latest(codec, name)
+                try:
+                    self._keep_latest(codec, name)
+                except UNREADABLE as error:
+                    log_unreadable(name, error)
+                    continue
                 self.threads[name].expires = None
-        return len(expired)
+            swept += 1
+        return swept
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count what is stored."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -25,6 +25,8 @@ from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 
 LIST_PAGE = 50
 """Checkpoints that `list` reads at a time when nobody said how many are wanted."""
+_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
+"""The last moment that has a date."""
 
 
 @dataclass(frozen=True)
@@ -191,7 +193,9 @@ def _moment(seconds: float) -> datetime:
 
 
 def _expiry(seconds: float | None) -> datetime | None:
-    return None if seconds is None else _moment(seconds)
+    if seconds is None:
+        return None
+    return _moment(seconds) if seconds < _LAST.timestamp() else _LAST
 
 
 def _epoch(moment: datetime | None) -> float | None:

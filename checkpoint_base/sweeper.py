@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from threading import Event, Lock, Thread
+from threading import TIMEOUT_MAX, Event, Lock, Thread
+from typing import Final
+
+from checkpoint_base.errors import CorruptValueError, DecryptionError, UnencryptedValueError
 
 logger = logging.getLogger(__name__)
+
+UNREADABLE: Final = (CorruptValueError, UnencryptedValueError, DecryptionError)
+"""What a sweep that meets it passes over: a thread of another key, or a damaged one."""
+
+
+def log_unreadable(thread_id: str, error: Exception) -> None:
+    """Tell of a thread that a sweep leaves as it is."""
+    logger.error("expired thread %r cannot be read: it is left", thread_id, exc_info=error)
 
 
 class Sweeper:
     """Calls a sweep again and again. One per saver, shared by its copies."""
 
     def __init__(self, interval_minutes: float) -> None:
-        self._interval = interval_minutes * 60.0
+        self._interval = min(interval_minutes * 60.0, TIMEOUT_MAX)
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopped = Event()

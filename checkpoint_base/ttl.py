@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,21 +11,25 @@ from checkpoint_base.errors import InvalidArgumentError
 STRATEGIES: Final = ("delete", "keep_latest")
 DEFAULT_INTERVAL: Final = 60.0
 """Minutes between two sweeps when nobody says."""
+LONGEST: Final = 4e9
+"""Minutes; the moment so far from now has a date, which `list_threads` shows."""
 _KEYS: Final = frozenset(
     {"strategy", "default_ttl", "sweep_interval_minutes", "refresh_on_read", "sweep_limit"}
 )
 
 
 def minutes(name: str, value: Any) -> float:
-    """`value` as positive, finite minutes.
+    """`value` as minutes: more than 0, and no more than `LONGEST`.
 
     Raises:
         InvalidArgumentError: it is something else.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidArgumentError(f"{name}: wanted minutes as a number, got {value!r}")
-    if not (math.isfinite(value) and value > 0):
-        raise InvalidArgumentError(f"{name}: wanted more than 0 minutes, got {value!r}")
+    if not 0 < value <= LONGEST:
+        raise InvalidArgumentError(
+            f"{name}: wanted more than 0 and at most {LONGEST:.0f} minutes, got {value!r}"
+        )
     return float(value)
 
 

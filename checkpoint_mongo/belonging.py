@@ -9,6 +9,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.reading import Snapshot
 from checkpoint_mongo.documents import refs_of, values_in, writes_in
 from checkpoint_mongo.keys import THREAD, ref_of_thread
+from checkpoint_mongo.pipelines import is_held
 from checkpoint_mongo.requests import Document, named
 
 
@@ -35,9 +36,14 @@ class Read(NamedTuple):
             thread = self.threads.get(name)
             if thread is None or thread.get("dead"):
                 continue  # all of it is absent
-            if "held_at" in thread or thread["epoch"] not in (one.get("epoch"), known.get(name)):
+            if is_held(thread) or thread["epoch"] not in (one.get("epoch"), known.get(name)):
                 return False
         return True
+
+    @property
+    def held(self) -> list[str]:
+        """The threads from which somebody removes something, without a transaction."""
+        return [name for name, one in self.threads.items() if is_held(one)]
 
     @property
     def epochs(self) -> dict[str, int]:

@@ -25,6 +25,7 @@ REFUSED: Final = {"$toInt": {"$concat": ["refused at ", _EPOCH]}}
 _IS_NEW: Final = {"$eq": [{"$type": "$epoch"}, "missing"]}
 _IS_QUIET: Final = {"$eq": [{"$type": "$open"}, "missing"]}
 _IS_FREE: Final = {"$eq": [{"$type": "$held_at"}, "missing"]}
+_NOT_HELD: Final = dict.fromkeys(("held_at", "held_by", "lent"), "$$REMOVE")
 _EXPIRY: Final = {"$ifNull": ["$expires_at", "$$REMOVE"]}
 NOW: Final = {"$toLong": "$$NOW"}
 """The server's clock, in milliseconds: whether a write is dead is for it to say."""
@@ -61,6 +62,11 @@ class Guard(NamedTuple):
         """Nobody removes anything of it."""
         held = {"$gt": [{"$ifNull": ["$held_at", None]}, self._long_ago()]}
         return {"$not": [held]}
+
+    @staticmethod
+    def is_mine(mark: int) -> dict[str, Any]:
+        """It is held by who has this mark: by this very call, which asks again after an error."""
+        return {"$eq": ["$held_by", mark]}
 
     def is_quiet(self) -> dict[str, Any]:
         """No write without a transaction is under way."""
@@ -99,7 +105,7 @@ def open_thread(
         "log_end": {"$cond": [allowed, end, REFUSED]},
         # else a put at the time of the last one changes nothing, and nobody's removal gives way
         "turn": secrets.randbits(63),
-        "held_at": "$$REMOVE",  # by somebody who died
+        **_NOT_HELD,  # by somebody who died
         **_times(clock),
     }
     if new_epoch is not None:
@@ -144,25 +150,33 @@ def close_thread(guard: Guard, mark: str) -> Op:
     return Op(guard.where, [{"$unset": f"open.{mark}"}, {"$set": left}])
 
 
-def hold_thread(guard: Guard, new_epoch: int, since: float | None) -> Op:
-    """The first change of whoever removes or copies: refused while somebody writes.
+def hold_thread(guard: Guard, mark: int, since: float | None) -> Op:
+    """The first change of whoever removes or copies: refused while somebody writes, or removes it.
 
     Args:
         guard: what the thread must be.
-        new_epoch: what is known of its log is void from now on.
+        mark: the new epoch: what is known of its log is void from now on.
         since: the time; others are kept out until it is released. None: by a transaction.
     """
-    allowed = {"$and": [guard.is_free(), guard.is_quiet()]}
+    allowed = {"$or": [guard.is_mine(mark), {"$and": [guard.is_free(), guard.is_quiet()]}]}
+    held = {} if since is None else {"held_at": NOW, "held_by": mark}
     fields: dict[str, Any] = {
-        "epoch": {"$cond": [allowed, new_epoch, REFUSED]},
+        "epoch": {"$cond": [allowed, mark, REFUSED]},
         "open": "$$REMOVE",
         "open_at": "$$REMOVE",
-        "held_at": "$$REMOVE" if since is None else NOW,
         "tag": _EXPIRY if since is None else since,  # the sweep finds it, if nobody releases it
+        **_NOT_HELD,
+        **held,
     }
-    dead = {"$eq": ["$dead", True]}  # then it stays as it is: somebody is removing it
-    kept = {name: {"$cond": [dead, f"${name}", some]} for name, some in fields.items()}
-    return Op(guard.where, [{"$set": kept}])
+    return Op(guard.where, [{"$set": fields}])
+
+
+def keep_thread(guard: Guard, mark: int) -> Op:
+    """Before each change of whoever holds a thread: refused if somebody else took it over. Who
+    makes changes is not dead, however long it takes.
+    """
+    kept = {"$cond": [guard.is_mine(mark), NOW, REFUSED]}
+    return Op(guard.where, [{"$set": {"held_at": kept}}], upsert=True)
 
 
 def lasting_thread(guard: Guard) -> Op:
@@ -171,31 +185,50 @@ def lasting_thread(guard: Guard) -> Op:
     return Op(guard.where, [{"$unset": "expires_at"}, {"$set": {"tag": tag}}])
 
 
-def release_thread(guard: Guard, new_epoch: int) -> Op:
+def lend_thread(guard: Guard) -> Op:
+    """Who holds it will remove nothing: it can be read meanwhile."""
+    return Op(guard.where, [{"$set": {"lent": True}}])
+
+
+def is_held(thread: Document) -> bool:
+    """Whether something may be removed from a thread that was read, without a transaction."""
+    return "held_at" in thread and "lent" not in thread
+
+
+def release_thread(guard: Guard, new_epoch: int, mark: int | None) -> Op:
     """The last change of whoever held a thread. Its epoch is not the one that it had meanwhile: who
     saw that saw what was not done.
+
+    Args:
+        guard: the thread.
+        new_epoch: that it has now.
+        mark: whose hold it must be. None: of somebody who died.
     """
-    return Op(guard.where, [{"$set": {"epoch": new_epoch, "tag": _EXPIRY}}, {"$unset": "held_at"}])
+    died = {"$and": [{"$not": [_IS_FREE]}, guard.is_free()]}
+    over = died if mark is None else guard.is_mine(mark)
+    fields = {"epoch": new_epoch, "tag": _EXPIRY, **_NOT_HELD}
+    freed = {name: {"$cond": [over, some, f"${name}"]} for name, some in fields.items()}
+    return Op(guard.where, [{"$set": freed}])
 
 
-def bury_thread(guard: Guard, new_epoch: int, expired: float | None) -> list[Op]:
+def bury_thread(guard: Guard, mark: int, expired: float | None) -> list[Op]:
     """Make a thread absent, at once and as a whole, and then remove all of it. Its own document
     comes last: until then it keeps a new one out.
 
     Args:
         guard: what the thread must be.
-        new_epoch: what is known of its log is void from now on.
+        mark: the new epoch: what is known of its log is void from now on.
         expired: only if it expires by then; None: in any case.
     """
     allowed: list[Any] = [guard.is_free(), guard.is_quiet()]
     if expired is not None:
         over = {"$lte": [{"$ifNull": ["$expires_at", float("inf")]}, expired]}
         allowed.append(over)
-    again = {"$eq": ["$epoch", new_epoch]}  # this very call, after an error
     fields = {
-        "epoch": {"$cond": [{"$or": [again, {"$and": allowed}]}, new_epoch, REFUSED]},
+        "epoch": {"$cond": [{"$or": [guard.is_mine(mark), {"$and": allowed}]}, mark, REFUSED]},
         "dead": True,
         "held_at": NOW,
+        "held_by": mark,
         "expires_at": 0.0,
         "tag": 0.0,  # the next sweep finishes what a crash interrupts
         "seek": "$$REMOVE",

@@ -30,6 +30,7 @@ from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stored, ValueKey
 from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import Thread
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_mongo.attempts import Attempt, Done, Storing
 from checkpoint_mongo.documents import new_task_documents, part_of, task_documents
@@ -52,8 +53,8 @@ from checkpoint_mongo.requests import (
     Written,
     add,
     documents,
-    pause,
     server,
+    wait,
     write_all,
 )
 from checkpoint_mongo.setup import Setup
@@ -213,7 +214,7 @@ class MongoPlanner(Setup, Reading, Threads):
                 turn = self._exclusively([thread_id], self._in_turn, what)
                 attempt, written = yield from turn
                 break
-            yield from pause(tried)
+            yield from wait(tried, [thread_id])
             attempt = yield from self._again(what)
             written = yield from self._try(attempt, mark, whole=whole)
         epoch = attempt.epoch
@@ -354,4 +355,5 @@ class MongoPlanner(Setup, Reading, Threads):
         logs = self._logs
         if snapshot.expires and logs.policy.refresh_on_read:
             clock = Clock(logs.clock(), None, logs.policy.default_ttl)
-            yield from write_all([read_clock(self._guard(thread_id), clock)])
+            refresh = write_all([read_clock(self._guard(thread_id), clock)])
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")

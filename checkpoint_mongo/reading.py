@@ -23,7 +23,14 @@ from checkpoint_mongo.documents import found_in
 from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import of_thread, segments, union
+from checkpoint_mongo.pipelines import (
+    Guard,
+    is_held,
+    of_thread,
+    release_thread,
+    segments,
+    union,
+)
 from checkpoint_mongo.requests import (
     RECORDS,
     Document,
@@ -31,14 +38,12 @@ from checkpoint_mongo.requests import (
     Stages,
     documents,
     named,
-    pause,
+    wait,
+    write_all,
 )
 from checkpoint_mongo.selecting import beside_root, candidates, end_of, exactly, newest_of
 
 T = TypeVar("T")
-
-_CALM: Final = 50
-"""How often a read is tried again because somebody removes from the thread meanwhile."""
 
 
 def narrowed(snapshot: Snapshot) -> Snapshot:
@@ -73,6 +78,7 @@ class Reading:
 
     _logs: Logs
     _landmarks: Landmarks
+    _guard: Callable[[str], Guard]
     _prefix: str
 
     def _read(self, at: Address) -> Plan[Snapshot | None]:
@@ -120,12 +126,19 @@ class Reading:
             known[thread_id] = epoch
         for attempt in count():
             read = yield from read_belonging((yield from choose()))
-            if attempt >= _CALM or read.is_whole(known):
+            if read.is_whole(known):
                 return read
             known = read.epochs
             if attempt:
-                yield from pause(attempt)
+                yield from self._release_dead(read.held)
+                yield from wait(attempt, list(known))
         raise AssertionError
+
+    def _release_dead(self, held: Sequence[str]) -> Plan[None]:
+        """Release threads whose holders died, if it is that long ago."""
+        new = self._logs.new_epoch
+        if ops := [release_thread(self._guard(name), new(), None) for name in held]:
+            yield from write_all(ops)
 
     def _is_absent(self, thread: Document) -> bool:
         return bool(thread.get("dead")) or self._logs.is_expired(thread.get("expires_at"))
@@ -145,7 +158,7 @@ class Reading:
         """Whether something of these threads was removed since they were looked at."""
         for name, epoch in {one.record.thread_id: one.epoch for one in snapshot.found}.items():
             there = yield from documents(of_thread(name))
-            if not there or there[0]["epoch"] != epoch or "held_at" in there[0]:
+            if not there or there[0]["epoch"] != epoch or is_held(there[0]):
                 return True
         return False
 
@@ -154,9 +167,9 @@ class Reading:
         try:
             return (yield from decode)
         except CorruptValueError:
-            if attempt >= _CALM or not (yield from self._is_stale(snapshot)):
+            if not (yield from self._is_stale(snapshot)):
                 raise
-        yield from pause(attempt)
+        yield from wait(attempt, [one.record.thread_id for one in snapshot.found])
         return None
 
     # ------------------------------------------------------------------ pages
@@ -227,9 +240,9 @@ class Reading:
                 return None
             line, parts = yield from self._parts(target, channels)
             yield from self._fetch(parts)
-            if attempt >= _CALM or not (yield from self._is_stale(parts)):
+            if not (yield from self._is_stale(parts)):
                 return target, line, parts
-            yield from pause(attempt)
+            yield from wait(attempt, [at.thread_id])
         return None
 
     def _parts(self, target: Found, channels: Sequence[str]) -> Plan[tuple[Lineage, Snapshot]]:

@@ -5,16 +5,18 @@ server has transactions; elsewhere in an order that leaves what stays readable.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import count
 from typing import Any, Final, TypeVar
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.reading import Place, ThreadKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.removal import Removal
 from checkpoint_base.statements.requests import rows
+from checkpoint_mongo.holding import while_held
 from checkpoint_mongo.keys import (
     THREAD,
     checkpoint_key,
@@ -25,22 +27,28 @@ from checkpoint_mongo.keys import (
     value_key,
 )
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import Guard, bury_thread, hold_thread, of_thread, release_thread
+from checkpoint_mongo.pipelines import (
+    Guard,
+    bury_thread,
+    hold_thread,
+    keep_thread,
+    lend_thread,
+    of_thread,
+    release_thread,
+)
 from checkpoint_mongo.requests import (
     Document,
     Op,
     RefusedError,
     documents,
-    pause,
     server,
+    wait,
     write_all,
 )
 from checkpoint_mongo.statements import carriers, early_writes, reduction, removal, writes_of
 
 T = TypeVar("T")
 
-_PATIENCE: Final = 2000
-"""How often a thread is asked for that somebody else writes to: longer than one is stale."""
 _COPIED_AT_ONCE: Final = 200  # documents without segments
 
 
@@ -56,44 +64,48 @@ class Removing(Removal):
         """Run a plan while nobody else writes to some threads."""
         found = yield from server()
         for attempt in count():
-            try:
+            with suppress(RefusedError):  # somebody writes to one, or has taken it over
                 if found.has_transactions:
                     return (yield from write(self._in_transaction, thread_ids, make, *args))
                 return (yield from self._holding(thread_ids, make, *args))
-            except RefusedError as error:
-                if attempt > _PATIENCE:
-                    raise BackendUnavailableError(
-                        f"threads {list(thread_ids)!r} are being written to all the time"
-                    ) from error
-            yield from pause(attempt)
+            yield from wait(attempt, thread_ids)
         raise AssertionError
 
     def _in_transaction(
         self, thread_ids: Sequence[str], make: Callable[..., Plan[T]], *args: Any
     ) -> Plan[T]:
         for thread_id in thread_ids:
-            yield from self._hold(thread_id, lasting=False)
+            yield from self._hold(thread_id, self._logs.new_epoch(), None)
         return (yield from make(*args))
 
     def _holding(
         self, thread_ids: Sequence[str], make: Callable[..., Plan[T]], *args: Any
     ) -> Plan[T]:
-        held: list[str] = []
+        mark, since = self._logs.new_epoch(), self._logs.clock()
+        asked: list[str] = []
+        keeping: list[Op] = []
         try:
             for thread_id in thread_ids:
-                yield from self._hold(thread_id, lasting=True)
-                held.append(thread_id)
-            return (yield from make(*args))
+                asked.append(thread_id)  # it may be held, although nobody heard of it
+                if (yield from self._hold(thread_id, mark, since)):
+                    keeping.append(keep_thread(self._guard(thread_id), mark))
+            return (yield from while_held(make(*args), keeping))
+        except GeneratorExit:
+            asked.clear()  # nobody is there any more who would do it
+            raise
         finally:
-            for thread_id in held:
-                freed = release_thread(self._guard(thread_id), self._logs.new_epoch())
-                yield from write_all([freed])
+            if asked:
+                yield from write_all([self._release(thread_id, mark) for thread_id in asked])
 
-    def _hold(self, thread_id: str, *, lasting: bool) -> Plan[None]:
-        since = self._logs.clock() if lasting else None
-        op = hold_thread(self._guard(thread_id), self._logs.new_epoch(), since)
-        if (yield from write_all([op])) is None:
+    def _hold(self, thread_id: str, mark: int, since: float | None) -> Plan[bool]:
+        """Hold a thread; whether there is one."""
+        written = yield from write_all([hold_thread(self._guard(thread_id), mark, since)])
+        if written is None:
             raise RefusedError(thread_id)
+        return written.matched > 0
+
+    def _release(self, thread_id: str, mark: int) -> Op:
+        return release_thread(self._guard(thread_id), self._logs.new_epoch(), mark)
 
     def _collect(self, thread_id: str) -> Plan[None]:
         """Remove what nothing refers to any more."""
@@ -119,14 +131,14 @@ class Removing(Removal):
     def _bury(self, thread_id: str, expired: float | None) -> Plan[bool]:
         """Remove a thread; `expired`: only if it expires by then. Whether it was removed."""
         ops = bury_thread(self._guard(thread_id), self._logs.new_epoch(), expired)
-        for attempt in range(_PATIENCE):
+        for attempt in count():
             if (yield from write_all(ops)) is not None:
                 return True
             found = yield from documents(of_thread(thread_id))
             if not found or self._is_touched(found[0], expired):
                 return False
-            yield from pause(attempt)
-        raise BackendUnavailableError(f"thread {thread_id!r} is being written to all the time")
+            yield from wait(attempt, [thread_id])
+        raise AssertionError
 
     def _clear(self, thread: Document) -> Plan[None]:
         """Remove an expired thread that is held."""
@@ -158,17 +170,13 @@ class Removing(Removal):
         """Remove a thread if it is empty, no transaction around it: its mark is there before it is
         looked at again. Who has added a document before is seen; who does so later sees the mark.
         """
-        if not (yield from self._is_empty(thread_id)):
-            return
-        guard = self._guard(thread_id)
-        held = hold_thread(guard, self._logs.new_epoch(), self._logs.clock())
-        written = yield from write_all([held])
-        if written is None or not written.matched:
-            return  # somebody writes to it, or has removed it
+        if (yield from self._is_empty(thread_id)):
+            with suppress(RefusedError):  # somebody writes to it
+                yield from self._holding([thread_id], self._purge_if_empty, thread_id)
+
+    def _purge_if_empty(self, thread_id: str) -> Plan[None]:
         if (yield from self._is_empty(thread_id)):
             yield from self._logs.purge(Thread(thread_id, 0, 0, None, None))
-        else:
-            yield from write_all([release_thread(guard, self._logs.new_epoch())])
 
     def _delete_checkpoints(self, gone: Sequence[Place]) -> Plan[None]:
         number = self._logs.new_epoch()
@@ -211,20 +219,27 @@ class Removing(Removal):
             yield from self._exclusively(sorted((source, target)), self._copy, source, target)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
-        original = yield from self._logs.find(source)
+        found = yield from documents(of_thread(source))
+        original = self._logs.live(found)
         if original is None:
             return
-        claim, *removal, _ = bury_thread(self._guard(target), self._logs.new_epoch(), None)
+        mark = found[0].get("held_by")  # nor is there one in a transaction
+        guard, epoch = self._guard(target), self._logs.new_epoch()
+        claim, *removal, _ = bury_thread(guard, epoch if mark is None else mark, None)
         there = yield from documents(of_thread(target))
         if self._logs.live(there) is not None:
             yield from self._refuse_foreign(source, target)
-        if there and not there[0].get("dead"):
-            claim = _without_hold(claim)
-        if (yield from write_all([claim, *removal])) is None:
+        lent = [] if mark is None else [lend_thread(self._guard(source))]
+        if (yield from write_all([*lent, claim, *removal])) is None:
             raise RefusedError(target)
-        copy = Thread(target, self._logs.new_epoch(), original.log_end, None, None)
+        copy = Thread(target, epoch, original.log_end, None, None)
+        filling = self._fill(original, copy)
+        yield from filling if mark is None else while_held(filling, [keep_thread(guard, mark)])
+
+    def _fill(self, original: Thread, copy: Thread) -> Plan[None]:
+        """Make a thread that was claimed the copy of another one."""
         yield from self._logs.copy_segments(original, copy)
-        yield from self._copy_rest(source, copy)
+        yield from self._copy_rest(original.key, copy)
         yield from self._revive(original, copy)
 
     def _refuse_foreign(self, source: str, target: str) -> Plan[None]:
@@ -283,13 +298,6 @@ class Removing(Removal):
         if expires is not None:
             fields["expires_at"] = fields["tag"] = expires
         yield from write_all([Op({"thread_id": target, "key": THREAD}, fields)])
-
-
-def _without_hold(claim: Op) -> Op:
-    """A claim of a thread that this plan holds already."""
-    assert isinstance(claim.what, list)  # noqa: S101
-    fields = {**claim.what[0]["$set"], "epoch": {"$literal": 0}}
-    return claim._replace(what=[{"$set": fields}])
 
 
 def _copied(document: Document, thread: Thread) -> Op:

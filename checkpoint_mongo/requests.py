@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
 
 Document = Mapping[str, Any]
@@ -303,3 +304,20 @@ def server() -> Plan[Server]:
 def pause(attempt: int) -> Plan[None]:
     """Wait for others to get done."""
     yield Pause(attempt)
+
+
+PATIENCE: Final = 2000
+"""How often a thread is asked for that others write to: longer than one who died is waited for."""
+
+
+def wait(attempt: int, thread_ids: Sequence[str]) -> Plan[None]:
+    """Wait for others to get done with some threads.
+
+    Raises:
+        BackendUnavailableError: they do not.
+    """
+    if attempt > PATIENCE:
+        raise BackendUnavailableError(
+            f"threads {list(thread_ids)!r} are being written to all the time"
+        )
+    yield from pause(attempt)

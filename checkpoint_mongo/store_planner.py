@@ -10,6 +10,7 @@ from typing import Final
 
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_mongo.requests import (
     ITEMS,
     STORE_MIGRATIONS,
@@ -173,7 +174,7 @@ class MongoStorePlanner:
         horizon = self._ttl.horizon(now)
         ops = [refresh_op(one.name, now, horizon) for one in records if one.ttl is not None]
         if ops:
-            yield from self._write(ops)
+            yield from moved_if_possible(self._write(ops), f"one of {len(ops)} items")
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one command for the puts and one for the deletes, and the commit where

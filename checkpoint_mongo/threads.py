@@ -10,6 +10,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.statements.requests import rows
+from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_mongo.keys import RECENT, recent_of, under
 from checkpoint_mongo.log import Logs
 from checkpoint_mongo.pipelines import lasting_thread
@@ -64,17 +65,25 @@ class Threads(Removing):
         """Apply the policy to the threads that expired; remove what crashes left behind."""
         logs = self._logs
         now, swept, limit = logs.clock(), 0, logs.policy.sweep_limit
+        unreadable: set[str] = set()
         while limit is None or swept < limit:
             count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-            due = yield from rows(logs.queries["due_threads"], (now, self._stale, count))
+            wanted = now, self._stale, count + len(unreadable)
+            found = yield from rows(logs.queries["due_threads"], wanted)
+            due = [one for one in found if one[0] not in unreadable]
             done = False
-            for thread_id, expires_at, is_left in due:
+            for thread_id, expires_at, is_left in due[:count]:
                 if is_left:  # of what never ended: a standalone server, or its client, died
                     yield from self._collect(thread_id)
                     yield from self._remove_if_empty(thread_id)
                     done = True
                 if expires_at is not None and expires_at <= now:
-                    gone = yield from self._sweep(codec, thread_id, now)
+                    try:
+                        gone = yield from self._sweep(codec, thread_id, now)
+                    except UNREADABLE as error:
+                        log_unreadable(thread_id, error)
+                        unreadable.add(thread_id)
+                        gone, done = 0, True
                     swept, done = swept + gone, done or bool(gone)
             if not done:
                 break  # nothing, or only threads that are being written to

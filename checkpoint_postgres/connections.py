@@ -38,7 +38,7 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
         with _accepted("pool['kwargs']"):
             try:
                 opened.connection_class.connect(conn_string, **_trial(options, parts)).close()
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if is_permanent(error, parts):
                     raise unreachable(error, parts) from error
         with opened as connections:
@@ -47,7 +47,7 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
     connect = partial(psycopg.Connection.connect, conn_string, autocommit=True)
     try:
         connection = connect()
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise unreachable(error, parts) from error
     try:
         yield connection, connect
@@ -72,7 +72,7 @@ async def aconnected(
             try:
                 trial = _trial(options, parts)
                 await (await opened.connection_class.connect(conn_string, **trial)).close()
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if is_permanent(error, parts):
                     raise unreachable(error, parts) from error
         async with opened as connections:
@@ -81,7 +81,7 @@ async def aconnected(
     connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True)
     try:
         connection = await connect()
-    except psycopg.OperationalError as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         raise unreachable(error, parts) from error
     try:
         yield connection, connect
@@ -95,7 +95,8 @@ def _pooled(pool: PoolOptions, usual: Any, remembers: Any) -> dict[str, Any]:
 
     if not isinstance(pool, Mapping):
         raise InvalidArgumentError(
-            f"pool: wanted what psycopg's pool takes, e.g. {{'max_size': 16}}, got {pool!r}"
+            "pool: wanted what psycopg's pool takes, e.g. {'max_size': 16}, "
+            f"got {type(pool).__name__}"
         )
     kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
     sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}

@@ -95,6 +95,8 @@ def is_permanent(error: psycopg.Error, parts: Mapping[str, Any]) -> bool:
     """Whether another attempt would end the same. One host may have several addresses, of which
     one that speaks is enough; several hosts must all have said so.
     """
+    if isinstance(error, psycopg.InterfaceError):  # e.g. an event loop that psycopg cannot use
+        return True
     failures = str(error).split(_SEVERAL)[1:] or [str(error)]
     found = [_PERMANENT.search(each) is not None for each in failures]
     return all(found) if "," in str(parts.get("host") or "") else any(found)

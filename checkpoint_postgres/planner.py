@@ -33,6 +33,7 @@ from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing, checkpoint_columns
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres.log import Logs, columns, keys_json, parameters
 from checkpoint_postgres.reading import arrays_of, candidates, found_in
@@ -334,7 +335,8 @@ class PostgresPlanner(Setup, Writing, Threads):
         logs = self._logs
         if snapshot.expires and logs.policy.refresh_on_read:
             values = (thread_id, logs.clock(), logs.policy.default_ttl, logs.horizon)
-            yield from attempt(self._queries["read_thread"], values)
+            refresh = attempt(self._queries["read_thread"], values)
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads: one statement."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.statements.requests import execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_postgres.requests import attempt
 from checkpoint_postgres.statements import (
     statements,
@@ -209,7 +210,8 @@ class PostgresStorePlanner(Setup):
     def _move(self, names: Sequence[Name], now: float) -> Plan[None]:
         if names:
             self._moves = True
-            yield from execute(self._queries["moved"], self._moving(names, now))
+            refresh = execute(self._queries["moved"], self._moving(names, now))
+            yield from moved_if_possible(refresh, f"one of {len(names)} items")
 
     # ------------------------------------------------------------------ search
 

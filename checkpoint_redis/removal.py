@@ -1,5 +1,5 @@
 """Deleting, pruning and copying threads. What cannot be judged in a script is looked at first, and
-done if the thread is still at the same revision.
+done if the thread is still in the same state.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.codec import Codec
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord
@@ -86,13 +86,13 @@ class Removal(Writing):
             found = yield from self._ask("heads", thread_id, [TASKS.encode()])
             if found is None:
                 return False
-            revision, due, told = found
+            state, due, told = found
             if expired is not None and (not due or float(due) > expired):
                 return False
             heads = _heads(thread_id, told)
             kept = {head.place for head in heads}
             kept |= yield from self._ancestors(codec, thread_id, heads)
-            args = [str(self._logs.new_epoch()), revision, moment(expired)]
+            args = [str(self._logs.new_epoch()), state, moment(expired)]
             args += [*_list(kept), *_list([head.place for head in heads])]
             done = yield from self._ask("keep", thread_id, args)
             if done != b"other":  # otherwise somebody wrote to it meanwhile
@@ -107,8 +107,8 @@ class Removal(Writing):
         }
         asked, spaces = [], []
         for head in heads:
-            metadata = codec.metadata_of(head.record)
-            if channels := [name.encode() for name in delta_channels(metadata)]:
+            deltas = codec.delta_channels_of(head.record)
+            if channels := [name.encode() for name in deltas]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]
                 asked.append(self._call("lineage", thread_id, args))
@@ -126,7 +126,7 @@ class Removal(Writing):
             return
         while True:
             looks = [self._call("snapshot", source), self._call("outline", target)]
-            original, (revision, there) = yield from calls(looks)
+            original, (state, there) = yield from calls(looks)
             if original is None:
                 return
             records, order, ttl, names = original
@@ -135,7 +135,7 @@ class Removal(Writing):
             if self._keys.clustered:
                 due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
                 yield from calls([self._register(target, due, *(run.decode() for run in runs))])
-            args: list[Arg] = [revision, str(self._logs.new_epoch()), records, order, ttl]
+            args: list[Arg] = [state, str(self._logs.new_epoch()), records, order, ttl]
             done = yield from self._ask("paste", target, [*self._touch(), *args, len(runs), *runs])
             if done == b"done":
                 return

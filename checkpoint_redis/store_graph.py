@@ -7,12 +7,14 @@ is found is never less than there is.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg
 from checkpoint_redis.store_filters import arguments
 from checkpoint_redis.store_meaning import Ask, Meaning
+from checkpoint_redis.store_packing import split_name
 from store_vector.config import IndexSettings
 from store_vector.embed import FLOAT32
 from store_vector.records import Array, Found, Search
@@ -60,9 +62,9 @@ class Graph(Meaning):
             reply = yield from self._ask("near", args, now)
             if reply is None:
                 return (yield from super().search(search, query, now))
-            looked_at, there_are, some = reply
-            found = self._ranked(search, query, some)
-            if len(found) >= search.end or looked_at >= there_are:
+            looked_at, there_are, sure, doubtful = reply
+            found = self._ranked(search, query, sure + doubtful)
+            if looked_at >= there_are or _is_enough(search, found, doubtful):
                 return found[search.offset : search.end]
             if looked_at < wanted:  # parts of the graph cannot be reached
                 break
@@ -70,3 +72,13 @@ class Graph(Meaning):
             share = max(len(found), 0.5) / looked_at
             wanted = max(int(1.5 * search.end / share), 2 * wanted)
         return (yield from self._from_server(search, query, now))
+
+
+def _is_enough(search: Search, found: Sequence[Found], doubtful: Sequence[bytes]) -> bool:
+    """Whether all of the page is nearer than what the index left out: of equal ones it gives any,
+    and their order is by name.
+    """
+    if len(found) < search.end:
+        return False
+    names = {split_name(name) for name in doubtful[::3]}
+    return not names.intersection(one.record.name for one in found)

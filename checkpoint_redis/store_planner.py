@@ -10,6 +10,7 @@ from checkpoint_base.config import text
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
@@ -162,7 +163,8 @@ class RedisStorePlanner:
                 if one.record.ttl is not None
             ]
             if names:
-                yield from self._ask("refresh", [len(names), *names], now)
+                refresh = self._ask("refresh", [len(names), *names], now)
+                yield from moved_if_possible(refresh, f"one of {len(names)} items")
         return found
 
     def _newest(self, search: Search, now: float) -> Plan[list[Found]]:

@@ -9,6 +9,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.records import Stats, ThreadPage
+from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_redis.removal import Removal
 from checkpoint_redis.requests import Call, call, calls
 from checkpoint_redis.scripts import script
@@ -116,21 +117,22 @@ class Threads(Removal):
         """Apply the policy to the threads that expired, each atomically."""
         now, swept = self._logs.clock(), 0
         limit = self._logs.policy.sweep_limit
-        parts = self._keys.parts
+        parts, unreadable = self._keys.parts, set[bytes]()
         while parts and (limit is None or swept < limit):
-            asked = [Call(script("overdue"), part, [moment(now), _SWEPT_AT_ONCE]) for part in parts]
-            replies = yield from calls(asked)
+            count = _SWEPT_AT_ONCE + len(unreadable)
+            asked = [Call(script("overdue"), part, [moment(now), count]) for part in parts]
             overdue = [
-                _Overdue(part, *found[n : n + 3])
-                for part, found in zip(parts, replies, strict=True)
+                one
+                for part, found in zip(parts, (yield from calls(asked)), strict=True)
                 for n in range(0, len(found), 3)
+                if (one := _Overdue(part, *found[n : n + 3])).name not in unreadable
             ]
             left = None if limit is None else limit - swept
             if self._logs.policy.expires_whole:
                 swept += yield from self._expire(overdue[:left], now)
             else:
-                swept += yield from self._thin_out(codec, overdue[:left], now)
-            parts = [one for one, found in zip(parts, replies, strict=True) if found]
+                swept += yield from self._thin_out(codec, overdue[:left], now, unreadable)
+            parts = [part for part in parts if any(one.part is part for one in overdue)]
         return swept
 
     def _tidy(self, part: list[bytes]) -> Plan[None]:
@@ -153,10 +155,18 @@ class Threads(Removal):
         yield from calls(settle)
         return swept
 
-    def _thin_out(self, codec: Codec, overdue: Sequence[_Overdue], now: float) -> Plan[int]:
+    def _thin_out(
+        self, codec: Codec, overdue: Sequence[_Overdue], now: float, unreadable: set[bytes]
+    ) -> Plan[int]:
         settle, swept = [], 0
         for one in overdue:
-            if (yield from self._keep_latest(codec, one.name.decode(), now)):
+            try:
+                is_done = yield from self._keep_latest(codec, one.name.decode(), now)
+            except UNREADABLE as error:
+                log_unreadable(one.name.decode(), error)
+                unreadable.add(one.name)
+                continue
+            if is_done:
                 swept += 1
                 settle.append(one.postponed(b""))
                 continue

@@ -14,6 +14,7 @@ from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.statements.requests import Row, execute, execute_many, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_sqlite.reading import BATCH
 from checkpoint_sqlite.store_fields import list_some, put_fields
 from checkpoint_sqlite.store_meaning import Meaning
@@ -93,7 +94,8 @@ class SqliteStorePlanner(Setup):
         if names:
             horizon = self._ttl.horizon(now)
             values = [(now, *name, horizon) for name in names]
-            yield from write(partial(execute_many, QUERIES["refresh_item"], values))
+            refresh = write(partial(execute_many, QUERIES["refresh_item"], values))
+            yield from moved_if_possible(refresh, f"one of {len(names)} items")
 
     # ------------------------------------------------------------------ search
 

@@ -146,7 +146,10 @@ class Places:
         self._measures = self._measures[: self._end][moved]
         self._end = len(self._rows)
         self._starts = np.cumsum(counts) - counts
-        self._spaces = self._spaces[places]
+        used, self._spaces = np.unique(self._spaces[places], return_inverse=True)
+        known = list(self._number_of)  # in the order of their numbers
+        self._number_of = {known[number]: at for at, number in enumerate(used.tolist())}
+        self._sorted = []
         self._alive = np.ones(len(kept), np.bool_)
         self._names = [self._names[place] for place in kept]
         self._items = [self._items[place] for place in kept]
@@ -177,7 +180,7 @@ class Places:
     def _inside(self, bounds: tuple[str, str] | None) -> npt.NDArray[np.bool_] | None:
         if bounds is None:
             return None
-        if len(self._sorted) < len(self._number_of):
+        if len(self._sorted) != len(self._number_of):
             self._sorted = sorted(self._number_of)
             self._ranks = np.empty(len(self._sorted), np.intp)
             numbers = [self._number_of[ns] for ns in self._sorted]

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from langgraph.store.base import Result
 
 from checkpoint_base.errors import BackendUnavailableError
 from store_vector.batch import Batch
 from store_vector.embed import Embedded
-
-_EVERYBODYS: Final = (BackendUnavailableError, OSError)
-"""A database's errors that no call can help: each would only wait for them again."""
 
 
 class Call(NamedTuple):
@@ -73,13 +70,21 @@ class Coalescer:
         except Exception as error:  # noqa: BLE001  (the embedding is the user's: anything)
             await self._sort_out(calls, error, shared=False)
             return
+        # who gave up meanwhile may have written something else since, or gone on without it
+        wanted = [call for call in calls if not call.done.done()]
+        if not wanted:
+            return
+        if len(wanted) < len(calls):
+            batch = Batch.merged([call.batch for call in wanted])
         try:
             results = await self._perform(batch, vectors)
         except Exception as error:  # noqa: BLE001  (it goes to whoever waits)
-            await self._sort_out(calls, error, shared=isinstance(error, _EVERYBODYS))
+            # no call can help that, and each would only wait for it again
+            shared = isinstance(error, BackendUnavailableError)
+            await self._sort_out(wanted, error, shared=shared)
             return
         start = 0
-        for call in calls:
+        for call in wanted:
             end = start + call.batch.size
             if not call.done.done():
                 call.done.set_result(results[start:end])
@@ -89,7 +94,8 @@ class Coalescer:
         """Nothing was written. Unless the error is that of all calls, only those at fault fail."""
         if len(calls) > 1 and not shared:
             for call in calls:
-                await self._run([call])
+                if not call.done.done():
+                    await self._run([call])
             return
         for call in calls:
             if not call.done.done():

@@ -8,7 +8,7 @@ from typing import Any
 
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base.codec import Codec, delta_channels
+from checkpoint_base.codec import Codec
 from checkpoint_base.delta import Lineage, lineage
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
@@ -95,8 +95,8 @@ class Removal:
         if parent and v < 4 and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
             needed.add(parent)  # its sends are there
         stored = None if sealed_type is None else (sealed_type, sealed)
-        metadata = codec.metadata(plain, stored, "metadata of checkpoint", checkpoint_id)
-        if channels := delta_channels(metadata):
+        where = "metadata of checkpoint", checkpoint_id
+        if channels := codec.delta_channels(plain, stored, *where):
             line = yield from self._lineage(key, ns, checkpoint_id, channels)
             needed.update(line.needed)
         return needed

@@ -14,6 +14,8 @@ from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.removal import Removal
 from checkpoint_base.statements.requests import execute, row, rows
+from checkpoint_base.sweeper import UNREADABLE, log_unreadable
+from checkpoint_base.touch import moved_if_possible
 
 _SWEPT_AT_ONCE: Final = 200
 
@@ -37,19 +39,27 @@ class Threads(Removal):
     def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
         """Move a thread's expiry, because it was read."""
         if snapshot.expires and self._logs.policy.refresh_on_read:
-            yield from write(self._logs.refresh, thread_id)
+            refresh = write(self._logs.refresh, thread_id)
+            yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 
     def sweep(self, codec: Codec) -> Plan[int]:
         """Apply the policy to the threads that expired: one transaction each."""
         now, swept = self._logs.clock(), 0
         limit = self._logs.policy.sweep_limit
+        unreadable: set[str] = set()
         while limit is None or swept < limit:
             count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-            expired = yield from read(rows, self._logs.queries["expired_threads"], (now, count))
-            if not expired:
+            wanted = now, count + len(unreadable)
+            expired = yield from read(rows, self._logs.queries["expired_threads"], wanted)
+            due = [thread_id for (thread_id,) in expired if thread_id not in unreadable]
+            if not due:
                 break
-            for (thread_id,) in expired:
-                swept += yield from write(self._sweep, codec, thread_id, now)
+            for thread_id in due[:count]:
+                try:
+                    swept += yield from write(self._sweep, codec, thread_id, now)
+                except UNREADABLE as error:
+                    log_unreadable(thread_id, error)
+                    unreadable.add(thread_id)
         return swept
 
     def _sweep(self, codec: Codec, thread_id: str, now: float) -> Plan[int]:

@@ -5,21 +5,32 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+import threading
+import time
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 import checkpoint_base
 from checkpoint_base import MemorySaver, TTLPolicy, aopen_saver, errors, open_saver, open_store
 from checkpoint_base.codec import Codec, is_plain, version_key, version_of
 from checkpoint_base.config import address
-from checkpoint_base.errors import CheckpointError, InvalidArgumentError, SchemaVersionError
+from checkpoint_base.errors import (
+    CheckpointError,
+    CorruptValueError,
+    InvalidArgumentError,
+    SchemaVersionError,
+)
 from checkpoint_base.filters import json_equal, matches
 from checkpoint_base.migrate import Migration, pending
+from checkpoint_base.planner import ThreadQuery
+from checkpoint_base.sweeper import Sweeper
 
 VERSIONS = (
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -115,6 +126,34 @@ def test_ttl_is_in_minutes() -> None:
     assert policy.expiry(1000.0, None) == 1024.0
     assert policy.expiry(1000.0, 2) == 1120.0
     assert TTLPolicy.of(None).expiry(1000.0, None) is None
+
+
+@pytest.mark.parametrize("ttl", [4e9 + 1, 1e308, 10**400], ids=lambda ttl: f"{ttl!r:.9}")
+def test_a_ttl_beyond_the_calendar_is_refused_by_name(ttl: Any) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"configurable.*ttl.*at most 4000000000 min"):
+        address({"configurable": {"thread_id": "t", "ttl": ttl}})
+    assert TTLPolicy.of({"default_ttl": 4e9}).expiry(time.time(), None)
+
+
+def test_an_expiry_beyond_the_calendar_is_shown_as_its_end() -> None:
+    """An earlier version has stored it."""
+    rows = [(f"{expires}", 0.0, 0.0, expires) for expires in (60.0, 3e11, math.inf, None)]
+    page = ThreadQuery.of("", None, None, 10, None).page(rows)
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    assert [one.expires_at for one in page.threads] == [
+        datetime(1970, 1, 1, 0, 1, tzinfo=timezone.utc),
+        last,
+        last,
+        None,
+    ]
+
+
+def test_a_sweeper_may_wait_longer_than_a_lock_can() -> None:
+    sweeper = Sweeper(4e9)
+    sweeper.start(lambda: 0)
+    time.sleep(0.05)
+    assert "ttl-sweeper" in {thread.name for thread in threading.enumerate()}
+    sweeper.stop()
 
 
 def test_the_agent_server_s_own_shape_is_understood() -> None:
@@ -289,3 +328,27 @@ def test_all_errors_are_exported() -> None:
     own = {name for name, e in vars(errors).items() if isinstance(e, type)}
     assert own <= set(checkpoint_base.__all__)
     assert all(getattr(checkpoint_base, name) is getattr(errors, name) for name in own)
+
+
+def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureFixture) -> None:
+    class Locked(JsonPlusSerializer):
+        def loads_typed(self, data: tuple[str, bytes]) -> Any:
+            raise LookupError(f"no key for {data}")
+
+    now = [0.0]
+    ttl = {"strategy": "keep_latest", "default_ttl": 1}
+    saver = MemorySaver(serde=Locked(), ttl=ttl, clock=lambda: now[0])
+    stored: Any = {"odd one": {"odd": {1, 2}}, "usual": {}}
+    for thread, metadata in stored.items():
+        saver.put(
+            {"configurable": {"thread_id": thread, "checkpoint_ns": ""}},
+            empty_checkpoint(),
+            metadata,
+            {},
+        )
+    now[0] = 100.0
+    assert saver.sweep_ttl() == 1
+    (record,) = caplog.records
+    assert "'odd one'" in record.getMessage()
+    with pytest.raises(CorruptValueError, match="LookupError"):
+        saver.prune(["odd one"])

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base import known
 from checkpoint_base.chunks import digest
@@ -215,6 +216,24 @@ def test_known_each_reply_by_its_own_epoch() -> None:
     found = run(replies.decoded(codec), lambda request: request.work())
     values = [one.checkpoint["channel_values"]["a"] for one in found]
     assert values == [noise(2)[1], noise(1)[1]]
+
+
+def test_known_writes_that_two_replies_tell_are_there_once() -> None:
+    """A parent's writes, whose sends an old checkpoint needs, and again those of the parent."""
+    codec, replies, found = Codec(JsonPlusSerializer()), Replies(), []
+    (write,) = codec.writes([(TASKS, "send")], "task", "")
+    for step in (2, 1):
+        part = replies.add()
+        body = checkpoint(id=f"{step:08}", v=3)
+        config = on("t", "", f"{step - 1:08}")
+        record = codec.put(config, body, metadata(step=step), {}).checkpoint
+        part.add_write(("t", "", "00000001", "task", "", write.idx, TASKS, *write.value, None))
+        part.found = [Found(record, "t", 1, 0, None, ())]
+        found += part.found
+    replies.keep(found)
+    child, parent = run(replies.decoded(codec), lambda request: request.work())
+    assert child.checkpoint["channel_values"] == {TASKS: ["send"]}
+    assert parent.pending_writes == [("task", TASKS, "send")]
 
 
 def test_known_only_of_checkpoints_that_are_wanted() -> None:

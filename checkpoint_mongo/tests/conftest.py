@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from checkpoint_mongo.tests.harness import MongoHarness
+from tests.servers.mongo import mongo
 
 
 @pytest.fixture
@@ -21,3 +22,18 @@ def database(mongo_server: str) -> Iterator[MongoHarness]:
 def harness(database: MongoHarness) -> MongoHarness:
     """Under the name that reports know."""
     return database
+
+
+@pytest.fixture(scope="session")
+def standalone() -> Iterator[str]:
+    """A server without transactions."""
+    with mongo("--standalone") as url:
+        yield url
+
+
+@pytest.fixture
+def alone(standalone: str) -> Iterator[MongoHarness]:
+    """An empty database on a server without transactions."""
+    one = MongoHarness(standalone)
+    yield one
+    one.close()

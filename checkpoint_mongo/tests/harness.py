@@ -13,6 +13,7 @@ from pymongo import MongoClient
 
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.bson_ops import server_of
+from checkpoint_mongo.planner import MongoPlanner
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.mongo import SERVERS
@@ -167,3 +168,11 @@ def _raw() -> Any:
     from bson.raw_bson import RawBSONDocument
 
     return CodecOptions(document_class=RawBSONDocument)
+
+
+def short_lived(saver: MongoDBSaver) -> MongoPlanner:
+    """A write that never ended is dead at once."""
+    planner = saver._planner
+    assert isinstance(planner, MongoPlanner)
+    planner._stale = 0.0
+    return planner

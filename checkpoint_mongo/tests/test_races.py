@@ -118,17 +118,17 @@ def test_once_read_a_thread_of_which_something_was_removed_is_read_at_once(
 def test_a_read_waits_for_who_removes_without_a_transaction(database: MongoHarness) -> None:
     with database.open() as saver:
         head = put(saver, "t", 1)
-        of_thread = {"thread_id": "t", "key": ""}
-        database.records.update_one(of_thread, {"$set": {"held_at": 1}})
+        guard = saver._planner._guard("t")
+        saver._driver.perform(Write([hold_thread(guard, 1, 0.0)]))
 
         def release(_: int, request: Any, reply: Any) -> Any:
             if type(request) is Pause:
-                database.records.update_one(of_thread, {"$unset": {"held_at": 1}})
+                saver._driver.perform(Write([release_thread(guard, 1, 1)]))
             return reply
 
         (found,), asked = driven(saver, read_plan(saver, "id", head), release)
         assert values(found) == {"n": 1}
-        assert asked == [*READ, *READ, Pause, *READ]
+        assert asked == [*READ, *READ, Write, Pause, *READ]
 
 
 def test_what_was_seen_while_somebody_removed_counts_for_nothing(database: MongoHarness) -> None:
@@ -142,7 +142,7 @@ def test_what_was_seen_while_somebody_removed_counts_for_nothing(database: Mongo
         def remove(number: int, request: Any, reply: Any) -> Any:
             if number == 3:
                 database.records.delete_many({"thread_id": "t", "key": {"$gt": "c"}})
-                saver._driver.perform(Write([release_thread(guard, 2)]))
+                saver._driver.perform(Write([release_thread(guard, 2, 1)]))
             return reply
 
         found, asked = driven(saver, read_plan(saver, "id", head), remove)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -14,30 +13,8 @@ from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import MongoDBSaver
 from checkpoint_mongo.planner import MongoPlanner
 from checkpoint_mongo.requests import Pause, Write
-from checkpoint_mongo.tests.harness import MongoHarness
+from checkpoint_mongo.tests.harness import MongoHarness, short_lived
 from conformance_tests.build import large, on, values
-from tests.servers.mongo import mongo
-
-
-@pytest.fixture(scope="module")
-def standalone() -> Iterator[str]:
-    with mongo("--standalone") as url:
-        yield url
-
-
-@pytest.fixture
-def alone(standalone: str) -> Iterator[MongoHarness]:
-    one = MongoHarness(standalone)
-    yield one
-    one.close()
-
-
-def short_lived(saver: MongoDBSaver) -> MongoPlanner:
-    """A write that never ended is dead at once."""
-    planner = saver._planner
-    assert isinstance(planner, MongoPlanner)
-    planner._stale = 0.0
-    return planner
 
 
 def test_setup_says_which_it_is(alone: MongoHarness, database: MongoHarness) -> None:

@@ -13,3 +13,9 @@ if not EPOCH and UPDATED and redis.call('ZSCORE', UPDATED, THREAD)
 end
 local HAS_EXPIRED = DUE and HORIZON and DUE <= HORIZON
 local ABSENT = not EPOCH or HAS_EXPIRED
+
+-- What a thread was looked at as, '' if it was not there. A thread that was deleted and made anew
+-- has the same revisions again, but another epoch.
+local function state_now()
+  return ABSENT and '' or EPOCH .. ' ' .. REVISION
+end

@@ -1,11 +1,11 @@
 -- Removes all checkpoints but some, if the thread is still what it was looked at as.
--- ARGV: an epoch, the revision looked at, now if the thread must have expired ('' if not), what
+-- ARGV: an epoch, the state looked at, now if the thread must have expired ('' if not), what
 -- stays (namespace, id), the newest of each namespace (namespace, id).
-local epoch, revision, now, kept, newest = arg(), arg(), arg(), args(), args()
+local epoch, looked_at, now, kept, newest = arg(), arg(), arg(), args(), args()
 if ABSENT or (now ~= '' and not (DUE and DUE <= tonumber(now))) then
   return 'absent'
 end
-if revision ~= REVISION then
+if looked_at ~= state_now() then
   return 'other'
 end
 local stays = {}

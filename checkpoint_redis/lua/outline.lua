@@ -1,5 +1,5 @@
--- What a thread has: its revision ('' if it is not there), the names in the order.
+-- What a thread has: its state ('' if it is not there), the names in the order.
 if ABSENT then
   return { '', {} }
 end
-return { REVISION, redis.call('ZRANGE', ORDER, 0, -1) }
+return { state_now(), redis.call('ZRANGE', ORDER, 0, -1) }

@@ -1,8 +1,8 @@
 -- Makes a thread a copy of another, if it is still what it was looked at as.
--- ARGV: the revision looked at ('' if it was not there), an epoch, both keys of the original, its
+-- ARGV: the state looked at ('' if it was not there), an epoch, both keys of the original, its
 -- time to live, its runs.
-local revision, epoch, records, order, ttl, runs = arg(), arg(), arg(), arg(), arg(), args()
-if (ABSENT and '' or REVISION) ~= revision then
+local looked_at, epoch, records, order, ttl, runs = arg(), arg(), arg(), arg(), arg(), args()
+if looked_at ~= state_now() then
   return 'other'
 end
 local minutes = tonumber(ttl ~= '' and ttl or DEFAULT_TTL)

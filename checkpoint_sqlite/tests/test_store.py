@@ -128,8 +128,9 @@ def test_a_url_of_no_store() -> None:
 def test_nothing_is_said_when_the_interpreter_exits(path: Path) -> None:
     """Neither with a store that nobody closed, nor with calls that nobody waited for."""
     code = f"""
-import asyncio, aiosqlite
+import asyncio, aiosqlite, logging
 from checkpoint_sqlite import AsyncSqliteStore, SqliteStore
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # a busy machine is slow, that is not asked
 
 async def closed():
     async with AsyncSqliteStore.from_conn_string({str(path)!r}) as store:

@@ -8,7 +8,7 @@ from conformance_tests.savers.copy_thread import CopyThreadClauses
 from conformance_tests.savers.delete_for_runs import DeleteForRunsClauses
 from conformance_tests.savers.delete_thread import DeleteThreadClauses
 from conformance_tests.savers.delta_history import DeltaHistoryClauses
-from conformance_tests.savers.encryption import EncryptionClauses
+from conformance_tests.savers.encryption import EncryptionClauses, SweepUnderAnotherKeyClauses
 from conformance_tests.savers.fidelity import FidelityClauses
 from conformance_tests.savers.filters import FilterClauses
 from conformance_tests.savers.get_tuple import GetTupleClauses, PendingSendsClauses
@@ -58,6 +58,7 @@ class SaverConformance(
     ExpiryClauses,
     RunTTLClauses,
     SweepClauses,
+    SweepUnderAnotherKeyClauses,
     ThreadsClauses,
     StatsClauses,
     SharingClauses,

@@ -27,6 +27,7 @@ from conformance_tests.compare import assert_same
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses
+from conformance_tests.savers.ttl import SECONDS, policy
 from conformance_tests.specimens import SPECIMENS
 
 KEY = b"0123456789abcdef0123456789abcdef"
@@ -186,3 +187,28 @@ class EncryptionClauses(SaverClauses):
         chain.write(("a", None), ("b", large()), (ERROR, "e"))
         got = [(channel, value) for _, channel, value in writes(saver.get_tuple(chain.head))]
         assert got == [(ERROR, "e"), ("a", None), ("b", large())]
+
+
+@clauses_of(Capability.TTL)
+class SweepUnderAnotherKeyClauses(SaverClauses):
+    """Clauses about sweeps that meet what they cannot read."""
+
+    @pytest.mark.parametrize("limit", [None, 1])
+    def test_ttl_a_sweep_passes_over_what_it_cannot_read(
+        self, reopened: Opener, harness: SaverHarness, limit: int | None
+    ) -> None:
+        """A thread of another key stays as it is, and ends no sweep: others expired after it."""
+        ttl = policy(strategy="keep_latest", sweep_limit=limit)
+        saver = reopened(serde=encrypting(), ttl=ttl)
+        other = reopened(serde=encrypting(KEY[::-1]), ttl=ttl)
+        foreign, *own = (Chain(each, user="ada") for each in (other, saver, saver))
+        for chain in (foreign, *own):
+            for n in range(3):
+                chain.put({"n": n})
+            harness.advance(1)
+        harness.advance(SECONDS)
+        assert [saver.sweep_ttl() for _ in range(3)] == ([2, 0, 0] if limit is None else [1, 1, 0])
+        assert [len(ids(saver.list(on(chain.thread_id)))) for chain in own] == [1, 1]
+        assert len(ids(other.list(on(foreign.thread_id)))) == 3
+        assert other.sweep_ttl() == 1
+        assert [values(found) for found in other.list(on(foreign.thread_id))] == [{"n": 2}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -274,7 +275,22 @@ class RunTTLClauses(SaverClauses):
         assert "ttl" not in entries
         assert entries["user"] == "ada"
 
-    @pytest.mark.parametrize("bad", [-1, 0, "5", True, float("nan"), float("inf"), [1]])
+    @pytest.mark.parametrize("long", [1e9, 4e9, 5e9, 1e308])
+    def test_ttl_of_thousands_of_years(self, saver: Facade, long: float) -> None:
+        """Refused, or shown: what one run asks for does not end everybody's list of threads."""
+        usual, asked = Chain(saver), Chain(saver, ttl=long)
+        usual.put({"a": 1})
+        there = {usual.thread_id}
+        with suppress(ValueError):
+            asked.put({"a": 1})
+            there.add(asked.thread_id)
+        assert set(listed(saver)) == there
+
+    @pytest.mark.parametrize(
+        "bad",
+        [-1, 0, "5", True, float("nan"), float("inf"), [1], 10**400],
+        ids=lambda bad: f"{bad!r:.9}",
+    )
     def test_ttl_invalid_values(self, saver: Facade, harness: SaverHarness, bad: Any) -> None:
         """Refused before anything is stored; none of them means "forever"."""
         chain = Chain(saver, ttl=bad)

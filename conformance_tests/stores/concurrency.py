@@ -172,6 +172,37 @@ class StoreTaskClauses(StoreClauses):
 
         in_a_loop(run())
 
+    def test_concurrency_a_put_that_was_given_up_stays_away(self, harness: StoreHarness) -> None:
+        """Who timed out over a slow embedding deletes the item, or puts another: that counts."""
+
+        async def run() -> None:
+            entered, go_on = asyncio.Event(), asyncio.Event()
+
+            async def embed(texts: list[str]) -> list[list[float]]:
+                if "slow" in texts:
+                    entered.set()
+                    await asyncio.wait_for(go_on.wait(), GIVE_UP_AFTER)
+                return [[1.0, 0.0, 0.0] for _ in texts]
+
+            async with harness.aopen(index=index_of(harness, embed)) as store:
+                tick = [
+                    asyncio.create_task(store.aput(AT, key, {"text": "slow"}))
+                    for key in ("deleted", "replaced", "wanted")
+                ]
+                await asyncio.wait_for(entered.wait(), GIVE_UP_AFTER)
+                for given_up in tick[:2]:
+                    given_up.cancel()
+                await asyncio.wait(tick[:2], timeout=GIVE_UP_AFTER)
+                await store.adelete(AT, "deleted")
+                await store.aput(AT, "replaced", {"text": "new"})
+                go_on.set()
+                await tick[2]
+            async with harness.aopen() as store:  # what was under way is over
+                found = {item.key: item.value["text"] for item in await store.asearch(AT)}
+            assert found == {"replaced": "new", "wanted": "slow"}
+
+        in_a_loop(run())
+
     def test_concurrency_closing_waits(self, harness: StoreHarness) -> None:
         """What was asked for before the store was closed is there afterwards; no task is left."""
 

@@ -95,6 +95,15 @@ class MeaningClauses(StoreClauses):
             assert pages == whole
         assert whole[:3] == sorted(whole[:3])
 
+    def test_meaning_many_of_one_score(self, indexed: StoreFacade) -> None:
+        """The same note under many keys: however many are alike, their pages are by key."""
+        there = [f"{n:03}" for n in range(300)]
+        indexed.batch([PutOp(AT, key, {"text": "1 1 0"}) for key in reversed(there)])
+        found = []
+        for offset in range(0, 300, 30):
+            found += keys(indexed.search(AT, query="1 0 0", limit=30, offset=offset))
+        assert found == there
+
     def test_meaning_namespaces_come_first(self, indexed: StoreFacade) -> None:
         """The best of this user, however many better ones another has."""
         indexed.batch([PutOp(("u", "10"), f"{n}", {"text": "1 0 0"}) for n in range(300)])

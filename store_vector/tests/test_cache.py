@@ -48,6 +48,20 @@ def test_places_follow_any_changes() -> None:
     assert places.size <= 4 * 2 * 3 * 3 * 40 + 4 * 2 * 256, "what is left behind must go"
 
 
+def test_namespaces_go_with_their_last_item() -> None:
+    """One for each session, say, in a process that runs for months."""
+    places = Places(2, "cosine")
+    places.append([embeddings(item, (1.0, item), ns=f"kept {item % 2}") for item in (3, 2, 1, 0)])
+    for session in range(4, 400):
+        places.replace([session], [embeddings(session, (1.0, 0.0), ns=f"session {session}")])
+        assert ranked(places, 1, 0, ns=f"session {session}") == [session]
+        places.replace([session], [])
+        assert ranked(places, 1, 0, ns=f"session {session}") == []
+        assert ranked(places, 1, 0, ns="kept 1") == [1, 3]
+        assert ranked(places, 1, 0) == [0, 1, 2, 3]
+    assert len(places._number_of) < 10
+
+
 def test_a_view_stays_as_it_was() -> None:
     places = Places(2, "cosine")
     places.append([embeddings(item, (1.0, item)) for item in range(9)])

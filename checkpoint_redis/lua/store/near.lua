@@ -1,31 +1,43 @@
 -- Items with vectors near one. ARGV (behind the filter's): the namespace they are in, the vector, its
 -- metric, how many vectors to look at, how many candidates the index keeps. Replies how many vectors it
 -- found, how many there are, those of other dimensions among them, (name, packed, vectors) of each item
--- that may match; false: there is no index of such vectors.
+-- that may match, and the same of those that are no nearer than the farthest it found, as others may
+-- be, too; false: there is no index of such vectors.
 local ns, query, metric, count, ef = arg(), arg(), arg(), arg(), arg()
 if counters[5] ~= 'ready' or #query ~= 4 * tonumber(counters[13] or 0) or counters[14] ~= metric then
   return false
 end
-local told, first, cut = nil, 1, 0
+local told
+local near = {} -- elements and their distances
 if counters[8] == 'query' then
   local within = ns == '' and '*' or '(@ns:{' .. redis.sha1hex(ns) .. '})'
   local text = string.format('%s=>[KNN %d @v $q EF_RUNTIME %d]', within, count, ef)
-  told = redis.pcall('FT.SEARCH', GRAPH, text, 'PARAMS', 2, 'q', query, 'NOCONTENT',
+  told = redis.pcall('FT.SEARCH', GRAPH, text, 'PARAMS', 2, 'q', query, 'RETURN', 1, '__v_score',
     'LIMIT', 0, count, 'DIALECT', 2)
-  first, cut = 2, #GRAPH + 1
+  for n = 2, #told, 2 do
+    local distance = told[n + 1] and tonumber(told[n + 1][2]) -- no fields: it is gone
+    if distance then
+      near[#near + 1] = { string.sub(told[n], #GRAPH + 2), distance }
+    end
+  end
 else
-  told = redis.pcall('VSIM', GRAPH, 'FP32', query, 'COUNT', count, 'EF', ef)
+  told = redis.pcall('VSIM', GRAPH, 'FP32', query, 'COUNT', count, 'EF', ef, 'WITHSCORES')
+  for n = 1, #told, 2 do
+    near[#near + 1] = { told[n], -tonumber(told[n + 1]) }
+  end
 end
 if told.err then
   return false
 end
-local seen, names, found, elements = {}, {}, {}, 0
-for n = first, #told do
-  local element = string.sub(told[n], cut + 1)
+local seen, names, nearest, farthest, elements = {}, {}, {}, -math.huge, 0
+for _, one in ipairs(near) do
+  local element, distance = one[1], one[2]
   if not seen[element] then
     seen[element], elements = true, elements + 1
   end
+  farthest = math.max(farthest, distance)
   local name = string.match(element, '^(.*)%z%d+$')
+  nearest[name] = math.min(nearest[name] or math.huge, distance)
   if not seen[name] then
     seen[name] = true
     if string.sub(name, 1, #ns) == ns then
@@ -34,9 +46,11 @@ for n = first, #told do
   end
 end
 local items, embeddings = all_of(ITEMS, names), all_of(VECTORS, names)
+local sure, doubtful = {}, {}
 for n, name in ipairs(names) do
   if items[n] and embeddings[n] and may_match(items[n]) then
+    local found = nearest[name] < farthest and sure or doubtful
     found[#found + 1], found[#found + 2], found[#found + 3] = name, items[n], embeddings[n]
   end
 end
-return { elements, tonumber(counters[2]), found }
+return { elements, tonumber(counters[2]), sure, doubtful }
