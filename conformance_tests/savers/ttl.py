@@ -367,8 +367,7 @@ class SweepClauses(SaverClauses):
         assert harness.rows()["checkpoints"] == 1
         assert harness.rows()["values"] == 2
         found = the(saver.get_tuple(on(chain.thread_id)))
-        assert found.checkpoint["channel_values"] == state
-        assert writes(found) == [("task-1", "n", "pending")]
+        assert (values(found), writes(found)) == (state, [("task-1", "n", "pending")])
         assert saver.sweep_ttl() == 0
 
     def test_ttl_the_sweeper_sweeps(self, reopened: Opener, harness: SaverHarness) -> None:
