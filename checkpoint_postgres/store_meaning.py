@@ -80,7 +80,7 @@ class Meaning:
             found = yield from rows(*engine.exact(self._queries, search, horizon, count))
             reply = _Reply.of(found)
             if reply.has_too_many:
-                return (yield from self._numpy(search, query, horizon, [engine.is_of_its_size]))
+                return (yield from self._numpy(search, query, horizon))
             ranked = self._ranked(search, query, reply)
             if len(reply.near) < count or ranked.is_enough(engine.precision):
                 return ranked.page
@@ -109,23 +109,19 @@ class Meaning:
 
     # ------------------------------------------------------------------ without pgvector
 
-    def _numpy(
-        self, search: Search, query: Array, horizon: float | None, only: Sequence[str] = ()
-    ) -> Plan[list[Found]]:
+    def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
         """All that pass are fetched: in one statement, or page by page if they are many."""
-        some = yield from rows(*self._passing(search, horizon, only, None))
+        some = yield from rows(*self._passing(search, horizon, None))
         if len(some) < self._page:
             best = yield from offload(lambda: self._best_of(search, query, some, []))
             return best[search.offset :]
-        return (yield from read(self._paged, search, query, horizon, only))
+        return (yield from read(self._paged, search, query, horizon))
 
-    def _paged(
-        self, search: Search, query: Array, horizon: float | None, only: Sequence[str]
-    ) -> Plan[list[Found]]:
+    def _paged(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
         best: list[Found] = []
         after: Row | None = None
         while True:
-            some = yield from rows(*self._passing(search, horizon, only, after))
+            some = yield from rows(*self._passing(search, horizon, after))
             best = yield from offload(partial(self._best_of, search, query, some, best))
             if len(some) < self._page:
                 return best[search.offset :]
@@ -136,14 +132,10 @@ class Meaning:
         return max(1, _PAGE_BYTES // (4 * self._dims))
 
     def _passing(
-        self, search: Search, horizon: float | None, only: Sequence[str], after: Row | None
+        self, search: Search, horizon: float | None, after: Row | None
     ) -> tuple[str, list[Any]]:
         statement, queries = Statement(), self._queries
-        conditions = [
-            *statement.within(search, "e.ns"),
-            *statement.conditions(search, horizon),
-            *only,
-        ]
+        conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
         if after is not None:
             place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
             conditions.append(f"(e.ns, e.key, e.path) > ({place})")

@@ -92,14 +92,9 @@ class Engine:
         )
 
     @property
-    def is_of_its_size(self) -> str:
-        """Whether bytes in store_embeddings are a vector of this length, in SQL."""
-        return f"octet_length(data) = {4 * self.settings.dims}"
-
-    @property
     def unconverted(self) -> str:
-        """Whether one lacks the column: who put it did not know of it."""
-        return f"{self.column} IS NULL AND {self.is_of_its_size}"
+        """Whether a vector of this length lacks the column: who put it did not know of it."""
+        return f"{self.column} IS NULL AND octet_length(data) = {4 * self.settings.dims}"
 
     @property
     def unconverted_index(self) -> str:
