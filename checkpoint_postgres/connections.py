@@ -95,7 +95,7 @@ def _pooled(pool: PoolOptions, usual: Any, remembers: Any) -> dict[str, Any]:
 
     if not isinstance(pool, Mapping):
         raise InvalidArgumentError(
-            "pool: wanted what psycopg's pool takes, e.g. {'max_size': 16}, "
+            "pool: wanted a dict of what psycopg's pool takes, e.g. {'max_size': 16}, "
             f"got {type(pool).__name__}"
         )
     kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
