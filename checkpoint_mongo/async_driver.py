@@ -186,8 +186,7 @@ class AsyncMongoDriver:
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)
-            asked = {"batchSize": BATCH, **request.options}
-            cursor = await collection.aggregate(stages, session=session, **asked)
+            cursor = await collection.aggregate(stages, session=session, batchSize=BATCH)
             return await cursor.to_list()
         if kind is Find:
             collection = self._collection(request.collection)

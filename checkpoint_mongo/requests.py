@@ -18,16 +18,10 @@ STORE_MIGRATIONS: Final = "store_migrations"
 
 
 class Aggregate(NamedTuple):
-    """Request: the reply is the documents of a pipeline; `hint` names the index for it."""
+    """Request: the reply is the documents of a pipeline."""
 
     stages: Stages
     collection: str = RECORDS
-    hint: str | None = None
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """As PyMongo calls them."""
-        return {} if self.hint is None else {"hint": {self.hint: 1}}
 
 
 class Find(NamedTuple):
@@ -63,8 +57,7 @@ class Named(NamedTuple):
         """What asks for them."""
         refs, thread_ids = list(self.refs), list(self.thread_ids)
         return Aggregate(
-            [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}],
-            hint="ref",
+            [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}]
         )
 
 

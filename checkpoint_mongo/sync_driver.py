@@ -131,8 +131,7 @@ class SyncMongoDriver:
         if kind is Aggregate:
             collection = self._collection(request.collection)
             stages = list(request.stages)
-            asked = {"batchSize": BATCH, **request.options}
-            return list(collection.aggregate(stages, session=session, **asked))
+            return list(collection.aggregate(stages, session=session, batchSize=BATCH))
         if kind is Find:
             collection = self._collection(request.collection)
             return list(collection.find(**request.options, batch_size=BATCH, session=session))

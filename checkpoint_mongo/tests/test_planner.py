@@ -115,7 +115,6 @@ def test_reads(watched: Watched) -> None:
     with watched.commands.only() as commands:
         assert values(saver.get_tuple(on("t"))) == {"a": 60}
     assert commands.names == READ
-    assert commands.sent[1]["hint"] == {"ref": 1}  # no other gives the thread last
     for step in range(61, 70):
         watched.put(step, a=step, b=BIG + str(step))
     with watched.commands.only() as commands:
