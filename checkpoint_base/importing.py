@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver, ChannelVersions, CheckpointTuple
+from langgraph.checkpoint.base import (
+    BaseCheckpointSaver,
+    ChannelVersions,
+    Checkpoint,
+    CheckpointTuple,
+)
 
 from checkpoint_base.config import config_of
 
@@ -98,6 +103,12 @@ class Versions:
         self._current = current
         return self.named(changed)
 
+    def forget_but(self, checkpoint: Checkpoint) -> None:
+        """No descendant names a version that this checkpoint does not name any more."""
+        spaces = checkpoint["channel_versions"], *checkpoint["versions_seen"].values()
+        used = {entry for space in spaces for entry in space.items()}
+        self._named = {entry: name for entry, name in self._named.items() if entry in used}
+
     def named(self, versions: ChannelVersions) -> ChannelVersions:
         """Versions under their new names."""
         return {channel: self._name(channel, version) for channel, version in versions.items()}
@@ -117,6 +128,7 @@ def _import_checkpoint(
     checkpoint["channel_versions"] = line.named(one.checkpoint["channel_versions"])
     seen = one.checkpoint["versions_seen"]
     checkpoint["versions_seen"] = {node: line.named(versions) for node, versions in seen.items()}
+    line.forget_but(one.checkpoint)
     at = target.put(parent, checkpoint, one.metadata, new)
     tasks: dict[str, list[tuple[str, Any]]] = {}
     for task_id, channel, value in one.pending_writes or ():

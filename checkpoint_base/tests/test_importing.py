@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver as OriginalSaver
 from langgraph.types import Command
 
 from checkpoint_base import import_threads
+from checkpoint_base.importing import Versions
 from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
 from checkpoint_sqlite import SqliteSaver
 from conformance_tests.build import on
@@ -101,6 +102,21 @@ def test_forks_of_a_saver_that_numbers_versions_keep_their_values(target: Sqlite
             assert_same(state, other.checkpoint["channel_values"])
     forks = {str(one.checkpoint["channel_values"].get("messages")) for one in got}
     assert len(forks) > 10
+
+
+def test_what_is_noted_of_versions_does_not_grow_with_the_thread() -> None:
+    line: Any = None
+    for step in range(200):
+        line = Versions(f"{step:08}", line)
+        found = empty_checkpoint()
+        found["channel_versions"] = {"a": step, "b": 1}
+        found["versions_seen"] = {"node": {"a": max(step - 1, 0)}}
+        line.note(found["channel_versions"])
+        named = str(line.named(found["versions_seen"]["node"])["a"])
+        line.forget_but(found)
+    assert len(vars(line)["_named"]) == 3
+    assert named.startswith(f"{198:032}.")
+    assert not named.endswith(f".{0.0:016}")
 
 
 def test_again_changes_nothing_and_takes_what_is_new(
