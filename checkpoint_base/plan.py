@@ -72,6 +72,22 @@ def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
         return result
 
 
+def answered(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
+    """Drive `plan` inside a plan: `run`, whose `perform` is a plan of its own."""
+    try:
+        request = next(plan)
+        while True:
+            try:
+                reply = yield from answer(request)
+            except BaseException as error:
+                request = plan.throw(error)
+            else:
+                request = plan.send(reply)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
 async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:
     """Drive `plan` with an awaitable `perform`: `run`, with one `await`."""
     try:

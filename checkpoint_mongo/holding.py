@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, answered
 from checkpoint_base.statements.requests import Execute, ExecuteMany
 from checkpoint_mongo.requests import Op, RefusedError, Write, Written
 
@@ -23,24 +24,13 @@ def while_held(plan: Plan[T], keeping: Sequence[Op]) -> Plan[T]:
     Raises:
         RefusedError: a thread is not held any more: its holder was taken for dead.
     """
-    try:
-        request = next(plan)
-        while True:
-            try:
-                reply = yield from _kept(request, keeping)
-            except BaseException as error:
-                request = plan.throw(error)
-            else:
-                request = plan.send(reply)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+    return answered(plan, partial(_kept, keeping))
 
 
-def _kept(request: Any, keeping: Sequence[Op]) -> Plan[Any]:
+def _kept(keeping: Sequence[Op], request: Any) -> Plan[Any]:
     if isinstance(request, (Execute, ExecuteMany)):
         changes = request.sql.request(request)
-        return request.sql.reply((yield from _kept(changes, keeping)))
+        return request.sql.reply((yield from _kept(keeping, changes)))
     if type(request) is not Write:
         return (yield request)
     if not keeping or not request.ops:

@@ -1,4 +1,4 @@
-"""The two trampolines, and the promise that both do the same."""
+"""The trampolines, and the promise that they do the same."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base.plan import Atomic, Offload, Plan, arun, offload, read, run, write
+from checkpoint_base.plan import Atomic, Offload, Plan, answered, arun, offload, read, run, write
 
 Runner = Callable[[Plan[Any], Callable[[Any], Any]], Any]
 
@@ -100,3 +100,22 @@ def test_helpers_yield_what_drivers_know(drive: Runner) -> None:
         ]
 
     assert drive(plan(), perform) == [(False, 1), (True, 1), "worked"]
+
+
+@runners
+def test_a_plan_inside_a_plan_gets_its_answers_and_its_errors(drive: Runner) -> None:
+    def inner() -> Plan[list[Any]]:
+        got = [(yield "one")]
+        try:
+            yield "bad"
+        except KeyError as error:
+            got.append(error.args[0])
+        return got
+
+    def answer(request: Any) -> Plan[Any]:
+        if request == "bad":
+            raise KeyError("refused")
+        first = yield request
+        return [first, (yield "more")]
+
+    assert drive(answered(inner(), answer), str.upper) == [["ONE", "MORE"], "refused"]
