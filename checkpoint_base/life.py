@@ -85,8 +85,12 @@ class LoopLife(Life):
             )
         return self._begin(start).result()
 
-    async def hop(self, start: Start[T]) -> T:
-        """The same, for another event loop."""
+    async def join(self, start: Start[T]) -> T:
+        """The same, for an event loop: this one, or another, from which it goes over."""
+        if self.is_over:
+            raise self.ended()
+        if asyncio.get_running_loop() is self.loop:
+            return await start()
         return await asyncio.wrap_future(self._begin(start))
 
     def _begin(self, start: Start[T]) -> Future[T]:

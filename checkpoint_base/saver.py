@@ -250,12 +250,7 @@ class AsyncSaver(Saver):
         self._life = LoopLife(type(self).__name__, "aget_tuple, aput, alist, …; ainvoke for graphs")
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        life = self._life
-        if life.is_over:
-            raise life.ended()
-        if asyncio.get_running_loop() is life.loop:
-            return await arun(plan, self._driver.perform)
-        return await life.hop(lambda: arun(plan, self._driver.perform))
+        return await self._life.join(lambda: arun(plan, self._driver.perform))
 
     def _drive(self, plan: Plan[T]) -> T:
         return self._life.block(lambda: self._adrive(plan))

@@ -231,12 +231,7 @@ class AsyncStore(Store):
         self._coalescer = Coalescer(self._aembed, self._perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        life = self._life
-        if life.is_over:
-            raise life.ended()
-        if asyncio.get_running_loop() is life.loop:
-            return await arun(plan, self._driver.perform)
-        return await life.hop(lambda: arun(plan, self._driver.perform))
+        return await self._life.join(lambda: arun(plan, self._driver.perform))
 
     def _drive(self, plan: Plan[T]) -> T:
         return self._life.block(lambda: self._adrive(plan))
@@ -260,9 +255,7 @@ class AsyncStore(Store):
             Exception: what the embedding raises; nothing of this call was written then.
         """
         batch = self._batch(ops)
-        if asyncio.get_running_loop() is self._life.loop:
-            return await self._coalescer.call(batch)
-        return await self._life.hop(lambda: self._coalescer.call(batch))
+        return await self._life.join(lambda: self._coalescer.call(batch))
 
     async def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""
