@@ -10,6 +10,7 @@ import pytest
 from pymongo import MongoClient
 
 from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.documents import refs_of
 from checkpoint_mongo.keys import ref_of
@@ -116,31 +117,10 @@ def test_a_newer_version_says_so(database: MongoHarness) -> None:
 
 # ---------------------------------------------------------------- databases that nobody has set up
 
-CP = checkpoint({"a": 1}, id="1")
-PUT = on("t"), CP, metadata(), new_versions(CP)
-CALLS: dict[str, Callable[[Any], Any]] = {
-    "put": lambda saver: saver.put(*PUT),
-    "put_writes": lambda saver: saver.put_writes(on("t", "", "1"), [("a", 1)], "task"),
-    "get_tuple": lambda saver: saver.get_tuple(on("t")),
-    "list": lambda saver: list(saver.list(None)),
-    "list_threads": lambda saver: saver.list_threads(),
-    "delete_thread": lambda saver: saver.delete_thread("t"),
-    "prune": lambda saver: saver.prune(["t"]),
-    "stats": lambda saver: saver.stats(),
-}
-STORE_CALLS: dict[str, Callable[[Any], Any]] = {
-    "put": lambda store: store.put(("a",), "k", {"n": 1}),
-    "get": lambda store: store.get(("a",), "k"),
-    "search": lambda store: store.search(("a",), filter={"n": 1}),
-    "list_namespaces": lambda store: store.list_namespaces(),
-    "delete": lambda store: store.delete(("a",), "k"),
-    "sweep_ttl": lambda store: store.sweep_ttl(),
-    "stats": lambda store: store.stats(),
-}
 NEVER = r"was never set up, call setup\(\) once"
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+@pytest.mark.parametrize("call", SAVER_CALLS.values(), ids=list(SAVER_CALLS))
 def test_a_saver_says_to_call_setup(database: MongoHarness, call: Callable[[Any], Any]) -> None:
     saver = MongoDBSaver(database.client, database.db_name)
     with pytest.raises(CheckpointError, match=NEVER):

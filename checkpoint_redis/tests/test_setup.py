@@ -11,31 +11,11 @@ import pytest
 import redis
 
 from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.tests.harness import ClusterHarness, cluster_client
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.build import on
 
-CP = checkpoint({"a": 1}, id="1")
-PUT = on("t"), CP, metadata(), new_versions(CP)
-CALLS: dict[str, Callable[[Any], Any]] = {
-    "put": lambda saver: saver.put(*PUT),
-    "put_writes": lambda saver: saver.put_writes(on("t", "", "1"), [("a", 1)], "task"),
-    "get_tuple": lambda saver: saver.get_tuple(on("t")),
-    "list": lambda saver: list(saver.list(None)),
-    "list_threads": lambda saver: saver.list_threads(),
-    "delete_thread": lambda saver: saver.delete_thread("t"),
-    "prune": lambda saver: saver.prune(["t"]),
-    "stats": lambda saver: saver.stats(),
-}
-STORE_CALLS: dict[str, Callable[[Any], Any]] = {
-    "put": lambda store: store.put(("a",), "k", {"n": 1}),
-    "get": lambda store: store.get(("a",), "k"),
-    "search": lambda store: store.search(("a",), filter={"n": 1}),
-    "list_namespaces": lambda store: store.list_namespaces(),
-    "delete": lambda store: store.delete(("a",), "k"),
-    "sweep_ttl": lambda store: store.sweep_ttl(),
-    "stats": lambda store: store.stats(),
-}
 NEVER = r"nothing that was set up under the prefix '{}', call setup\(\) once"
 
 
@@ -49,7 +29,7 @@ def written(url: str, prefix: str) -> list[bytes]:
         return list(client.scan_iter(match=f"*{prefix}*", count=1000))
 
 
-@pytest.mark.parametrize("call", CALLS.values(), ids=list(CALLS))
+@pytest.mark.parametrize("call", SAVER_CALLS.values(), ids=list(SAVER_CALLS))
 def test_a_saver_says_to_call_setup(
     redis_url: str, prefix: str, call: Callable[[Any], Any]
 ) -> None:
