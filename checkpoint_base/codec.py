@@ -313,7 +313,7 @@ class Codec:
             raise
         except Exception as error:  # the serializer and its cipher are the user's: anything
             raise CorruptValueError(
-                f"a checkpoint's metadata cannot be read: {type(error).__name__}"
+                f"{_place(where)}a checkpoint's metadata cannot be read: {type(error).__name__}"
             ) from error
         counters = metadata.get("counters_since_delta_snapshot")
         return sorted(counters) if isinstance(counters, Mapping) else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,6 +39,17 @@ def text_of_bytes(data: bytes) -> str:
 def is_new_enough(version: str) -> bool:
     """Whether pgvector goes on where a filter left too little: since 0.8."""
     return tuple(int(part) for part in version.split(".")[:2]) >= _NEWEST_NEEDED
+
+
+def _passing(queries: Mapping[str, str], conditions: Sequence[str]) -> str:
+    """The condition of an embedding that its item passes these, which are of constants, places of
+    values and integers only.
+    """
+    if not conditions:
+        return ""
+    same = ["i.ns = e.ns", "i.key = e.key", *conditions]
+    there = f"SELECT 1 FROM {queries['items']} AS i {where(same)}"  # noqa: S608
+    return f"AND EXISTS ({there} OFFSET 0)"
 
 
 @dataclass(frozen=True)
@@ -159,11 +170,7 @@ class Engine:
         """
         statement, query = self._begun(search)
         conditions = [*statement.within(search), *statement.conditions(search, horizon)]
-        passes = ""
-        if conditions:
-            same = ["i.ns = e.ns", "i.key = e.key", *conditions]
-            there = f"SELECT 1 FROM {queries['items']} AS i {where(same)}"  # noqa: S608 (as below)
-            passes = f"AND EXISTS ({there} OFFSET 0)"
+        passes = _passing(queries, conditions)
         tuned = ", ".join(
             f"set_config({statement.mark(name, 'text')}, {statement.mark(value, 'text')}, true)"
             for name, value in self._tuning()
