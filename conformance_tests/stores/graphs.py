@@ -90,7 +90,7 @@ class Scripted(BaseChatModel):
 
 def calling(name: str, *what: str) -> AIMessage:
     """A message that calls a tool."""
-    calls = [ToolCall(name=name, args={"what": one}, id=one) for one in what]
+    calls = [ToolCall(name=name, args={"what": one}, id=one, type="tool_call") for one in what]
     return AIMessage("", tool_calls=calls)
 
 
