@@ -9,6 +9,8 @@ from checkpoint_base.errors import (
     EventLoopError,
     InvalidArgumentError,
     MissingDriverError,
+    NotSetUpError,
+    PermissionDeniedError,
     SchemaVersionError,
     UnencryptedValueError,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "InvalidArgumentError",
     "MemorySaver",
     "MissingDriverError",
+    "NotSetUpError",
+    "PermissionDeniedError",
     "SchemaVersionError",
     "Stats",
     "TTLPolicy",

@@ -24,6 +24,20 @@ class SchemaVersionError(CheckpointError):
     """The database was set up by a newer version of this library."""
 
 
+class NotSetUpError(CheckpointError):
+    """The database has no schema of this library: `setup()` was never called on it. Nothing was
+    read or written.
+    """
+
+
+class PermissionDeniedError(CheckpointError):
+    """The database is there, but its user (or this process) may not do what the call needs.
+
+    The message names the missing right, as far as the database says which; the driver's error is
+    the cause. Nothing was read or written.
+    """
+
+
 class CorruptValueError(CheckpointError):
     """Stored bytes are missing or damaged. Never raised for something that was not stored."""
 

@@ -28,7 +28,7 @@ class Looking(Protocol):
         """One request.
 
         Raises:
-            CheckpointError: `setup()` was never called.
+            NotSetUpError: `setup()` was never called.
             SchemaVersionError: a newer version of this library has called it.
         """
 

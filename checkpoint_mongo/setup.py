@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from checkpoint_base.errors import CheckpointError
+from checkpoint_base.errors import NotSetUpError
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.documents import REFS_OF_VALUES
@@ -80,12 +80,12 @@ def expect_migrations(collection: str, versions: Iterable[int]) -> Plan[None]:
     """Look whether `setup` was ever called. What an older version has set up will do.
 
     Raises:
-        CheckpointError: it was not.
+        NotSetUpError: it was not.
         SchemaVersionError: a newer version of this library has called it.
     """
     numbers, _ = yield from migrations(collection, versions)
     if not numbers:
-        raise CheckpointError("this MongoDB database was never set up, call setup() once")
+        raise NotSetUpError("this MongoDB database was never set up, call setup() once")
 
 
 class Setup:

@@ -11,6 +11,7 @@ from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
     InvalidArgumentError,
+    NotSetUpError,
 )
 
 CONFLICTS: Final = (
@@ -52,7 +53,8 @@ class Attempts:
         Raises:
             BackendUnavailableError: there is no server, or it did not do it in time.
             InvalidArgumentError: what was asked for is beyond what Postgres takes.
-            CheckpointError: setup was never called, or somebody shares out prepared statements.
+            NotSetUpError: setup was never called.
+            CheckpointError: somebody shares out prepared statements.
         """
         if isinstance(error, CONFLICTS) and self._conflicts < _ATTEMPTS:
             self._conflicts += 1
@@ -66,7 +68,7 @@ class Attempts:
 def named(error: psycopg.Error) -> Exception:
     """The error to raise for one of the driver's, which becomes its cause."""
     if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
-        return CheckpointError(f"the tables are not there, call setup() once: {_told(error)}")
+        return NotSetUpError(f"the tables are not there, call setup() once: {_told(error)}")
     if isinstance(error, _PREPARED):
         return CheckpointError(
             "connections share sessions and prepared statements, as behind PgBouncer before 1.21 "

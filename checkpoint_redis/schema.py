@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.errors import NotSetUpError, SchemaVersionError
 from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import call
 from checkpoint_redis.scripts import script
@@ -32,11 +32,11 @@ def expect_schema(key: bytes, known: int) -> Plan[None]:
     """Look for the version.
 
     Raises:
-        CheckpointError: there is none.
+        NotSetUpError: there is none.
         SchemaVersionError: it is newer.
     """
     if not (yield from schema_version(key, known)):
-        raise CheckpointError(
+        raise NotSetUpError(
             f"Redis has nothing that was set up under the prefix {_prefix(key)!r}, "
             "call setup() once"
         )

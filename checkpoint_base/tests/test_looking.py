@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from checkpoint_base.errors import CheckpointError
+from checkpoint_base.errors import NotSetUpError
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan, run
 
@@ -28,7 +28,7 @@ class Planner:
 
     def expect_setup(self) -> Plan[None]:
         if not (yield "look"):
-            raise CheckpointError("call setup() once")
+            raise NotSetUpError("call setup() once")
 
     def get(self, key: str, *, times: int) -> Plan[str]:
         """What is there."""
@@ -70,7 +70,7 @@ def test_setup_spares_the_look() -> None:
 def test_nothing_is_done_until_somebody_calls_setup() -> None:
     planner, database = Planner(), Database()
     for plan in (planner.put("a"), planner.get("a", times=1)):
-        with pytest.raises(CheckpointError, match=r"call setup\(\) once"):
+        with pytest.raises(NotSetUpError, match=r"call setup\(\) once"):
             run(plan, database)
     assert database.asked == ["look", "look"]
     run(Planner().setup(), database)  # that of another process

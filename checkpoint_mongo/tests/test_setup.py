@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.errors import NotSetUpError, SchemaVersionError
 from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.documents import refs_of
@@ -123,7 +123,7 @@ NEVER = r"was never set up, call setup\(\) once"
 @pytest.mark.parametrize("call", SAVER_CALLS.values(), ids=list(SAVER_CALLS))
 def test_a_saver_says_to_call_setup(database: MongoHarness, call: Callable[[Any], Any]) -> None:
     saver = MongoDBSaver(database.client, database.db_name)
-    with pytest.raises(CheckpointError, match=NEVER):
+    with pytest.raises(NotSetUpError, match=NEVER):
         call(saver)
     assert database.client[database.db_name].list_collection_names() == []
     with database.open():
@@ -133,7 +133,7 @@ def test_a_saver_says_to_call_setup(database: MongoHarness, call: Callable[[Any]
 @pytest.mark.parametrize("call", STORE_CALLS.values(), ids=list(STORE_CALLS))
 def test_a_store_says_to_call_setup(database: MongoHarness, call: Callable[[Any], Any]) -> None:
     store = MongoDBStore(database.client, database.db_name)
-    with pytest.raises(CheckpointError, match=NEVER):
+    with pytest.raises(NotSetUpError, match=NEVER):
         call(store)
     assert database.client[database.db_name].list_collection_names() == []
     MongoDBStore(database.client, database.db_name).setup()
@@ -147,9 +147,9 @@ def test_on_an_event_loop(database: MongoHarness) -> None:
             AsyncMongoDBSaver.from_conn_string(url, db_name=name) as saver,
             AsyncMongoDBStore.from_conn_string(url, db_name=name) as store,
         ):
-            with pytest.raises(CheckpointError, match=NEVER):
+            with pytest.raises(NotSetUpError, match=NEVER):
                 await saver.aput(*PUT)
-            with pytest.raises(CheckpointError, match=NEVER):
+            with pytest.raises(NotSetUpError, match=NEVER):
                 await store.aput(("a",), "k", {"n": 1})
             await saver.setup()
             await store.setup()

@@ -16,8 +16,8 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 from checkpoint_base import aopen_saver, open_saver
 from checkpoint_base.errors import (
     BackendUnavailableError,
-    CheckpointError,
     InvalidArgumentError,
+    NotSetUpError,
     SchemaVersionError,
 )
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
@@ -164,7 +164,7 @@ def test_a_saver_that_cannot_be_made_leaves_no_connection(database: PostgresHarn
 
 
 def test_without_setup(connection: psycopg.Connection[Any]) -> None:
-    with pytest.raises(CheckpointError, match=r"setup\(\)"):
+    with pytest.raises(NotSetUpError, match=r"setup\(\)"):
         PostgresSaver(connection).get_tuple(on("t"))
 
 

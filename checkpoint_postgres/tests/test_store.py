@@ -15,7 +15,7 @@ from langgraph.store.base import GetOp, PutOp
 from psycopg_pool import ConnectionPool
 
 from checkpoint_base import aopen_store, open_store
-from checkpoint_base.errors import BackendUnavailableError, CheckpointError, InvalidArgumentError
+from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, NotSetUpError
 from checkpoint_postgres import AsyncPostgresStore, PostgresSaver, PostgresStore, store_meaning
 from checkpoint_postgres.store_planner import PostgresStorePlanner
 from checkpoint_postgres.tests.harness import PostgresHarness
@@ -326,7 +326,7 @@ def test_what_cannot_be_used(database: PostgresHarness) -> None:
         PostgresStore("postgresql://…")  # type: ignore[arg-type]
     with (
         PostgresStore.from_conn_string(database.url) as store,
-        pytest.raises(CheckpointError, match=r"setup\(\)"),
+        pytest.raises(NotSetUpError, match=r"setup\(\)"),
     ):
         store.get(AT, "a")
     refused = PostgresStore.from_conn_string("postgresql://127.0.0.1:1/x", pipeline=True)

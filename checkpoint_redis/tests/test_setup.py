@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from checkpoint_base.errors import CheckpointError, SchemaVersionError
+from checkpoint_base.errors import NotSetUpError, SchemaVersionError
 from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.tests.harness import ClusterHarness, cluster_client
@@ -34,7 +34,7 @@ def test_a_saver_says_to_call_setup(
     redis_url: str, prefix: str, call: Callable[[Any], Any]
 ) -> None:
     with RedisSaver.from_conn_string(redis_url, prefix=prefix) as saver:
-        with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+        with pytest.raises(NotSetUpError, match=NEVER.format(prefix)):
             call(saver)
         assert written(redis_url, prefix) == []
         with RedisSaver.from_conn_string(redis_url, prefix=prefix) as other:
@@ -47,7 +47,7 @@ def test_a_store_says_to_call_setup(
     redis_url: str, prefix: str, call: Callable[[Any], Any]
 ) -> None:
     with RedisStore.from_conn_string(redis_url, prefix=prefix) as store:
-        with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+        with pytest.raises(NotSetUpError, match=NEVER.format(prefix)):
             call(store)
         assert written(redis_url, prefix) == []
         with RedisStore.from_conn_string(redis_url, prefix=prefix) as other:
@@ -61,9 +61,9 @@ def test_on_an_event_loop(redis_url: str, prefix: str) -> None:
             AsyncRedisSaver.from_conn_string(redis_url, prefix=prefix) as saver,
             AsyncRedisStore.from_conn_string(redis_url, prefix=prefix) as store,
         ):
-            with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+            with pytest.raises(NotSetUpError, match=NEVER.format(prefix)):
                 await saver.aput(*PUT)
-            with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+            with pytest.raises(NotSetUpError, match=NEVER.format(prefix)):
                 await store.aput(("a",), "k", {"n": 1})
             await saver.setup()
             await store.setup()
@@ -74,7 +74,7 @@ def test_on_an_event_loop(redis_url: str, prefix: str) -> None:
 
 def test_on_a_cluster(cluster: ClusterHarness, prefix: str) -> None:
     saver = RedisSaver(cluster_client(cluster.url), prefix=prefix)
-    with pytest.raises(CheckpointError, match=NEVER.format(prefix)):
+    with pytest.raises(NotSetUpError, match=NEVER.format(prefix)):
         saver.get_tuple(on("t"))
 
 
