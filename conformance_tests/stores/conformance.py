@@ -5,6 +5,15 @@ from __future__ import annotations
 from conformance_tests.stores.batches import BatchClauses
 from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
 from conformance_tests.stores.embedding import EmbeddingClauses
+from conformance_tests.stores.empty import (
+    EmptyBatchClauses,
+    EmptyFilterClauses,
+    EmptyItemClauses,
+    EmptyLifeClauses,
+    EmptyNamespaceClauses,
+    EmptySearchClauses,
+    EmptyTTLClauses,
+)
 from conformance_tests.stores.filters import StoreFilterClauses
 from conformance_tests.stores.hostile_input import StoreHostileInputClauses
 from conformance_tests.stores.items import ItemClauses
@@ -42,6 +51,13 @@ class StoreConformance(
     StoreServerDeathClauses,
     StoreDiskFullClauses,
     StoreModelClauses,
+    EmptyItemClauses,
+    EmptyBatchClauses,
+    EmptySearchClauses,
+    EmptyFilterClauses,
+    EmptyNamespaceClauses,
+    EmptyTTLClauses,
+    EmptyLifeClauses,
 ):
     """Every clause about stores, sync and async.
 

@@ -11,13 +11,13 @@ from langgraph.store.base import PutOp
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.stores.base import (
     Numbers,
-    StoreClauses,
     StoreOpener,
     index_of,
     keys,
     names,
     scores,
 )
+from conformance_tests.stores.empty import EmptyMeaningClauses
 from conformance_tests.stores.facade import StoreFacade
 from conformance_tests.stores.harness import StoreHarness
 
@@ -26,7 +26,7 @@ CLOSE = 1e-5
 
 
 @clauses_of(Capability.STORE_MEANING)
-class MeaningClauses(StoreClauses):
+class MeaningClauses(EmptyMeaningClauses):
     """Clauses about rankings."""
 
     @pytest.fixture

@@ -53,4 +53,4 @@ for n, name in ipairs(names) do
     found[#found + 1], found[#found + 2], found[#found + 3] = name, items[n], embeddings[n]
   end
 end
-return { elements, tonumber(counters[2]), sure, doubtful }
+return { elements, tonumber(counters[2] or 0), sure, doubtful }
