@@ -1,9 +1,10 @@
 """Plans: every operation is written once, as a generator that asks for I/O and does none.
 
 A planner's generator yields *requests* and is sent *replies*; `run` and `arun` are the only two
-loops that drive one. What a request means is the driver's business, except for the two that every
+loops that drive one. What a request means is the driver's business, except for those that every
 driver knows: `Atomic` (run a sub-plan in one transaction) and `Offload` (run a costly function,
-off the event loop where there is one).
+off the event loop where there is one). Drivers that can run inside a transaction of the caller's
+also know `InCallersTransaction`.
 """
 
 from __future__ import annotations
@@ -38,6 +39,14 @@ class Offload(Generic[T]):
     work: Callable[[], T]
 
 
+@dataclass(frozen=True)
+class InCallersTransaction:
+    """Request: whether the caller began the transaction in which this plan runs.
+
+    The caller may still roll that back. A plan must not cache what it read or stored in it.
+    """
+
+
 def read(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[T]:
     """Run the plan `make(*args)` on one consistent snapshot."""
     result: T = yield Atomic(partial(make, *args, **kwargs), write=False)
@@ -47,6 +56,12 @@ def read(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[
 def write(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[T]:
     """Run the plan `make(*args)` as one transaction. Returns only after it is committed."""
     result: T = yield Atomic(partial(make, *args, **kwargs), write=True)
+    return result
+
+
+def in_callers_transaction() -> Plan[bool]:
+    """Whether the caller began the transaction in which this plan runs, and may roll it back."""
+    result: bool = yield InCallersTransaction()
     return result
 
 
