@@ -16,7 +16,7 @@ from store_vector.config import IndexSettings
 from store_vector.embed import Embedded
 from store_vector.facets import Facets, facets
 from store_vector.filters import Filter
-from store_vector.namespaces import NamespaceError, NamespaceQuery, encode
+from store_vector.namespaces import NamespaceError, NamespaceQuery, encode, refuse_reserved
 from store_vector.paths import Field, Text, fields_of, texts
 from store_vector.planner import StorePlanner
 from store_vector.records import Put, Read, Search, Vector
@@ -101,7 +101,10 @@ class Batch:
         elif isinstance(op, ListNamespacesOp):
             self.listings.append((self.size, NamespaceQuery.of(op)))
         elif isinstance(op, PutOp):
-            self.puts[_name(op)] = _pending(op, settings, faceted)
+            name = _name(op)
+            if op.value is not None:
+                refuse_reserved(op.namespace)
+            self.puts[name] = _pending(op, settings, faceted)
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 

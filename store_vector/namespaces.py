@@ -15,6 +15,8 @@ from store_vector.values import whole_number
 
 Namespace = tuple[str, ...]
 
+_RESERVED: Final = "langgraph"
+
 # Each label ends with \x01; in labels, \x01 and \x02 become pairs that begin with \x02. So no text
 # is the text of two namespaces, texts sort as tuples of labels do (by code point, which is also the
 # order of UTF-8 bytes), and what begins with a namespace's text is exactly what lies under it.
@@ -34,7 +36,7 @@ def label(value: object) -> str:
     """`value` as a label.
 
     Raises:
-        NamespaceError: it is no string, is empty, or has a NUL or a lone surrogate.
+        NamespaceError: it is no string, is empty, or has a period, a NUL or a lone surrogate.
     """
     if not isinstance(value, str):
         raise NamespaceError(
@@ -43,6 +45,8 @@ def label(value: object) -> str:
         )
     if not value:
         raise NamespaceError("namespace: a label must not be empty")
+    if "." in value:  # LangGraph's own stores join labels with it
+        raise NamespaceError(f"namespace: a label must not have a period ('.'), got {value!r:.80}")
     try:
         return text("namespace", value)
     except InvalidArgumentError as error:
@@ -65,6 +69,18 @@ def encode(namespace: Sequence[str]) -> str:
         return _encode(tuple(namespace))
     except TypeError as error:  # a label that cannot be hashed, so none of ours
         raise NamespaceError(f"namespace: wanted a tuple of strings, got {namespace!r}") from error
+
+
+def refuse_reserved(namespace: Sequence[str]) -> None:
+    """Refuse to put under LangGraph's own root, as its `put` does; `get` and `delete` do not.
+
+    Raises:
+        NamespaceError: the first label is reserved.
+    """
+    if namespace[0] == _RESERVED:
+        raise NamespaceError(
+            f"namespace: the root label {_RESERVED!r} is reserved, got {namespace!r:.80}"
+        )
 
 
 @lru_cache(8192)
@@ -103,19 +119,15 @@ class NamespaceQuery(NamedTuple):
 
     @classmethod
     def of(cls, op: ListNamespacesOp) -> NamespaceQuery:
-        """Read an operation.
+        """Read an operation. A path that is a string is that of its characters, as in LangGraph's
+        own stores.
 
         Raises:
+            NamespaceError: a path with a label that is none.
             InvalidArgumentError: an unknown match type, a limit or an offset less than 0, a depth
                 less than 1.
         """
-        conditions = tuple(op.match_conditions or ())
-        for match_type, path in conditions:
-            if match_type not in ("prefix", "suffix"):
-                raise InvalidArgumentError(
-                    f"match_type: wanted 'prefix' or 'suffix', got {match_type!r}"
-                )
-            encode(path)
+        conditions = tuple(map(_checked, op.match_conditions or ()))
         if op.max_depth is not None and whole_number("max_depth", op.max_depth) < 1:
             raise InvalidArgumentError(f"max_depth: wanted 1 or more, got {op.max_depth!r}")
         limit, offset = whole_number("limit", op.limit), whole_number("offset", op.offset)
@@ -153,6 +165,17 @@ class NamespaceQuery(NamedTuple):
             names = [namespace for namespace in names if _holds(condition, namespace)]
         found = {namespace[: self.max_depth] for namespace in names}
         return sorted(found)[self.offset : self.offset + self.limit]
+
+
+def _checked(condition: MatchCondition) -> MatchCondition:
+    match_type, path = condition
+    if match_type not in ("prefix", "suffix"):
+        raise InvalidArgumentError(f"match_type: wanted 'prefix' or 'suffix', got {match_type!r}")
+    labels: Sequence[str] = path
+    if isinstance(labels, str):
+        labels = tuple(labels)
+    encode(labels)  # refuses what is no sequence of labels
+    return MatchCondition(match_type, tuple(labels))
 
 
 def _until_wildcard(path: Sequence[str]) -> Namespace:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from langgraph.store.base import (
+    GetOp,
+    InvalidNamespaceError,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchOp,
+)
 
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.corpus import HOSTILE, UNSTORABLE
@@ -17,7 +24,7 @@ from conformance_tests.stores.base import (
     names,
     value_of,
 )
-from conformance_tests.stores.facade import StoreFacade
+from conformance_tests.stores.facade import Call, StoreFacade
 from conformance_tests.stores.harness import StoreHarness
 
 LABELS = tuple(label for label in HOSTILE if "." not in label)  # LangGraph's own rule
@@ -82,15 +89,58 @@ class StoreHostileInputClauses(StoreClauses):
         assert store.list_namespaces() == sorted(spaces)
         assert len(store.search(("a",))) == 3
 
-    def test_hostile_labels_with_dots(self, store: StoreFacade) -> None:
-        """LangGraph's methods refuse them; in a batch, they are labels like any other."""
-        with pytest.raises(ValueError, match="period"):
+    def test_hostile_labels_with_dots(self, store: StoreFacade, harness: StoreHarness) -> None:
+        """LangGraph's methods refuse them; so does a batch, for every kind of operation."""
+        with pytest.raises(InvalidNamespaceError):
             store.put(("a.b",), "key", {"n": 1})
-        store.batch([PutOp(("a.b",), "key", {"n": 1}), PutOp(("a", "b"), "key", {"n": 2})])
-        (found,) = store.batch([SearchOp(("a.b",))])
-        assert names(found) == [(("a.b",), "key")]  # type: ignore[arg-type]  # a union of results
-        condition = MatchCondition("prefix", ("a.b",))
-        assert store.batch([ListNamespacesOp((condition,))]) == [[("a.b",)]]
+        for space in (("a.b",), ("a", "b.c"), (".",), ("a", "b."), ("a.b", "*")):
+            for op in (
+                PutOp(space, "key", {"n": 1}),
+                PutOp(space, "key", None),
+                GetOp(space, "key"),
+                SearchOp(space),
+                ListNamespacesOp((MatchCondition("prefix", space),)),
+                ListNamespacesOp((MatchCondition("suffix", space),)),
+            ):
+                with pytest.raises(InvalidNamespaceError):
+                    store.batch([PutOp(("a",), "key", {"n": 2}), op])
+        assert dict(harness.rows()) == {"items": 0, "vectors": 0}
+        assert store.list_namespaces() == []
+
+    def test_hostile_reserved_root(self, store: StoreFacade, harness: StoreHarness) -> None:
+        """A batch refuses to put under LangGraph's own root label, as `put` does; below another
+        root the label is like any other, and reading and deleting are refused by neither.
+        """
+        for space in (("langgraph",), ("langgraph", "x")):
+            with pytest.raises(InvalidNamespaceError):
+                store.put(space, "key", {"n": 1})
+            with pytest.raises(InvalidNamespaceError):
+                store.batch([PutOp(("a",), "key", {"n": 2}), PutOp(space, "key", {"n": 1})])
+            assert store.get(space, "key") is None
+            assert store.batch([GetOp(space, "key"), SearchOp(space)]) == [None, []]
+            store.delete(space, "key")
+        assert dict(harness.rows()) == {"items": 0, "vectors": 0}
+        store.batch([PutOp(("a", "langgraph"), "key", {"n": 1})])
+        assert store.list_namespaces() == [("a", "langgraph")]
+
+    def test_hostile_namespaces_fail_alone(self, store: StoreFacade) -> None:
+        """Of calls made at once, only the one with the invalid namespace fails."""
+        good: list[Call] = [("put", (("u", f"{n}"), "key", {"n": n}), {}) for n in range(3)]
+        bad: list[Call] = [
+            ("batch", ([PutOp(("u.9",), "key", {"n": 9})],), {}),
+            ("batch", ([PutOp(("u", "x"), "key", {"n": 9}), GetOp(("",), "key")],), {}),
+            ("batch", ([PutOp(("langgraph",), "key", {"n": 9})],), {}),
+        ]
+        results = store.together([good[0], bad[0], good[1], bad[1], bad[2], good[2]])
+        assert [isinstance(one, InvalidNamespaceError) for one in results] == [
+            False,
+            True,
+            False,
+            True,
+            True,
+            False,
+        ]
+        assert store.list_namespaces() == [("u", "0"), ("u", "1"), ("u", "2")]
 
     def test_hostile_keys(self, store: StoreFacade) -> None:
         """Two different keys never meet, and neither do a key and a label."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from langgraph.store.base import ListNamespacesOp, MatchCondition, PutOp
+from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp
 
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.stores.base import StoreClauses
@@ -84,6 +84,15 @@ class NamespaceClauses(StoreClauses):
             )
         )
         assert filled.batch([op]) == [[("a", "b", "d", "i")]]
+
+    def test_namespaces_paths_that_are_strings(self, filled: StoreFacade) -> None:
+        """As LangGraph's own stores read them: each character is a label."""
+        conditions = (MatchCondition("prefix", "ab"), MatchCondition("suffix", "*f"))  # type: ignore[arg-type]  # on purpose
+        assert filled.batch([ListNamespacesOp(conditions)]) == [[("a", "b", "f")]]
+        assert filled.list_namespaces(prefix="ab", suffix="f") == [("a", "b", "f")]
+        assert filled.list_namespaces(suffix=["b", "f"]) == [("a", "b", "f")]
+        with pytest.raises(InvalidNamespaceError):
+            filled.batch([ListNamespacesOp((MatchCondition("prefix", "a.b"),))])  # type: ignore[arg-type]  # on purpose
 
     def test_namespaces_deletes_leave_no_phantom(self, filled: StoreFacade) -> None:
         """A namespace is there as long as it has an item."""
