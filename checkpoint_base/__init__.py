@@ -4,6 +4,7 @@ from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
     ClosedError,
+    ConflictError,
     CorruptValueError,
     DecryptionError,
     EventLoopError,
@@ -12,6 +13,8 @@ from checkpoint_base.errors import (
     NotSetUpError,
     PermissionDeniedError,
     SchemaVersionError,
+    TransactionFailedError,
+    UncommittedWarning,
     UnencryptedValueError,
 )
 from checkpoint_base.importing import import_threads
@@ -24,6 +27,7 @@ __all__ = [
     "BackendUnavailableError",
     "CheckpointError",
     "ClosedError",
+    "ConflictError",
     "CorruptValueError",
     "DecryptionError",
     "EventLoopError",
@@ -37,6 +41,8 @@ __all__ = [
     "TTLPolicy",
     "ThreadInfo",
     "ThreadPage",
+    "TransactionFailedError",
+    "UncommittedWarning",
     "UnencryptedValueError",
     "aopen_saver",
     "aopen_store",

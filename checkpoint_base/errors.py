@@ -38,6 +38,19 @@ class PermissionDeniedError(CheckpointError):
     """
 
 
+class ConflictError(CheckpointError):
+    """Another transaction was in the way: a serialization failure, a deadlock, a key that it has
+    inserted. Nothing was written, and the call may be made again. In a transaction of the caller's
+    nothing is retried: the caller rolls that transaction back and runs it again.
+    """
+
+
+class TransactionFailedError(CheckpointError):
+    """The transaction that the caller has open on the connection had failed before this call. The
+    caller has to roll it back; until then the database carries out nothing.
+    """
+
+
 class CorruptValueError(CheckpointError):
     """Stored bytes are missing or damaged. Never raised for something that was not stored."""
 
@@ -55,10 +68,18 @@ class BackendUnavailableError(CheckpointError):
 
 
 class ClosedError(CheckpointError, RuntimeError):
-    """A saver or a store was used after its `with` block, which closed its connection."""
+    """A saver or a store was used after its `with` block, which closed its connection, or the
+    caller has closed the connection or the pool that it was made with.
+    """
 
 
 class EventLoopError(CheckpointError, RuntimeError):
     """A blocking call was made on the very thread that runs the event loop of the saver or the
     store, or that loop has ended.
+    """
+
+
+class UncommittedWarning(UserWarning):
+    """The caller's connection does not autocommit: what a saver or a store writes on it belongs to
+    a transaction that the caller has to commit. Given once for each connection.
     """
