@@ -4,7 +4,6 @@ LangGraph, the Agent Server and the conformance suite see what a class overrides
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +26,7 @@ from checkpoint_base.planner import (
 )
 from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.saver import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
-from checkpoint_base.sweeper import Sweeper
+from checkpoint_base.sweeper import AsyncSweeps, Sweeper, Sweeps, SyncSweeps
 from checkpoint_base.ttl import TTLPolicy
 
 T = TypeVar("T")
@@ -148,15 +147,13 @@ class RebuildsDeltas(_Driven):
         return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
 
 
-class KeepsThreads(_Driven):
+class KeepsThreads(_Driven, Sweeps):
     """The list of threads, their expiry and their size."""
 
     @property
     def _keeping(self) -> ThreadPlanner:
         planner: ThreadPlanner = self._planner
         return planner
-
-    _sweeper: Sweeper
 
     def list_threads(
         self,
@@ -203,35 +200,8 @@ class KeepsThreads(_Driven):
         """`stats`, without blocking."""
         return await self._adrive(self._keeping.stats(_optional(thread_id)))
 
-    def sweep_ttl(self) -> int:
-        """Apply the TTL policy to the threads that have expired; returns how many those were."""
-        return self._drive(self._keeping.sweep(self._codec))
-
-    async def asweep_ttl(self) -> int:
-        """`sweep_ttl`, without blocking."""
-        return await self._adrive(self._keeping.sweep(self._codec))
-
-    def start_ttl_sweeper(self) -> None:
-        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped or closed.
-
-        Raises:
-            ClosedError: it is closed already.
-        """
-        if self._life.is_over:
-            raise self._life.ended()
-        self._sweeper.start(self.sweep_ttl)
-
-    def stop_ttl_sweeper(self) -> None:
-        """Stop sweeping; waits for a sweep under way."""
-        self._sweeper.stop()
-
-    async def astart_ttl_sweeper(self) -> None:
-        """`start_ttl_sweeper`."""
-        self.start_ttl_sweeper()
-
-    async def astop_ttl_sweeper(self) -> None:
-        """`stop_ttl_sweeper`, without blocking the event loop that a sweep may need."""
-        await asyncio.to_thread(self.stop_ttl_sweeper)
+    def _sweep(self) -> Plan[int]:
+        return self._keeping.sweep(self._codec)
 
 
 class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
@@ -239,7 +209,7 @@ class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
 
     def _end(self) -> None:
         """Whoever opened the connection is about to close it."""
-        self.stop_ttl_sweeper()
+        self._sweeper.stop()
         self._life.end()
 
     async def _aend(self) -> None:
@@ -248,7 +218,7 @@ class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
         self._life.end()
 
 
-class FullSyncSaver(FullSaver, SyncSaver):
+class FullSyncSaver(SyncSweeps, FullSaver, SyncSaver):
     """A saver with every capability, on a blocking driver."""
 
     def __init__(
@@ -263,7 +233,7 @@ class FullSyncSaver(FullSaver, SyncSaver):
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
 
 
-class FullAsyncSaver(FullSaver, AsyncSaver):
+class FullAsyncSaver(AsyncSweeps, FullSaver, AsyncSaver):
     """A saver with every capability, on an event loop."""
 
     def __init__(

@@ -19,7 +19,7 @@ from typing_extensions import Self
 from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.saver import AsyncDriver, SyncDriver
-from checkpoint_base.sweeper import Sweeper
+from checkpoint_base.sweeper import AsyncSweeps, Sweeper, Sweeps, SyncSweeps
 from store_vector.batch import Batch, single
 from store_vector.coalescing import Coalescer
 from store_vector.config import IndexSettings, StoreTTL
@@ -30,7 +30,7 @@ from store_vector.records import StoreStats
 T = TypeVar("T")
 
 
-class Store(BaseStore):
+class Store(Sweeps, BaseStore):
     """Long-term memory: items with expiry, found by namespace, filter and meaning.
 
     Args:
@@ -106,35 +106,8 @@ class Store(BaseStore):
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""
         await self._adrive(self._planner.setup())
 
-    def sweep_ttl(self) -> int:
-        """Remove the items that have expired; returns how many those were."""
-        return self._drive(self._planner.sweep(self._clock()))
-
-    async def asweep_ttl(self) -> int:
-        """`sweep_ttl`, without blocking."""
-        return await self._adrive(self._planner.sweep(self._clock()))
-
-    def start_ttl_sweeper(self) -> None:
-        """Sweep every `sweep_interval_minutes`, from a background thread, until stopped or closed.
-
-        Raises:
-            ClosedError: the connection is closed already.
-        """
-        if self._life.is_over:
-            raise self._life.ended()
-        self._sweeper.start(self.sweep_ttl)
-
-    def stop_ttl_sweeper(self) -> None:
-        """Stop sweeping; waits for a sweep under way."""
-        self._sweeper.stop()
-
-    async def astart_ttl_sweeper(self) -> None:
-        """`start_ttl_sweeper`."""
-        self.start_ttl_sweeper()
-
-    async def astop_ttl_sweeper(self) -> None:
-        """`stop_ttl_sweeper`, without blocking the event loop that a sweep may need."""
-        await asyncio.to_thread(self.stop_ttl_sweeper)
+    def _sweep(self) -> Plan[int]:
+        return self._planner.sweep(self._clock())
 
     def stats(self) -> StoreStats:
         """Count what is stored."""
@@ -145,7 +118,7 @@ class Store(BaseStore):
         return await self._adrive(self._planner.stats())
 
 
-class SyncStore(Store):
+class SyncStore(SyncSweeps, Store):
     """A store on a blocking driver; its async methods embed on the loop and run in a thread."""
 
     def __init__(
@@ -205,7 +178,7 @@ class SyncStore(Store):
         self.close()
 
 
-class AsyncStore(Store):
+class AsyncStore(AsyncSweeps, Store):
     """A store on an event loop: what is asked for in one tick is one batch.
 
     Its sync methods work from other threads than the loop's, its async ones from other loops too,

@@ -17,13 +17,12 @@ from conformance_tests.build import on
 def blocking_calls(used: Any) -> Sequence[Callable[[], object]]:
     """Calls of a saver or a store."""
     if hasattr(used, "get_tuple"):
-        return [call for call in calls_of(used) if call != used.setup]
+        return [call for call in calls_of(used) if call not in (used.setup, used.sweep_ttl)]
     return [
         lambda: used.get(("n",), "k"),
         lambda: used.put(("n",), "k", {"a": 1}),
         lambda: used.search(("n",)),
         used.stats,
-        used.sweep_ttl,
     ]
 
 
@@ -35,12 +34,12 @@ def awaited_calls(used: Any) -> Sequence[Callable[[], Awaitable[object]]]:
             lambda: used.aput(*arguments("t", 2)),
             lambda: anext(used.alist(None)),
             lambda: used.adelete_thread("t"),
-            *(used.astats, used.asetup),
+            *(used.astats, used.asetup, used.asweep_ttl),
         ]
     return [
         lambda: used.aget(("n",), "k"),
         lambda: used.aput(("n",), "k", {"a": 1}),
-        *(used.astats, used.asetup),
+        *(used.astats, used.asetup, used.asweep_ttl),
     ]
 
 

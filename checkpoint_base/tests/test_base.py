@@ -156,6 +156,34 @@ def test_a_sweeper_may_wait_longer_than_a_lock_can() -> None:
     sweeper.stop()
 
 
+def test_stopping_a_sweeper_does_not_wait_longer_than_asked() -> None:
+    sweeper, begun, go_on = Sweeper(60), threading.Event(), threading.Event()
+
+    def sweep() -> None:
+        begun.set()
+        go_on.wait()
+
+    ended = sweeper.start(sweep, 0.0001)
+    assert begun.wait(60)
+    assert sweeper.start(sweep) is ended  # it runs already
+    assert sweeper.stop(timeout=0.01) is False
+    assert not ended.done()
+    after = sweeper.start(lambda: 0)  # the second begins when the first has ended
+    go_on.set()
+    assert ended.result(60) is None
+    assert after.cancel()
+    assert sweeper.stop() is True
+    assert sweeper.stop() is True
+
+
+def test_a_cancelled_sweeper_ends() -> None:
+    sweeper = Sweeper(60)
+    assert sweeper.start(lambda: 0).cancel()
+    assert sweeper.stop(timeout=60) is True
+    with pytest.raises(InvalidArgumentError, match="sweep_interval_minutes"):
+        sweeper.start(lambda: 0, -1)
+
+
 def test_the_agent_server_s_own_shape_is_understood() -> None:
     shape = {"strategy": "delete", "default_ttl": 5, "sweep_interval_minutes": None}
     assert TTLPolicy.of({**shape, "sweep_limit": 10}).sweep_limit == 10

@@ -233,4 +233,4 @@ class ClusterOfOneHarness(ClusterHarness):
             saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
             await saver.setup()
             yield saver
-            saver.stop_ttl_sweeper()
+            await saver.stop_ttl_sweeper()

@@ -11,7 +11,7 @@ from typing import Any
 from langgraph.store.base import Item, Op, Result, SearchItem
 
 from conformance_tests.calls import CALLS
-from conformance_tests.facade import Flavour, LoopThread, enter, leave
+from conformance_tests.facade import GIVE_UP_AFTER, Flavour, LoopThread, enter, leave
 from conformance_tests.stores.harness import StoreHarness
 
 Namespace = tuple[str, ...]
@@ -35,6 +35,14 @@ class StoreFacade(abc.ABC):
     @abc.abstractmethod
     def together(self, calls: Sequence[Call]) -> list[Any]:
         """Make calls (name, args, kwargs) at once, in async in one tick; errors are results."""
+
+    @abc.abstractmethod
+    def plain(self, name: str, *args: Any) -> Any:
+        """Call the method `name` itself, which LangGraph's async stores await."""
+
+    @abc.abstractmethod
+    def wait(self, begun: Any) -> Any:
+        """The result of a future that the store gave, or of a task."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name`, or its a-twin, and return its result."""
@@ -73,6 +81,12 @@ class SyncStoreFacade(StoreFacade):
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
+    def plain(self, name: str, *args: Any) -> Any:
+        return self._call(name, *args)
+
+    def wait(self, begun: Any) -> Any:
+        return begun.result(GIVE_UP_AFTER)
+
     def together(self, calls: Sequence[Call]) -> list[Any]:
         results: list[Any] = []
         for name, args, kwargs in calls:
@@ -92,6 +106,12 @@ class AsyncStoreFacade(StoreFacade):
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
+
+    def plain(self, name: str, *args: Any) -> Any:
+        return self.loop.run(getattr(self.raw, name)(*args))
+
+    def wait(self, begun: Any) -> Any:
+        return self.loop.run(asyncio.wait_for(begun, GIVE_UP_AFTER))
 
     def together(self, calls: Sequence[Call]) -> list[Any]:
         return self.loop.run(self._gather(calls))

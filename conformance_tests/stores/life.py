@@ -111,7 +111,7 @@ class StoreLifeClauses(StoreClauses):
                     async with store.raw as same:
                         assert same is store.raw
                         await same.aput(AT, "a", {"n": 1})
-                        same.start_ttl_sweeper()
+                        await same.start_ttl_sweeper()
 
                 store.loop.run(enter())
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -24,6 +26,11 @@ from conformance_tests.stores.harness import StoreHarness
 AT = ("n",)
 SECONDS = 24.0  # what 0.4 minutes are
 OMIT = {"omit_expired": True, "refresh_on_read": False}
+
+
+async def _cancelled(task: asyncio.Future[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 @clauses_of(Capability.STORE_TTL)
@@ -183,6 +190,33 @@ class StoreTTLClauses(StoreClauses):
         harness.advance(SECONDS + 1)
         time.sleep(0.1)
         assert harness.rows()["items"] == 1, "it went on after it was stopped"
+
+    def test_ttl_the_sweeper_can_be_waited_for(
+        self, reopened: StoreOpener, harness: StoreHarness
+    ) -> None:
+        """As on LangGraph's own stores: starting gives a future, on an async store it is awaited
+        and gives a task; cancelling that stops the sweeper. Stopping says whether it has ended.
+        """
+        store = reopened(ttl={**OMIT, "default_ttl": 0.4})
+        begun = store.plain("start_ttl_sweeper", 0.0005)
+        store.put(AT, "a", {"n": 1})
+        harness.advance(SECONDS + 1)
+        deadline = time.monotonic() + GIVE_UP_AFTER
+        while harness.rows()["items"] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert harness.rows()["items"] == 0
+        assert not begun.done()
+        assert store.plain("stop_ttl_sweeper", GIVE_UP_AFTER) is True
+        assert store.wait(begun) is None
+        assert store.plain("stop_ttl_sweeper") is True
+        again = store.plain("start_ttl_sweeper", 0.0005)
+        again.cancel() if isinstance(again, Future) else store.wait(_cancelled(again))
+        assert again.cancelled()
+        assert store.plain("stop_ttl_sweeper") is True
+        store.put(AT, "a", {"n": 1})
+        harness.advance(SECONDS + 1)
+        assert harness.rows()["items"] == 1, "it went on after it was cancelled"
+        assert store.plain("sweep_ttl") == 1
 
     def test_ttl_closing_stops_the_sweeper(self, harness: StoreHarness, flavour: Any) -> None:
         """A store that is closed leaves no thread behind that uses its connection."""
