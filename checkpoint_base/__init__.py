@@ -16,6 +16,8 @@ from checkpoint_base.errors import (
     TransactionFailedError,
     UncommittedWarning,
     UnencryptedValueError,
+    UnreadableValueError,
+    UnserializableValueError,
 )
 from checkpoint_base.importing import import_threads
 from checkpoint_base.memory import MemorySaver
@@ -44,6 +46,8 @@ __all__ = [
     "TransactionFailedError",
     "UncommittedWarning",
     "UnencryptedValueError",
+    "UnreadableValueError",
+    "UnserializableValueError",
     "aopen_saver",
     "aopen_store",
     "import_threads",

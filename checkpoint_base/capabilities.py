@@ -28,6 +28,7 @@ from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.saver import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
 from checkpoint_base.sweeper import AsyncSweeps, Sweeper, Sweeps, SyncSweeps
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 
 T = TypeVar("T")
 
@@ -228,8 +229,12 @@ class FullSyncSaver(SyncSweeps, FullSaver, SyncSaver):
         policy: TTLPolicy,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
     ) -> None:
-        super().__init__(planner, driver, serde=serde)
+        super().__init__(
+            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
 
 
@@ -243,6 +248,10 @@ class FullAsyncSaver(AsyncSweeps, FullSaver, AsyncSaver):
         policy: TTLPolicy,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
     ) -> None:
-        super().__init__(planner, driver, serde=serde)
+        super().__init__(
+            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
         self._sweeper = Sweeper(policy.sweep_interval_minutes)

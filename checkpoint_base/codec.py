@@ -18,17 +18,10 @@ from langgraph.checkpoint.base import (
     PendingWrite,
     get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
-from checkpoint_base.errors import (
-    CorruptValueError,
-    DecryptionError,
-    InvalidArgumentError,
-    UnencryptedValueError,
-)
+from checkpoint_base.errors import CheckpointError, CorruptValueError, InvalidArgumentError
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -37,6 +30,7 @@ from checkpoint_base.records import (
     ValueRecord,
     WriteRecord,
 )
+from checkpoint_base.values import ValueCodec, place_of
 
 BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
 """Metadata that stays readable in the database even with encryption on."""
@@ -46,18 +40,23 @@ _OWN_KEYS: Final = frozenset({"v", "id", "channel_values", "channel_versions"})
 """What of a checkpoint a record has besides the body."""
 
 _SEEN: Final = "versions_seen"
+_COUNTERS: Final = "counters_since_delta_snapshot"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
-@lru_cache(8192, typed=True)
 def version_key(version: str | int | float) -> str:
     """A version as text that keeps its type; LangGraph's own format without its zeros."""
     if isinstance(version, str):
-        count, dot, random = version.partition(".0.")
-        if dot and len(count) == _COUNT_WIDTH and count.isdecimal():
-            return f"v{count.lstrip('0')}.{random}"
-        return "s" + text("channel version", version)
+        return _text_key(version)
     return f"i{version}" if isinstance(version, int) else f"f{version!r}"
+
+
+@lru_cache(8192)  # only of texts: 0.0 and -0.0 are equal, and would share an entry
+def _text_key(version: str) -> str:
+    count, dot, random = version.partition(".0.")
+    if dot and len(count) == _COUNT_WIDTH and count.isdecimal():
+        return f"v{count.lstrip('0')}.{random}"
+    return "s" + text("channel version", version)
 
 
 @lru_cache(8192)
@@ -97,85 +96,10 @@ def versions_json(versions: Mapping[str, str]) -> str:
     return _to_json(versions)
 
 
-def _place(where: Sequence[str]) -> str:
-    pairs = zip(where[::2], where[1::2], strict=True)
-    return ", ".join(f"{kind} {name!r}" for kind, name in pairs) + ": " if where else ""
+class Codec(ValueCodec):
+    """Encodes and decodes records with one serializer."""
 
-
-class Codec:
-    """Encodes and decodes with one serializer. Cheap to make; holds no state of its own."""
-
-    __slots__ = ("_encrypted", "serde")
-
-    def __init__(self, serde: SerializerProtocol) -> None:
-        self.serde = serde
-        self._encrypted = isinstance(serde, EncryptedSerializer)
-
-    def dump(self, value: Any) -> Typed:
-        """Serialize one value."""
-        kind, data = self.serde.dumps_typed(value)
-        return kind, bytes(data)
-
-    def seal(self, value: Typed) -> Typed:
-        """A serialized value as this serializer writes it: encrypted, if that is what it does."""
-        if not isinstance(self.serde, EncryptedSerializer) or "+" in value[0]:
-            return value
-        name, data = self.serde.cipher.encrypt(value[1])
-        return f"{value[0]}+{name}", data
-
-    def unseal(self, value: Typed) -> Typed:
-        """A serialized value as it was before encryption.
-
-        Raises:
-            DecryptionError: it is encrypted with another key.
-        """
-        if not isinstance(self.serde, EncryptedSerializer) or "+" not in value[0]:
-            return value
-        kind, name = value[0].split("+", 1)
-        try:
-            return kind, self.serde.cipher.decrypt(name, value[1])
-        except (ValueError, AssertionError) as error:  # LangGraph's cipher asserts its own name
-            raise DecryptionError(
-                f"a value of type {value[0]!r} was stored encrypted with another key than this "
-                f"saver's, or is damaged: {error}"
-            ) from error
-
-    def load(self, value: Typed, *where: str) -> Any:
-        """Deserialize one value.
-
-        Args:
-            value: as it was stored.
-            where: kinds and names of what it belongs to, for errors: `"thread", "ann"`.
-
-        Raises:
-            UnencryptedValueError: encryption is on and the value is not encrypted.
-            DecryptionError: it is encrypted, with another key, or this serializer has none.
-        """
-        if self._encrypted and "+" not in value[0]:
-            raise UnencryptedValueError(
-                f"{_place(where)}a stored value of type {value[0]!r} is not encrypted, but this "
-                "saver's serializer encrypts: it was written by another serializer"
-            )
-        try:
-            return self.serde.loads_typed(value)
-        except (NotImplementedError, ValueError, AssertionError) as error:
-            if "+" in value[0] and (reason := self._locked(value, error)):
-                raise DecryptionError(_place(where) + reason) from error
-            raise
-
-    def _locked(self, value: Typed, error: Exception) -> str:
-        """Why a value could not be decrypted, if that is what went wrong."""
-        if self._encrypted:
-            try:
-                self.unseal(value)
-            except DecryptionError as locked:
-                return str(locked)
-        elif isinstance(error, NotImplementedError):  # LangGraph's word for a type it has not got
-            return (
-                f"a value of type {value[0]!r} was stored encrypted, but this saver's serializer "
-                "does not decrypt: give serde= the EncryptedSerializer that it was written with"
-            )
-        return ""
+    __slots__ = ()
 
     # ------------------------------------------------------------------ put
 
@@ -197,7 +121,11 @@ class Codec:
             self._metadata(config, metadata),
         )
         stored = [
-            ValueRecord(channel_name(name), version_key(version), self.dump(values[name]))
+            ValueRecord(
+                channel_name(name),
+                version_key(version),
+                self.dump(values[name], "thread", to.thread_id, "channel", name),
+            )
             for name, version in new_versions.items()
             if name in values
         ]
@@ -215,7 +143,8 @@ class Codec:
         was deleted or has expired, or all checkpoints that had them were removed.
         """
         values = checkpoint["channel_values"]
-        more = [ValueRecord(*key, self.dump(values[key[0]])) for key in missing]
+        where = "thread", put.checkpoint.thread_id, "channel"
+        more = [ValueRecord(*key, self.dump(values[key[0]], *where, key[0])) for key in missing]
         kept = [key for key in put.kept if key not in missing]
         return put._replace(values=[*put.values, *more], kept=kept)
 
@@ -243,7 +172,9 @@ class Codec:
             {channel_name(name): key for name, key in _keys(versions).items()},
             self.dump(body),
             _to_json(plain),
-            self.dump(sealed) if sealed else None,
+            self.dump(sealed, "thread", thread_id, "metadata of checkpoint", checkpoint["id"])
+            if sealed
+            else None,
         )
         return record, None if run_id is None else text("run_id", run_id)
 
@@ -280,7 +211,8 @@ class Codec:
         for position, (name, value) in enumerate(writes):
             idx = WRITES_IDX_MAP.get(name, position)
             records[idx] = WriteRecord(
-                task_id, task_path, idx, channel_name(name), self.dump(value)
+                *(task_id, task_path, idx, channel_name(name)),
+                self.dump(value, "task", task_id, "write to", name),
             )
         return list(records.values())
 
@@ -289,7 +221,7 @@ class Codec:
     def metadata(self, plain: str, sealed: Typed | None, *where: str) -> dict[str, Any]:
         """The whole metadata of a checkpoint, of its two parts; `where` as for `load`."""
         entries: dict[str, Any] = json.loads(plain)
-        return {**entries, **self.load(sealed, *where)} if sealed else entries
+        return {**entries, **self.load_entries(sealed, *where)} if sealed else entries
 
     def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
         """The whole metadata of a checkpoint."""
@@ -303,19 +235,22 @@ class Codec:
         """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
 
         Raises:
-            CorruptValueError: its metadata cannot be read, at least not with this serializer.
+            CorruptValueError: its metadata cannot be read.
             UnencryptedValueError: as `load`.
             DecryptionError: as `load`.
+            UnreadableValueError: as `load`, but never because of a class of the user's.
         """
         try:
-            metadata = self.metadata(plain, sealed, *where)
-        except (UnencryptedValueError, DecryptionError):
+            metadata: dict[str, Any] = json.loads(plain)
+            if sealed and (self._encrypted or _COUNTERS not in metadata):
+                metadata |= self.load_plain_entries(sealed, *where)
+        except CheckpointError:
             raise
-        except Exception as error:  # the serializer and its cipher are the user's: anything
+        except (ValueError, TypeError) as error:  # no JSON, or no dict
             raise CorruptValueError(
-                f"{_place(where)}a checkpoint's metadata cannot be read: {type(error).__name__}"
+                f"{place_of(where)}a checkpoint's metadata cannot be read: {type(error).__name__}"
             ) from error
-        counters = metadata.get("counters_since_delta_snapshot")
+        counters = metadata.get(_COUNTERS)
         return sorted(counters) if isinstance(counters, Mapping) else []
 
     def checkpoint_tuple(
@@ -340,19 +275,20 @@ class Codec:
         if _SEEN in body:
             body[_SEEN] = {node: _versions(seen) for node, seen in body[_SEEN].items()}
         versions = _versions(record.versions)
-        loaded = {
-            entry[0]: self.load(stored, "thread", thread_id, "channel", entry[0])
+        values = {
+            entry[0]: loaded
             for entry in record.versions.items()
             if (stored := value(entry)) is not None
+            for loaded in self.readable(stored, "thread", thread_id, "channel", entry[0])
         }
         if record.v < 4 and (tasks := self.pending_writes(sends, thread_id)):
-            loaded[TASKS] = [value for _, _, value in tasks]
+            values[TASKS] = [value for _, _, value in tasks]
             versions[TASKS] = max(versions.values()) if versions else 1
         checkpoint = {
             "v": record.v,
             "id": record.checkpoint_id,
             **body,
-            "channel_values": loaded,
+            "channel_values": values,
             "channel_versions": versions,
         }
         where = thread_id, record.ns
@@ -367,8 +303,9 @@ class Codec:
     def pending_writes(self, writes: Iterable[WriteRecord], thread_id: str) -> list[PendingWrite]:
         """Writes as `get_tuple` gives them."""
         return [
-            (w.task_id, w.channel, self.load(w.value, "thread", thread_id, "write to", w.channel))
+            (w.task_id, w.channel, value)
             for w in in_order(writes)
+            for value in self.readable(w.value, *_write_at(w, thread_id))
         ]
 
 
@@ -388,6 +325,10 @@ def prune_strategy(strategy: str) -> str:
     if strategy != "keep_latest":
         raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
     return strategy
+
+
+def _write_at(write: WriteRecord, thread_id: str) -> tuple[str, ...]:
+    return "thread", thread_id, "task", write.task_id, "write to", write.channel
 
 
 def _metadata_at(record: CheckpointRecord) -> tuple[str, ...]:

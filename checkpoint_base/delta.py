@@ -82,8 +82,7 @@ def histories(
         result[channel] = {"writes": writes[channel]}
         if (key := line.seeds.get(channel)) is not None:
             stored = snapshot.values[target.thread, target.record.ns][key]
-            result[channel]["seed"] = codec.load(
-                snapshot.value(target.thread, stored),
-                *("thread", target.record.thread_id, "channel", channel),
-            )
+            where = "thread", target.record.thread_id, "channel", channel
+            for seed in codec.readable(snapshot.value(target.thread, stored), *where):
+                result[channel]["seed"] = seed
     return result

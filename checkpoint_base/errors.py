@@ -11,6 +11,10 @@ class InvalidArgumentError(CheckpointError, ValueError):
     """An argument or a setting cannot be used. Nothing was read or written."""
 
 
+class UnserializableValueError(InvalidArgumentError, TypeError):
+    """The serializer cannot store a value; its error, mostly a `TypeError`, is the cause."""
+
+
 class MissingDriverError(CheckpointError, ImportError):
     """The backend's driver is not installed; the message has the command that installs it."""
 
@@ -53,6 +57,12 @@ class TransactionFailedError(CheckpointError):
 
 class CorruptValueError(CheckpointError):
     """Stored bytes are missing or damaged. Never raised for something that was not stored."""
+
+
+class UnreadableValueError(CheckpointError, ValueError):
+    """A stored value is intact, but the serializer cannot rebuild it: its class was renamed or
+    removed, is not on the allow-list, or refuses what was stored. See `on_unreadable`.
+    """
 
 
 class UnencryptedValueError(CheckpointError):

@@ -37,6 +37,7 @@ from checkpoint_base.records import (
 )
 from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 
 T = TypeVar("T")
 
@@ -355,6 +356,11 @@ class MemorySaver(FullSyncSaver):
 
     Args:
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
     """
@@ -363,12 +369,21 @@ class MemorySaver(FullSyncSaver):
         self,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: Mapping[str, Any] | TTLPolicy | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         policy = TTLPolicy.of(ttl)
         self._memory = MemoryPlanner(policy, clock)
-        super().__init__(self._memory, _Driver(), policy, serde=serde)
+        super().__init__(
+            self._memory,
+            _Driver(),
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
 
     @property
     def threads(self) -> Mapping[str, MemoryThread]:

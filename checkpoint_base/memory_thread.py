@@ -109,5 +109,6 @@ def history(
         last = chain[-1]
         seed = thread.values.get((last.ns, channel, last.versions.get(channel, "")))
         if seed is not None:
-            history["seed"] = codec.load(seed, "thread", last.thread_id, "channel", channel)
+            for value in codec.readable(seed, "thread", last.thread_id, "channel", channel):
+                history["seed"] = value
     return history

@@ -28,6 +28,7 @@ from checkpoint_base.config import text
 from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.planner import Listing, Planner
+from checkpoint_base.values import OnUnreadable
 
 T = TypeVar("T")
 
@@ -53,9 +54,19 @@ class Saver(BaseCheckpointSaver[str]):
 
     _life: Life
 
-    def __init__(self, planner: Planner, *, serde: SerializerProtocol | None = None) -> None:
+    def __init__(
+        self,
+        planner: Planner,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
+    ) -> None:
         super().__init__(serde=serde)
         self._planner = planner
+        self._on_unreadable: OnUnreadable = on_unreadable
+        self._encrypted = encrypted
+        self._last_codec = Codec(self.serde, on_unreadable, encrypted)
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
@@ -67,7 +78,10 @@ class Saver(BaseCheckpointSaver[str]):
 
     @property
     def _codec(self) -> Codec:
-        return Codec(self.serde)
+        codec = self._last_codec
+        if codec.serde is not self.serde:  # a clone of `with_allowlist`, or it was assigned
+            codec = self._last_codec = Codec(self.serde, self._on_unreadable, self._encrypted)
+        return codec
 
     async def asetup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""
@@ -95,6 +109,7 @@ class Saver(BaseCheckpointSaver[str]):
 
         Raises:
             InvalidArgumentError: no thread id, or an id with NUL or surrogates.
+            UnserializableValueError: the serializer cannot store one of the values.
         """
         put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
         return self._drive(put)
@@ -124,6 +139,7 @@ class Saver(BaseCheckpointSaver[str]):
 
         Raises:
             InvalidArgumentError: no thread id or checkpoint id, or an id with NUL or surrogates.
+            UnserializableValueError: the serializer cannot store one of the values.
         """
         plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
         self._drive(plan)
@@ -150,6 +166,7 @@ class Saver(BaseCheckpointSaver[str]):
             CorruptValueError: stored bytes are missing or damaged.
             UnencryptedValueError: encryption is on, and the value is not encrypted.
             DecryptionError: it is encrypted with another key, or the serializer has none.
+            UnreadableValueError: the serializer cannot rebuild a value; see `on_unreadable`.
         """
         return self._drive(self._planner.get_tuple(self._codec, config))
 
@@ -213,9 +230,15 @@ class SyncSaver(Saver):
     """A saver on a blocking driver; its async methods run in a thread."""
 
     def __init__(
-        self, planner: Planner, driver: SyncDriver, *, serde: SerializerProtocol | None = None
+        self,
+        planner: Planner,
+        driver: SyncDriver,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
     ) -> None:
-        super().__init__(planner, serde=serde)
+        super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
         self._driver = driver
         self._life = Life(type(self).__name__)
 
@@ -243,9 +266,15 @@ class AsyncSaver(Saver):
     _life: LoopLife
 
     def __init__(
-        self, planner: Planner, driver: AsyncDriver, *, serde: SerializerProtocol | None = None
+        self,
+        planner: Planner,
+        driver: AsyncDriver,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
     ) -> None:
-        super().__init__(planner, serde=serde)
+        super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
         self._driver = driver
         self._life = LoopLife(type(self).__name__, "aget_tuple, aput, alist, …; ainvoke for graphs")
 

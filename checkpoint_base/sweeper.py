@@ -10,14 +10,24 @@ from concurrent.futures import Future
 from threading import TIMEOUT_MAX, Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from checkpoint_base.errors import CorruptValueError, DecryptionError, UnencryptedValueError
+from checkpoint_base.errors import (
+    CorruptValueError,
+    DecryptionError,
+    UnencryptedValueError,
+    UnreadableValueError,
+)
 from checkpoint_base.plan import Plan
 from checkpoint_base.ttl import minutes
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-UNREADABLE: Final = (CorruptValueError, UnencryptedValueError, DecryptionError)
+UNREADABLE: Final = (
+    CorruptValueError,
+    UnencryptedValueError,
+    DecryptionError,
+    UnreadableValueError,
+)
 """What a sweep that meets it passes over: a thread of another key, or a damaged one."""
 
 

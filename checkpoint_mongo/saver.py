@@ -14,6 +14,7 @@ from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 from checkpoint_mongo.planner import MongoPlanner
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ class MongoDBSaver(FullSyncSaver):
         db_name: the database, unless `client` is one.
         collection_prefix: goes before the names of the collections.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -51,6 +57,8 @@ class MongoDBSaver(FullSyncSaver):
         *,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -64,7 +72,14 @@ class MongoDBSaver(FullSyncSaver):
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
-        super().__init__(planner, SyncMongoDriver(database, prefix), policy, serde=serde)
+        super().__init__(
+            planner,
+            SyncMongoDriver(database, prefix),
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
         self.db = database
         self.client = database.client
 
@@ -77,6 +92,8 @@ class MongoDBSaver(FullSyncSaver):
         db_name: str | None = None,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> Iterator[Self]:
@@ -88,6 +105,8 @@ class MongoDBSaver(FullSyncSaver):
                 else `checkpointing_db`.
             collection_prefix: as in the constructor.
             serde: as in the constructor.
+            on_unreadable: as in the constructor.
+            encrypted: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
 
@@ -103,6 +122,8 @@ class MongoDBSaver(FullSyncSaver):
                 db_name or named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
                 ttl=ttl,
                 clock=clock,
             )
@@ -120,6 +141,11 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         db_name: the database, unless `client` is one.
         collection_prefix: goes before the names of the collections.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -137,6 +163,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         *,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -151,7 +179,14 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = MongoPlanner(policy, clock, prefix)
         self._commands = AsyncMongoDriver(database, prefix)
-        super().__init__(planner, self._commands, policy, serde=serde)
+        super().__init__(
+            planner,
+            self._commands,
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
         self.db = database
         self.client = database.client
 
@@ -164,6 +199,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         db_name: str | None = None,
         collection_prefix: str = "",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
@@ -177,6 +214,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
                 db_name or named_by(client),
                 collection_prefix=collection_prefix,
                 serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
                 ttl=ttl,
                 clock=clock,
             )

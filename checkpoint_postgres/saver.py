@@ -11,6 +11,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 from checkpoint_postgres.adopt import Adopts
 from checkpoint_postgres.connections import (
     PoolOptions,
@@ -38,6 +39,11 @@ class PostgresSaver(Adopts, FullSyncSaver):
             a transaction that is open on a connection is committed with what is written.
         schema: where the tables are; `setup()` creates it if it is not there.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reconnect: makes another connection when `conn` is lost; None: it is not replaced. A pool
@@ -56,6 +62,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
         *,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Connection[Any]] | None = None,
@@ -65,7 +73,14 @@ class PostgresSaver(Adopts, FullSyncSaver):
 
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
-        super().__init__(planner, SyncPostgresDriver(source), policy, serde=serde)
+        super().__init__(
+            planner,
+            SyncPostgresDriver(source),
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
         self._postgres = planner
         self._source = source
         self.conn = conn
@@ -97,6 +112,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> Iterator[Self]:
@@ -110,6 +127,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 None: one connection, replaced when it is lost.
             schema: as in the constructor.
             serde: as in the constructor.
+            on_unreadable: as in the constructor.
+            encrypted: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
 
@@ -120,7 +139,16 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 else when it is asked for a connection for as long as its `timeout`.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
+            saver = cls(
+                conn,
+                schema=schema,
+                serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
+                ttl=ttl,
+                clock=clock,
+                reconnect=reconnect,
+            )
             try:
                 yield saver
             finally:
@@ -136,6 +164,11 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         conn: as in `PostgresSaver`: an `AsyncConnection` or an `AsyncConnectionPool`.
         schema: as in `PostgresSaver`.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reconnect: as in `PostgresSaver`, awaitable.
@@ -153,6 +186,8 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         *,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Any] | None = None,
@@ -163,7 +198,9 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema)
         driver = AsyncPostgresDriver(source, pipelined=True)
-        super().__init__(planner, driver, policy, serde=serde)
+        super().__init__(
+            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
         self._postgres = planner
         self._pipelines = driver
         self._source = source
@@ -187,12 +224,23 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         pool: PoolOptions | None = None,
         schema: str = "public",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
         """`PostgresSaver.from_conn_string`, for an event loop."""
         async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            saver = cls(conn, schema=schema, serde=serde, ttl=ttl, clock=clock, reconnect=reconnect)
+            saver = cls(
+                conn,
+                schema=schema,
+                serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
+                ttl=ttl,
+                clock=clock,
+                reconnect=reconnect,
+            )
             try:
                 yield saver
             finally:

@@ -12,6 +12,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 from checkpoint_redis.connect import TIMEOUTS, Target, target_of
 from checkpoint_redis.planner import RedisPlanner
 
@@ -35,6 +36,11 @@ class RedisSaver(FullSyncSaver):
             bytes also where it decodes others. It stays the caller's to close.
         prefix: what all keys begin with.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`. With the
             strategy "delete" the server removes a thread by itself.
         clock: epoch seconds, for `ttl`.
@@ -52,6 +58,8 @@ class RedisSaver(FullSyncSaver):
         *,
         prefix: str = "checkpoint",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -63,7 +71,14 @@ class RedisSaver(FullSyncSaver):
             raise neither("redis.Redis or redis.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
-        super().__init__(planner, SyncRedisDriver(client), policy, serde=serde)
+        super().__init__(
+            planner,
+            SyncRedisDriver(client),
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
         self.client = client
 
     @classmethod
@@ -74,6 +89,8 @@ class RedisSaver(FullSyncSaver):
         *,
         prefix: str = "checkpoint",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
@@ -87,6 +104,8 @@ class RedisSaver(FullSyncSaver):
                 of redis-py's connections go behind a `?`, e.g. `?socket_timeout=5` (30 seconds).
             prefix: as in the constructor.
             serde: as in the constructor.
+            on_unreadable: as in the constructor.
+            encrypted: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             max_connections: to one server; further calls wait for one.
@@ -103,7 +122,15 @@ class RedisSaver(FullSyncSaver):
             client = stack.enter_context(
                 connected(conn_string, options_of(conn_string), max_connections)
             )
-            saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
+            saver = cls(
+                client,
+                prefix=prefix,
+                serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
+                ttl=ttl,
+                clock=clock,
+            )
             stack.callback(saver._end)
             yield saver
 
@@ -115,6 +142,11 @@ class AsyncRedisSaver(FullAsyncSaver):
         client: as in `RedisSaver`: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
         prefix: as in `RedisSaver`.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -131,6 +163,8 @@ class AsyncRedisSaver(FullAsyncSaver):
         *,
         prefix: str = "checkpoint",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -145,7 +179,14 @@ class AsyncRedisSaver(FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
         self._commands = AsyncRedisDriver(client)
-        super().__init__(planner, self._commands, policy, serde=serde)
+        super().__init__(
+            planner,
+            self._commands,
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+        )
         self.client = client
 
     @classmethod
@@ -156,6 +197,8 @@ class AsyncRedisSaver(FullAsyncSaver):
         *,
         prefix: str = "checkpoint",
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
@@ -168,7 +211,15 @@ class AsyncRedisSaver(FullAsyncSaver):
             client = await stack.enter_async_context(
                 connected(conn_string, options_of(conn_string), max_connections)
             )
-            saver = cls(client, prefix=prefix, serde=serde, ttl=ttl, clock=clock)
+            saver = cls(
+                client,
+                prefix=prefix,
+                serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
+                ttl=ttl,
+                clock=clock,
+            )
             stack.push_async_callback(saver._commands.aclose)
             stack.push_async_callback(saver._aend)
             yield saver

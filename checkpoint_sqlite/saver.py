@@ -15,6 +15,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 from checkpoint_sqlite.failures import opening, path_of
 from checkpoint_sqlite.planner import SqlitePlanner
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
@@ -35,6 +36,11 @@ class SqliteSaver(FullSyncSaver):
         conn: an open connection (`check_same_thread=False`, since graphs write from threads). It
             stays the caller's to close. A transaction that is open on it is committed with ours.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reader: a second connection to the same file, so that reads wait for no commit.
@@ -51,6 +57,8 @@ class SqliteSaver(FullSyncSaver):
         conn: sqlite3.Connection,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reader: sqlite3.Connection | None = None,
@@ -59,7 +67,9 @@ class SqliteSaver(FullSyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
         driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
-        super().__init__(planner, driver, policy, serde=serde)
+        super().__init__(
+            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
         self.conn = conn
 
     @classmethod
@@ -69,6 +79,8 @@ class SqliteSaver(FullSyncSaver):
         conn_string: str | PathLike[str],
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         busy_timeout: float = 30.0,
@@ -79,6 +91,8 @@ class SqliteSaver(FullSyncSaver):
         Args:
             conn_string: the file's path.
             serde: as in the constructor.
+            on_unreadable: as in the constructor.
+            encrypted: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             busy_timeout: seconds to wait for other processes that write.
@@ -98,6 +112,8 @@ class SqliteSaver(FullSyncSaver):
             saver = cls(
                 connection,
                 serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
                 ttl=ttl,
                 clock=clock,
                 reader=reader,
@@ -113,6 +129,11 @@ class AsyncSqliteSaver(FullAsyncSaver):
     Args:
         conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reader: a second connection to the same file, so that reads wait for no commit.
@@ -130,6 +151,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
         conn: aiosqlite.Connection,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reader: aiosqlite.Connection | None = None,
@@ -141,7 +164,9 @@ class AsyncSqliteSaver(FullAsyncSaver):
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock)
         driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
-        super().__init__(planner, driver, policy, serde=serde)
+        super().__init__(
+            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
         self.conn = conn
 
     @classmethod
@@ -151,6 +176,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
         conn_string: str | PathLike[str],
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         busy_timeout: float = 30.0,
@@ -170,6 +197,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
             saver = cls(
                 connection,
                 serde=serde,
+                on_unreadable=on_unreadable,
+                encrypted=encrypted,
                 ttl=ttl,
                 clock=clock,
                 reader=reader,

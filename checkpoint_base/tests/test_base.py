@@ -23,9 +23,9 @@ from checkpoint_base.codec import Codec, is_plain, version_key, version_of
 from checkpoint_base.config import address
 from checkpoint_base.errors import (
     CheckpointError,
-    CorruptValueError,
     InvalidArgumentError,
     SchemaVersionError,
+    UnreadableValueError,
 )
 from checkpoint_base.filters import json_equal, matches
 from checkpoint_base.migrate import Migration, pending
@@ -378,5 +378,5 @@ def test_a_sweep_tells_which_thread_it_could_not_read(caplog: pytest.LogCaptureF
     assert saver.sweep_ttl() == 1
     (record,) = caplog.records
     assert "'odd one'" in record.getMessage()
-    with pytest.raises(CorruptValueError, match="LookupError"):
+    with pytest.raises(UnreadableValueError, match="LookupError"):
         saver.prune(["odd one"])

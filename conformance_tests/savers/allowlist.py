@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import dataclass
 
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
+from checkpoint_base.errors import UnreadableValueError
 from conformance_tests.build import Chain, checkpoint, ids, metadata, new_versions, on, values
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade
@@ -56,7 +58,8 @@ class AllowlistClauses(SaverClauses):
         chain = Chain(clone)
         chain.put({"a": Listed("x")})
         assert values(clone.get_tuple(chain.head)) == {"a": Listed("x")}
-        assert not isinstance(values(saver.get_tuple(chain.head))["a"], Listed)
+        with suppress(UnreadableValueError):  # or something else in its place, see the capability
+            assert not isinstance(values(saver.get_tuple(chain.head))["a"], Listed)
 
     def test_allowlist_clone_of_a_saver_that_was_not_used_yet(self, reopened: Opener) -> None:
         """`compile` clones before the first call: what the first call prepares is shared."""

@@ -14,6 +14,7 @@ from checkpoint_base.memory import Locked, MemoryPlanner
 from checkpoint_base.plan import Offload, Plan
 from checkpoint_base.records import Stats
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.values import OnUnreadable
 from examples.file_backend.folder import Folder
 
 
@@ -58,6 +59,11 @@ class FileSaver(FullSyncSaver):
     Args:
         path: the directory; `setup` makes it.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        on_unreadable: what reading does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            what LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         durable: whether a call waits for the disk; without, a power cut may take the last steps.
@@ -68,11 +74,18 @@ class FileSaver(FullSyncSaver):
         path: Path,
         *,
         serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
         ttl: Mapping[str, Any] | TTLPolicy | None = None,
         clock: Callable[[], float] = time.time,
         durable: bool = True,
     ) -> None:
         policy, folder = TTLPolicy.of(ttl), Folder(path, durable=durable)
         super().__init__(
-            FilePlanner(folder, policy, clock), FileDriver(folder), policy, serde=serde
+            FilePlanner(folder, policy, clock),
+            FileDriver(folder),
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
         )
