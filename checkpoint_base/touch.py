@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.errors import BackendUnavailableError, PermissionDeniedError
 from checkpoint_base.plan import Plan
 
 logger = logging.getLogger(__name__)
 
 
 def moved_if_possible(move: Plan[Any], read: str) -> Plan[None]:
-    """Run the plan `move`. Where the database does not let it write (the file is locked, or may
-    only be read), `read`, which moves no expiry then, is given all the same.
+    """Run the plan `move`. Where the database does not let it write (the file is locked, the user
+    may only read), `read`, which moves no expiry then, is given all the same.
     """
     try:
         yield from move
-    except BackendUnavailableError as error:
-        logger.warning("%s was read, but its expiry could not be moved: %s", read, error)
+    except (BackendUnavailableError, PermissionDeniedError) as error:
+        warn_not_moved(read, error)
+
+
+def warn_not_moved(read: str, reason: object) -> None:
+    """Log that `read` was read and that its expiry stays what it was."""
+    logger.warning("%s was read, but its expiry could not be moved: %s", read, reason)

@@ -59,7 +59,7 @@ class AsyncRedisDriver:
             told = await self._reply([whole(calls[n]) for n in again])
             for n, reply in zip(again, told, strict=True):
                 replies[n] = reply
-        return checked(replies)
+        return checked(calls, replies)
 
     async def _reply(self, commands: Sequence[Command]) -> list[Any]:
         """The replies to some commands, errors of the server among them."""

@@ -32,16 +32,16 @@ def unknown(replies: Sequence[Any]) -> list[int]:
     return [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
 
 
-def checked(replies: list[Any]) -> list[Any]:
-    """The replies, if none is an error.
+def checked(calls: Sequence[Call], replies: list[Any]) -> list[Any]:
+    """The replies to calls, if none is an error.
 
     Raises:
         LOST: as they are, for they are asked again. All others as `named`.
     """
-    for reply in replies:
+    for call, reply in zip(calls, replies, strict=True):
         if isinstance(reply, Exception):
             error = unwrapped(reply)
             if isinstance(error, LOST):
                 raise error
-            raise named(error) from reply
+            raise named(error, call) from reply
     return replies

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,8 +14,11 @@ from checkpoint_base.errors import (
     CheckpointError,
     CorruptValueError,
     InvalidArgumentError,
+    PermissionDeniedError,
 )
 from checkpoint_redis.connect import ESCAPES
+from checkpoint_redis.requests import Call
+from checkpoint_redis.scripts import commands_of
 
 ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException)
 """All that redis-py raises; the second is not one of the first."""
@@ -37,6 +40,13 @@ _UNAVAILABLE: Final = (
     exceptions.TryAgainError,
     exceptions.OutOfMemoryError,
 )
+_NOT_NOW: Final = ("NOREPLICAS ", "MISCONF ", "BUSY ")
+"""What errors without a class of redis-py's begin with that pass by themselves."""
+
+_LOGIN: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
+_DENIED: Final = re.compile("no permissions? to|can't run this command|can't access at least one")
+"""What servers since 6.2 say of a user's ACL; of a command in a script without a code."""
+_COMMAND: Final = re.compile(r"to run the '([\w.|]+)' command")
 
 _IN_SCRIPT: Final = re.compile(
     r"Error running script \(call to \w+\): @user_script: ?\d+: @user_script: ?\d+: -(\w+) (.*)",
@@ -78,10 +88,24 @@ def accepted(url: str) -> Iterator[None]:
         raise InvalidArgumentError(f"conn_string: {told}")
 
 
-def named(error: Exception) -> Exception:
-    """The error to raise for one of the driver's, which becomes its cause."""
+def named(error: Exception, call: Call | None = None) -> Exception:
+    """The error to raise for one of the driver's, which becomes its cause.
+
+    Args:
+        error: the driver's.
+        call: the script that the server answered with it, if it was one.
+    """
+    error = _behind(error)
     told = str(error).strip() or type(error).__name__
-    if isinstance(error, _UNAVAILABLE):
+    if isinstance(error, _LOGIN):
+        return PermissionDeniedError(
+            f"Redis does not let this user in: {told}: are user and password right?"
+        )
+    if _DENIED.search(told.lower()):
+        return PermissionDeniedError(
+            f"Redis does not let this user do it, the ACL lacks {_missing(told, call)}: {told}"
+        )
+    if isinstance(error, _UNAVAILABLE) or told.startswith(_NOT_NOW):
         return BackendUnavailableError(f"Redis could not do it: {told}")
     if told.startswith("CORRUPT "):
         return CorruptValueError(told.partition(" ")[2])
@@ -91,3 +115,35 @@ def named(error: Exception) -> Exception:
     ):
         return CheckpointError(f"this server is a cluster, give the saver a RedisCluster: {told}")
     return error
+
+
+def _behind(error: Exception) -> Exception:
+    """The error because of which a client of a cluster says that it has reached no node."""
+    found: BaseException | None = error
+    while isinstance(found, exceptions.RedisClusterException):
+        found = found.__cause__ or found.__context__
+    is_refusal = isinstance(found, (*_LOGIN, exceptions.NoPermissionError))
+    return found if is_refusal and isinstance(found, Exception) else error
+
+
+def _missing(told: str, call: Call | None) -> str:
+    """The rules of an ACL without which a call cannot run."""
+    if command := _COMMAND.search(told):
+        return f"+{command[1]}"
+    if call is None:
+        return "a command or a key"
+    if "access" in told:
+        return f"{' '.join(f'~{each}' for each in _patterns(call.keys))} (to read and to write)"
+    return f"one of +{' +'.join(commands_of(call.script))}"
+
+
+def _patterns(keys: Sequence[bytes]) -> list[str]:
+    """The patterns of a saver's or a store's keys, without the names of threads."""
+    found: dict[str, None] = {}
+    for key in keys:
+        head, brace, rest = key.decode().partition("{")
+        if brace and not head:  # all of a store is in one slot
+            found[f"{{{rest.partition('}')[0]}}}:*"] = None
+        else:
+            found[f"{head}*" if brace else head] = None
+    return list(found)

@@ -8,6 +8,7 @@ from typing import Any
 from checkpoint_base.delta import Lineage
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
+from checkpoint_base.touch import warn_not_moved
 from checkpoint_redis.packing import (
     names_of,
     pieces_of,
@@ -39,6 +40,8 @@ def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) ->
             path, channel, stored = unpack_write(next(pieces))
             where = (thread_id, ns, checkpoint_id)
             snapshot.add_write((*where, task_id, path, int(idx), channel, *stored))
+        elif kind == b"e":
+            warn_not_moved(f"thread {thread_id!r}", next(pieces).decode())
         else:
             start, digests = int(next(pieces)), next(pieces)
             data = next(segments) if kind == b"l" else next(pieces)

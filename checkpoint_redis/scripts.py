@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from functools import cache
 from hashlib import sha1
 from importlib import resources
@@ -17,7 +19,7 @@ class Script(NamedTuple):
 
 
 _THREAD: Final = ("common", "intact")
-_READING: Final = (*_THREAD, "touch", "records", "parts")
+_READING: Final = (*_THREAD, "touch", "records", "parts", "refresh")
 _WRITING: Final = (*_THREAD, "touch", "records", "digests", "write", "collect")
 _STORE: Final = ("store/common",)
 _PARTS: Final = {
@@ -64,6 +66,14 @@ _PARTS: Final = {
     "server": (),
 }
 """script -> the files that come before its own"""
+_COMMAND: Final = re.compile(
+    rb"(?:redis\.p?call|in_batches)\(\s*'([A-Z._]+)'(?:, '([A-Z]+)'(?=, key))?"
+)
+
+
+def names() -> Collection[str]:
+    """The names of all scripts."""
+    return _PARTS.keys()
 
 
 @cache
@@ -73,3 +83,10 @@ def script(name: str) -> Script:
     pieces = [(folder / f"{part}.lua").read_bytes() for part in (*_PARTS[name], name)]
     text = b"\n".join(pieces)
     return Script(name, text, sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+@cache
+def commands_of(script: Script) -> tuple[str, ...]:
+    """The commands that a script uses, and those that run it, in an ACL's words."""
+    found = {b"|".join(filter(None, match)).decode() for match in _COMMAND.findall(script.text)}
+    return ("eval", "evalsha", *sorted(name.lower() for name in found))

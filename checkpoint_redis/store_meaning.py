@@ -123,7 +123,7 @@ class Meaning:
         names = [name for name, _ in best]
         expected = b"" if revision is None else revision
         args = arguments(search.filter)
-        args += look.known, expected, 0, len(names), _CHANGES, len(names)
+        args += look.known, expected, len(names), _CHANGES, len(names)
         args += names
         reply = yield from self._ask("look", args, look.now)
         what, told, *more = reply

@@ -10,7 +10,7 @@ from checkpoint_base.config import text
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.touch import moved_if_possible
+from checkpoint_base.touch import moved_if_possible, warn_not_moved
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
@@ -112,8 +112,11 @@ class RedisStorePlanner:
         return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
 
     def setup(self) -> Plan[None]:
-        """Note the version of what is stored, and build an index, if the server can keep one."""
-        yield from schema_version(self._schema, SCHEMA, note=True)
+        """Note the version of what is stored, and build an index, if the server can keep one; later
+        only looks.
+        """
+        if not (yield from schema_version(self._schema, SCHEMA)):
+            yield from schema_version(self._schema, SCHEMA, note=True)
         if self._meaning is not None:
             yield from self._meaning.setup(0.0)
 
@@ -127,7 +130,8 @@ class RedisStorePlanner:
         """Items: one script, which also moves their expiry."""
         names = [name_of(ns, key) for ns, key, _ in reads]
         moves = "".join(["1" if refresh else "0" for _, _, refresh in reads])
-        found = yield from self._ask("get", [len(names), *names, moves], now)
+        found, refusal = yield from self._ask("get", [len(names), *names, moves], now)
+        _warn_of(refusal, len(names))
         return [
             unpack_item(ns, key, packed) if packed else None
             for (ns, key, _), packed in zip(reads, parted(found), strict=True)
@@ -210,8 +214,10 @@ class RedisStorePlanner:
         args = arguments(search.filter)
         args += of_spans(selected)
         args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
-        joined, last, left, looked, unlisted = yield from self._ask("browse", args, now)
+        reply = yield from self._ask("browse", args, now)
+        joined, last, left, looked, unlisted, refusal = reply
         found = parted(joined)
+        _warn_of(refusal, len(found) // 2)
         records = [
             unpack_item(*split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)
         ]
@@ -247,3 +253,9 @@ class RedisStorePlanner:
         info = yield from call(script("server"), (), ())
         items, vectors, size = yield from self._ask("stats", (), 0.0)
         return StoreStats("redis", server_name(info), items, vectors, size)
+
+
+def _warn_of(refusal: bytes, items: int) -> None:
+    """Log why the expiry of items was not moved, if a script says so."""
+    if refusal:
+        warn_not_moved(f"one of {items} items", refusal.decode())

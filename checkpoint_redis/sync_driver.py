@@ -45,7 +45,7 @@ class SyncRedisDriver:
             told = self._send([whole(calls[n]) for n in again])
             for n, reply in zip(again, told, strict=True):
                 replies[n] = reply
-        return checked(replies)
+        return checked(calls, replies)
 
     def _send(self, commands: Sequence[Command]) -> list[Any]:
         if len(commands) == 1:

@@ -17,11 +17,3 @@ end
 local function due_at(minutes)
   return minutes and string.format('%.17g', tonumber(NOW) + minutes * 60) or ''
 end
-
-local function refresh()
-  local minutes = tonumber(TTL ~= '' and TTL or DEFAULT_TTL)
-  if DUE and minutes then
-    redis.call('HSET', RECORDS, 'expires', due_at(minutes))
-    set_expiry(minutes)
-  end
-end

@@ -2,7 +2,8 @@
 -- path, from, to, whether it is one key); the namespace they are in, how many to leave out, how many
 -- to give, how many to look at, whether that moves their expiry, where to go on ('' or the negated
 -- time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are still
--- to be left out, how many it looked at, which span is of a path that is not listed (0: none).
+-- to be left out, how many it looked at, which span is of a path that is not listed (0: none), why an
+-- expiry was not moved ('': there was no refusal).
 local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
@@ -33,7 +34,7 @@ local function look(names, scores)
           offset = offset - 1
         else
           found[#found + 1] = names[n]
-          found[#found + 1] = moves and refreshed(names[n], packed) or packed
+          found[#found + 1] = moves and refreshed_if_possible(names[n], packed) or packed
         end
       end
       patience = patience - 1
@@ -247,4 +248,4 @@ elseif ns == '' or inside > 500 and inside * 8 > total then
 elseif inside > 0 then
   by_name(low, high)
 end
-return { joined(found), last, offset, math.floor(start - patience), unlisted }
+return { joined(found), last, offset, math.floor(start - patience), unlisted, not_moved }

@@ -44,6 +44,7 @@ local function is_shown(packed)
   return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
 end
 
+-- The item with its expiry moved.
 local function refreshed(name, packed)
   local ttl = struct.unpack('<d', packed, 25)
   if ttl == 0 then
@@ -51,9 +52,21 @@ local function refreshed(name, packed)
   end
   local due = NOW + ttl * 60
   local moved = string.sub(packed, 1, 16) .. struct.pack('<d', due) .. string.sub(packed, 25)
-  redis.call('HSET', ITEMS, name, moved)
   redis.call('ZADD', EXPIRES, string.format('%.17g', due), name)
+  redis.call('HSET', ITEMS, name, moved)
   return moved
+end
+
+-- The same for one that is read: where the server refuses (a replica, a full memory, a user who may
+-- only read) it stays as it is, and the last refusal is told.
+local not_moved = ''
+local function refreshed_if_possible(name, packed)
+  local is_moved, told = pcall(refreshed, name, packed)
+  if not is_moved then
+    not_moved = type(told) == 'table' and told.err or told
+    return packed
+  end
+  return told
 end
 
 -- Strings as one, each behind its length: a client reads one reply faster than hundreds.

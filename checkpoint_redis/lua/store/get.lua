@@ -1,5 +1,5 @@
--- Items. ARGV: names, then for each whether reading moves its expiry, a digit. Replies them joined;
--- nothing where there is none.
+-- Items. ARGV: names, then for each whether reading moves its expiry, a digit. Replies them joined,
+-- nothing where there is none; and why an expiry was not moved ('': there was no refusal).
 local names, moves = args(), arg()
 local found = all_of(ITEMS, names)
 if redis.call('EXISTS', EXPIRES) == 1 then
@@ -8,8 +8,8 @@ if redis.call('EXISTS', EXPIRES) == 1 then
     if packed and not is_shown(packed) then
       found[n] = false
     elseif packed and string.byte(moves, n) == 49 then
-      found[n] = refreshed(name, packed)
+      found[n] = refreshed_if_possible(name, packed)
     end
   end
 end
-return joined(found)
+return { joined(found), not_moved }

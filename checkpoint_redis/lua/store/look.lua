@@ -1,7 +1,7 @@
 -- Items that were ranked, if the vectors they were ranked by are still those. ARGV (behind the
--- filter's): the revision of the vectors, the revision of everything ('' if any will do), whether
--- giving an item moves its expiry, how many to give, how many changes to tell, names.
-local known, expected, moves = tonumber(arg()), arg(), arg() == '1'
+-- filter's): the revision of the vectors, the revision of everything ('' if any will do), how many
+-- to give, how many changes to tell, names.
+local known, expected = tonumber(arg()), arg()
 local count, most, names = tonumber(arg()), tonumber(arg()), args()
 if known < tonumber(counters[4] or 0) or redis.call('ZCOUNT', CHANGES, '(' .. known, '+inf') > most then
   return { 'all', REVISION }
@@ -23,7 +23,7 @@ for first = 1, #names, 64 do
   for n, name in ipairs(part) do
     if some[n] and may_match(some[n]) then
       places[#places + 1] = first + n - 2
-      found[#found + 1] = moves and refreshed(name, some[n]) or some[n]
+      found[#found + 1] = some[n]
       if #found == count then
         return { 'here', REVISION, places, found }
       end
