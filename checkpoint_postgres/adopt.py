@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.statements.requests import execute, rows
 from checkpoint_postgres.adopting import Adopting, Task
 from checkpoint_postgres.originals import Clash
@@ -136,7 +136,8 @@ class Adoption:
             if not task.unchanged:
                 page = yield from read(self._adopting.read, task)
                 stored = yield from write(self._adopting.store, task, page)
-                self._adopting.committed(task, stored)
+                if not (yield from in_callers_transaction()):
+                    self._adopting.committed(task, stored)
                 result.checkpoints += stored.checkpoints
                 result.writes += stored.writes
                 if page.last is not None:
@@ -174,7 +175,8 @@ class Adopts:
         The originals are only read. Every checkpoint is compared with its original before it is
         committed. Page by page: what was interrupted goes on where it was, and a call later
         copies what is new since. A thread that has anything here which its original does not
-        have, or has otherwise, stays as it is and is reported.
+        have, or has otherwise, stays as it is and is reported. In a transaction of the caller's,
+        each page is a savepoint, and the caller commits.
 
         Args:
             thread_ids: None: all of them.

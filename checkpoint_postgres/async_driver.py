@@ -8,20 +8,21 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import psycopg
 from psycopg.errors import UniqueViolation
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.plan import Atomic, Offload, arun
+from checkpoint_base.plan import Atomic, InCallersTransaction, Offload, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.conninfo import explained
-from checkpoint_postgres.failures import ISOLATED, Attempts
+from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
 from checkpoint_postgres.requests import Attempt, encoded
+from checkpoint_postgres.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
 
 _TOGETHER: Final = 16 if psycopg.AsyncPipeline.is_supported() else 1
 _NARROW: Final = 4
@@ -29,7 +30,6 @@ _NARROW: Final = 4
 _LARGE: Final = 1 << 16
 """With a value of more bytes than this a statement holds up nobody: it has its own connection."""
 
-T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
 Cursor = psycopg.AsyncRawCursor[Any]
 
@@ -38,13 +38,14 @@ class OneConnection:
     """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
 
     width: Final = 1
+    is_pool: Final = False
 
     def __init__(
         self, connection: Connection, reconnect: Callable[[], Awaitable[Connection]] | None = None
     ) -> None:
         self.connection = connection
         self._reconnect = reconnect
-        self._lock = asyncio.Lock()
+        self._lock = lock_of(connection, asyncio.Lock)
 
     @asynccontextmanager
     async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
@@ -53,6 +54,7 @@ class OneConnection:
             if self._reconnect is not None and (checked or self.connection.closed):
                 await self.connection.close()
                 self.connection = await self._reconnect()
+                lock_of(self.connection, lambda: self._lock)
             yield self.connection
 
     async def close(self) -> None:
@@ -62,6 +64,8 @@ class OneConnection:
 
 class FromPool:
     """Connections of a pool."""
+
+    is_pool: Final = True
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
@@ -124,6 +128,8 @@ class AsyncPostgresDriver:
         """Perform a request of a plan that is not in a transaction."""
         if isinstance(request, Offload):
             return await asyncio.to_thread(request.work)
+        if isinstance(request, InCallersTransaction):
+            return await self._in_callers_transaction()
         if isinstance(request, (Query, Attempt)) and not _is_large(request.values):
             try:
                 return await self._lanes.send(request)
@@ -140,6 +146,8 @@ class AsyncPostgresDriver:
             return [await self._alone(requests[0])]
         try:
             async with self._source.borrow(checked=False) as connection:
+                if not self._source.is_pool and not connection.autocommit:
+                    raise UndoneError  # each decides whether it is in the caller's transaction
                 return await _together(connection, requests)
         except Exception as error:  # one's values may not even be sendable
             raise UndoneError from error
@@ -147,17 +155,25 @@ class AsyncPostgresDriver:
     async def _alone(self, request: Any) -> Any:
         attempts = Attempts()
         while True:
-            lost = False
+            use = Use()
             try:
                 async with self._source.borrow(checked=attempts.checked) as connection:
                     try:
-                        return await _once(connection, request)
+                        return await _once(connection, request, use, from_pool=self._source.is_pool)
                     finally:
-                        lost = connection.closed
+                        use.ended(connection)
             except psycopg.Error as error:
                 if type(request) is Attempt and isinstance(error, UniqueViolation):
                     return None
-                await asyncio.sleep(attempts.after(error, lost=lost))
+                if is_denied(error, request):
+                    raise await arun(denied(error), self._alone) from error
+                await asyncio.sleep(attempts.after(error, use))
+
+    async def _in_callers_transaction(self) -> bool:
+        if self._source.is_pool:
+            return False
+        async with self._source.borrow(checked=False) as connection:
+            return await _status(connection) != TransactionStatus.IDLE
 
 
 def _is_large(values: Sequence[Any]) -> bool:
@@ -166,8 +182,8 @@ def _is_large(values: Sequence[Any]) -> bool:
 
 async def _together(connection: Connection, requests: Sequence[Any]) -> list[Any]:
     """The replies to some statements: one round trip, one transaction, committed."""
-    if connection.info.transaction_status != TransactionStatus.IDLE:
-        raise UndoneError  # its owner's transaction is not for all of these to share
+    if await _status(connection) != TransactionStatus.IDLE:
+        raise UndoneError  # in the caller's transaction each is a savepoint of its own
     prepare = None if connection.prepare_threshold is None else True
     # Everybody takes the threads' rows in the same order: nobody waits for one who waits for him.
     order = sorted(requests, key=_first_thread)
@@ -183,49 +199,82 @@ def _first_thread(request: Any) -> tuple[bool, str]:
     return is_write, request.values[0] if is_write else ""
 
 
-async def _once(connection: Connection, request: Any) -> Any:
-    """Perform a request on a connection: alone, or in the transaction that its owner has open."""
-    if connection.info.transaction_status == TransactionStatus.INTRANS:
-        async with connection.transaction():
-            reply = await _in_transaction(connection, request)
-        if not isinstance(request, Query) and getattr(request, "write", True):
-            await connection.commit()
-        return reply
+async def _status(connection: Connection) -> TransactionStatus:
+    """Where the connection is, once the statements before this one are done."""
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        async with connection.pipeline() as pipeline:
+            await pipeline.sync()
+    async with connection.lock:
+        return connection.info.transaction_status
+
+
+async def _once(connection: Connection, request: Any, use: Use, *, from_pool: bool) -> Any:
+    """Perform a request on a connection: in a transaction of its own, or in the caller's."""
+    status = await _status(connection)
+    use.joined = joins(connection, request, status=status, from_pool=from_pool)
+    if use.joined:
+        async with _savepoint(connection, begins=status == TransactionStatus.IDLE):
+            return await _in_transaction(connection, request, use)
     async with _autocommit(connection):
         if isinstance(request, Atomic):
             async with connection.transaction():
                 if not request.write:
                     await connection.execute(ISOLATED)
-                return await _in_transaction(connection, request)
-        return await _in_transaction(connection, request)
+                return await _in_transaction(connection, request, use)
+        return await _in_transaction(connection, request, use)
 
 
-async def _in_transaction(connection: Connection, request: Any) -> Any:
+@asynccontextmanager
+async def _savepoint(connection: Connection, *, begins: bool) -> AsyncIterator[None]:
+    """A savepoint in the caller's transaction, which psycopg begins first if `begins`."""
+    if begins:
+        warn_uncommitted(connection)
+        await psycopg.AsyncRawCursor(connection).execute(BEGIN, prepare=False)
+    try:
+        async with connection.transaction():
+            yield
+    except BaseException:
+        if begins and not connection.closed:
+            await connection.rollback()  # nothing of the caller's is in it
+        raise
+
+
+async def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
     async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
         prepare = None if connection.prepare_threshold is None else True
-        perform = partial(_perform, cursor, prepare)
+        perform = partial(_perform, cursor, prepare, use)
         if isinstance(request, Atomic):
             return await arun(request.make(), perform)
         return await perform(request)
 
 
-async def _perform(cursor: Cursor, prepare: bool | None, request: Any) -> Any:
+async def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
     kind = type(request)
     if kind is ExecuteMany:
         await cursor.executemany(encoded(request.sql), request.rows)
-        return cursor.rowcount
+        return (await _done(cursor)).rowcount
     if kind is Offload:
         return await asyncio.to_thread(request.work)
     if kind is Query or kind is Attempt:
-        return await (await _execute(cursor, request, prepare)).fetchall()
+        return await (await _done(await _execute(cursor, request, prepare))).fetchall()
     if kind is Execute:
-        return (await _execute(cursor, request, prepare)).rowcount
+        return (await _done(await _execute(cursor, request, prepare))).rowcount
+    if kind is InCallersTransaction:
+        return use.joined
     raise TypeError(f"cannot perform {request!r}")
 
 
 async def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
     sql = encoded(request.sql)
     return await cursor.execute(sql, request.values or None, prepare=prepare, binary=True)
+
+
+async def _done(cursor: Cursor) -> Cursor:
+    """The cursor, with its results: in pipeline mode, the caller's, they have to be asked for."""
+    if cursor.connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        async with cursor.connection.pipeline() as pipeline:
+            await pipeline.sync()
+    return cursor
 
 
 @asynccontextmanager

@@ -24,7 +24,7 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
 from checkpoint_base.listing import fill_page, is_judged
 from checkpoint_base.log import Prepared
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
@@ -127,11 +127,11 @@ class PostgresPlanner(Setup, Writing, Threads):
             values.append(keys_json(put.kept))
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
-            self._noted(to.thread_id, replied[0], prepared)
+            yield from self._noted(to.thread_id, replied[0], prepared)
         else:
             complete = partial(codec.completed, put, checkpoint)
             again = yield from write(self._store_checkpoint, put, None, complete)
-            self._committed(to.thread_id, again)
+            yield from self._committed(to.thread_id, again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
@@ -161,16 +161,31 @@ class PostgresPlanner(Setup, Writing, Threads):
         values += [known, begin, end, prepared.shares]
         return ("known" if epoch is None else "new"), values
 
-    def _noted(self, thread_id: str, reply: Row, prepared: Prepared) -> None:
+    def _noted(self, thread_id: str, reply: Row, prepared: Prepared) -> Plan[None]:
         """A statement stored `prepared`."""
         epoch, log_end = reply[:2]
-        if not log_end:
-            self._logs.known.put(thread_id, epoch, 0, ())
-        self._logs.committed(thread_id, prepared)
-
-    def _committed(self, thread_id: str, prepared: Prepared | None) -> None:
-        if prepared is not None:
+        if not (yield from self._is_uncommitted(thread_id)):
+            if not log_end:
+                self._logs.known.put(thread_id, epoch, 0, ())
             self._logs.committed(thread_id, prepared)
+
+    def _committed(self, thread_id: str, prepared: Prepared | None) -> Plan[None]:
+        if prepared is not None and not (yield from self._is_uncommitted(thread_id)):
+            self._logs.committed(thread_id, prepared)
+
+    def _is_uncommitted(self, thread_id: str) -> Plan[bool]:
+        """Whether the caller may still roll back what was stored. Then it is not cached; and the
+        next put reads the newest digests, to share with it.
+        """
+        is_uncommitted = yield from in_callers_transaction()
+        if is_uncommitted:
+            self._logs.known.forget(thread_id)
+        return is_uncommitted
+
+    def _learn(self, read: Snapshot | Replies) -> Plan[None]:
+        """Cache what was read, unless the caller may still roll it back."""
+        if not (yield from in_callers_transaction()):
+            read.teach(self._logs.known)
 
     @staticmethod
     def _columns(stored: Stored) -> tuple[Any, ...]:
@@ -210,12 +225,12 @@ class PostgresPlanner(Setup, Writing, Threads):
         replied = yield from attempt(self._queries[f"writes_{kind}"], values)
         if not replied:
             again = yield from write(self._store_writes, at, records, None)
-            self._committed(at.thread_id, again)
+            yield from self._committed(at.thread_id, again)
         elif replied[0][2] < len(records) and prepared.segments:
             # somebody wrote the same at the same moment: what was appended may not be needed
             yield from write(self._logs.collect_of, at.thread_id)
         else:
-            self._noted(at.thread_id, replied[0], prepared)
+            yield from self._noted(at.thread_id, replied[0], prepared)
 
     # ------------------------------------------------------------------ read
 
@@ -237,7 +252,7 @@ class PostgresPlanner(Setup, Writing, Threads):
         else:
             found = yield from rows(self._queries["one"], [*key, at.checkpoint_id])
         snapshot.found = found_in(snapshot, found)
-        snapshot.teach(self._logs.known)
+        yield from self._learn(snapshot)
 
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
@@ -289,7 +304,7 @@ class PostgresPlanner(Setup, Writing, Threads):
         else:
             whole, rest = yield from read(self._fill_bare, codec, listing)
             replies = Replies(whole)
-        replies.teach(self._logs.known)
+        yield from self._learn(replies)
         if listing.thread_id is not None:
             yield from self._refresh(listing.thread_id, replies)
         tuples = yield from replies.decoded(codec)

@@ -35,8 +35,10 @@ class PostgresSaver(Adopts, FullSyncSaver):
 
     Args:
         conn: a connection, used for one operation at a time, or a pool, for as many operations at
-            once as it has connections. It stays the caller's to close. Its settings do not matter;
-            a transaction that is open on a connection is committed with what is written.
+            once as it has connections. It stays the caller's to close. In a transaction that is
+            open on a connection each call is a savepoint: the caller commits it or rolls it back.
+            So does a caller whose connection does not autocommit, which gives an
+            `UncommittedWarning`. Connections of a pool may be of either kind.
         schema: where the tables are; `setup()` creates it if it is not there.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
@@ -94,6 +96,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
 
         Raises:
             InvalidArgumentError: less than one partition.
+            PermissionDeniedError: the role may not create the schema or tables in it.
             SchemaVersionError: a newer version of this library was here.
         """
         self._drive(self._postgres.setup(partitions))

@@ -64,6 +64,12 @@ def statements(schema: str) -> Mapping[str, str]:
     return {name: _in_schema(sql, schema) for name, sql in {**plain, **whole}.items()}
 
 
+@lru_cache
+def rights_statement() -> str:
+    """The statement that says which rights a role does not have."""
+    return load_queries(_PACKAGE, "rights.sql")["rights"]
+
+
 def _filled(blocks: Mapping[str, str], name: str, choice: Mapping[str, str]) -> str:
     """A block, with the blocks that it names in braces; `choice` says otherwise for some."""
 

@@ -38,7 +38,8 @@ class PostgresStore(SyncStore):
 
     Args:
         conn: a connection, used for one operation at a time, or a pool, for as many operations at
-            once as it has connections. It stays the caller's to close.
+            once as it has connections. It stays the caller's to close. In a transaction that is
+            open on a connection each call is a savepoint, as with `PostgresSaver`.
         index: LangGraph's `IndexConfig`, with `ann_index_config`, `distance_type`, `ef_search`,
             `probes` and `engine`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.

@@ -11,6 +11,7 @@ import numpy as np
 
 from checkpoint_base.plan import Plan, offload, read
 from checkpoint_base.statements.requests import Row, rows
+from checkpoint_postgres.requests import keeping_settings
 from checkpoint_postgres.store_reading import Statement, where
 from checkpoint_postgres.store_vectors import MOST_UNCONVERTED, Engine
 from store_vector.config import IndexSettings
@@ -47,7 +48,8 @@ class Meaning:
         if engine is None:
             return (yield from self._numpy(search, query, horizon))
         if engine.is_approximate and (query.any() or self._distance != "cosine"):
-            found = yield from self._near(engine, search, query, horizon)
+            near = self._near(engine, search, query, horizon)
+            found = yield from keeping_settings(engine.tuned, near)
             if found is not None:
                 return found
         return (yield from self._exact(engine, search, query, horizon))

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.statements.requests import execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_base.touch import moved_if_possible
-from checkpoint_postgres.requests import attempt
+from checkpoint_postgres.requests import attempt, keeping_settings
 from checkpoint_postgres.statements import (
     statements,
     store_migrations,
@@ -89,10 +89,12 @@ class PostgresStorePlanner(Setup):
             yield from write(self._create)
         if self._settings is None or self._is_exact:
             return
-        self._engine = yield from write(self._equip, self._settings)
-        if self._engine is not None:
-            yield from self._convert(self._engine)
-            yield from write(self._build, self._engine)
+        engine = yield from write(self._equip, self._settings)
+        if engine is not None:
+            yield from self._convert(engine)
+            yield from write(self._build, engine)
+        if not (yield from in_callers_transaction()):  # the caller may still undo all of it
+            self._engine = engine
 
     def _create(self) -> Plan[None]:
         yield from rows(self._savers["lock_setup"])
@@ -165,19 +167,25 @@ class PostgresStorePlanner(Setup):
         count_of = self._filled("all_embeddings", column=engine.column)
         ((count,),) = yield from rows(count_of)
         needed = min(count * (6 * engine.settings.dims + 1000), 1 << 30)
-        yield from rows(queries["give_memory"], (needed,))
-        yield from execute(engine.index_statement(queries, count))
+        build = self._build_with(needed, engine.index_statement(queries, count))
+        yield from keeping_settings(["maintenance_work_mem"], build)
+
+    def _build_with(self, memory: int, statement: str) -> Plan[None]:
+        yield from rows(self._queries["give_memory"], (memory,))
+        yield from execute(statement)
 
     def _look(self, now: float) -> Plan[Engine | None]:
         """The engine as another process has set it up, which it may still do."""
         is_due = self._engine is None and abs(now - self._looked_at) >= _LOOK_AGAIN
-        if is_due and self._settings is not None and not self._is_exact:
-            ((version, schema, _),) = yield from rows(self._queries["extension"])
-            engine = self._engine_of(self._settings, version, schema)
-            if engine and not (yield from rows(self._queries["has_column"], (engine.column,))):
-                engine = None
+        if not is_due or self._settings is None or self._is_exact:
+            return self._engine
+        ((version, schema, _),) = yield from rows(self._queries["extension"])
+        engine = self._engine_of(self._settings, version, schema)
+        if engine and not (yield from rows(self._queries["has_column"], (engine.column,))):
+            engine = None
+        if not (yield from in_callers_transaction()):
             self._engine, self._looked_at = engine, now
-        return self._engine
+        return engine
 
     # ------------------------------------------------------------------ get
 

@@ -218,6 +218,11 @@ class Engine:
         """The distance as no index has it. That of a vector without a direction is 1."""
         return f"coalesce(nullif({self.distance(query)}, 'NaN'), 1)"
 
+    @property
+    def tuned(self) -> list[str]:
+        """The settings that `near` changes for its transaction."""
+        return [name for name, _ in self._tuning()]
+
     def _tuning(self) -> Iterator[tuple[str, str]]:
         settings = self.settings
         if settings.kind == "hnsw":

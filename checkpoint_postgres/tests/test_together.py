@@ -117,9 +117,11 @@ def test_in_its_owners_transaction_each_goes_alone(database: PostgresHarness) ->
         async with connection:
             saver = AsyncPostgresSaver(connection)
             await saver.setup()
-            first = saver.aput(*arguments("0"))
-            rest = (saver.aput(*arguments(f"{n}")) for n in range(1, 8))
-            await asyncio.gather(first, connection.execute("BEGIN"), *rest)
-            assert database.rows()["checkpoints"] == 8  # as others see them: committed
+            for end, kept in (("ROLLBACK", 0), ("COMMIT", 8)):
+                await connection.execute("BEGIN")
+                await asyncio.gather(*(saver.aput(*arguments(f"{n}")) for n in range(8)))
+                assert database.rows()["checkpoints"] == 0  # as others see them
+                await connection.execute(end.encode())
+                assert database.rows()["checkpoints"] == kept
 
     asyncio.run(main())
