@@ -38,6 +38,7 @@ BACKENDS = {
         f"postgres-{engine}": "checkpoint_postgres/tests/test_store_conformance"
         for engine in ("hnsw", "ivfflat", "flat", "halfvec", "exact")
     },
+    "postgres-pooler": "checkpoint_postgres/tests/test_pooler",
     "redis": "checkpoint_redis/tests/",
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
@@ -190,7 +191,7 @@ class BackendReport:
             for outcome in ("passed", "failed", "skipped", "declared gaps", "do not apply")
             if counts[outcome] or outcome == "passed"
         )
-        return f"{backend:<13} {self.versions.get(backend, 'server unknown'):<26} {told}"
+        return f"{backend:<16} {self.versions.get(backend, 'server unknown'):<26} {told}"
 
 
 def _of_gap(report: pytest.TestReport) -> str:

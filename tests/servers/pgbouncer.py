@@ -1,9 +1,9 @@
-"""PgBouncer in transaction mode, where it is installed."""
+"""PgBouncer in transaction mode, where it is installed (Debian's package `pgbouncer`)."""
 
 from __future__ import annotations
 
+import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 
 from tests.servers.process import START_WITHIN, as_user, free_port, temporary_folder
 
-PROGRAM: Final = shutil.which("pgbouncer")
+# Debian installs it where only root's PATH leads
+PROGRAM: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 _SETTINGS = """
 [databases]
@@ -30,6 +31,13 @@ server_reset_query_always = 1
 server_round_robin = 1
 ignore_startup_parameters = extra_float_digits,options
 """
+
+
+def version() -> str:
+    """The name and version that it gives itself, e.g. `PgBouncer 1.18.0`."""
+    assert PROGRAM is not None
+    done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]
 
 
 @contextmanager
@@ -55,5 +63,5 @@ def bounced(url: str) -> Iterator[str]:
                 time.sleep(0.02)
             yield url.replace(f":{parts.port}", f":{port}", 1)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.kill()  # a shutdown may wait for clients, and it has nothing to keep
             process.wait(START_WITHIN)

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from urllib.parse import urlsplit
 
 from conformance_tests.facade import LoopThread
@@ -65,7 +66,6 @@ class _Client:
         self.session: _Session | None = None
         self.awaited = 0  # ReadyForQuery
         self.unsynced = False
-        self.answers: asyncio.Task[None] | None = None
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
         while True:
@@ -74,7 +74,7 @@ class _Client:
                 return
             if self.session is None:
                 self.session = await self.pooler.take(self.startup)
-                self.answers = asyncio.ensure_future(self._answer(self.session))
+                self.pooler.start(self._answer(self.session))
             self.unsynced = kind not in b"SQ"
             self.awaited += not self.unsynced
             self.session.writer.write(message)
@@ -87,8 +87,10 @@ class _Client:
                 self.awaited -= 1
                 if not self.awaited and not self.unsynced and message[-1:] == b"I":
                     self.session = None
-                    await self.pooler.give_back(self.startup, session)
+                    # before the reset: the client's next transaction does not wait for it, and its
+                    # replies must not overtake this one
                     self.writer.write(message)
+                    await self.pooler.give_back(self.startup, session)
                     return
             self.writer.write(message)
 
@@ -116,6 +118,12 @@ class _Pooler:
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run it beside the client's own task, until the pooler ends."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def take(self, startup: bytes) -> _Session:
         """The session that has been idle for longest."""
