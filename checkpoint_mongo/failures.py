@@ -21,7 +21,11 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
 
 NO_SUCH_INDEX: Final = 27
 _CONVERSION: Final = 241
@@ -91,6 +95,7 @@ class Attempts:
 
         Raises:
             BackendUnavailableError: there is no server, or it did not do it in time.
+            PermissionDeniedError: the server does not let this user in, or do it.
         """
         codes = codes_of(error)
         if isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
@@ -112,12 +117,12 @@ def named(error: PyMongoError) -> Exception:
     if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
         return BackendUnavailableError(f"MongoDB could not do it: {error}")
     if codes_of(error) & _LOGIN:
-        return BackendUnavailableError(
+        return PermissionDeniedError(
             f"MongoDB does not let this user in: {_said(error)}: are user, password and authSource "
             "of the URL right?"
         )
     if _FORBIDDEN in codes_of(error):
-        return BackendUnavailableError(f"MongoDB does not let this user do it: {_said(error)}")
+        return PermissionDeniedError(f"MongoDB does not let this user do it: {_said(error)}")
     if isinstance(error, (InvalidDocument, DocumentTooLarge)):
         return InvalidArgumentError(f"MongoDB cannot store it: {error}")
     return error

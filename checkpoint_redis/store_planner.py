@@ -7,7 +7,11 @@ from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.touch import moved_if_possible, warn_not_moved
@@ -194,7 +198,7 @@ class RedisStorePlanner:
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
             count = max(4 * count, _LEAST)
         if unlisted is not None and looked > max(_MANY, _RARE * search.end):
-            with suppress(BackendUnavailableError):
+            with suppress(BackendUnavailableError, PermissionDeniedError):
                 yield from self._list(unlisted, now)
         return found[search.offset : search.end]
 

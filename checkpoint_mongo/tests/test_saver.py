@@ -11,7 +11,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import InvalidArgumentError, PermissionDeniedError
 from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.failures import named
@@ -83,14 +83,14 @@ def test_a_user_who_is_not_let_in(mongo_server: str) -> None:
             lambda: store.get(("a",), "k"),
         ]
         for call in calls:
-            with pytest.raises(BackendUnavailableError, match="let this user in") as caught:
+            with pytest.raises(PermissionDeniedError, match="let this user in") as caught:
                 call()
             assert isinstance(caught.value.__cause__, OperationFailure)
             assert "secret" not in str(caught.value)
 
     async def main() -> None:
         async with AsyncMongoDBSaver.from_conn_string(url) as asaver:
-            with pytest.raises(BackendUnavailableError, match="let this user in"):
+            with pytest.raises(PermissionDeniedError, match="let this user in"):
                 await asaver.aget_tuple(on("t"))
 
     asyncio.run(main())
@@ -101,7 +101,7 @@ def test_what_a_user_may_not_do_is_told_without_the_values() -> None:
     details = {"code": 13, "errmsg": said}
     error = OperationFailure(f"{said}, full error: {details}", 13, details)
     told = named(error)
-    assert isinstance(told, BackendUnavailableError)
+    assert isinstance(told, PermissionDeniedError)
     assert "not authorized on db to execute command" in str(told)
     assert "secret" not in str(told)
 
