@@ -24,6 +24,7 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
 
     Raises:
         InvalidArgumentError: the connection string, or what the pool is to be, cannot be used.
+        PermissionDeniedError: the server refused the login.
         BackendUnavailableError: no connection came to be. A pool says so at once only if waiting
             would not mend it; a server that is not there yet is waited for when it is needed.
     """

@@ -13,7 +13,12 @@ from psycopg import pq
 from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import PoolTimeout
 
-from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
 
 _WANTED: Final = "conn_string: wanted postgresql://user@host:port/database, or host=… dbname=…"
 _ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A and '%' %25"
@@ -21,10 +26,14 @@ _QUOTED: Final = re.compile(r'".*"', re.DOTALL)
 _SEVERAL: Final = "\n- host: "
 """How psycopg begins each line about one of several attempts."""
 
-_PERMANENT: Final = re.compile(
-    r"(password|peer|ident) authentication failed|no password supplied"
+_DENIED: Final = (
+    r"(password|peer|ident|certificate) authentication failed|no password supplied"
     r"|no pg_hba\.conf entry|pg_hba\.conf rejects"
-    r'|(database|role) ".*" does not exist|no such (database|user)|permission denied for database'
+    r'|role ".*" does not exist|role ".*" is not permitted to log in|no such user'
+    r"|permission denied for database"
+)
+_PERMANENT: Final = re.compile(
+    _DENIED + r'|database ".*" does not exist|no such database'
     r"|invalid \S+ value|invalid connection option|invalid value for parameter"
     r"|unrecognized configuration parameter|server does not support SSL",
     re.IGNORECASE,
@@ -83,12 +92,20 @@ def _wrong(conn_string: str, parts: Mapping[str, Any]) -> str:
     return ""
 
 
-def unreachable(error: psycopg.Error, parts: Mapping[str, Any]) -> BackendUnavailableError:
+def is_refused_login(error: psycopg.Error) -> bool:
+    """Whether a connection did not come to be because the role may not connect."""
+    is_attempt = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
+    return is_attempt and re.search(_DENIED, str(error), re.IGNORECASE) is not None
+
+
+def unreachable(error: psycopg.Error, parts: Mapping[str, Any]) -> CheckpointError:
     """The error for a connection that did not come to be."""
     named = (("host", "host"), ("port", "port"), ("dbname", "database"), ("user", "user"))
     where = ", ".join(f"{name} {parts[key]}" for key, name in named if parts.get(key))
     place = f" ({where})" if where else ""
-    return BackendUnavailableError(f"no connection to Postgres{place}: {str(error).strip()}")
+    refused = is_refused_login(error) and is_permanent(error, parts)
+    kind = PermissionDeniedError if refused else BackendUnavailableError
+    return kind(f"no connection to Postgres{place}: {str(error).strip()}")
 
 
 def is_permanent(error: psycopg.Error, parts: Mapping[str, Any]) -> bool:

@@ -21,6 +21,7 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import rows
+from checkpoint_postgres.conninfo import is_refused_login
 from checkpoint_postgres.statements import rights_statement
 from checkpoint_postgres.transactions import Use
 
@@ -123,7 +124,7 @@ def named(error: psycopg.Error) -> Exception:
     """The error to raise for one of the driver's, which becomes its cause."""
     if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
         return NotSetUpError(f"the tables are not there, call setup() once: {_told(error)}")
-    if isinstance(error, _DENIED):
+    if isinstance(error, _DENIED) or is_refused_login(error):
         return PermissionDeniedError(_told(error))
     if isinstance(error, errors.InFailedSqlTransaction):
         return TransactionFailedError(_told(error))

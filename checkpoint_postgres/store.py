@@ -98,9 +98,10 @@ class PostgresStore(SyncStore):
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            PermissionDeniedError: the server refused the login.
             BackendUnavailableError: no connection came to be, with the reason. A pool raises it
-                at once only where waiting mends nothing (no such database, wrong password), and
-                else when it is asked for a connection for as long as its `timeout`.
+                at once only where waiting mends nothing (no such database), and else when it is
+                asked for a connection for as long as its `timeout`.
         """
         with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
             store = cls(conn, reconnect=reconnect, **options)

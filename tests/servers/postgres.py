@@ -130,7 +130,8 @@ SERVERS: dict[int, PostgresServer] = {}
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_WITHIN
-    while b"ready to accept connections" not in log.read_bytes().rsplit(b"starting PostgreSQL")[-1]:
+    # a standby accepts "read-only connections"
+    while b"is ready to accept" not in log.read_bytes().rsplit(b"starting PostgreSQL")[-1]:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"no Postgres on port {port}:\n{log.read_text()[-2000:]}")
         time.sleep(0.02)
