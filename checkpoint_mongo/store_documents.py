@@ -12,6 +12,7 @@ from checkpoint_mongo.requests import Document, Op
 from checkpoint_mongo.store_keys import keys_of
 from store_vector.cache import Embeddings
 from store_vector.namespaces import decode, encode
+from store_vector.paths import TextDigests
 from store_vector.records import Name, Put, Record, Vector
 from store_vector.values import loads
 
@@ -27,6 +28,9 @@ EMBEDDING: Final[Mapping[str, int]] = dict.fromkeys(
     ("ns", "stamp", "count", "vector", "vectors"), 1
 )
 """The fields of an item's embedding, besides its `_id`."""
+
+TEXTS: Final[Mapping[str, int]] = dict.fromkeys(("expires_at", "texts", "vector", "vectors"), 1)
+"""The fields that say which vectors an item keeps, besides its `_id`."""
 
 _LARGEST: Final = (16 << 20) - (1 << 16)  # MongoDB's 16 MiB, less what is around
 _LARGEST_WITH_KEYS: Final = 1 << 20  # characters of a value that has keys for filters
@@ -128,7 +132,7 @@ def _due(put: Put) -> float:
     return FOREVER if put.expires_at is None else min(put.expires_at, FOREVER)
 
 
-_EMBEDDING_FIELDS: Final = ("stamp", "count", "paths", "vector", "vectors", "aside", "within")
+_EMBEDDING_FIELDS: Final = ("stamp", "count", "texts", "vector", "vectors", "aside", "within")
 
 
 def _embedding(put: Put, stamp: int, pack: Pack) -> dict[str, Any]:
@@ -140,7 +144,7 @@ def _embedding(put: Put, stamp: int, pack: Pack) -> dict[str, Any]:
     return {
         "stamp": stamp,
         "count": len(packed),
-        "paths": json.dumps([one.path for one in put.vectors]),
+        "texts": json.dumps([(one.field, one.digest) for one in put.vectors]),
         "vector": None if is_aside else packed[0],
         "vectors": packed if is_aside else None,
         "aside": put.ns if is_aside else None,
@@ -194,6 +198,17 @@ def record_of(document: Document) -> Record:
         None if due >= FOREVER else due,
         document.get("ttl"),
     )
+
+
+def vectors_of(document: Document, texts: TextDigests) -> list[Vector]:
+    """The vectors of a document whose texts are among these."""
+    packed = document.get("vectors") or [document["vector"]]
+    pairs = zip(json.loads(document["texts"]), packed, strict=True)
+    return [
+        Vector(field, digest, bytes(one)[_HEADER:])
+        for (field, digest), one in pairs
+        if texts.has(field, digest)
+    ]
 
 
 def embeddings_of(document: Document) -> Embeddings:

@@ -30,6 +30,7 @@ from checkpoint_mongo.setup import expect_migrations, migrations
 from checkpoint_mongo.store_browsing import Browsing
 from checkpoint_mongo.store_documents import (
     RECORD,
+    TEXTS,
     Pack,
     delete_op,
     keys_op,
@@ -39,6 +40,7 @@ from checkpoint_mongo.store_documents import (
     record_of,
     refresh_op,
     stored,
+    vectors_of,
 )
 from checkpoint_mongo.store_filters import WITHOUT_KEYS
 from checkpoint_mongo.store_nearest import Nearest
@@ -46,7 +48,7 @@ from checkpoint_mongo.store_reading import seek_namespaces
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.planner import StorePlanner
-from store_vector.records import Found, Put, Read, Record, Search, StoreStats
+from store_vector.records import Found, Put, Read, Record, Search, StoreStats, Vector
 
 CACHE_BYTES: Final = 1 << 29
 """How large the matrix of vectors in memory may be; beyond, searches read the server."""
@@ -178,12 +180,14 @@ class MongoStorePlanner:
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one command for the puts and one for the deletes, and the commit where
-        they are several and there are transactions.
+        they are several and there are transactions; one before that if there are puts that embed
+        nothing.
 
         After some batches whose items were all new, those of the next ones are expected to be new,
         which is less to do for the server. Where that is wrong, that batch is made once more.
         """
         horizon = self._ttl.horizon(now)
+        puts = yield from self._with_kept_vectors(puts, now)
         items = [
             (one, stored(one, self._new_stamp(), self._pack))
             for one in puts
@@ -201,6 +205,23 @@ class MongoStorePlanner:
         written = yield from self._written(ops, whole=whole)
         if len(items) > 1:
             self._all_new = self._all_new + 1 if len(written.made) == len(items) else 0
+
+    def _with_kept_vectors(self, puts: Sequence[Put], now: float) -> Plan[list[Put]]:
+        """Puts that embed nothing, with the vectors that their items have of texts that they have,
+        too. Whoever puts such an item meanwhile is overwritten: its vectors are of these texts.
+        """
+        unchanged = {name_of(one.ns, one.key): one.unchanged for one in puts}
+        names = [name for name, texts in unchanged.items() if texts is not None]
+        kept: dict[str, list[Vector]] = {}
+        if names:
+            where = {"_id": {"$in": names}, "stamp": {"$exists": True}}
+            for document in (yield from find(Find(where, TEXTS, ITEMS))):
+                texts = unchanged[document["_id"]]
+                if texts and not self._ttl.is_absent(document["expires_at"], now):
+                    kept[document["_id"]] = vectors_of(document, texts)
+        return [
+            one._replace(vectors=kept.get(name_of(one.ns, one.key), one.vectors)) for one in puts
+        ]
 
     # ------------------------------------------------------------------ search
 

@@ -99,7 +99,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
         "items": "{schema}.store_items",
         "embeddings": "{schema}.store_embeddings",
     }
-    for name in ("put_items", "delete_items"):
+    for name in ("put_items", "delete_items", "put_after_expiry"):
         whole[name] = whole[name].replace("{free} ", "")
     whole |= {name: _filled(whole, name, {}) for name in ("put_plain", "put_only")}
     return {name: _in_schema(sql, schema) for name, sql in whole.items()}

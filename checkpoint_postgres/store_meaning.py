@@ -140,13 +140,13 @@ class Meaning:
         conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
         if after is not None:
             place = ", ".join(statement.mark(one, "text") for one in (*after[:2], after[-1]))
-            conditions.append(f"(e.ns, e.key, e.path) > ({place})")
+            conditions.append(f"(e.ns, e.key, e.digest) > ({place})")
         conditions.append(f"octet_length(e.data) = {4 * self._dims}")
         sql = (
-            f"SELECT {queries['columns']}, e.data, e.path "  # noqa: S608 (constants, places)
+            f"SELECT {queries['columns']}, e.data, e.digest "  # noqa: S608 (constants, places)
             f"FROM {queries['items']} AS i "
             f"JOIN {queries['embeddings']} AS e ON e.ns = i.ns AND e.key = i.key "
-            f"{where(conditions)} ORDER BY e.ns, e.key, e.path LIMIT {self._page}"
+            f"{where(conditions)} ORDER BY e.ns, e.key, e.digest LIMIT {self._page}"
         )
         return sql, statement.values
 

@@ -142,8 +142,8 @@ class PostgresStorePlanner(Setup):
         unconverted = self._filled("unconverted", missing=engine.unconverted)
         found = yield from rows(unconverted, (_CONVERTED_AT_ONCE,))
         entries = [
-            {"ns": ns, "key": key, "path": path, "vector": text_of_bytes(data)}
-            for ns, key, path, data in found
+            {"ns": ns, "key": key, "digest": digest, "vector": text_of_bytes(data)}
+            for ns, key, digest, data in found
         ]
         if entries:
             convert = self._filled("convert", column=engine.column, type=engine.type)
@@ -262,17 +262,29 @@ class PostgresStorePlanner(Setup):
         yield from write(partial(self._put, puts, values, engine))
 
     def _put(self, puts: Sequence[Put], values: Sequence[Any], engine: Engine | None) -> Plan[None]:
-        items = values[0]
+        items, _, horizon = values
+        unchanged = {
+            Name(one.ns, one.key): one.unchanged for one in puts if one.unchanged is not None
+        }
         if any(one.value is None for one in puts):
             yield from execute(self._queries["delete_items"], (items,))
         if any(one.value is not None for one in puts):
-            yield from execute(self._queries["put_items"], values)
+            may_expire = unchanged and horizon is not None
+            name = "put_after_expiry" if may_expire else "put_items"
+            yield from execute(self._queries[name], values)
         column = value = ""
         if engine is not None:
             column = f", {engine.column}"
             value = f", p.vector::{engine.type}"
         sql = self._filled("put_embeddings", column=column, value=value)
-        yield from execute(sql, (*_embeddings(puts, engine), items))
+        others = yield from rows(sql, (*_embeddings(puts, engine), items))
+        stale = [
+            {"ns": ns, "key": key, "digest": digest}
+            for ns, key, field, digest in others
+            if not unchanged[Name(ns, key)].has(field, digest)
+        ]
+        if stale:
+            yield from execute(self._queries["drop_embeddings"], (json.dumps(stale),))
 
     # ------------------------------------------------------------------ expiry, size
 
@@ -305,6 +317,8 @@ def _entry(one: Put) -> dict[str, Any]:
         item |= {"expires_at": one.expires_at, "ttl": one.ttl}
     if one.facets is not None:
         item["facets"] = one.facets
+    if one.unchanged is not None:
+        item |= {"fields": one.unchanged.fields, "digests": one.unchanged.digests}
     return item
 
 
@@ -315,8 +329,9 @@ def _embeddings(puts: Sequence[Put], engine: Engine | None) -> tuple[str, bytes]
     texts: dict[bytes, str] = {}
     at = 1  # SQL counts from 1
     for one in puts:
-        for path, data in one.vectors:
-            entry = {"ns": one.ns, "key": one.key, "path": path, "at": at, "size": len(data)}
+        for field, digest, data in one.vectors:
+            place = {"field": field, "digest": digest, "at": at, "size": len(data)}
+            entry: dict[str, Any] = {"ns": one.ns, "key": one.key, **place}
             if engine is not None:
                 if data not in texts:
                     texts[data] = text_of_bytes(data)

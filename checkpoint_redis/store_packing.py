@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from store_vector.cache import Embeddings
+from store_vector.paths import TextDigests
 from store_vector.records import Name, Put, Record, Vector
 
 _ITEM: Final = struct.Struct("<4d")  # created, updated, expires, ttl
 _LENGTH: Final = struct.Struct("<I")
-_VECTORS: Final = struct.Struct("<2I")  # how many, size of their paths
+_VECTORS: Final = struct.Struct("<2I")  # how many, size of the JSON before them
 
 
 def parted(joined: bytes) -> list[bytes]:
@@ -52,15 +53,24 @@ def unpack_item(ns: str, key: str, packed: bytes) -> Record:
 
 
 def pack_vectors(vectors: Sequence[Vector]) -> bytes:
-    """An item's vectors; nothing if it has none."""
+    """An item's vectors, behind JSON that says of which texts: [[field, digest], …]; nothing if it
+    has none.
+    """
     if not vectors:
         return b""
-    paths = json.dumps([one.path for one in vectors]).encode()
-    return b"".join([_VECTORS.pack(len(vectors), len(paths)), paths, *(v.data for v in vectors)])
+    texts = json.dumps([(one.field, one.digest) for one in vectors]).encode()
+    return b"".join([_VECTORS.pack(len(vectors), len(texts)), texts, *(v.data for v in vectors)])
+
+
+def pack_unchanged(texts: TextDigests | None) -> bytes:
+    """JSON of the texts whose vectors a put keeps; nothing if it keeps none."""
+    if texts is None:
+        return b""
+    return json.dumps({"fields": texts.fields, "digests": texts.digests}).encode()
 
 
 def unpack_vectors(field: bytes, packed: bytes) -> Embeddings:
     """The vectors again, one after the other."""
-    count, paths = _VECTORS.unpack_from(packed)
+    count, texts = _VECTORS.unpack_from(packed)
     name = split_name(field)
-    return Embeddings(field, name.ns, name.key, count, packed[_VECTORS.size + paths :])
+    return Embeddings(field, name.ns, name.key, count, packed[_VECTORS.size + texts :])

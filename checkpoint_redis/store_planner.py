@@ -25,6 +25,7 @@ from checkpoint_redis.store_graph import Graph
 from checkpoint_redis.store_packing import (
     name_of,
     pack_item,
+    pack_unchanged,
     pack_vectors,
     parted,
     split_name,
@@ -142,15 +143,25 @@ class RedisStorePlanner:
         ]
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        """Put and delete: one script."""
-        args: list[Arg] = []
-        for one in puts:
-            args.append(name_of(one.ns, one.key))
-            if one.value is None:
-                args += b"", b"", b""
-            else:
-                args += pack_item(one, now), moment(one.expires_at), pack_vectors(one.vectors)
-        yield from self._ask("put", [len(args), *args], now)
+        """Put and delete: one script. Once more if an item that is not embedded has vectors of
+        other fields than the store's: then nothing was written, and their texts are sent as well.
+        """
+        unchanged = {name_of(one.ns, one.key): one.unchanged for one in puts}
+        while True:
+            args: list[Arg] = []
+            for one in puts:
+                args.append(name_of(one.ns, one.key))
+                if one.value is None:
+                    args += b"", b"", b"", b""
+                else:
+                    args += pack_item(one, now), moment(one.expires_at), pack_vectors(one.vectors)
+                    args.append(pack_unchanged(one.unchanged))
+            others: list[bytes] = yield from self._ask("put", [len(args), *args], now)
+            for name, field in zip(others[::2], others[1::2], strict=True):
+                if (texts := unchanged[name]) is not None:
+                    texts.read([field.decode()])
+            if not others:
+                return
 
     # ------------------------------------------------------------------ search
 

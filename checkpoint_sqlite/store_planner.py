@@ -15,7 +15,7 @@ from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.statements.requests import Row, execute, execute_many, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_base.touch import moved_if_possible
-from checkpoint_sqlite.reading import BATCH
+from checkpoint_sqlite.reading import BATCH, wanted
 from checkpoint_sqlite.store_fields import list_some, put_fields
 from checkpoint_sqlite.store_meaning import Meaning
 from checkpoint_sqlite.store_namespaces import seek_namespaces
@@ -35,6 +35,12 @@ _ONE: Final = f"SELECT 0, {_REST} FROM store_items AS i WHERE i.ns = ? AND i.key
 _SOME: Final = (
     f"SELECT want.at, {_REST} FROM want "  # noqa: S608 (a constant)
     "CROSS JOIN store_items AS i ON i.ns = want.ns AND i.key = want.key"
+)
+_EMBEDDED: Final = (
+    "SELECT i.ns, i.key, e.count, e.texts, e.data FROM want "
+    "CROSS JOIN store_items AS i ON i.ns = want.a AND i.key = want.b "
+    "CROSS JOIN store_embeddings AS e ON e.item = i.id "
+    "WHERE ? IS NULL OR i.expires_at IS NULL OR i.expires_at > ?"
 )
 _KEPT_CHANGES: Final = 20_000
 
@@ -138,6 +144,14 @@ class SqliteStorePlanner(Setup):
         deleted = [(one.ns, one.key) for one in puts if one.value is None]
         if deleted:
             yield from execute_many(QUERIES["delete_item"], deleted)
+        bare = [one for one in stored if not one.vectors]
+        embedded = [_embeddings(one) for one in stored if one.vectors]
+        if bare and (yield from row(QUERIES["has_embeddings"])):
+            kept, changed = yield from _unchanged(bare, horizon)
+            gone = [(one.ns, one.key) for one in bare if Name(one.ns, one.key) not in kept]
+            if gone:
+                yield from execute_many(QUERIES["delete_embeddings"], gone)
+            embedded += changed
         if stored:
             values = [
                 (one.ns, one.key, one.value, now, one.expires_at, one.ttl, horizon)
@@ -145,10 +159,7 @@ class SqliteStorePlanner(Setup):
             ]
             yield from execute_many(QUERIES["put_item"], values)
             yield from put_fields(QUERIES, stored, now)
-        bare = [(one.ns, one.key) for one in stored if not one.vectors]
-        if bare and (yield from row(QUERIES["has_embeddings"])):
-            yield from execute_many(QUERIES["delete_embeddings"], bare)
-        if embedded := [_embeddings(one) for one in stored if one.vectors]:
+        if embedded:
             yield from execute_many(QUERIES["put_embeddings"], embedded)
             yield from execute(QUERIES["forget_changes"], (_KEPT_CHANGES,))
 
@@ -189,6 +200,29 @@ def _of_some(count: int) -> str:
 
 
 def _embeddings(one: Put) -> tuple[Any, ...]:
-    paths = json.dumps([vector.path for vector in one.vectors], ensure_ascii=True)
+    texts = json.dumps([(vector.field, vector.digest) for vector in one.vectors])
     data = b"".join(vector.data for vector in one.vectors)
-    return one.ns, one.key, len(one.vectors), paths, data
+    return one.ns, one.key, len(one.vectors), texts, data
+
+
+def _unchanged(
+    puts: Sequence[Put], horizon: float | None
+) -> Plan[tuple[set[Name], list[tuple[Any, ...]]]]:
+    """Of items that are put without vectors: those that keep some that they have, and the
+    embeddings of those that keep only some.
+    """
+    kept: set[Name] = set()
+    changed: list[tuple[Any, ...]] = []
+    unchanged = {Name(one.ns, one.key): one.unchanged for one in puts if one.unchanged is not None}
+    found = yield from wanted(_EMBEDDED, list(unchanged), (horizon, horizon))
+    for ns, key, count, texts, data in found:
+        name = Name(ns, key)
+        pairs = json.loads(texts)
+        size = len(data) // count
+        stay = [at for at, pair in enumerate(pairs) if unchanged[name].has(*pair)]
+        if stay:
+            kept.add(name)
+        if 0 < len(stay) < count:
+            parts = b"".join(data[at * size : (at + 1) * size] for at in stay)
+            changed.append((*name, len(stay), json.dumps([pairs[at] for at in stay]), parts))
+    return kept, changed

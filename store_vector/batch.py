@@ -17,7 +17,7 @@ from store_vector.embed import Embedded
 from store_vector.facets import Facets, facets
 from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode, refuse_reserved
-from store_vector.paths import Field, Text, fields_of, texts
+from store_vector.paths import Field, Text, TextDigests, fields_of, texts
 from store_vector.planner import StorePlanner
 from store_vector.records import Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
@@ -33,13 +33,22 @@ class PendingPut(NamedTuple):
     ttl: float | None
     texts: Sequence[Text]
     facets: Facets | None = None
+    unchanged: TextDigests | None = None
+
+    def after(self, earlier: PendingPut) -> PendingPut:
+        """This put, where `earlier` of the same key would have come before it."""
+        if self.unchanged is None or earlier.unchanged is not None:
+            return self
+        has = self.unchanged.has
+        kept = [one for one in earlier.texts if has(one.field, one.digest)]
+        return self._replace(texts=kept, unchanged=None)
 
     def put(self, name: Key, vectors: Embedded, now: float) -> Put:
         """The put, once its vectors are there."""
-        (ns, key), (value, ttl, parts, kept) = name, self
+        (ns, key), (value, ttl, parts, kept, unchanged) = name, self
         expires_at = None if ttl is None else now + ttl * 60.0
-        found = [Vector(path, vectors.texts[part]) for path, part in parts] if parts else ()
-        return Put(ns, key, value, ttl, expires_at, found, kept)
+        found = [Vector(one.field, one.digest, vectors.texts[one.text]) for one in parts]
+        return Put(ns, key, value, ttl, expires_at, found, kept, unchanged)
 
 
 @dataclass(slots=True)
@@ -85,7 +94,7 @@ class Batch:
             whole.searches += [(start + place, search) for place, search in batch.searches]
             whole.listings += [(start + place, query) for place, query in batch.listings]
             for name, put in batch.puts.items():
-                whole.puts[name] = put
+                whole._put(name, put)
             whole.size += batch.size
         return whole
 
@@ -104,7 +113,7 @@ class Batch:
             name = _name(op)
             if op.value is not None:
                 refuse_reserved(op.namespace)
-            self.puts[name] = _pending(op, settings, faceted)
+            self._put(name, _pending(op, settings, faceted))
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
@@ -113,6 +122,10 @@ class Batch:
             known = self.reads[name]
             refresh, places = known[0] or refresh, known[1] + places
         self.reads[name] = (refresh, places)
+
+    def _put(self, name: Key, put: PendingPut) -> None:
+        earlier = self.puts.get(name)
+        self.puts[name] = put if earlier is None else put.after(earlier)
 
     @property
     def texts(self) -> list[str]:
@@ -186,8 +199,10 @@ def _pending(op: PutOp, settings: IndexSettings | None, faceted: bool) -> Pendin
     fields = _fields(op.index, settings)
     value = dumps(op.value)
     ttl = None if op.ttl is None else minutes("ttl", op.ttl)
-    found = texts(op.value, fields) if fields else ()
-    return PendingPut(value, ttl, found, facets(op.value) if faceted else None)
+    kept = facets(op.value) if faceted else None
+    if fields or settings is None:
+        return PendingPut(value, ttl, texts(op.value, fields), kept)
+    return PendingPut(value, ttl, (), kept, TextDigests(value, settings.fields))
 
 
 def _fields(index: Any, settings: IndexSettings | None) -> Sequence[Field]:

@@ -15,6 +15,7 @@ from langgraph.store.base import Item, SearchItem
 from store_vector.facets import Facets
 from store_vector.filters import Filter
 from store_vector.namespaces import bounds, decode
+from store_vector.paths import TextDigests
 from store_vector.values import loads
 
 Array = npt.NDArray[np.float32]
@@ -142,9 +143,16 @@ class Search(NamedTuple):
 
 
 class Vector(NamedTuple):
-    """An embedding of an item's text: little-endian float32, one after the other."""
+    """An embedding of one of an item's texts.
 
-    path: str
+    Attributes:
+        field: the path where the text was.
+        digest: of the text at this field (`Text.digest`).
+        data: little-endian float32, one after the other.
+    """
+
+    field: str
+    digest: str
     data: bytes
 
 
@@ -152,6 +160,7 @@ class Put(NamedTuple):
     """A `put`, or a `delete` (then `value` is None, and nothing else counts).
 
     All vectors that the item has are replaced by `vectors`; by none of them, if there are none.
+    With `unchanged`, those stay whose texts it has, unless the item has expired and is absent.
 
     Attributes:
         ns: the text of the namespace.
@@ -159,8 +168,9 @@ class Put(NamedTuple):
         value: JSON text.
         ttl: minutes to live, or None.
         expires_at: when they are over, in epoch seconds, or None.
-        vectors: with paths that differ.
+        vectors: with digests that differ.
         facets: what is short in the value, if the store asked for it and there is not too much.
+        unchanged: the texts of a value that is not embedded; then there are no `vectors`.
     """
 
     ns: str
@@ -170,6 +180,7 @@ class Put(NamedTuple):
     expires_at: float | None = None
     vectors: Sequence[Vector] = ()
     facets: Facets | None = None
+    unchanged: TextDigests | None = None
 
 
 @dataclass(frozen=True)

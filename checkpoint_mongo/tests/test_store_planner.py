@@ -52,7 +52,7 @@ from store_vector.records import Put, Vector
 
 
 def test_a_put_is_one_change_of_one_document() -> None:
-    put = Put(AT, "$k.ey", '{"a":{"b":1}}', 2.0, NOW + 120, [Vector("a.b", f32(1, 0, 0))])
+    put = Put(AT, "$k.ey", '{"a":{"b":1}}', 2.0, NOW + 120, [Vector("a.b", "d1", f32(1, 0, 0))])
     op = put_op(put, stored(put, 7, lambda data: data), NOW, None)
     assert op.where == {"_id": f"{AT}\0$k.ey"}
     assert op.upsert
@@ -64,7 +64,7 @@ def test_a_put_is_one_change_of_one_document() -> None:
             "keys": ['["a"]4', '["a", "b"]1bff0000000000000'],
             "stamp": 7,
             "count": 1,
-            "paths": '["a.b"]',
+            "texts": '[["a.b", "d1"]]',
             "vector": f32(1, 0, 0),
             "within": within_of(AT),
             "updated_at": NOW,
@@ -90,7 +90,7 @@ def test_an_item_that_has_expired_is_new_where_it_is_absent() -> None:
     "vectors", [[f32(1, 0, 0), f32(0, 1, 0)], [f32(0, -0.0, 0)]], ids=["several", "zero"]
 )
 def test_what_a_search_index_cannot_hold_is_kept_aside(vectors: list[bytes]) -> None:
-    put = Put(AT, "k", "{}", vectors=[Vector(f"{n}", data) for n, data in enumerate(vectors)])
+    put = Put(AT, "k", "{}", vectors=[Vector("a", f"{n}", data) for n, data in enumerate(vectors)])
     fields = stored(put, 7, bytes)
     assert fields["aside"] == AT
     assert fields["vectors"] == vectors

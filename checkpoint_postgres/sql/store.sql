@@ -87,27 +87,54 @@ WITH free AS MATERIALIZED ({is_free}),
 stored AS ({put_free})
 SELECT 1 FROM free
 
+-- name: put_after_expiry
+-- put_items, where some put embeds nothing: what has expired has no vectors that it could keep.
+WITH gone AS (
+    DELETE FROM {schema}.store_embeddings AS e
+    USING json_to_recordset($1::json) AS n (ns text, key text, fields text[]),
+        {schema}.store_items AS i
+    WHERE n.fields IS NOT NULL AND i.ns = n.ns AND i.key = n.key
+        AND i.expires_at <= $3::double precision AND e.ns = n.ns AND e.key = n.key
+)
+{put_items}
+
 -- name: put_embeddings
 -- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
 -- Rows are made anew: columns that this store does not know of must not keep what they had. A key
 -- that was deleted may have been put again since: then this transaction does not have its lock, and
--- its embeddings are not ours.
+-- its embeddings are not ours. An item that is not embedded (it has `fields`) keeps those of the
+-- texts that it still has (`digests`). Embeddings of other fields than those: for the caller to judge.
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
-        (ns text, key text, path text, at integer, size integer, vector text)
+        (ns text, key text, digest text, field text, at integer, size integer, vector text)
+),
+n AS MATERIALIZED (
+    SELECT * FROM json_to_recordset($3::json) AS n
+        (ns text, key text, value text, fields text[], digests text[])
 ),
 gone AS (
-    DELETE FROM {schema}.store_embeddings AS e
-    USING json_to_recordset($3::json) AS n (ns text, key text, value text)
-    WHERE e.ns = n.ns AND e.key = n.key AND (n.value IS NOT NULL OR NOT EXISTS (
-        SELECT 1 FROM {schema}.store_items AS i WHERE i.ns = n.ns AND i.key = n.key
-    ))
+    DELETE FROM {schema}.store_embeddings AS e USING n
+    WHERE e.ns = n.ns AND e.key = n.key
+        AND (n.value IS NOT NULL OR NOT EXISTS (
+            SELECT 1 FROM {schema}.store_items AS i WHERE i.ns = n.ns AND i.key = n.key
+        ))
+        AND (n.fields IS NULL OR (e.field = ANY (n.fields) AND e.digest <> ALL (n.digests)))
     RETURNING 1
 ),
-all_gone AS MATERIALIZED (SELECT count(*) AS count FROM gone)
-INSERT INTO {schema}.store_embeddings (ns, key, path, data{column})
-SELECT p.ns, p.key, p.path, substring($2::bytea FROM p.at FOR p.size){value}
-FROM p WHERE (SELECT count FROM all_gone) IS NOT NULL
+all_gone AS MATERIALIZED (SELECT count(*) AS count FROM gone),
+stored AS (
+    INSERT INTO {schema}.store_embeddings (ns, key, digest, field, data{column})
+    SELECT p.ns, p.key, p.digest, p.field, substring($2::bytea FROM p.at FOR p.size){value}
+    FROM p WHERE (SELECT count FROM all_gone) IS NOT NULL
+)
+SELECT e.ns, e.key, e.field, e.digest FROM n
+JOIN {schema}.store_embeddings AS e ON e.ns = n.ns AND e.key = n.key
+WHERE n.fields IS NOT NULL AND e.field <> ALL (n.fields)
+
+-- name: drop_embeddings
+DELETE FROM {schema}.store_embeddings AS e
+USING json_to_recordset($1::json) AS p (ns text, key text, digest text)
+WHERE e.ns = p.ns AND e.key = p.key AND e.digest = p.digest
 
 -- name: sweep
 WITH gone AS (
@@ -179,13 +206,13 @@ SELECT 1 FROM pg_attribute
 WHERE attrelid = '{schema}.store_embeddings'::regclass AND attname = $1::text AND NOT attisdropped
 
 -- name: unconverted
-SELECT ns, key, path, data FROM {schema}.store_embeddings
+SELECT ns, key, digest, data FROM {schema}.store_embeddings
 WHERE {missing} LIMIT $1::bigint FOR UPDATE SKIP LOCKED
 
 -- name: convert
 UPDATE {schema}.store_embeddings AS e SET {column} = p.vector::{type}
-FROM json_to_recordset($1::json) AS p (ns text, key text, path text, vector text)
-WHERE e.ns = p.ns AND e.key = p.key AND e.path = p.path
+FROM json_to_recordset($1::json) AS p (ns text, key text, digest text, vector text)
+WHERE e.ns = p.ns AND e.key = p.key AND e.digest = p.digest
 
 -- name: has_index
 SELECT 1 WHERE to_regclass('{schema}.{index}') IS NOT NULL

@@ -27,7 +27,7 @@ DELETE FROM store_items WHERE ns = ? AND key = ?
 SELECT 1 FROM store_embeddings LIMIT 1
 
 -- name: put_embeddings
-INSERT OR REPLACE INTO store_embeddings (item, count, paths, data)
+INSERT OR REPLACE INTO store_embeddings (item, count, texts, data)
 SELECT id, ?3, ?4, ?5 FROM store_items WHERE ns = ?1 AND key = ?2
 
 -- name: delete_embeddings

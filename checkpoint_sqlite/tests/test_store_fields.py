@@ -162,26 +162,6 @@ def test_keys_sort_as_filters_compare(path: Path, monkeypatch: pytest.MonkeyPatc
         assert listed(store) == [('["v"]', 1)]
 
 
-def test_a_store_of_an_earlier_version(path: Path) -> None:
-    """It gets the tables; what it has is found before and after it is listed."""
-    ops = [PutOp(AT, f"{n:04}", {"n": n}) for n in range(3000)]
-    with SqliteStore.from_conn_string(path, synchronous="normal") as store:
-        store.batch(ops)
-        for statement in (
-            "DROP TRIGGER store_fields_gone",
-            "DROP TRIGGER store_fields_old",
-            "DROP TABLE store_fields",
-            "DROP TABLE store_paths",
-            "DELETE FROM store_schema WHERE number = 2",
-        ):
-            store.conn.execute(statement)
-        store.conn.commit()
-    with SqliteStore.from_conn_string(path, synchronous="normal") as store:
-        for _ in range(3):
-            assert keys(store.search(AT, filter={"n": {"$lt": 2}})) == ["0000", "0001"]
-        assert listed(store) == [('["n"]', 1)]
-
-
 def test_who_cannot_write_still_finds(path: Path) -> None:
     with SqliteStore.from_conn_string(path, busy_timeout=0.01) as store:
         store.batch([PutOp(AT, f"{n:04}", {"n": n}) for n in range(3000)])

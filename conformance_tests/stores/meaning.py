@@ -20,13 +20,14 @@ from conformance_tests.stores.base import (
 from conformance_tests.stores.empty import EmptyMeaningClauses
 from conformance_tests.stores.facade import StoreFacade
 from conformance_tests.stores.harness import StoreHarness
+from conformance_tests.stores.unembedded import UnembeddedClauses
 
 AT = ("n",)
 CLOSE = 1e-5
 
 
 @clauses_of(Capability.STORE_MEANING)
-class MeaningClauses(EmptyMeaningClauses):
+class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     """Clauses about rankings."""
 
     @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from checkpoint_base.errors import InvalidArgumentError
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.embed import embed
-from store_vector.paths import fields_of, texts
+from store_vector.paths import Text, TextDigests, fields_of, texts
 
 INDEX: dict[str, Any] = {"dims": 3, "embed": lambda texts: [[1.0, 0.0, 0.0] for _ in texts]}
 
@@ -51,6 +52,41 @@ def test_paths_that_lead_nowhere_are_refused(path: str) -> None:
 def test_paths_lead_where_langgraph_finds_it(path: str, found: list[str]) -> None:
     value = {"a": {"b": ["x", "y"]}, "c": "z", "d": 1, "e]": "odd", "ü": {"\n": "too"}}
     assert [text for _, text in texts(value, fields_of("fields", [path]))] == found
+
+
+def test_a_digest_tells_texts_and_fields_apart() -> None:
+    told = [
+        Text("a", "b c"),
+        Text("a", "bc"),
+        Text("b", "b c"),
+        Text("a b", "c"),
+        Text("a", "\ud800"),
+    ]
+    assert len({one.digest for one in told}) == len(told)
+    assert all(re.fullmatch("[0-9a-f]{32}", one.digest) for one in told)
+
+
+def test_texts_that_are_there_twice_are_one() -> None:
+    value = {"a": "x", "l": ["x", "", "y", "x"]}
+    found = texts(value, fields_of("fields", ["l[*]", "a"]))
+    assert found == [Text("l[*]", "x"), Text("l[*]", "y"), Text("a", "x")]
+
+
+def test_digests_of_a_value_are_read_field_by_field() -> None:
+    value = {"a": "x", "b": {"c": 5}, "l": ["y", "z"]}
+    there = TextDigests(json.dumps(value), fields_of("fields", ["a"]))
+    assert (there.fields, there.digests) == (["a"], [Text("a", "x").digest])
+    assert there.has("b.c", Text("b.c", "5").digest)
+    assert there.has("l[*]", Text("l[*]", "z").digest)
+    assert not there.has("l[*]", Text("a", "x").digest)
+    assert not there.has("none", Text("none", "x").digest)
+    assert there.fields == ["a", "b.c", "l[*]", "none"]
+
+
+@pytest.mark.parametrize("path", ["a\0", "\ud800", "a.\udc00[0]"], ids=ascii)
+def test_paths_that_no_database_can_keep_are_refused(path: str) -> None:
+    with pytest.raises(InvalidArgumentError, match=r"fields.*(NUL|UTF-8)"):
+        fields_of("fields", [path])
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,40 @@ local function keep_vectors(name, embedding)
   end
 end
 
+-- What stays of an item's vectors where it is put with these texts, { fields, digests }: 'all', some of
+-- them packed, or nothing. Vectors of other fields are added to `others`.
+local function unchanged(name, texts, others)
+  local old, embedding = redis.call('HGET', ITEMS, name), redis.call('HGET', VECTORS, name)
+  if not embedding or not is_shown(old) then
+    return nil
+  end
+  local fields, digests = {}, {}
+  for _, field in ipairs(texts.fields) do
+    fields[field] = true
+  end
+  for _, digest in ipairs(texts.digests) do
+    digests[digest] = true
+  end
+  local count, length = struct.unpack('<I4I4', embedding)
+  local size = (#embedding - 8 - length) / count
+  local some, parts = {}, {}
+  for n, text in ipairs(cjson.decode(string.sub(embedding, 9, 8 + length))) do
+    if not fields[text[1]] then
+      others[#others + 1], others[#others + 2] = name, text[1]
+    elseif digests[text[2]] then
+      local from = 9 + length + (n - 1) * size
+      some[#some + 1], parts[#parts + 1] = text, string.sub(embedding, from, from + size - 1)
+    end
+  end
+  if #some == count then
+    return 'all'
+  elseif #some == 0 then
+    return nil
+  end
+  local json = cjson.encode(some)
+  return struct.pack('<I4I4', #some, #json) .. json .. table.concat(parts)
+end
+
 local function changed(name)
   redis.call('ZADD', CHANGES, REVISION, name)
 end

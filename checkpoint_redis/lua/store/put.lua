@@ -1,7 +1,18 @@
--- Puts and deletes. ARGV: (name, packed item or '' to delete, expiry or '', vectors or '').
+-- Puts and deletes. ARGV: (name, packed item or '' to delete, expiry or '', vectors or '', JSON of the
+-- texts whose vectors stay, or ''). Replies nothing; or else (name, field) of vectors of other fields than
+-- those of that JSON, and then nothing was written.
 local puts = args()
+local others, kept = {}, {}
+for n = 1, #puts, 5 do
+  if puts[n + 4] ~= '' then
+    kept[n] = unchanged(puts[n], cjson.decode(puts[n + 4]), others)
+  end
+end
+if #others > 0 then
+  return others
+end
 REVISION = REVISION + 1
-for n = 1, #puts, 4 do
+for n = 1, #puts, 5 do
   local name, packed, due, embedding = puts[n], puts[n + 1], puts[n + 2], puts[n + 3]
   if packed == '' then
     remove(name)
@@ -24,14 +35,17 @@ for n = 1, #puts, 4 do
     elseif old then
       redis.call('ZREM', EXPIRES, name)
     end
-    local had = old and forget_vectors(name)
-    if embedding ~= '' then
-      keep_vectors(name, embedding)
-    end
-    if had or embedding ~= '' then
-      changed(name)
+    if kept[n] ~= 'all' then
+      local had = old and forget_vectors(name)
+      embedding = kept[n] or embedding
+      if embedding ~= '' then
+        keep_vectors(name, embedding)
+      end
+      if had or embedding ~= '' then
+        changed(name)
+      end
     end
   end
 end
 note()
-return REVISION
+return {}

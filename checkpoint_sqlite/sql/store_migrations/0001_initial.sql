@@ -14,12 +14,12 @@ CREATE UNIQUE INDEX store_items_name ON store_items (ns, key);
 CREATE INDEX store_items_updated ON store_items (updated_at DESC, ns, key);
 CREATE INDEX store_items_expires ON store_items (expires_at) WHERE expires_at IS NOT NULL;
 
--- The embeddings of an item: the paths of its texts as a JSON array, and as many vectors of
--- little-endian float32, one after the other.
+-- The embeddings of an item: a JSON array of [field, digest of the text there], and as many vectors
+-- of little-endian float32, one after the other.
 CREATE TABLE store_embeddings (
     item INTEGER PRIMARY KEY,
     count INTEGER NOT NULL,
-    paths TEXT NOT NULL,
+    texts TEXT NOT NULL,
     data BLOB NOT NULL
 );
 
@@ -37,4 +37,28 @@ CREATE TRIGGER store_embeddings_gone AFTER DELETE ON store_embeddings BEGIN
 END;
 CREATE TRIGGER store_items_gone AFTER DELETE ON store_items BEGIN
     DELETE FROM store_embeddings WHERE item = old.id;
+END;
+
+-- Fields that searches have filtered by. Items up to `listed` are in store_fields, and those that
+-- were put since; NULL: all are.
+CREATE TABLE store_paths (
+    number INTEGER PRIMARY KEY,
+    path TEXT NOT NULL UNIQUE,
+    listed INTEGER
+);
+
+-- What items have there, as it sorts (store_vector.spans): of the item with id n, path number p,
+-- the field is 256 n + p.
+CREATE TABLE store_fields (
+    field INTEGER PRIMARY KEY,
+    path INTEGER NOT NULL,
+    value NOT NULL,
+    updated_at REAL NOT NULL
+);
+CREATE INDEX store_fields_value ON store_fields (path, value, updated_at DESC);
+CREATE TRIGGER store_fields_gone AFTER DELETE ON store_items BEGIN
+    DELETE FROM store_fields WHERE field >= old.id << 8 AND field < (old.id + 1) << 8;
+END;
+CREATE TRIGGER store_fields_old AFTER UPDATE OF value ON store_items BEGIN
+    DELETE FROM store_fields WHERE field >= old.id << 8 AND field < (old.id + 1) << 8;
 END;
