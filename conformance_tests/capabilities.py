@@ -46,6 +46,8 @@ class Capability(str, enum.Enum):
     ENCRYPTION = "encryption"
     SHARING = "sharing"
     INTEGRITY = "integrity"
+    UNREADABLE = "unreadable"
+    OWN_ENCRYPTION = "own_encryption"
     PERSISTENCE = "persistence"
     MODEL = "model"
     UPSTREAM = "upstream"
@@ -102,6 +104,8 @@ _MEANINGS = {
     Capability.ENCRYPTION: "leave no plaintext when the serializer encrypts",
     Capability.SHARING: "store what is new in a value, not the value again",
     Capability.INTEGRITY: "find damage instead of giving back a wrong value",
+    Capability.UNREADABLE: "name a value that cannot be stored or rebuilt, and give no substitute",
+    Capability.OWN_ENCRYPTION: "do the same for a serializer that encrypts in a way of its own",
     Capability.PERSISTENCE: "find everything again when opened again",
     Capability.MODEL: "end long random sequences of calls as the reference saver does",
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",

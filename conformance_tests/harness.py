@@ -100,7 +100,8 @@ class SaverHarness(FaultHooks, abc.ABC):
         """A sync saver, set up, on this harness's database (the same one each time).
 
         Args:
-            **options: `serde` and `ttl`, as the saver takes them.
+            **options: `serde` and `ttl`, as the saver takes them; for two capabilities of their
+                own `on_unreadable` and `encrypted`.
         """
 
     @abc.abstractmethod

@@ -39,6 +39,7 @@ SAVER_LEVELS: Final = (
         "keeps what it is given",
         Capability.FIDELITY,
         Capability.INTEGRITY,
+        Capability.UNREADABLE,
         Capability.HOSTILE_INPUT,
         Capability.PERSISTENCE,
         Capability.SETUP,
@@ -62,6 +63,7 @@ SAVER_LEVELS: Final = (
     _level(
         "can be run for years",
         Capability.ENCRYPTION,
+        Capability.OWN_ENCRYPTION,
         Capability.SHARING,
         Capability.THREADS,
         Capability.STATS,

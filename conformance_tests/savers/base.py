@@ -17,7 +17,7 @@ class Opener(Protocol):
     """Opens the harness's saver once more, on the same database, until the clause ends."""
 
     def __call__(self, **options: Any) -> Facade:
-        """A facade of the flavour under test; options are the saver's `serde` and `ttl`."""
+        """A facade of the flavour under test; options are those of `SaverHarness.open`."""
 
 
 class SaverClauses(Clauses):

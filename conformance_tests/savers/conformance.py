@@ -8,7 +8,11 @@ from conformance_tests.savers.copy_thread import CopyThreadClauses
 from conformance_tests.savers.delete_for_runs import DeleteForRunsClauses
 from conformance_tests.savers.delete_thread import DeleteThreadClauses
 from conformance_tests.savers.delta_history import DeltaHistoryClauses
-from conformance_tests.savers.encryption import EncryptionClauses, SweepUnderAnotherKeyClauses
+from conformance_tests.savers.encryption import (
+    EncryptionClauses,
+    OwnEncryptionClauses,
+    SweepUnderAnotherKeyClauses,
+)
 from conformance_tests.savers.fidelity import FidelityClauses
 from conformance_tests.savers.filters import FilterClauses
 from conformance_tests.savers.get_tuple import GetTupleClauses, PendingSendsClauses
@@ -32,6 +36,13 @@ from conformance_tests.savers.stateful import ModelClauses
 from conformance_tests.savers.stats import StatsClauses
 from conformance_tests.savers.threads import ThreadsClauses
 from conformance_tests.savers.ttl import ExpiryClauses, RunTTLClauses, SweepClauses
+from conformance_tests.savers.unreadable import (
+    CopyUnreadableClauses,
+    DeleteRunsUnreadableClauses,
+    DeleteUnreadableClauses,
+    PruneUnreadableClauses,
+    UnreadableClauses,
+)
 from conformance_tests.upstream import UpstreamClauses
 
 
@@ -55,6 +66,7 @@ class SaverConformance(
     FidelityClauses,
     HostileInputClauses,
     EncryptionClauses,
+    OwnEncryptionClauses,
     ExpiryClauses,
     RunTTLClauses,
     SweepClauses,
@@ -63,6 +75,11 @@ class SaverConformance(
     StatsClauses,
     SharingClauses,
     IntegrityClauses,
+    UnreadableClauses,
+    DeleteUnreadableClauses,
+    DeleteRunsUnreadableClauses,
+    PruneUnreadableClauses,
+    CopyUnreadableClauses,
     SetupClauses,
     BridgeClauses,
     PersistenceClauses,

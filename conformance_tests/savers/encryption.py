@@ -189,6 +189,64 @@ class EncryptionClauses(SaverClauses):
         assert got == [(ERROR, "e"), ("a", None), ("b", large())]
 
 
+class Turned:
+    """A serializer that encrypts, after a fashion, and that nobody knows to do so."""
+
+    def __init__(self) -> None:
+        self._plus = JsonPlusSerializer()
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, data = self._plus.dumps_typed(obj)
+        return f"turned {kind}", bytes(byte ^ 0x55 for byte in data)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        kind = data[0].removeprefix("turned ")
+        return self._plus.loads_typed((kind, bytes(byte ^ 0x55 for byte in data[1])))
+
+
+class TurnedByACipher(Turned):
+    """The same, with a `cipher` as LangGraph's `EncryptedSerializer` has one."""
+
+    cipher = object()
+
+
+@clauses_of(Capability.OWN_ENCRYPTION)
+class OwnEncryptionClauses(SaverClauses):
+    """Clauses about savers whose serializer encrypts and is not LangGraph's."""
+
+    @pytest.fixture(params=["encrypted=True", "a cipher"])
+    def options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """What tells the saver that its serializer encrypts."""
+        if request.param == "a cipher":
+            return {"serde": TurnedByACipher()}
+        return {"serde": Turned(), "encrypted": True}
+
+    def test_own_encryption_no_plaintext_is_stored(
+        self, reopened: Opener, harness: SaverHarness, options: dict[str, Any]
+    ) -> None:
+        """Metadata goes through the serializer as well; it comes back, and can be filtered by."""
+        saver = reopened(**options)
+        chain = Chain(saver, user=secret("config"))
+        tell(chain)
+        stored = harness.stored()
+        assert chain.thread_id.encode() in stored, "the dump does not show what is stored"
+        assert stored.count(MARKER.encode()) == 0
+        (found,) = saver.list(on(chain.thread_id), filter={"note": secret("metadata")})
+        assert values(found)["text"] == secret("value")
+        assert list(saver.list(on(chain.thread_id), filter={"note": "other"})) == []
+
+    def test_own_encryption_reading_what_was_not_encrypted(
+        self, reopened: Opener, options: dict[str, Any]
+    ) -> None:
+        """What the types tell to be another serializer's is an error, whatever it would read as."""
+        plain, saver = reopened(), reopened(**options)
+        chain = Chain(saver)
+        chain.put({"a": 1})
+        plain.put_writes(chain.head, [("a", "forged")], "task")
+        with pytest.raises(UnencryptedValueError):
+            saver.get_tuple(chain.head)
+
+
 @clauses_of(Capability.TTL)
 class SweepUnderAnotherKeyClauses(SaverClauses):
     """Clauses about sweeps that meet what they cannot read."""

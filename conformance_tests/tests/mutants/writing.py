@@ -298,6 +298,26 @@ class TrustsWhatIsNotEncrypted(MemorySaver):
         return codec
 
 
+@mutant("saver.unreadable.value_is_an_error", _with_saver)
+class GivesADictForAnObject(MemorySaver):
+    """A value whose class is gone is read as LangGraph's serializer gives it: as a dict."""
+
+    @property
+    def _codec(self) -> Codec:
+        return Codec(self.serde, "langgraph")
+
+
+@mutant("saver.own_encryption.no_plaintext_is_stored", _with_saver)
+class KnowsOnlyLangGraphsEncryption(MemorySaver):
+    """With another serializer that encrypts, metadata is stored in the clear."""
+
+    @property
+    def _codec(self) -> Codec:
+        codec = super()._codec
+        codec._encrypted = False
+        return codec
+
+
 @mutant("saver.allowlist.clone_reads_and_writes_the_same_threads", _with_saver)
 class CloneOfItsOwn(MemorySaver):
     """The clone that `graph.compile` makes has a memory of its own."""
