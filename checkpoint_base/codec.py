@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -41,6 +41,7 @@ _OWN_KEYS: Final = frozenset({"v", "id", "channel_values", "channel_versions"})
 
 _SEEN: Final = "versions_seen"
 _COUNTERS: Final = "counters_since_delta_snapshot"
+_VALUELESS: Final = "-"  # no version key begins with it
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -91,9 +92,36 @@ def is_plain(value: Any) -> bool:
     return kind is float and math.isfinite(value)
 
 
-def versions_json(versions: Mapping[str, str]) -> str:
-    """Channel -> version key, as text."""
-    return _to_json(versions)
+def versions_json(versions: Mapping[str, str], valueless: Iterable[str] | None = None) -> str:
+    """Channel -> version key, as text; `-` before the key where a channel came without a value."""
+    if not valueless:
+        return _to_json(versions)
+    marked = {name: f"{_VALUELESS}{versions[name]}" for name in valueless}
+    return _to_json({**versions, **marked})
+
+
+def parse_versions(stored: str) -> tuple[dict[str, str], frozenset[str]]:
+    """The versions and the channels without a value of `versions_json`.
+
+    Raises:
+        CorruptValueError: it is not such a text.
+    """
+    try:
+        versions: dict[str, str] = json.loads(stored)
+        valueless = frozenset([name for name, key in versions.items() if key[0] == _VALUELESS])
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise CorruptValueError("a checkpoint's channel versions cannot be read") from error
+    for name in valueless:
+        versions[name] = versions[name][1:]
+    return versions, valueless
+
+
+class Values(NamedTuple):
+    """The stored values of a checkpoint's channels."""
+
+    stored: Container[ValueKey]
+    get: Callable[[ValueKey], Typed]
+    """gives one of them"""
 
 
 class Codec(ValueCodec):
@@ -120,6 +148,7 @@ class Codec(ValueCodec):
             checkpoint,
             self._metadata(config, metadata),
         )
+        record = record._replace(valueless=frozenset(record.versions.keys() - values.keys()))
         stored = [
             ValueRecord(
                 channel_name(name),
@@ -228,10 +257,6 @@ class Codec(ValueCodec):
         return self.metadata(record.metadata, record.sealed, *_metadata_at(record))
 
     def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
-        """`delta_channels` of a checkpoint."""
-        return self.delta_channels(record.metadata, record.sealed, *_metadata_at(record))
-
-    def delta_channels(self, plain: str, sealed: Typed | None, *where: str) -> list[str]:
         """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
 
         Raises:
@@ -240,10 +265,11 @@ class Codec(ValueCodec):
             DecryptionError: as `load`.
             UnreadableValueError: as `load`, but never because of a class of the user's.
         """
+        where = _metadata_at(record)
         try:
-            metadata: dict[str, Any] = json.loads(plain)
-            if sealed and (self._encrypted or _COUNTERS not in metadata):
-                metadata |= self.load_plain_entries(sealed, *where)
+            metadata: dict[str, Any] = json.loads(record.metadata)
+            if record.sealed and (self._encrypted or _COUNTERS not in metadata):
+                metadata |= self.load_plain_entries(record.sealed, *where)
         except CheckpointError:
             raise
         except (ValueError, TypeError) as error:  # no JSON, or no dict
@@ -257,7 +283,7 @@ class Codec(ValueCodec):
         self,
         record: CheckpointRecord,
         metadata: dict[str, Any],
-        value: Callable[[ValueKey], Typed | None],
+        values: Values,
         writes: Iterable[WriteRecord],
         sends: Iterable[WriteRecord] = (),
     ) -> CheckpointTuple:
@@ -266,7 +292,7 @@ class Codec(ValueCodec):
         Args:
             record: the checkpoint.
             metadata: its whole metadata.
-            value: gives the stored value of a channel at a version, if there is one.
+            values: the stored values.
             writes: its pending writes.
             sends: its parent's writes to TASKS, which are its own where v < 4.
         """
@@ -275,20 +301,20 @@ class Codec(ValueCodec):
         if _SEEN in body:
             body[_SEEN] = {node: _versions(seen) for node, seen in body[_SEEN].items()}
         versions = _versions(record.versions)
-        values = {
-            entry[0]: loaded
+        loaded = {
+            entry[0]: value
             for entry in record.versions.items()
-            if (stored := value(entry)) is not None
-            for loaded in self.readable(stored, "thread", thread_id, "channel", entry[0])
+            if is_stored((thread_id, record.ns), record.valueless, entry, values.stored)
+            for value in self.readable(values.get(entry), "thread", thread_id, "channel", entry[0])
         }
         if record.v < 4 and (tasks := self.pending_writes(sends, thread_id)):
-            values[TASKS] = [value for _, _, value in tasks]
+            loaded[TASKS] = [value for _, _, value in tasks]
             versions[TASKS] = max(versions.values()) if versions else 1
         checkpoint = {
             "v": record.v,
             "id": record.checkpoint_id,
             **body,
-            "channel_values": values,
+            "channel_values": loaded,
             "channel_versions": versions,
         }
         where = thread_id, record.ns
@@ -312,6 +338,34 @@ class Codec(ValueCodec):
 def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
     """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
     return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
+
+
+def is_stored(
+    where: tuple[str, str],
+    valueless: Container[str] | None,
+    key: ValueKey,
+    stored: Container[ValueKey],
+) -> bool:
+    """Whether a checkpoint's channel has a stored value.
+
+    Args:
+        where: thread and namespace, for the error.
+        valueless: as in `CheckpointRecord`.
+        key: channel and version.
+        stored: the values that were found.
+
+    Raises:
+        CorruptValueError: the checkpoint came with a value of the channel, and it was not found.
+    """
+    if key in stored:
+        return True
+    if valueless is not None and key[0] not in valueless:
+        thread_id, ns = where
+        raise CorruptValueError(
+            f"thread {thread_id!r}, namespace {ns!r}: the value of channel {key[0]!r} at version "
+            f"{key[1]!r} is gone, though a checkpoint has it"
+        )
+    return False
 
 
 def prune_strategy(strategy: str) -> str:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
-from checkpoint_base.codec import Codec
+from checkpoint_base.codec import Codec, is_stored
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import ValueKey
 
 _CHAIN: Final = 256  # ancestors read at a time
 
-Chain = Callable[[str, int], Plan[list[tuple[str, str | None, str]]]]
-"""Reads a checkpoint and up to so many of its ancestors, nearest first: (checkpoint id, parent id,
-versions as JSON).
-"""
+
+class Link(NamedTuple):
+    """What of a checkpoint says from which ancestors a channel is rebuilt."""
+
+    checkpoint_id: str
+    parent_id: str | None
+    versions: Mapping[str, str]
+    valueless: frozenset[str] | None
+    """as in `CheckpointRecord`"""
+
+
+Chain = Callable[[str, int], Plan[list[Link]]]
+"""Reads a checkpoint and up to so many of its ancestors, nearest first."""
 
 
 @dataclass
@@ -36,31 +44,39 @@ class Lineage:
 
 
 def lineage(
-    checkpoint_id: str, channels: Sequence[str], stored: set[ValueKey], ancestors: Chain
+    where: tuple[str, str],
+    checkpoint_id: str,
+    channels: Sequence[str],
+    stored: set[ValueKey],
+    ancestors: Chain,
 ) -> Plan[Lineage]:
     """Walk from a checkpoint's parent towards the root, until each channel has a stored value.
 
     Args:
+        where: thread and namespace of the checkpoint, for errors.
         checkpoint_id: where to begin.
         channels: what is to be rebuilt.
         stored: (channel, version) of their values in this namespace.
         ancestors: reads a piece of the way.
+
+    Raises:
+        CorruptValueError: a stored value on the way is gone.
     """
     result = Lineage()
     remaining = set(channels)
     visited = {checkpoint_id}
     chain = yield from ancestors(checkpoint_id, 0)
-    at = chain[0][1] if chain else None
+    at = chain[0].parent_id if chain else None
     while at and remaining:
         chain = yield from ancestors(at, _CHAIN)
-        at = chain[-1][1] if len(chain) > _CHAIN else None
-        for ancestor, _, versions in chain:
-            if not remaining or ancestor in visited:  # a re-put can close a ring
+        at = chain[-1].parent_id if len(chain) > _CHAIN else None
+        for link in chain:
+            if not remaining or link.checkpoint_id in visited:  # a re-put can close a ring
                 return result
-            visited.add(ancestor)
-            result.needed[ancestor] = set(remaining)
-            for entry in json.loads(versions).items():
-                if entry[0] in remaining and entry in stored:
+            visited.add(link.checkpoint_id)
+            result.needed[link.checkpoint_id] = set(remaining)
+            for entry in link.versions.items():
+                if entry[0] in remaining and is_stored(where, link.valueless, entry, stored):
                     result.seeds[entry[0]] = entry
                     remaining.discard(entry[0])
     return result

@@ -19,6 +19,8 @@ from checkpoint_base.records import Remembered
 
 CACHED_CHUNKS: Final = 200_000
 """How many chunks are remembered over all threads: about 50 MB at most."""
+CACHED_SALTS: Final = 50_000
+"""How many threads' salts are remembered: about 10 MB at most."""
 
 _REMEMBERED: Final = 4
 _REMEMBERED_SIZE: Final = 1 << 21  # bytes for each thread
@@ -99,10 +101,38 @@ class KnownLog:
         self.recent = recent
 
 
+class SaltCache:
+    """The salts of the threads used last. A write is refused where the salt is not the thread's, so
+    one that is wrong or not here costs a second try, and nothing else.
+    """
+
+    def __init__(self, capacity: int = CACHED_SALTS) -> None:
+        self._capacity = capacity
+        self._salts: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, thread_id: str) -> bytes | None:
+        """The salt of a thread."""
+        with self._lock:
+            salt = self._salts.get(thread_id)
+            if salt is not None:
+                self._salts.move_to_end(thread_id)
+            return salt
+
+    def put(self, thread_id: str, salt: bytes) -> None:
+        """Note the salt of a thread."""
+        with self._lock:
+            self._salts[thread_id] = salt
+            self._salts.move_to_end(thread_id)
+            if len(self._salts) > self._capacity:
+                self._salts.popitem(last=False)
+
+
 class LogCache:
     """The known logs of the threads used last, shared by all threads of the process."""
 
     def __init__(self, capacity: int = CACHED_CHUNKS) -> None:
+        self.salts = SaltCache()
         self._capacity = capacity
         self._logs: OrderedDict[str, tuple[KnownLog, int]] = OrderedDict()
         self._total = 0

@@ -4,10 +4,10 @@ any more.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from checkpoint_base.codec import parse_versions
 from checkpoint_base.known import KnownLog, LogCache
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored, Typed
@@ -28,6 +28,8 @@ class Prepared(NamedTuple):
     """None: everything is inline, whatever the log is"""
     seen: Sequence[tuple[int, bytes]] = ()
     """(start, digests) of segments that were looked at in the transaction"""
+    salt: bytes = b""
+    """of the checksums of the thread that it is stored in"""
 
     @property
     def shares(self) -> bool:
@@ -125,6 +127,7 @@ class Logs:
 
     def committed(self, thread_id: str, prepared: Prepared) -> None:
         """The transaction that stored `prepared` is committed: remember what it saw and added."""
+        self.known.salts.put(thread_id, prepared.salt)
         log = prepared.appender
         if log is not None and (log.shares or prepared.seen):
             added = [(segment.start, segment.digests) for segment in log.segments]
@@ -151,7 +154,7 @@ def sort_values(
     """
     live: set[tuple[str, str, str]] = set()
     for ns, versions in checkpoints:
-        live.update((ns, *entry) for entry in json.loads(versions).items())
+        live.update((ns, *entry) for entry in parse_versions(versions)[0].items())
     dead, layouts = [], []
     for name, ns, channel, version, layout in values:
         if (ns, channel, version) not in live:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, PendingWrite
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base.codec import Codec
+from checkpoint_base.codec import Codec, Values, is_stored
 from checkpoint_base.records import CheckpointRecord, Typed, ValueKey, WriteRecord
 
 Key = tuple[str, str]
@@ -30,11 +30,12 @@ class MemoryThread:
     def tuple_of(self, codec: Codec, key: Key) -> CheckpointTuple:
         """Decode a checkpoint."""
         record, _ = self.checkpoints[key]
+        values = self.values_of(record)
         sends = self.writes.get((record.ns, record.parent_id), {}) if record.parent_id else {}
         return codec.checkpoint_tuple(
             record,
             codec.metadata_of(record),
-            self.values_of(record).get,
+            Values(values, values.__getitem__),
             self.writes.get(key, {}).values(),
             [write for write in sends.values() if write.channel == TASKS],
         )
@@ -69,7 +70,10 @@ class MemoryThread:
         chain = []
         for ancestor in self.ancestors(record):
             chain.append(ancestor)
-            if (ancestor.ns, channel, ancestor.versions.get(channel, "")) in self.values:
+            version = ancestor.versions.get(channel)
+            where = ancestor.thread_id, ancestor.ns
+            there = self.values_of(ancestor)
+            if version and is_stored(where, ancestor.valueless, (channel, version), there):
                 break
         return chain
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base.codec import Codec
+from checkpoint_base.codec import Codec, Values
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import CheckpointRecord, Stored, Typed, ValueKey, WriteRecord
@@ -38,6 +36,8 @@ class Found(NamedTuple):
     expires_at: float | None
     position: tuple[Any, ...]
     """where it stands in a list over several threads"""
+    salt: bytes = b""
+    """of the thread's checksums"""
 
     @property
     def place(self) -> Place:
@@ -50,24 +50,6 @@ class Found(NamedTuple):
         if self.record.v >= 4 or self.record.parent_id is None:
             return None
         return self.thread, self.record.ns, self.record.parent_id
-
-
-def record_of(thread_id: str, row: Sequence[Any]) -> CheckpointRecord:
-    """A record of the columns that every SQL backend has: ns, checkpoint_id, parent_id, v,
-    versions, body_type, body, metadata, sealed_type, sealed.
-    """
-    ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, kind, sealed = row
-    return CheckpointRecord(
-        thread_id,
-        ns,
-        checkpoint_id,
-        parent_id,
-        v,
-        json.loads(versions),
-        (body_type, body),
-        metadata,
-        None if kind is None else (kind, sealed),
-    )
 
 
 @dataclass
@@ -135,6 +117,7 @@ class Snapshot:
         is known to be empty.
         """
         for one in {one.thread: one for one in self.found}.values():
+            known.salts.put(one.record.thread_id, one.salt)
             seen = sorted(self._tables.get(one.thread, ()))
             if seen or not one.log_end:
                 known.put(one.record.thread_id, one.epoch, one.log_end, seen)
@@ -174,17 +157,17 @@ class Snapshot:
             codec.checkpoint_tuple(
                 one.record,
                 codec.metadata_of(one.record),
-                partial(self._value_of, one),
+                self._values_of(one),
                 self.writes_of(one.place),
                 self.writes_of(one.parent, _is_tasks) if one.parent else (),
             )
             for one in self.found
         ]
 
-    def _value_of(self, one: Found, key: ValueKey) -> Typed | None:
+    def _values_of(self, one: Found) -> Values:
+        stored = self.values.get((one.thread, one.record.ns), {})
         # One value after the other: the bytes of the last one are free for the next.
-        stored = self.values.get((one.thread, one.record.ns), {}).get(key)
-        return None if stored is None else self.value(one.thread, stored)
+        return Values(stored, lambda key: self.value(one.thread, stored[key]))
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
         """Decode everything, off the event loop if that takes long."""

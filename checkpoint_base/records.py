@@ -44,6 +44,9 @@ class CheckpointRecord(NamedTuple):
     """JSON of the entries that may be read and filtered in the database"""
     sealed: Typed | None
     """the other entries, through the serializer"""
+    valueless: frozenset[str] | None = None
+    """channels of `versions` that came without a value; every other one has a stored value. None:
+    not recorded, so any value may be absent"""
 
 
 class ValueRecord(NamedTuple):

@@ -247,10 +247,10 @@ def writes_in(document: Document) -> Iterator[tuple[Any, ...]]:
         yield (*task, entry["path"], int(idx), entry["channel"], *stored_in(entry))
 
 
-def found_in(document: Document, thread: Document) -> Found:
-    """A checkpoint, and what its thread's document says."""
+def record_in(document: Document) -> CheckpointRecord:
+    """A checkpoint."""
     sealed_type = document.get("sealed_type")
-    record = CheckpointRecord(
+    return CheckpointRecord(
         document["thread_id"],
         document["ns"],
         document["checkpoint_id"],
@@ -261,6 +261,11 @@ def found_in(document: Document, thread: Document) -> Found:
         document["metadata"],
         None if sealed_type is None else (sealed_type, document["sealed"]),
     )
+
+
+def found_in(document: Document, thread: Document) -> Found:
+    """A checkpoint, and what its thread's document says."""
+    record = record_in(document)
     return Found(
         record,
         record.thread_id,

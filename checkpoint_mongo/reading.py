@@ -11,15 +11,16 @@ from typing import Any, Final, TypeVar
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address
-from checkpoint_base.delta import Lineage, lineage
+from checkpoint_base.delta import Lineage, Link, lineage
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.listing import fill_page
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
-from checkpoint_base.records import ValueKey
+from checkpoint_base.records import CheckpointRecord, ValueKey
+from checkpoint_base.statements.rows import ThreadRows
 from checkpoint_mongo.belonging import Read, note_parts, read_belonging
-from checkpoint_mongo.documents import found_in
+from checkpoint_mongo.documents import found_in, record_in
 from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
 from checkpoint_mongo.landmarks import Landmarks
 from checkpoint_mongo.log import Logs
@@ -248,7 +249,10 @@ class Reading:
     def _parts(self, target: Found, channels: Sequence[str]) -> Plan[tuple[Lineage, Snapshot]]:
         """The writes and values that some channels of a checkpoint are rebuilt from."""
         thread_id, ns = target.record.thread_id, target.record.ns
-        line = yield from self._lineage(thread_id, ns, target.record.checkpoint_id, channels)
+        checked = ThreadRows(thread_id, b"")
+        line = yield from self._lineage(
+            checked, thread_id, ns, target.record.checkpoint_id, channels
+        )
         keys = [value_key(ns, *entry) for entry in line.seeds.values()]
         keys += [checkpoint_key(ns, each) for each in line.needed]
         refs = [ref_of(thread_id, each) for each in keys]
@@ -259,12 +263,24 @@ class Reading:
         parts.values[thread_id, ns] = {each: there[each] for each in seeds if each in there}
         return line, parts
 
+    def _record(
+        self,
+        checked: ThreadRows,  # noqa: ARG002 (its documents have no checksums yet)
+        key: Any,
+        ns: str,
+        checkpoint_id: str,
+    ) -> Plan[CheckpointRecord]:
+        (found,) = yield from documents(exactly(key, ns, checkpoint_id))
+        return record_in(found)
+
     def _lineage(
-        self, key: Any, ns: str, checkpoint_id: str, channels: Sequence[str]
+        self, checked: ThreadRows, key: Any, ns: str, checkpoint_id: str, channels: Sequence[str]
     ) -> Plan[Lineage]:
         stored = yield from self._stored_versions(key, ns, channels)
         ancestors = partial(self._ancestors, (key, ns), channels, stored)
-        return (yield from lineage(checkpoint_id, channels, stored, ancestors))
+        return (
+            yield from lineage((checked.thread_id, ns), checkpoint_id, channels, stored, ancestors)
+        )
 
     def _ancestors(
         self,
@@ -273,13 +289,13 @@ class Reading:
         stored: set[ValueKey],
         at: str,
         depth: int,
-    ) -> Plan[list[tuple[str, str | None, str]]]:
+    ) -> Plan[list[Link]]:
         """A checkpoint and its ancestors. Most often a parent has the id before: those are read
         together. What values of the channels they have is noted in `stored`.
         """
         thread_id, ns = space
         seen: dict[str, Document] = {}
-        chain: list[tuple[str, str | None, str]] = []
+        chain: list[Link] = []
         name: str | None = at
         while name is not None and len(chain) <= depth:
             if name not in seen:
@@ -295,9 +311,10 @@ class Reading:
             one = seen.get(name)
             if one is None:
                 break
-            chain.append((name, one.get("parent_id"), one["versions"]))
-            name = one.get("parent_id") or None
-        line = [seen[each] for each, _, _ in chain]
+            parent_id = one.get("parent_id") or None
+            chain.append(Link(name, parent_id, json.loads(one["versions"]), None))
+            name = parent_id
+        line = [seen[link.checkpoint_id] for link in chain]
         unknown = _unknown(line, channels, stored)
         if unknown:
             stored |= yield from self._stored(thread_id, ns, list(unknown))

@@ -75,10 +75,6 @@ def _newest(thread_id: str) -> Stages:
     return [*_match(thread_id, "c", "ns", "checkpoint_id"), {"$group": group}]
 
 
-def _one(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
-    return [{"$match": {"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)}}]
-
-
 def writes_of(thread_id: str, ns: str, checkpoint_id: str) -> Document:
     """Finds the writes of a checkpoint."""
     return {"thread_id": thread_id, "key": under(f"cw\0{ns}\0{checkpoint_id}")}
@@ -137,8 +133,6 @@ def _due(now: float, stale: float, count: int) -> Stages:
     ]
 
 
-_METADATA: Final = ("v", "parent_id", "metadata", "sealed_type", "sealed")
-
 STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     "thread_versions": Reading(
         lambda thread: _match(thread, "c", "ns", "versions"), fields("ns", "versions")
@@ -163,9 +157,6 @@ STATEMENTS: Final[Mapping[str, Reading | Change]] = {
     "newest_of_namespaces": Reading(_newest, fields("_id", "newest")),
     "checkpoint_keys": Reading(
         lambda thread: _match(thread, "c", "ns", "checkpoint_id"), fields("ns", "checkpoint_id")
-    ),
-    "metadata": Reading(
-        lambda *key: [*_one(*key), {"$project": dict.fromkeys(_METADATA, 1)}], fields(*_METADATA)
     ),
     "new_epoch": Change(
         lambda epoch, thread: Op({"thread_id": thread, "key": THREAD}, [{"$set": {"epoch": epoch}}])

@@ -9,11 +9,16 @@ from typing import Any, NamedTuple
 from checkpoint_base.codec import Codec
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
-from checkpoint_base.reading import Snapshot, record_of
-from checkpoint_base.records import CheckpointRecord, Typed, WriteRecord
+from checkpoint_base.reading import Snapshot
+from checkpoint_base.records import CheckpointRecord, Typed, ValueRecord, WriteRecord
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import execute, execute_many, row, rows
-from checkpoint_base.statements.writing import checkpoint_columns
+from checkpoint_base.statements.rows import (
+    ThreadRows,
+    checked_value,
+    checked_write,
+    checkpoint_columns,
+)
 from checkpoint_postgres.log import Logs, columns
 from checkpoint_postgres.originals import Clash, Name, Originals, Spot, columns_of, page_of
 from checkpoint_postgres.reading import arrays_of, found_in
@@ -109,7 +114,13 @@ class Adopting:
         typed = [self._codec.seal(value) for value in values.values()]
         typed += [self._codec.seal(write.value) for _, write in writes]
         prepared = yield from self._logs.append(thread.key, thread, None, typed)
-        stored = [columns(one) for one in prepared.stored]
+        in_order = iter(prepared.stored)
+        salt, stored = thread.salt, list[Any]()
+        for (ns, channel, version), one in zip(values, in_order, strict=False):
+            record = ValueRecord(channel, version, typed[len(stored)])
+            stored.append(columns(checked_value(salt, ns, record, one)))
+        for (spot, write), one in zip(writes, in_order, strict=True):
+            stored.append(columns(checked_write(salt, *spot, write, one)))
         statements = self._logs.queries
         yield from execute_many(
             statements["insert_value"],
@@ -126,7 +137,7 @@ class Adopting:
         count = yield from execute_many(
             statements["insert_checkpoint"],
             [
-                (*checkpoint_columns(*original), thread.key, *spot)
+                (*checkpoint_columns(salt, *original), thread.key, *spot)
                 for spot, original in page.checkpoints.items()
             ],
         )
@@ -154,11 +165,13 @@ class Adopting:
         """Read the page as `get_tuple` and `list` do."""
         places = (thread.key, *columns_of(page.spots, 2))
         found = yield from rows(self._queries["stored_checkpoints"], places)
-        records = {one[:2]: record_of(thread.key, one) for one in found}
+        checked = ThreadRows(thread.key, thread.salt)
+        records = {one[:2]: checked.checkpoint(one) for one in found}
         snapshot = Snapshot([])
         keys = [(thread.key, *name) for name in page.values.keys() | page.absent]
         arrays = arrays_of(keys, [(thread.key, *spot) for spot in page.spots])
-        found_in(snapshot, (yield from rows(self._logs.queries["some"], arrays)))
+        parts = yield from rows(self._logs.queries["some"], arrays)
+        found_in(snapshot, parts, {thread.key: checked})
         for spot in page.spots:
             self._compare_checkpoint(spot, page, records.get(spot))
             self._compare_writes(spot, page, snapshot.writes_of((thread.key, *spot)))

@@ -12,6 +12,7 @@ from checkpoint_base.records import Stored, ValueKey
 from checkpoint_base.sharing import Segment, ranges_of
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, rows
+from checkpoint_base.statements.rows import checked_segments
 
 _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -28,20 +29,22 @@ def columns(stored: Stored) -> tuple[Any, ...]:
     return (*stored, ranges_text(stored.layout))
 
 
-def parameters(prepared: Prepared, names: Iterable[Mapping[str, Any]]) -> tuple[bytes, str, str]:
-    """What a put's statement takes: binary data, JSON of the segments, JSON of the values, each of
-    which goes by its entry of `names`.
+def parameters(
+    salt: bytes, prepared: Prepared, rows: Iterable[tuple[Mapping[str, Any], Stored]]
+) -> tuple[bytes, str, str]:
+    """What a put's statement takes: binary data, JSON of the segments, JSON of the rows, each of
+    which is its other columns, and a value with its checksum.
     """
     pieces: list[bytes] = []
     at = 1  # SQL counts from 1
     segments = []
-    for start, digests, data in prepared.segments:
+    for start, digests, data in checked_segments(salt, prepared.segments):
         segments.append({"start": start, "at": at, "digests": len(digests), "size": len(data)})
         pieces += digests, data
         at += len(digests) + len(data)
     values = []
-    for name, (kind, inline, layout) in zip(names, prepared.stored, strict=True):
-        entry = {**name, "type": kind, "at": at, "size": len(inline)}
+    for others, (kind, inline, layout) in rows:
+        entry = {**others, "type": kind, "at": at, "size": len(inline)}
         pieces.append(inline)
         at += len(inline)
         if layout is not None:

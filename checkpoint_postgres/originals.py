@@ -117,18 +117,20 @@ def _take(
     if lost := inline.keys() - versions.keys():
         raise Clash(f"checkpoint {checkpoint_id!r} has values without a version: {sorted(lost)}")
     body = {**checkpoint, "id": checkpoint_id}
-    page.checkpoints[ns, checkpoint_id] = Original(
-        *codec.record(thread_id, ns, parent or None, body, metadata)
-    )
+    record, run_id = codec.record(thread_id, ns, parent or None, body, metadata)
+    valueless: set[str] = set()
     for channel, version in versions.items():
         value = blobs.get((ns, channel, str(version)))
         if value is None and channel in inline:  # else it is only the mark of a blob
             value = codec.unseal(codec.dump(inline[channel]))
         name = (ns, channel, version_key(version))
         if value is None:
+            valueless.add(channel)
             page.absent.add(name)
         elif page.values.setdefault(name, value) != value:
             raise Clash(f"channel {channel!r} has two values of one version in namespace {ns!r}")
+    record = record._replace(valueless=frozenset(valueless))
+    page.checkpoints[ns, checkpoint_id] = Original(record, run_id)
 
 
 def columns_of(keys: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:

@@ -17,6 +17,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from checkpoint_base.checksums import new_salt
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
@@ -30,9 +31,15 @@ from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
 from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import Row, execute, row, rows
+from checkpoint_base.statements.rows import (
+    ThreadRows,
+    checked_value,
+    checked_write,
+    checkpoint_columns,
+)
 from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
-from checkpoint_base.statements.writing import Writing, checkpoint_columns
+from checkpoint_base.statements.writing import Writing
 from checkpoint_base.touch import moved_if_possible
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres.log import Logs, columns, keys_json, parameters
@@ -109,9 +116,16 @@ class PostgresPlanner(Setup, Writing, Threads):
         put = codec.put(config, checkpoint, metadata, new_versions)
         to = put.checkpoint
         epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
+        salt = prepared.salt
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
-        names = ({"channel": one.channel, "version": one.version} for one in put.values)
-        data, segments, stored = parameters(prepared, names)
+        rows_of_values = [
+            (
+                {"channel": one.channel, "version": one.version},
+                checked_value(salt, to.ns, one, stored),
+            )
+            for one, stored in zip(put.values, prepared.stored, strict=True)
+        ]
+        data, segments, values_json = parameters(salt, prepared, rows_of_values)
         if put.kept:  # a new thread would lack them
             kind = "known"
         values = [
@@ -120,8 +134,9 @@ class PostgresPlanner(Setup, Writing, Threads):
             to.checkpoint_id,
             data,
             segments,
-            *checkpoint_columns(to, put.run_id),
-            stored,
+            salt,
+            *checkpoint_columns(salt, to, put.run_id),
+            values_json,
         ]
         if kind == "known":
             values.append(keys_json(put.kept))
@@ -140,13 +155,17 @@ class PostgresPlanner(Setup, Writing, Threads):
         return {(channel, version) for channel, version in found}
 
     def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
-        """The values, and the epoch for the thread if this put is the one that makes it."""
+        """The values, and the epoch for the thread if this put is the one that makes it.
+
+        A thread whose salt is not known is taken for a new one.
+        """
         epoch = self._logs.new_epoch()
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         log = prepared.appender
         makes = log is None or not log.shares or log.epoch == epoch
-        return (epoch if makes else None), prepared
+        salt = self._logs.known.salts.get(thread_id) or new_salt()
+        return (epoch if makes else None), prepared._replace(salt=salt)
 
     def _opening(
         self, thread_id: str, ttl: float | None, epoch: int | None, prepared: Prepared
@@ -207,20 +226,25 @@ class PostgresPlanner(Setup, Writing, Threads):
             return
         records = codec.writes(writes, task_id, task_path)
         epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
+        salt = prepared.salt
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
-        names = ({"idx": one.idx, "channel": one.channel} for one in records)
-        data, segments, stored = parameters(prepared, names)
+        where = at.namespace, at.checkpoint_id or ""
+        rows_of_writes = [
+            ({"idx": one.idx, "channel": one.channel}, checked_write(salt, *where, one, stored))
+            for one, stored in zip(records, prepared.stored, strict=True)
+        ]
+        data, segments, writes_json = parameters(salt, prepared, rows_of_writes)
         first = records[0]
         values = [
             *place,
-            at.namespace,
-            at.checkpoint_id,
+            *where,
             data,
             segments,
+            salt,
             first.task_id,
             first.task_path,
             [one.idx for one in records],
-            stored,
+            writes_json,
         ]
         replied = yield from attempt(self._queries[f"writes_{kind}"], values)
         if not replied:
@@ -277,7 +301,8 @@ class PostgresPlanner(Setup, Writing, Threads):
             return None
         target = snapshot.found[0]
         key, ns = target.thread, target.record.ns
-        line = yield from self._lineage(key, ns, target.record.checkpoint_id, channels)
+        checked = ThreadRows(target.record.thread_id, target.salt)
+        line = yield from self._lineage(checked, key, ns, target.record.checkpoint_id, channels)
         keys = [(key, ns, *entry) for entry in line.seeds.values()]
         places = [(key, ns, ancestor) for ancestor in line.needed]
         found = yield from rows(self._queries["some"], arrays_of(keys, places))

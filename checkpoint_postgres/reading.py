@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from checkpoint_base.listing import fragments
 from checkpoint_base.planner import Listing
-from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey, record_of
+from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
 from checkpoint_base.statements.requests import Row
+from checkpoint_base.statements.rows import ThreadRows, add_value, add_write, checked_threads
 
 
-def found_in(snapshot: Snapshot, rows: Iterable[Row]) -> list[Found]:
-    """Note what the rows of `whole` or `some` have; returns the checkpoints among them."""
-    found = []
-    for kind, thread, ns, a, b, c, d, n, log_end, v, expires_at, *stored in rows:
-        data_type, data, sealed_type, more = stored
+def found_in(
+    snapshot: Snapshot,
+    rows: Sequence[Row],
+    threads: Mapping[ThreadKey, ThreadRows] | None = None,
+) -> list[Found]:
+    """Check and note what the rows of `whole` or `some` have; returns the checkpoints among them.
+
+    Args:
+        snapshot: where the rows are noted.
+        rows: of one statement.
+        threads: whose rows they are, if neither they nor the snapshot have checkpoints.
+
+    Raises:
+        CorruptValueError: a row was damaged, or stands in another one's place.
+    """
+    found = [_found(row) for row in rows if row[0] == 0]
+    threads = threads or checked_threads(found or snapshot.found)
+    for kind, thread, ns, a, b, c, d, n, _, _, _, data_type, data, _, more, _ in rows:
         if kind == 1:
-            snapshot.add_value((thread, ns, a, b, data_type, data, more))
+            add_value(snapshot, threads, (thread, ns, a, b, data_type, data, more))
         elif kind == 2:
-            snapshot.add_write((thread, ns, a, b, c, n, d, data_type, data, more))
+            add_write(snapshot, threads, (thread, ns, a, b, c, n, d, data_type, data, more))
         elif kind == 3:
-            snapshot.add_segment(thread, n, more, data)
-        else:
-            columns = (ns, a, b, v, c, data_type, data, d, sealed_type, more)
-            record = record_of(thread, columns)
-            found.append(Found(record, thread, n, log_end, expires_at, (a, thread, ns)))
+            snapshot.add_segment(thread, n, threads[thread].digests(n, more), data)
     return found
+
+
+def _found(row: Row) -> Found:
+    _, thread, ns, checkpoint_id, parent_id, versions, metadata, epoch, log_end, *rest = row
+    v, expires_at, body_type, body, sealed_type, sealed, salt = rest
+    place = ns, checkpoint_id, parent_id
+    columns = (*place, v, versions, body_type, body, metadata, sealed_type, sealed)
+    record = ThreadRows(thread, salt).checkpoint(columns)
+    return Found(record, thread, epoch, log_end, expires_at, (checkpoint_id, thread, ns), salt)
 
 
 def arrays_of(

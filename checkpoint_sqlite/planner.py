@@ -28,6 +28,7 @@ from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import row, rows
+from checkpoint_base.statements.rows import ThreadRows
 from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing
@@ -154,7 +155,8 @@ class SqlitePlanner(Setup, Writing, Threads):
         if target is None:
             return None
         no, ns = target.thread, target.record.ns
-        line = yield from self._lineage(no, ns, target.record.checkpoint_id, channels)
+        checked = ThreadRows(target.record.thread_id, target.salt)
+        line = yield from self._lineage(checked, no, ns, target.record.checkpoint_id, channels)
         snapshot = Snapshot([target])
         keys = [(no, ns, *key) for key in line.seeds.values()]
         places = [(no, ns, ancestor) for ancestor in line.needed]

@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan
-from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey, record_of
+from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
 from checkpoint_base.statements.requests import Row, rows
+from checkpoint_base.statements.rows import ThreadRows, add_value, add_write, checked_threads
 from checkpoint_sqlite.log import LOG_BITS
 
 COLUMNS: Final = (
-    "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, c.id, c.ns, c.checkpoint_id, "
+    "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.salt, c.id, c.ns, c.checkpoint_id, "
     "c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed"
 )
 """What `found_of` reads, of saver_threads AS t and saver_checkpoints AS c."""
@@ -38,9 +39,9 @@ BATCH: Final = 400
 
 def found_of(row: Row) -> Found:
     """Read a row of COLUMNS."""
-    thread_id, no, epoch, log_end, expires_at, row_id = row[:6]
-    record = record_of(thread_id, row[6:])
-    return Found(record, no, epoch, log_end, expires_at, (record.checkpoint_id, row_id))
+    thread_id, no, epoch, log_end, expires_at, salt, row_id = row[:7]
+    record = ThreadRows(thread_id, salt).checkpoint(row[7:])
+    return Found(record, no, epoch, log_end, expires_at, (record.checkpoint_id, row_id), salt)
 
 
 def wanted(
@@ -78,15 +79,16 @@ def load_parts(
     known: LogCache,
 ) -> Plan[None]:
     """Fetch some values and the writes of some checkpoints, with their segments."""
+    threads = checked_threads(snapshot.found)
     for row in (yield from wanted(_VALUES, keys)):
-        snapshot.add_value(row)
+        add_value(snapshot, threads, row)
     for row in (yield from wanted(_WRITES, places)):
-        snapshot.add_write(row)
+        add_write(snapshot, threads, row)
     wants = [
         ((int(no) << LOG_BITS) + start, (int(no) << LOG_BITS) + end)
         for no, start, end in snapshot.ranges()
     ]
     for number, digests, data in (yield from wanted(_SEGMENTS, wants)):
         no, start = number >> LOG_BITS, number & ((1 << LOG_BITS) - 1)
-        snapshot.add_segment(no, start, digests, data)
+        snapshot.add_segment(no, start, threads[no].digests(start, digests), data)
     snapshot.teach(known)

@@ -10,12 +10,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from checkpoint_base import log
+from checkpoint_base.checksums import new_salt
 from checkpoint_base.log import Prepared, dead_segments, sort_values
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import Typed
 from checkpoint_base.sharing import Segment
 from checkpoint_base.statements.requests import Statement, execute, execute_many, row, rows
+from checkpoint_base.statements.rows import ThreadRows, checked_segments
 from checkpoint_base.ttl import TTLPolicy
 
 
@@ -28,6 +30,8 @@ class Thread(NamedTuple):
     log_end: int
     expires_at: float | None
     ttl_override: float | None
+    salt: bytes = b""
+    """of its rows' checksums"""
     is_new: bool = False
 
 
@@ -58,15 +62,15 @@ class StatementLogs(log.Logs):
             if not self.is_expired(thread.expires_at):
                 return thread if ttl is None else thread._replace(ttl_override=ttl)
             yield from self.purge(thread)
-        return (yield from self.create(thread_id, ttl, 0))
+        return (yield from self.create(thread_id, ttl, 0, new_salt()))
 
-    def create(self, thread_id: str, ttl: float | None, log_end: int) -> Plan[Thread]:
+    def create(self, thread_id: str, ttl: float | None, log_end: int, salt: bytes) -> Plan[Thread]:
         """A new thread."""
         now, epoch = self.clock(), self.new_epoch()
         expires = self.policy.expiry(now, ttl)
-        values = (thread_id, now, now, expires, ttl, epoch, log_end)
+        values = (thread_id, now, now, expires, ttl, epoch, log_end, salt)
         ((key,),) = yield from rows(self.queries["insert_thread"], values)
-        return Thread(key, epoch, log_end, expires, ttl, is_new=True)
+        return Thread(key, epoch, log_end, expires, ttl, salt, is_new=True)
 
     def touch(self, thread: Thread, log_end: int) -> Plan[None]:
         """Note that the thread was written to."""
@@ -95,11 +99,17 @@ class StatementLogs(log.Logs):
             thread.log_end,
             early,
             values,
-            newest=partial(self.newest, thread),
+            newest=partial(self._newest, thread_id, thread),
         )
         if prepared.segments:
-            yield from self.insert_segments(thread, prepared.segments)
-        return prepared
+            segments = checked_segments(thread.salt, prepared.segments)
+            yield from self.insert_segments(thread, segments)
+        return prepared._replace(salt=thread.salt)
+
+    def _newest(self, thread_id: str, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
+        checked = ThreadRows(thread_id, thread.salt)
+        found = yield from self.newest(thread, count)
+        return [(start, checked.digests(start, stored)) for start, stored in found]
 
     # ------------------------------------------------------------------ removing
 
@@ -134,11 +144,11 @@ class StatementLogs(log.Logs):
 
     @abstractmethod
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
-        """(start, digests) of up to so many segments, the newest first."""
+        """(start, digests as they are stored) of up to so many segments, the newest first."""
 
     @abstractmethod
     def insert_segments(self, thread: Thread, segments: Sequence[Segment]) -> Plan[None]:
-        """Append to the log."""
+        """Append rows to the log."""
 
     @abstractmethod
     def segment_sizes(self, thread: Thread) -> Plan[list[tuple[int, int]]]:

@@ -9,13 +9,14 @@ from typing import Any
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.delta import Lineage, lineage
+from checkpoint_base.delta import Lineage, Link, lineage
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.reading import Place, ThreadKey
-from checkpoint_base.records import ValueKey
+from checkpoint_base.records import CheckpointRecord, ValueKey
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.rows import ThreadRows
 
 
 class Removal:
@@ -73,7 +74,8 @@ class Removal:
         kept: set[tuple[str, str]] = set()
         for ns, checkpoint_id in newest:
             kept.add((ns, checkpoint_id))
-            for ancestor in (yield from self._needed(codec, thread.key, ns, checkpoint_id)):
+            needed = yield from self._needed(codec, thread_id, thread, ns, checkpoint_id)
+            for ancestor in needed:
                 kept.add((ns, ancestor))
         there = yield from rows(queries["checkpoint_keys"], (thread.key,))
         gone = [(thread.key, *key) for key in there if key not in kept]
@@ -86,31 +88,46 @@ class Removal:
     def _delete_early_writes(self, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[None]:
         yield from execute(self._logs.queries["delete_early_writes"], (key, ns, checkpoint_id))
 
-    def _needed(self, codec: Codec, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[set[str]]:
+    def _needed(
+        self, codec: Codec, thread_id: str, thread: Thread, ns: str, checkpoint_id: str
+    ) -> Plan[set[str]]:
         """The ancestors without which a checkpoint would not read the same."""
-        queries = self._logs.queries
-        found = yield from rows(queries["metadata"], (key, ns, checkpoint_id))
-        ((v, parent, plain, sealed_type, sealed),) = found
-        needed: set[str] = set()
-        if parent and v < 4 and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
-            needed.add(parent)  # its sends are there
-        stored = None if sealed_type is None else (sealed_type, sealed)
-        where = "metadata of checkpoint", checkpoint_id
-        if channels := codec.delta_channels(plain, stored, *where):
-            line = yield from self._lineage(key, ns, checkpoint_id, channels)
+        queries, key = self._logs.queries, thread.key
+        checked = ThreadRows(thread_id, thread.salt)
+        record = yield from self._record(checked, key, ns, checkpoint_id)
+        parent, needed = record.parent_id, set[str]()
+        is_old = parent is not None and record.v < 4
+        if is_old and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
+            needed.add(parent or "")  # its sends are there
+        if channels := codec.delta_channels_of(record):
+            line = yield from self._lineage(checked, key, ns, checkpoint_id, channels)
             needed.update(line.needed)
         return needed
 
+    def _record(
+        self, checked: ThreadRows, key: ThreadKey, ns: str, checkpoint_id: str
+    ) -> Plan[CheckpointRecord]:
+        """A checkpoint that is there."""
+        found = yield from rows(self._logs.queries["checkpoint"], (key, ns, checkpoint_id))
+        return checked.checkpoint(found[0])
+
     def _lineage(
-        self, key: ThreadKey, ns: str, checkpoint_id: str, channels: Sequence[str]
+        self,
+        checked: ThreadRows,
+        key: ThreadKey,
+        ns: str,
+        checkpoint_id: str,
+        channels: Sequence[str],
     ) -> Plan[Lineage]:
         """The ancestors that some channels of a checkpoint are rebuilt from."""
 
-        def ancestors(at: str, depth: int) -> Plan[list[Any]]:
-            return (yield from rows(self._logs.queries["parents"], (key, ns, at, depth)))
+        def ancestors(at: str, depth: int) -> Plan[list[Link]]:
+            found = yield from rows(self._logs.queries["parents"], (key, ns, at, depth))
+            return [checked.link(ns, each) for each in found]
 
+        where = checked.thread_id, ns
         stored = yield from self._stored_versions(key, ns, channels)
-        return (yield from lineage(checkpoint_id, channels, stored, ancestors))
+        return (yield from lineage(where, checkpoint_id, channels, stored, ancestors))
 
     @abstractmethod
     def _stored_versions(
@@ -139,7 +156,8 @@ class Removal:
                     f"has checkpoint {own[1]!r} or writes for it, which {source!r} has not"
                 )
         yield from self._delete(target)
-        copy = yield from self._logs.create(target, original.ttl_override, original.log_end)
+        of_original = original.ttl_override, original.log_end, original.salt
+        copy = yield from self._logs.create(target, *of_original)
         for table in ("checkpoints", "values", "writes"):
             yield from execute(queries[f"copy_{table}"], (original.key, copy.key))
         yield from self._logs.copy_segments(original, copy)

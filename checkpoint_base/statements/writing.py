@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from checkpoint_base.codec import versions_json
 from checkpoint_base.config import Address
 from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
@@ -22,19 +21,7 @@ from checkpoint_base.records import (
 )
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, row
-
-
-def checkpoint_columns(record: CheckpointRecord, run_id: str | None) -> tuple[Any, ...]:
-    """What a checkpoint's row has besides its key."""
-    return (
-        record.parent_id,
-        run_id,
-        record.v,
-        versions_json(record.versions),
-        *record.body,
-        record.metadata,
-        *(record.sealed or (None, None)),
-    )
+from checkpoint_base.statements.rows import checked_value, checked_write, checkpoint_columns
 
 
 class Writing:
@@ -60,7 +47,7 @@ class Writing:
         prepared = yield from self._logs.append(
             to.thread_id, thread, early, [record.value for record in values]
         )
-        columns = checkpoint_columns(to, put.run_id)
+        columns = checkpoint_columns(thread.salt, to, put.run_id)
         replaced = yield from self._store_row(thread, to, columns)
         replaced |= yield from self._store_values(thread, to.ns, values, prepared.stored)
         yield from self._logs.touch(thread, prepared.end(thread.log_end))
@@ -96,7 +83,10 @@ class Writing:
         if not records:
             return False
         values = [
-            (*self._columns(one), thread.key, ns, record.channel, record.version)
+            (
+                *self._columns(checked_value(thread.salt, ns, record, one)),
+                *(thread.key, ns, record.channel, record.version),
+            )
             for record, one in zip(records, stored, strict=True)
         ]
         if (yield from execute_many(self._logs.queries["insert_value"], values)) == len(values):
@@ -112,9 +102,13 @@ class Writing:
         prepared = yield from self._logs.append(
             at.thread_id, thread, early, [record.value for record in records]
         )
-        key = (thread.key, at.namespace, at.checkpoint_id, records[0].task_id)
+        place = at.namespace, at.checkpoint_id or ""
+        key = (thread.key, *place, records[0].task_id)
         values = [
-            (*key, record.idx, record.task_path, record.channel, *self._columns(one))
+            (
+                *(*key, record.idx, record.task_path, record.channel),
+                *self._columns(checked_write(thread.salt, *place, record, one)),
+            )
             for record, one in zip(records, prepared.stored, strict=True)
         ]
         regular = [entry for entry in values if entry[4] >= 0]

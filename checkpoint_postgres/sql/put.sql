@@ -12,20 +12,21 @@
 -- $12 all binary data of the segments and values, one after the other
 -- $13 JSON of the segments: their start, where in $12 they are, sizes of their digests and data
 --     (arrays would be escaped by the driver one by one, and those of bytea as text)
+-- $14 salt of the checksums: a new thread gets it, and another thread must have it
 
 -- name: open
 INSERT INTO {schema}.saver_threads AS t
-    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
+    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end, salt)
 SELECT $1::text, $2::double precision, $2::double precision,
     $2::double precision + coalesce($3::double precision, $4::double precision) * 60,
-    $3::double precision, $6::bigint, $8::bigint
+    $3::double precision, $6::bigint, $8::bigint, $14::bytea
 WHERE {allowed}
 ON CONFLICT (thread_id) DO UPDATE SET
     updated_at = excluded.updated_at,
     expires_at = excluded.updated_at
         + coalesce(excluded.ttl_override, t.ttl_override, $4::double precision) * 60,
     ttl_override = coalesce(excluded.ttl_override, t.ttl_override)
-WHERE (t.expires_at IS NULL OR t.expires_at > $5::double precision)
+WHERE t.salt = $14::bytea AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
     AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
 RETURNING t.thread_id, t.epoch, t.log_end
 
@@ -36,7 +37,7 @@ UPDATE {schema}.saver_threads AS t SET
         + coalesce($3::double precision, t.ttl_override, $4::double precision) * 60,
     ttl_override = coalesce($3::double precision, t.ttl_override),
     log_end = CASE WHEN $9::boolean THEN $8::bigint ELSE t.log_end END
-WHERE t.thread_id = $1::text
+WHERE t.thread_id = $1::text AND t.salt = $14::bytea
     AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
     AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
     AND {allowed}
@@ -58,7 +59,7 @@ NOT EXISTS (
 -- name: put_known_allowed
 {put_allowed}
 AND NOT EXISTS (
-    SELECT 1 FROM json_to_recordset($24::json) AS k (channel text, version text)
+    SELECT 1 FROM json_to_recordset($26::json) AS k (channel text, version text)
     WHERE NOT EXISTS (
         SELECT 1 FROM {schema}.saver_values AS v
         WHERE v.thread_id = $1::text AND v.ns = $10::text
@@ -73,10 +74,10 @@ WITH t AS ({open}),
 s AS ({append}),
 c AS (
     INSERT INTO {schema}.saver_checkpoints
-        (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
-         sealed_type, sealed)
-    SELECT t.thread_id, $10::text, $11::text, $14::text, $15::text, $16::integer, $17::text,
-        $18::text, $19::bytea, $20::text, $21::text, $22::bytea
+        (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type,
+         body, metadata, sealed_type, sealed)
+    SELECT t.thread_id, $10::text, $11::text, $15::text, $16::text, $17::integer, $18::text,
+        $19::bytea, $20::text, $21::bytea, $22::text, $23::text, $24::bytea
     FROM t
 ),
 v AS (
@@ -85,7 +86,7 @@ v AS (
     SELECT t.thread_id, $10::text, v.channel, v.version, v.type,
         substring($12::bytea FROM v.at FOR v.size),
         substring($12::bytea FROM v.at + v.size FOR v.layout), v.ranges::int8multirange
-    FROM t, json_to_recordset($23::json) AS v (
+    FROM t, json_to_recordset($25::json) AS v (
         channel text, version text, type text, at integer, size integer, layout integer, ranges text
     )
 )
@@ -95,7 +96,7 @@ SELECT epoch, log_end FROM t
 NOT EXISTS (
     SELECT 1 FROM {schema}.saver_writes AS w
     WHERE w.thread_id = $1::text AND w.ns = $10::text AND w.checkpoint_id = $11::text
-        AND w.task_id = $14::text AND w.idx = ANY ($16::integer[])
+        AND w.task_id = $15::text AND w.idx = ANY ($17::integer[])
         AND (json_array_length($13::json) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
 )
 
@@ -105,10 +106,10 @@ s AS ({append}),
 w AS (
     INSERT INTO {schema}.saver_writes AS old
         (thread_id, ns, checkpoint_id, task_id, task_path, idx, channel, type, data, layout, ranges)
-    SELECT t.thread_id, $10::text, $11::text, $14::text, $15::text, w.idx, w.channel, w.type,
+    SELECT t.thread_id, $10::text, $11::text, $15::text, $16::text, w.idx, w.channel, w.type,
         substring($12::bytea FROM w.at FOR w.size),
         substring($12::bytea FROM w.at + w.size FOR w.layout), w.ranges::int8multirange
-    FROM t, json_to_recordset($17::json) AS w (
+    FROM t, json_to_recordset($18::json) AS w (
         idx integer, channel text, type text, at integer, size integer, layout integer, ranges text
     )
     ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET

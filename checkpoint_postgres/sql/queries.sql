@@ -21,17 +21,17 @@ SELECT number FROM {schema}.saver_migrations
 INSERT INTO {schema}.saver_migrations (number, applied_at) VALUES ($1, $2)
 
 -- name: thread
-SELECT thread_id, epoch, log_end, expires_at, ttl_override FROM {schema}.saver_threads
+SELECT thread_id, epoch, log_end, expires_at, ttl_override, salt FROM {schema}.saver_threads
 WHERE thread_id = $1 FOR UPDATE
 
 -- name: seen_thread
-SELECT thread_id, epoch, log_end, expires_at, ttl_override FROM {schema}.saver_threads
+SELECT thread_id, epoch, log_end, expires_at, ttl_override, salt FROM {schema}.saver_threads
 WHERE thread_id = $1
 
 -- name: insert_thread
 INSERT INTO {schema}.saver_threads
-    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end, salt)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 RETURNING thread_id
 
 -- name: touch_thread
@@ -55,16 +55,16 @@ UPDATE {schema}.saver_threads SET epoch = $1 WHERE thread_id = $2
 
 -- name: insert_checkpoint
 INSERT INTO {schema}.saver_checkpoints
-    (parent_id, run_id, v, versions, body_type, body, metadata, sealed_type, sealed,
-     thread_id, ns, checkpoint_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    (parent_id, run_id, v, versions, link_checksum, body_type, body, metadata, sealed_type,
+     sealed, thread_id, ns, checkpoint_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT DO NOTHING
 
 -- name: replace_checkpoint
 UPDATE {schema}.saver_checkpoints
-SET parent_id = $1, run_id = $2, v = $3, versions = $4, body_type = $5, body = $6, metadata = $7,
-    sealed_type = $8, sealed = $9
-WHERE thread_id = $10 AND ns = $11 AND checkpoint_id = $12
+SET parent_id = $1, run_id = $2, v = $3, versions = $4, link_checksum = $5, body_type = $6,
+    body = $7, metadata = $8, sealed_type = $9, sealed = $10
+WHERE thread_id = $11 AND ns = $12 AND checkpoint_id = $13
 
 -- name: insert_value
 INSERT INTO {schema}.saver_values
@@ -104,11 +104,11 @@ WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3 AND task_id = $4 AND idx
     AND layout IS NOT NULL
 
 -- name: parents
-WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions) AS (
-    SELECT 0, checkpoint_id, parent_id, versions FROM {schema}.saver_checkpoints
+WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions, link_checksum) AS (
+    SELECT 0, checkpoint_id, parent_id, versions, link_checksum FROM {schema}.saver_checkpoints
     WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
     UNION ALL
-    SELECT chain.depth + 1, c.checkpoint_id, c.parent_id, c.versions
+    SELECT chain.depth + 1, c.checkpoint_id, c.parent_id, c.versions, c.link_checksum
     FROM chain, LATERAL (
         SELECT * FROM {schema}.saver_checkpoints AS c
         WHERE c.thread_id = $1 AND c.ns = $2 AND c.checkpoint_id = chain.parent_id
@@ -116,7 +116,7 @@ WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions) AS (
     ) AS c
     WHERE chain.depth < $4
 )
-SELECT checkpoint_id, parent_id, versions FROM chain
+SELECT checkpoint_id, parent_id, versions, link_checksum FROM chain
 
 -- name: stored_versions
 SELECT channel, version FROM {schema}.saver_values
@@ -215,8 +215,9 @@ ORDER BY thread_id FOR UPDATE
 -- name: newest_of_namespaces
 SELECT ns, max(checkpoint_id) FROM {schema}.saver_checkpoints WHERE thread_id = $1 GROUP BY ns
 
--- name: metadata
-SELECT v, parent_id, metadata, sealed_type, sealed FROM {schema}.saver_checkpoints
+-- name: checkpoint
+SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed
+FROM {schema}.saver_checkpoints
 WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
 
 -- name: has_write
@@ -242,10 +243,10 @@ LIMIT 1
 
 -- name: copy_checkpoints
 INSERT INTO {schema}.saver_checkpoints
-    (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
-     sealed_type, sealed)
-SELECT $2::text, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
-    sealed_type, sealed
+    (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
+     metadata, sealed_type, sealed)
+SELECT $2::text, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
+    metadata, sealed_type, sealed
 FROM {schema}.saver_checkpoints WHERE thread_id = $1
 
 -- name: copy_values

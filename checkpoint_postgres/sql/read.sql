@@ -1,8 +1,10 @@
 -- Checkpoints with all that belongs to them: one statement. Sets of keys go through arrays and
 -- LATERAL … OFFSET 0, so that a table is always entered by its key, whatever statistics say.
 
+-- A version that begins with `-` is that of a channel without a value (codec.versions_json).
+
 -- name: columns
-t.thread_id, t.epoch, t.log_end, t.expires_at, c.ns, c.checkpoint_id, c.parent_id, c.v,
+t.thread_id, t.epoch, t.log_end, t.expires_at, t.salt, c.ns, c.checkpoint_id, c.parent_id, c.v,
 c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed
 
 -- name: tables
@@ -22,7 +24,7 @@ WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::dou
 -- name: own
 SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
     epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
-    sealed AS more
+    sealed AS more, salt
 FROM c
 
 -- name: bare
@@ -34,7 +36,8 @@ WITH c AS MATERIALIZED ({found}),
 v AS MATERIALIZED (
     SELECT v.* FROM c, json_each_text(c.versions::json) AS e, LATERAL (
         SELECT * FROM {schema}.saver_values AS v
-        WHERE v.thread_id = c.thread_id AND v.ns = c.ns AND v.channel = e.key AND v.version = e.value
+        WHERE v.thread_id = c.thread_id AND v.ns = c.ns AND v.channel = e.key
+            AND v.version = ltrim(e.value, '-')
         OFFSET 0
     ) AS v
 ),
@@ -50,7 +53,7 @@ keys AS (
     SELECT array_agg(thread_id) AS threads, array_agg(ns) AS spaces, array_agg(key) AS channels,
         array_agg(value) AS versions
     FROM (
-        SELECT DISTINCT c.thread_id, c.ns, e.key, e.value
+        SELECT DISTINCT c.thread_id, c.ns, e.key, ltrim(e.value, '-') AS value
         FROM c, json_each_text(c.versions::json) AS e
     ) AS k
 ),
@@ -104,15 +107,15 @@ needed AS (
 
 -- name: rows
 SELECT 1, thread_id, ns, channel, version, NULL, NULL, NULL, NULL, NULL, NULL, type, data, NULL,
-    layout
+    layout, NULL
 FROM v
 UNION ALL
 SELECT 2, thread_id, ns, checkpoint_id, task_id, task_path, channel, idx, NULL, NULL, NULL, type,
-    data, NULL, layout
+    data, NULL, layout, NULL
 FROM w
 UNION ALL
 SELECT 3, s.thread_id, NULL, NULL, NULL, NULL, NULL, s.start, NULL, NULL, NULL, NULL, s.data, NULL,
-    s.digests
+    s.digests, NULL
 FROM needed, unnest(needed.threads, needed.firsts, needed.ends) AS r (a, b, c),
     LATERAL (
         SELECT * FROM {schema}.saver_segments AS s
@@ -138,7 +141,8 @@ SELECT * FROM (
     SELECT NULL::integer AS kind, NULL::text AS thread_id, NULL::text AS ns, NULL::text AS a,
         NULL::text AS b, NULL::text AS c, NULL::text AS d, NULL::bigint AS n,
         NULL::bigint AS log_end, NULL::integer AS v, NULL::double precision AS expires_at,
-        NULL::text AS type, NULL::bytea AS data, NULL::text AS sealed_type, NULL::bytea AS more
+        NULL::text AS type, NULL::bytea AS data, NULL::text AS sealed_type, NULL::bytea AS more,
+        NULL::bytea AS salt
     WHERE false
     UNION ALL
     {rows}

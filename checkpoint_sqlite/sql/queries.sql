@@ -11,15 +11,15 @@ SELECT number FROM saver_migrations
 INSERT INTO saver_migrations (number, applied_at) VALUES (?, ?)
 
 -- name: thread
-SELECT no, epoch, log_end, expires_at, ttl_override FROM saver_threads WHERE thread_id = ?
+SELECT no, epoch, log_end, expires_at, ttl_override, salt FROM saver_threads WHERE thread_id = ?
 
 -- name: seen_thread
-SELECT no, epoch, log_end, expires_at, ttl_override FROM saver_threads WHERE thread_id = ?
+SELECT no, epoch, log_end, expires_at, ttl_override, salt FROM saver_threads WHERE thread_id = ?
 
 -- name: insert_thread
 INSERT INTO saver_threads
-    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end)
-VALUES (?, ?, ?, ?, ?, ?, ?)
+    (thread_id, created_at, updated_at, expires_at, ttl_override, epoch, log_end, salt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 RETURNING no
 
 -- name: touch_thread
@@ -35,15 +35,15 @@ UPDATE saver_threads SET epoch = ? WHERE no = ?
 
 -- name: insert_checkpoint
 INSERT INTO saver_checkpoints
-    (parent_id, run_id, v, versions, body_type, body, metadata, sealed_type, sealed,
-     thread, ns, checkpoint_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    (parent_id, run_id, v, versions, link_checksum, body_type, body, metadata, sealed_type,
+     sealed, thread, ns, checkpoint_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 
 -- name: replace_checkpoint
 UPDATE saver_checkpoints
-SET parent_id = ?, run_id = ?, v = ?, versions = ?, body_type = ?, body = ?, metadata = ?,
-    sealed_type = ?, sealed = ?
+SET parent_id = ?, run_id = ?, v = ?, versions = ?, link_checksum = ?, body_type = ?, body = ?,
+    metadata = ?, sealed_type = ?, sealed = ?
 WHERE thread = ? AND ns = ? AND checkpoint_id = ?
 
 -- name: insert_value
@@ -81,16 +81,16 @@ WHERE thread = ? AND ns = ? AND checkpoint_id = ? AND task_id = ? AND idx < 0
     AND layout IS NOT NULL
 
 -- name: parents
-WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions) AS (
-    SELECT 0, checkpoint_id, parent_id, versions FROM saver_checkpoints
+WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions, link_checksum) AS (
+    SELECT 0, checkpoint_id, parent_id, versions, link_checksum FROM saver_checkpoints
     WHERE thread = ?1 AND ns = ?2 AND checkpoint_id = ?3
     UNION ALL
-    SELECT chain.depth + 1, c.checkpoint_id, c.parent_id, c.versions
+    SELECT chain.depth + 1, c.checkpoint_id, c.parent_id, c.versions, c.link_checksum
     FROM chain CROSS JOIN saver_checkpoints AS c
         ON c.thread = ?1 AND c.ns = ?2 AND c.checkpoint_id = chain.parent_id
     WHERE chain.depth < ?4
 )
-SELECT checkpoint_id, parent_id, versions FROM chain
+SELECT checkpoint_id, parent_id, versions, link_checksum FROM chain
 
 -- name: thread_versions
 SELECT ns, versions FROM saver_checkpoints WHERE thread = ?
@@ -149,8 +149,9 @@ SELECT thread, ns, checkpoint_id FROM saver_checkpoints WHERE run_id = ?
 -- name: newest_of_namespaces
 SELECT ns, max(checkpoint_id) FROM saver_checkpoints WHERE thread = ? GROUP BY ns
 
--- name: metadata
-SELECT v, parent_id, metadata, sealed_type, sealed FROM saver_checkpoints
+-- name: checkpoint
+SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed
+FROM saver_checkpoints
 WHERE thread = ? AND ns = ? AND checkpoint_id = ?
 
 -- name: has_write
@@ -176,10 +177,10 @@ LIMIT 1
 
 -- name: copy_checkpoints
 INSERT INTO saver_checkpoints
-    (thread, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
-     sealed_type, sealed)
-SELECT ?2, ns, checkpoint_id, parent_id, run_id, v, versions, body_type, body, metadata,
-    sealed_type, sealed
+    (thread, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
+     metadata, sealed_type, sealed)
+SELECT ?2, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
+    metadata, sealed_type, sealed
 FROM saver_checkpoints WHERE thread = ?1
 
 -- name: copy_values

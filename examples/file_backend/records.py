@@ -18,12 +18,16 @@ def encode(name: str, thread: MemoryThread) -> bytes:
         [
             name,
             [thread.created, thread.updated, thread.expires, thread.ttl],
-            [[list(record), run] for record, run in thread.checkpoints.values()],
+            [[_fields(record), run] for record, run in thread.checkpoints.values()],
             [[*key, *value] for key, value in thread.values.items()],
             [[*key, list(map(list, some.values()))] for key, some in thread.writes.items()],
         ]
     )
     return xxh3_128_digest(data) + data
+
+
+def _fields(record: CheckpointRecord) -> list[object]:
+    return [*record[:-1], sorted(record.valueless or ())]
 
 
 def decode(stored: bytes) -> tuple[str, MemoryThread]:
@@ -37,8 +41,9 @@ def decode(stored: bytes) -> tuple[str, MemoryThread]:
         raise CorruptValueError("a thread's file does not match its checksum: it was damaged")
     name, (created, updated, expires, ttl), checkpoints, values, writes = ormsgpack.unpackb(data)
     thread = MemoryThread(created, updated, expires, ttl)
-    for (*fields, body, metadata, sealed), run in checkpoints:
-        record = CheckpointRecord._make((*fields, tuple(body), metadata, sealed and tuple(sealed)))
+    for (*fields, body, metadata, sealed, valueless), run in checkpoints:
+        typed = tuple(body), metadata, sealed and tuple(sealed), frozenset(valueless)
+        record = CheckpointRecord._make((*fields, *typed))
         thread.checkpoints[record.ns, record.checkpoint_id] = record, run
     for ns, channel, version, kind, value in values:
         thread.values[ns, channel, version] = kind, value

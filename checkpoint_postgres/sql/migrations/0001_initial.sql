@@ -4,6 +4,9 @@
 -- Autovacuum waits for some hundred rows: a plan made on the statistics of a handful would read
 -- whole tables, and prepared statements keep their plans until the next look.
 
+-- `body`, the values' and writes' `data`, and `digests` end with the checksum of their row, which
+-- covers the thread's salt. `link_checksum` covers parent_id and versions alone.
+
 -- Threads: the lock, the clock and the log of everything below.
 CREATE TABLE {schema}.saver_threads (
     thread_id text COLLATE "C" PRIMARY KEY,
@@ -13,6 +16,7 @@ CREATE TABLE {schema}.saver_threads (
     ttl_override double precision,
     epoch bigint NOT NULL,
     log_end bigint NOT NULL,
+    salt bytea NOT NULL,
     updated_minute bigint NOT NULL
         GENERATED ALWAYS AS (floor(updated_at / 60)::bigint) STORED
 ) WITH (
@@ -32,6 +36,7 @@ CREATE TABLE {schema}.saver_checkpoints (
     run_id text COLLATE "C",
     v integer NOT NULL,
     versions text NOT NULL,
+    link_checksum bytea NOT NULL,
     body_type text NOT NULL,
     body bytea NOT NULL,
     metadata text NOT NULL,

@@ -1,3 +1,6 @@
+-- `body`, the values' and writes' `data`, and `digests` end with the checksum of their row, which
+-- covers the thread's salt. `link_checksum` covers parent_id and versions alone.
+
 -- Threads: the lock, the clock and the log of everything below.
 CREATE TABLE saver_threads (
     no INTEGER PRIMARY KEY,
@@ -7,7 +10,8 @@ CREATE TABLE saver_threads (
     expires_at REAL,
     ttl_override REAL,
     epoch INTEGER NOT NULL,
-    log_end INTEGER NOT NULL DEFAULT 0
+    log_end INTEGER NOT NULL DEFAULT 0,
+    salt BLOB NOT NULL
 );
 CREATE INDEX saver_threads_updated ON saver_threads (updated_at, thread_id);
 CREATE INDEX saver_threads_expires ON saver_threads (expires_at) WHERE expires_at IS NOT NULL;
@@ -22,6 +26,7 @@ CREATE TABLE saver_checkpoints (
     run_id TEXT,
     v INTEGER NOT NULL,
     versions TEXT NOT NULL,
+    link_checksum BLOB NOT NULL,
     body_type TEXT NOT NULL,
     body BLOB NOT NULL,
     metadata TEXT NOT NULL,
