@@ -14,7 +14,7 @@ from langgraph.checkpoint.postgres import PostgresSaver as OriginalSaver
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.types import Command
 
-from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
 from checkpoint_base.tests.threads import nested, nested_graph
 from checkpoint_postgres import PostgresSaver
 from checkpoint_postgres.adopt import Adopted, Progress
