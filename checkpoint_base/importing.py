@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -13,8 +14,19 @@ from langgraph.checkpoint.base import (
     Checkpoint,
     CheckpointTuple,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.config import config_of
+from checkpoint_base.errors import UnreadableValueError
+from checkpoint_base.records import Typed
+from checkpoint_base.saver import Saver
+from checkpoint_base.strict import (
+    Unbuildable,
+    keeps_objects_packed,
+    load_strictly,
+    strict,
+    without_objects,
+)
 
 
 def import_threads(
@@ -28,6 +40,10 @@ def import_threads(
     writes, oldest first. The source is only read. What is there already is stored again, which
     changes nothing: after an interruption, or when a thread went on in the source, call it again.
 
+    No class is needed where both savers have LangGraph's serializer, encrypted or not: objects stay
+    as they are serialized. Otherwise values are decoded and encoded again, and the first one that
+    cannot be rebuilt ends the call: nothing is stored in a value's place.
+
     What LangGraph's interface does not tell is not copied: time to live begins with the copy, and
     the paths of tasks are empty. Versions that are numbers become texts.
 
@@ -39,19 +55,66 @@ def import_threads(
 
     Returns:
         how many checkpoints were copied.
+
+    Raises:
+        UnreadableValueError: a value cannot be rebuilt. Its checkpoint is not stored; those before
+            it are.
+        UnserializableValueError: the serializer of `target` cannot store a value.
     """
     names = _threads(source) if thread_ids is None else dict.fromkeys(thread_ids)
+    reader = _reading(source, target)
     copied = 0
     for name in names:
-        count = _import_thread(source, target, name)
+        try:
+            count = _import_thread(reader, target, name)
+        except Unbuildable as error:
+            raise UnreadableValueError(
+                f"thread {name!r}: a value of type {error.kind!r} cannot be rebuilt: "
+                f"{error.reason}. Either {error.remedy}, or give both savers LangGraph's own "
+                "serializer: then no value has to be rebuilt"
+            ) from error.__cause__
         copied += count
         if progress is not None:
             progress(name, count)
     return copied
 
 
+class _Strict:
+    """A serializer that only decodes, and raises `Unbuildable` rather than give a substitute."""
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self._serde = strict(serde)
+        self.dumps_typed = serde.dumps_typed
+
+    def loads_typed(self, data: Typed) -> Any:
+        return load_strictly(self._serde, data)
+
+
+def _reading(
+    source: BaseCheckpointSaver[Any], target: BaseCheckpointSaver[Any]
+) -> BaseCheckpointSaver[Any]:
+    """The source, so that it gives objects packed, or else rebuilt, but no substitutes for them."""
+    packed = keeps_objects_packed(source.serde)
+    if packed is not None and keeps_objects_packed(target.serde) is not None:
+        return _decoding(source, packed)
+    own = isinstance(source, Saver)
+    return _decoding(source, source.serde if own else _Strict(source.serde))
+
+
+def _decoding(
+    saver: BaseCheckpointSaver[Any], serde: SerializerProtocol
+) -> BaseCheckpointSaver[Any]:
+    """A clone of a saver that reads with another serializer; `with_allowlist` makes one, too."""
+    if isinstance(saver, Saver):
+        return saver._decoding(serde)
+    clone = copy.copy(saver)
+    clone.serde = serde
+    return clone
+
+
 def _threads(source: BaseCheckpointSaver[Any]) -> dict[str, None]:
-    return {str(_at(one.config)["thread_id"]): None for one in source.list(None)}
+    lister = _decoding(source, without_objects(source.serde))
+    return {str(_at(one.config)["thread_id"]): None for one in lister.list(None)}
 
 
 def _at(config: RunnableConfig) -> dict[str, Any]:

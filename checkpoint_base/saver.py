@@ -8,10 +8,11 @@ mixins (`capabilities.py`): LangGraph finds out what a saver can do by what its 
 from __future__ import annotations
 
 import asyncio
+import copy
 import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -29,6 +30,9 @@ from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.planner import Listing, Planner
 from checkpoint_base.values import OnUnreadable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -82,6 +86,14 @@ class Saver(BaseCheckpointSaver[str]):
         if codec.serde is not self.serde:  # a clone of `with_allowlist`, or it was assigned
             codec = self._last_codec = Codec(self.serde, self._on_unreadable, self._encrypted)
         return codec
+
+    def _decoding(self, serde: SerializerProtocol) -> Self:
+        """A clone that reads with `serde`, and raises for a value which that cannot rebuild."""
+        clone = copy.copy(self)
+        clone.serde = serde
+        clone._on_unreadable = "raise"
+        clone._last_codec = Codec(serde, "raise", self._encrypted)
+        return clone
 
     async def asetup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""

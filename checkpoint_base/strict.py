@@ -94,8 +94,13 @@ def without_objects(serde: SerializerProtocol) -> SerializerProtocol:
 
 def keeps_objects_packed(serde: SerializerProtocol) -> SerializerProtocol | None:
     """A copy of a serializer that leaves objects packed, as `ormsgpack.Ext`, which packs to the
-    same bytes again; JSON of older versions is revived strictly. None: it is not LangGraph's.
+    same bytes again; JSON of older versions is revived strictly. None: it is not LangGraph's, or
+    not in all that it does.
     """
+    plus = serde.serde if isinstance(serde, EncryptedSerializer) else serde
+    methods = type(plus).dumps_typed, type(plus).loads_typed
+    if methods != (JsonPlusSerializer.dumps_typed, JsonPlusSerializer.loads_typed):
+        return None
     found = _hooked(serde, lambda plus: (ormsgpack.Ext, lambda value: _revive(plus, value)))
     return None if found is serde else found
 

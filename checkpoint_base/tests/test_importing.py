@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,18 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver, empty_checkpoint
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver as OriginalSaver
 from langgraph.types import Command
 
-from checkpoint_base import import_threads
+from checkpoint_base import MemorySaver, UnreadableValueError, import_threads
 from checkpoint_base.importing import Versions
 from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
 from checkpoint_sqlite import SqliteSaver
-from conformance_tests.build import on
+from conformance_tests.build import Chain, on
 from conformance_tests.compare import assert_same, assert_same_tuple
+from conformance_tests.facade import SyncFacade
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -157,3 +161,95 @@ def test_values_are_shared_as_if_they_had_been_put_here(
     import_threads(source, target, thread_ids)
     states = [str(one.checkpoint["channel_values"]) for one in source.list(on("chat", None))]
     assert target.stats("chat")["bytes"] < sum(map(len, states)) / 3
+
+
+class Note:
+    """A class of the user's that a test can take away."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def dict(self) -> dict[str, str]:
+        return {"text": self.text}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Note) and self.text == other.text
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Other:
+    """A serializer of another kind."""
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        return "pickle", pickle.dumps(obj)
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        return pickle.loads(data[1])
+
+
+def noted(saver: BaseCheckpointSaver[Any]) -> Any:
+    chain = Chain(SyncFacade(saver), "noted")
+    chain.put({"note": [Note("x")], "n": 1}, tags=["a"])
+    chain.write(("note", Note("y")))
+    chain.put({"n": 2})
+    return chain.head
+
+
+@pytest.fixture
+def gone(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def take() -> None:
+        monkeypatch.setattr(Note, "__module__", __name__)
+        monkeypatch.delattr(f"{__name__}.Note")
+
+    return take
+
+
+def encrypting() -> EncryptedSerializer:
+    return EncryptedSerializer.from_pycryptodome_aes(key=b"k" * 32)
+
+
+@pytest.mark.parametrize("serde", [JsonPlusSerializer(), encrypting()], ids=["plain", "encrypted"])
+def test_objects_are_copied_without_their_class(
+    source: BaseCheckpointSaver[Any],
+    tmp_path: Path,
+    serde: Any,
+    gone: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at = noted(source)
+    expected = source.get_tuple(at)
+    assert expected is not None
+    with SqliteSaver.from_conn_string(tmp_path / "two.db", serde=serde) as target:
+        with monkeypatch.context():
+            gone()
+            assert import_threads(source, target) == 2
+            with pytest.raises(UnreadableValueError, match="Note"):
+                target.get_tuple(at)
+        monkeypatch.undo()
+        assert_same_threads(source, target, ["noted"])
+
+
+def test_what_would_be_stored_as_something_else_is_refused(
+    source: BaseCheckpointSaver[Any], tmp_path: Path, gone: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted(source)
+    with SqliteSaver.from_conn_string(tmp_path / "two.db", serde=Other()) as target:
+        gone()
+        with pytest.raises(UnreadableValueError, match=r"thread 'noted'.*test_importing\.Note"):
+            import_threads(source, target)
+        assert target.list_threads().threads == []
+        monkeypatch.undo()
+        assert import_threads(source, target) == 2
+        assert_same_threads(source, target, ["noted"])
+
+
+@pytest.mark.parametrize("how", ["skip", "langgraph"])
+def test_options_of_the_source_do_not_lose_values(tmp_path: Path, how: Any, gone: Any) -> None:
+    source = MemorySaver(on_unreadable=how)
+    noted(source)
+    gone()
+    target = MemorySaver(serde=Other())
+    with pytest.raises(UnreadableValueError, match="thread 'noted', channel 'note'"):
+        import_threads(source, target)
+    assert target.list_threads().threads == []
