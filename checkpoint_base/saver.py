@@ -290,6 +290,11 @@ class AsyncSaver(Saver):
         self._driver = driver
         self._life = LoopLife(type(self).__name__, "aget_tuple, aput, alist, …; ainvoke for graphs")
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it belongs to."""
+        return self._life.loop
+
     async def _adrive(self, plan: Plan[T]) -> T:
         return await self._life.join(lambda: arun(plan, self._driver.perform))
 

@@ -136,30 +136,52 @@ def _drivers(needed_by: str) -> tuple[Any, Any]:
     return psycopg, psycopg_pool
 
 
-def sync_source(needed_by: str, conn: Any, reconnect: Callable[[], Any] | None) -> Any:
+def sync_source(
+    needed_by: str, conn: Any, reconnect: Callable[[], Any] | None, pipe: object = None
+) -> Any:
     """Where a blocking driver gets its connections.
 
     Raises:
-        InvalidArgumentError: `conn` is neither connection nor pool.
+        InvalidArgumentError: `conn` is neither connection nor pool, or a pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
     psycopg, psycopg_pool = _drivers(needed_by)
     from checkpoint_postgres.sync_driver import FromPool, OneConnection
 
     if isinstance(conn, psycopg_pool.ConnectionPool):
+        _refuse(pipe)
         return FromPool(conn)
     if isinstance(conn, psycopg.Connection):
         return OneConnection(conn, reconnect)
     raise _neither("Connection or ConnectionPool", conn)
 
 
-def async_source(needed_by: str, conn: Any, reconnect: Callable[[], Any] | None) -> Any:
+def async_source(
+    needed_by: str, conn: Any, reconnect: Callable[[], Any] | None, pipe: object = None
+) -> Any:
     """The same for an event loop."""
     psycopg, psycopg_pool = _drivers(needed_by)
     from checkpoint_postgres.async_driver import FromPool, OneConnection
 
     if isinstance(conn, psycopg_pool.AsyncConnectionPool):
+        _refuse(pipe)
         return FromPool(conn)
     if isinstance(conn, psycopg.AsyncConnection):
         return OneConnection(conn, reconnect)
     raise _neither("AsyncConnection or AsyncConnectionPool", conn)
+
+
+def _refuse(pipe: object) -> None:
+    if pipe is not None:
+        raise InvalidArgumentError("pipe: wanted None with a pool, a pipeline is one connection's")
+
+
+def pool_options(pool: PoolOptions | None, pool_config: PoolOptions | None) -> PoolOptions | None:
+    """What a pool is to be: LangGraph's stores call it `pool_config`.
+
+    Raises:
+        InvalidArgumentError: it is given twice.
+    """
+    if pool is not None and pool_config is not None:
+        raise InvalidArgumentError("pool, pool_config: wanted one of both, they mean the same")
+    return pool_config if pool is None else pool

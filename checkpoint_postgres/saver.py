@@ -23,7 +23,7 @@ from checkpoint_postgres.connections import (
 from checkpoint_postgres.planner import PostgresPlanner
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection, Connection
+    from psycopg import AsyncConnection, AsyncPipeline, Connection, Pipeline
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from typing_extensions import Self
 
@@ -39,8 +39,10 @@ class PostgresSaver(Adopts, FullSyncSaver):
             open on a connection each call is a savepoint: the caller commits it or rolls it back.
             So does a caller whose connection does not autocommit, which gives an
             `UncommittedWarning`. Connections of a pool may be of either kind.
-        schema: where the tables are; `setup()` creates it if it is not there.
+        pipe: the pipeline in which `conn` is, as LangGraph's own saver takes it. It changes
+            nothing: each operation is one round trip, and is done when its call returns.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        schema: where the tables are; `setup()` creates it if it is not there.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
             `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
             what LangGraph's serializer makes of it (`"langgraph"`).
@@ -54,23 +56,25 @@ class PostgresSaver(Adopts, FullSyncSaver):
     `setup()` must have been called once for a schema.
 
     Raises:
-        InvalidArgumentError: `conn` is neither of both, or the schema cannot be a name.
+        InvalidArgumentError: `conn` is neither of both, or a pool with a `pipe`, or the schema
+            cannot be a name.
         MissingDriverError: psycopg is not installed.
     """
 
     def __init__(
         self,
         conn: Connection[Any] | ConnectionPool[Any],
+        pipe: Pipeline | None = None,
+        serde: SerializerProtocol | None = None,
         *,
         schema: str = "public",
-        serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Connection[Any]] | None = None,
     ) -> None:
-        source = sync_source(type(self).__name__, conn, reconnect)
+        source = sync_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.sync_driver import SyncPostgresDriver
 
         policy = TTLPolicy.of(ttl)
@@ -85,7 +89,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         )
         self._postgres = planner
         self._source = source
-        self.conn = conn
+        self.conn, self.pipe = conn, pipe
 
     def setup(self, partitions: int | None = None) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op.
@@ -166,8 +170,9 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
 
     Args:
         conn: as in `PostgresSaver`: an `AsyncConnection` or an `AsyncConnectionPool`.
-        schema: as in `PostgresSaver`.
+        pipe: as in `PostgresSaver`.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        schema: as in `PostgresSaver`.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
             `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
             what LangGraph's serializer makes of it (`"langgraph"`).
@@ -180,23 +185,25 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
     `await saver.setup()` must have been called once for a schema.
 
     Raises:
-        InvalidArgumentError: `conn` is neither of both, or the schema cannot be a name.
+        InvalidArgumentError: `conn` is neither of both, or a pool with a `pipe`, or the schema
+            cannot be a name.
         MissingDriverError: psycopg is not installed.
     """
 
     def __init__(
         self,
         conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
+        pipe: AsyncPipeline | None = None,
+        serde: SerializerProtocol | None = None,
         *,
         schema: str = "public",
-        serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Any] | None = None,
     ) -> None:
-        source = async_source(type(self).__name__, conn, reconnect)
+        source = async_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.async_driver import AsyncPostgresDriver
 
         policy = TTLPolicy.of(ttl)
@@ -208,7 +215,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         self._postgres = planner
         self._pipelines = driver
         self._source = source
-        self.conn = conn
+        self.conn, self.pipe = conn, pipe
 
     async def setup(self, partitions: int | None = None) -> None:
         """As `PostgresSaver.setup`."""

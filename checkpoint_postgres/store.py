@@ -14,14 +14,15 @@ from checkpoint_postgres.connections import (
     aconnected,
     async_source,
     connected,
+    pool_options,
     sync_source,
 )
 from checkpoint_postgres.store_planner import INDEXED_FROM, PostgresStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.store import AsyncStore, SyncStore
+from store_vector.store import AsyncStore, Deserializer, SyncStore
 
 if TYPE_CHECKING:
-    from psycopg import AsyncConnection, Connection
+    from psycopg import AsyncConnection, AsyncPipeline, Connection, Pipeline
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from typing_extensions import Self
 
@@ -40,6 +41,8 @@ class PostgresStore(SyncStore):
         conn: a connection, used for one operation at a time, or a pool, for as many operations at
             once as it has connections. It stays the caller's to close. In a transaction that is
             open on a connection each call is a savepoint, as with `PostgresSaver`.
+        pipe: as in `PostgresSaver`.
+        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
         index: LangGraph's `IndexConfig`, with `ann_index_config`, `distance_type`, `ef_search`,
             `probes` and `engine`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
@@ -51,7 +54,8 @@ class PostgresStore(SyncStore):
     `setup()` must have been called once for a schema. A saver may share it.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used.
+        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used, or a
+            pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
 
@@ -61,6 +65,8 @@ class PostgresStore(SyncStore):
         self,
         conn: Connection[Any] | ConnectionPool[Any],
         *,
+        pipe: Pipeline | None = None,
+        deserializer: Deserializer | None = None,
         index: Index = None,
         ttl: TTL = None,
         schema: str = "public",
@@ -68,13 +74,14 @@ class PostgresStore(SyncStore):
         reconnect: Callable[[], Connection[Any]] | None = None,
         indexed_from: int = INDEXED_FROM,
     ) -> None:
-        self._source = sync_source(type(self).__name__, conn, reconnect)
+        self._source = sync_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.sync_driver import SyncPostgresDriver
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
-        super().__init__(planner, SyncPostgresDriver(self._source), settings, policy, clock)
-        self.conn = conn
+        driver = SyncPostgresDriver(self._source)
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        self.conn, self.pipe = conn, pipe
 
     @classmethod
     @contextmanager
@@ -84,7 +91,12 @@ class PostgresStore(SyncStore):
         *,
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
-        **options: Any,
+        pool_config: PoolOptions | None = None,
+        index: Index = None,
+        ttl: TTL = None,
+        schema: str = "public",
+        clock: Callable[[], float] = time.time,
+        indexed_from: int = INDEXED_FROM,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
 
@@ -94,7 +106,12 @@ class PostgresStore(SyncStore):
                 are one round trip as it is.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
-            **options: `index`, `ttl`, `schema`, `clock` and `indexed_from`, as in the constructor.
+            pool_config: the same, by the name that LangGraph's own store has for it.
+            index: as in the constructor.
+            ttl: as in the constructor; minutes.
+            schema: as in the constructor.
+            clock: as in the constructor.
+            indexed_from: as in the constructor.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
@@ -103,8 +120,17 @@ class PostgresStore(SyncStore):
                 at once only where waiting mends nothing (no such database), and else when it is
                 asked for a connection for as long as its `timeout`.
         """
-        with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            store = cls(conn, reconnect=reconnect, **options)
+        options = pool_options(pool, pool_config)
+        with connected(cls.__name__, conn_string, options) as (conn, reconnect):
+            store = cls(
+                conn,
+                index=index,
+                ttl=ttl,
+                schema=schema,
+                clock=clock,
+                reconnect=reconnect,
+                indexed_from=indexed_from,
+            )
             try:
                 yield store
             finally:
@@ -119,6 +145,8 @@ class AsyncPostgresStore(AsyncStore):
 
     Args:
         conn: an `AsyncConnection` or an `AsyncConnectionPool`.
+        pipe: as in `PostgresSaver`.
+        deserializer: as in `PostgresStore`.
         index: as in `PostgresStore`.
         ttl: LangGraph's `TTLConfig`, in minutes.
         schema: as in `PostgresStore`.
@@ -129,7 +157,8 @@ class AsyncPostgresStore(AsyncStore):
     `await store.setup()` must have been called once for a schema.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used.
+        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used, or a
+            pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
 
@@ -139,6 +168,8 @@ class AsyncPostgresStore(AsyncStore):
         self,
         conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
         *,
+        pipe: AsyncPipeline | None = None,
+        deserializer: Deserializer | None = None,
         index: Index = None,
         ttl: TTL = None,
         schema: str = "public",
@@ -146,13 +177,14 @@ class AsyncPostgresStore(AsyncStore):
         reconnect: Callable[[], Any] | None = None,
         indexed_from: int = INDEXED_FROM,
     ) -> None:
-        self._source = async_source(type(self).__name__, conn, reconnect)
+        self._source = async_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.async_driver import AsyncPostgresDriver
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
-        super().__init__(planner, AsyncPostgresDriver(self._source), settings, policy, clock)
-        self.conn = conn
+        driver = AsyncPostgresDriver(self._source)
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        self.conn, self.pipe = conn, pipe
 
     @classmethod
     @asynccontextmanager
@@ -162,11 +194,25 @@ class AsyncPostgresStore(AsyncStore):
         *,
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
-        **options: Any,
+        pool_config: PoolOptions | None = None,
+        index: Index = None,
+        ttl: TTL = None,
+        schema: str = "public",
+        clock: Callable[[], float] = time.time,
+        indexed_from: int = INDEXED_FROM,
     ) -> AsyncIterator[Self]:
         """`PostgresStore.from_conn_string`, for an event loop."""
-        async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
-            store = cls(conn, reconnect=reconnect, **options)
+        options = pool_options(pool, pool_config)
+        async with aconnected(cls.__name__, conn_string, options) as (conn, reconnect):
+            store = cls(
+                conn,
+                index=index,
+                ttl=ttl,
+                schema=schema,
+                clock=clock,
+                reconnect=reconnect,
+                indexed_from=indexed_from,
+            )
             try:
                 yield store
             finally:

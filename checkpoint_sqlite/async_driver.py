@@ -124,6 +124,11 @@ class AsyncSqliteDriver:
         self._writer = Lane(connection, lambda session: session.prepare(setup, synchronous))
         self._reader = self._writer if reader is None else Lane(reader)
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the schema has been made or looked at, as the first request does."""
+        return self._writer.is_prepared
+
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
         if isinstance(request, Offload):

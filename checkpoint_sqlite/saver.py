@@ -71,6 +71,12 @@ class SqliteSaver(FullSyncSaver):
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
         self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
 
     @classmethod
     @contextmanager
@@ -168,6 +174,12 @@ class AsyncSqliteSaver(FullAsyncSaver):
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
         self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
 
     @classmethod
     @asynccontextmanager

@@ -17,7 +17,7 @@ from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
 from checkpoint_sqlite.store_planner import CACHE_BYTES, SqliteStorePlanner
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.store import AsyncStore, SyncStore
+from store_vector.store import AsyncStore, Deserializer, SyncStore
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -36,6 +36,7 @@ class SqliteStore(SyncStore):
     Args:
         conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
             stays the caller's to close. A transaction that is open on it is committed with ours.
+        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
@@ -55,6 +56,7 @@ class SqliteStore(SyncStore):
         self,
         conn: sqlite3.Connection,
         *,
+        deserializer: Deserializer | None = None,
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
@@ -65,8 +67,14 @@ class SqliteStore(SyncStore):
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
         driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
-        super().__init__(planner, driver, settings, policy, clock)
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
 
     @classmethod
     @contextmanager
@@ -123,6 +131,7 @@ class AsyncSqliteStore(AsyncStore):
 
     Args:
         conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
+        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
@@ -141,6 +150,7 @@ class AsyncSqliteStore(AsyncStore):
         self,
         conn: aiosqlite.Connection,
         *,
+        deserializer: Deserializer | None = None,
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
@@ -154,8 +164,14 @@ class AsyncSqliteStore(AsyncStore):
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
         driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
-        super().__init__(planner, driver, settings, policy, clock)
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
 
     @classmethod
     @asynccontextmanager

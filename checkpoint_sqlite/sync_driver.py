@@ -41,6 +41,11 @@ class SyncSqliteDriver:
         self._reader = None if reader is None else _session(reader, "reader")
         self._waiting: deque[Job[Any]] = deque()
 
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the schema has been made or looked at, as the first request does."""
+        return self._setup is None
+
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
         if isinstance(request, Offload):

@@ -19,7 +19,7 @@ from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode, refuse_reserved
 from store_vector.paths import Field, Text, TextDigests, fields_of, texts
 from store_vector.planner import StorePlanner
-from store_vector.records import Put, Read, Search, Vector
+from store_vector.records import Load, Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
 
 Key = tuple[str, str]
@@ -138,7 +138,9 @@ class Batch:
         found = (search.text for _, search in self.searches)
         return list(dict.fromkeys(query for query in found if query is not None))
 
-    def plan(self, planner: StorePlanner, vectors: Embedded, now: float) -> Plan[list[Result]]:
+    def plan(
+        self, planner: StorePlanner, vectors: Embedded, now: float, load: Load | None = None
+    ) -> Plan[list[Result]]:
         """All of it: reads see what was there before, puts come last, results are in order."""
         results: list[Any] = [None] * self.size
         if self.reads:
@@ -147,11 +149,12 @@ class Batch:
             for record, (_, places) in zip(records, self.reads.values(), strict=True):
                 if record is not None:
                     for place in places:
-                        results[place] = record.item()
+                        results[place] = record.item(load)
         for place, search in self.searches:
             if search.text is not None:
                 search = search.embedded(vectors.queries[search.text])  # noqa: PLW2901
-            results[place] = [one.item() for one in (yield from planner.search(search, now))]
+            found = yield from planner.search(search, now)
+            results[place] = [one.item(load) for one in found]
         for place, query in self.listings:
             if query.limit <= 0:
                 results[place] = []
@@ -163,11 +166,13 @@ class Batch:
         return results
 
 
-def single(op: GetOp, planner: StorePlanner, now: float) -> Plan[list[Result]]:
+def single(
+    op: GetOp, planner: StorePlanner, now: float, load: Load | None = None
+) -> Plan[list[Result]]:
     """What a batch of one get does, which most are."""
     ns, key = _name(op)
     (record,) = yield from planner.get([Read(ns, key, bool(op.refresh_ttl))], now)
-    return [None if record is None else record.item()]
+    return [None if record is None else record.item(load)]
 
 
 _NOTHING = NamespaceQuery((), None, 0, 0)

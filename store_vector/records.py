@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -19,6 +19,8 @@ from store_vector.paths import TextDigests
 from store_vector.values import loads
 
 Array = npt.NDArray[np.float32]
+Load = Callable[[str], dict[str, Any]]
+"""Makes the value of an item of its JSON text."""
 
 
 class Name(NamedTuple):
@@ -63,12 +65,12 @@ class Record:
             self._decoded = loads(self.value)
         return self._decoded
 
-    def item(self) -> Item:
-        """What `get` gives: with a value of its own each time."""
+    def item(self, load: Load | None = None) -> Item:
+        """What `get` gives: with a value of its own each time, made by `load`."""
         created = moment(self.created_at)
         same = self.updated_at == self.created_at
         return Item(
-            value=loads(self.value),
+            value=(load or loads)(self.value),
             key=self.key,
             namespace=decode(self.ns),
             created_at=created,
@@ -82,15 +84,15 @@ class Found(NamedTuple):
     record: Record
     score: float | None = None
 
-    def item(self) -> SearchItem:
-        """What `search` gives."""
+    def item(self, load: Load | None = None) -> SearchItem:
+        """What `search` gives, with a value made by `load`."""
         record = self.record
         created = moment(record.created_at)
         same = record.updated_at == record.created_at
         return SearchItem(
             namespace=decode(record.ns),
             key=record.key,
-            value=record.decoded,
+            value=record.decoded if load is None else load(record.value),
             created_at=created,
             updated_at=created if same else moment(record.updated_at),
             score=self.score,

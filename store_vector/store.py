@@ -25,9 +25,11 @@ from store_vector.coalescing import Coalescer
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.embed import NOTHING, Embedded, aembed, embed
 from store_vector.planner import StorePlanner
-from store_vector.records import StoreStats
+from store_vector.records import Load, StoreStats
 
 T = TypeVar("T")
+Deserializer = Callable[[bytes], dict[str, Any]]
+"""Makes the value of an item of its JSON text, as UTF-8."""
 
 
 class Store(Sweeps, BaseStore):
@@ -38,6 +40,7 @@ class Store(Sweeps, BaseStore):
         settings: what is embedded, and how; None: no search by meaning.
         ttl: how items expire.
         clock: epoch seconds.
+        deserializer: makes values of their JSON text, as UTF-8; None: `json`.
     """
 
     supports_ttl = True
@@ -51,11 +54,14 @@ class Store(Sweeps, BaseStore):
         settings: IndexSettings | None = None,
         ttl: StoreTTL | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        deserializer: Deserializer | None = None,
     ) -> None:
         policy = StoreTTL() if ttl is None else ttl
         self._planner = planner
         self._settings = settings
         self._clock = clock
+        self._load = _loading(deserializer)
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
         self.ttl_config: TTLConfig = policy.config
 
@@ -90,7 +96,7 @@ class Store(Sweeps, BaseStore):
         return Batch.of(ops, self._settings, faceted=self._faceted)
 
     def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
-        return batch.plan(self._planner, vectors, self._clock())
+        return batch.plan(self._planner, vectors, self._clock(), self._load)
 
     def _embed(self, batch: Batch) -> Embedded:
         if self._settings is None or not (batch.puts or batch.searches):
@@ -128,8 +134,10 @@ class SyncStore(SyncSweeps, Store):
         settings: IndexSettings | None = None,
         ttl: StoreTTL | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        deserializer: Deserializer | None = None,
     ) -> None:
-        super().__init__(planner, settings, ttl, clock)
+        super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
         self._driver = driver
         self._life = Life(type(self).__name__)
 
@@ -149,7 +157,7 @@ class SyncStore(SyncSweeps, Store):
             Exception: what the embedding raises; nothing was written then.
         """
         if type(ops) is list and len(ops) == 1 and type(ops[0]) is GetOp:
-            return self._drive(single(ops[0], self._planner, self._clock()))
+            return self._drive(single(ops[0], self._planner, self._clock(), self._load))
         batch = self._batch(ops)
         return self._drive(self._plan(batch, self._embed(batch)))
 
@@ -197,11 +205,18 @@ class AsyncStore(AsyncSweeps, Store):
         settings: IndexSettings | None = None,
         ttl: StoreTTL | None = None,
         clock: Callable[[], float] = time.time,
+        *,
+        deserializer: Deserializer | None = None,
     ) -> None:
-        super().__init__(planner, settings, ttl, clock)
+        super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
         self._driver = driver
         self._life = LoopLife(type(self).__name__, "aget, aput, asearch, …")
         self._coalescer = Coalescer(self._aembed, self._perform)
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that it belongs to."""
+        return self._life.loop
 
     async def _adrive(self, plan: Plan[T]) -> T:
         return await self._life.join(lambda: arun(plan, self._driver.perform))
@@ -249,3 +264,7 @@ class AsyncStore(AsyncSweeps, Store):
 
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
+
+
+def _loading(deserializer: Deserializer | None) -> Load | None:
+    return None if deserializer is None else lambda value: deserializer(value.encode())

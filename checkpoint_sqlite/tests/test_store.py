@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import aiosqlite
 import pytest
-from langgraph.store.base import PutOp
+from langgraph.store.base import GetOp, PutOp, SearchOp
 
 from checkpoint_base import aopen_store, open_store
 from checkpoint_base.errors import (
@@ -21,7 +22,7 @@ from checkpoint_base.errors import (
     InvalidArgumentError,
     SchemaVersionError,
 )
-from checkpoint_sqlite import AsyncSqliteStore, SqliteSaver, SqliteStore
+from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
 
@@ -46,6 +47,51 @@ def test_a_saver_and_a_store_share_a_file(path: Path) -> None:
         saver.delete_thread("t")
         assert saver.stats()["threads"] == 0
         assert store.stats().items == 1
+
+
+@pytest.mark.parametrize("kind", [SqliteSaver, SqliteStore])
+def test_who_asks_whether_it_is_set_up(kind: Any, path: Path) -> None:
+    """As LangGraph's own tell; ours set themselves up, too."""
+    with kind.from_conn_string(path) as one:
+        assert not one.is_setup
+        one.setup()
+        assert one.is_setup
+    with kind.from_conn_string(path) as one:
+        one.stats()
+        assert one.is_setup
+
+
+@pytest.mark.parametrize("kind", [AsyncSqliteSaver, AsyncSqliteStore])
+def test_who_asks_whether_it_is_set_up_on_a_loop(kind: Any, path: Path) -> None:
+    async def main() -> None:
+        async with kind.from_conn_string(path) as one:
+            assert not one.is_setup
+            await one.setup()
+            assert one.is_setup
+            assert one.loop is asyncio.get_running_loop()
+
+    asyncio.run(main())
+
+
+def test_a_deserializer_makes_the_values(path: Path) -> None:
+    """Of every item that is given, from its JSON; filters know nothing of it."""
+    given: list[bytes] = []
+
+    def load(text: bytes) -> dict[str, Any]:
+        given.append(text)
+        return {"loaded": json.loads(text)}
+
+    with closing(sqlite3.connect(path, check_same_thread=False)) as connection:
+        store = SqliteStore(connection, deserializer=load, index=INDEX)
+        store.put(AT, "a", {"text": "1 0 0 # \u00fc"})
+        assert value_of(store.get(AT, "a")) == {"loaded": {"text": "1 0 0 # \u00fc"}}
+        assert given == ['{"text":"1 0 0 # \u00fc"}'.encode()]
+        wanted = {"text": "1 0 0 # \u00fc"}
+        for search in ({}, {"query": "1 0 0"}, {"filter": wanted}):
+            (found,) = store.search(AT, **search)
+            assert found.value == {"loaded": wanted}
+        both = store.batch([GetOp(AT, "a"), SearchOp(AT)])
+        assert value_of(both[0]) == {"loaded": wanted}  # type: ignore[arg-type]  # a union
 
 
 def test_langgraphs_own_store_may_be_in_the_file_too(path: Path) -> None:
