@@ -14,6 +14,8 @@ import redis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
+from checkpoint_redis.connect import target_of
+from checkpoint_redis.tests.users import user
 from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
@@ -47,6 +49,15 @@ class OnServer(FaultHooks):
 
     def server_killed(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].killed()
+
+    def as_user(self, url: str) -> Any:
+        """The same harness, but what it opens logs in as this URL says."""
+        raise NotImplementedError
+
+    @contextmanager
+    def reading_only(self) -> Iterator[Any]:
+        with user(self.nodes, self.url, "~*", "+@all", "-@write") as url:
+            yield self.as_user(url)
 
     @contextmanager
     def disk_full(self) -> Iterator[None]:
@@ -105,6 +116,11 @@ class RedisHarness(OnServer, SaverHarness):
 
     def through(self, host: str, port: int) -> RedisHarness:
         return RedisHarness(url_at(host, port), self.prefix)
+
+    def as_user(self, url: str) -> RedisHarness:
+        restricted = type(self)(url, self.prefix)
+        restricted.nodes, restricted.clock = self.nodes, self.clock
+        return restricted
 
     def keys(self, pattern: str = "*") -> Iterator[tuple[Any, bytes]]:
         """The keys below the prefix, each with the server that has it."""
@@ -166,8 +182,9 @@ class RedisHarness(OnServer, SaverHarness):
 @cache
 def cluster_client(url: str) -> redis.RedisCluster:
     """A client of the cluster for the whole session: making one takes longer than most tests."""
-    host, _, port = url.partition("://")[2].split(",")[0].partition(":")
-    return redis.RedisCluster(host, int(port), decode_responses=True)
+    target = target_of(url)
+    host, port = target.hosts[0]
+    return redis.RedisCluster(host, port, decode_responses=True, **target.options)
 
 
 class ClusterHarness(RedisHarness):

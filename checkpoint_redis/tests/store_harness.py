@@ -42,6 +42,11 @@ class RedisStoreHarness(OnServer, StoreHarness):
             await store.setup()
             yield store
 
+    def as_user(self, url: str) -> RedisStoreHarness:
+        restricted = type(self)(url, self.prefix)
+        restricted.client, restricted.clock = self.client, self.clock
+        return restricted
+
     def through(self, host: str, port: int) -> RedisStoreHarness:
         return type(self)(url_at(host, port), self.prefix)
 

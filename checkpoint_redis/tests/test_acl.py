@@ -69,9 +69,7 @@ def store_of(user_rules: Sequence[str], owner: RedisStoreHarness) -> Iterator[Re
     """The store of the page's user, who has these rights besides."""
     rules = rules_of("store", owner.prefix)
     with user(owner.nodes, owner.url, *rules, *user_rules) as url:
-        restricted = type(owner)(url, owner.prefix)
-        restricted.client = owner.client
-        yield restricted
+        yield owner.as_user(url)
 
 
 class TestSaver(
@@ -85,9 +83,7 @@ class TestSaver(
     def harness(self, one_server: RedisHarness) -> Iterator[RedisHarness]:
         rules = rules_of("saver", one_server.prefix)
         with user(one_server.nodes, one_server.url, *rules) as url:
-            restricted = RedisHarness(url, one_server.prefix)
-            restricted.nodes = one_server.nodes
-            yield restricted
+            yield one_server.as_user(url)
 
 
 def test_a_saver_on_a_cluster(cluster: RedisHarness) -> None:
