@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
+from checkpoint_base.checksums import CHECKSUM_SIZE, checksum, damaged
 from checkpoint_base.records import CheckpointRecord, Stored, WriteRecord
 
 _FORMAT: Final = 1
 _NONE: Final = 0xFFFFFFFF
+_VALUELESS: Final = "-"  # before the version of a channel that came without a value
 _CHECKPOINT: Final = struct.Struct("<B8I")
 _VALUE: Final = struct.Struct("<2I")
 _WRITE: Final = struct.Struct("<4I")
@@ -26,6 +28,11 @@ def value_name(ns: str, channel: str, version: str) -> bytes:
     return f"v{ns}\0{channel}\0{version}".encode()
 
 
+def digests_name(start: int) -> bytes:
+    """The field of a segment's digests."""
+    return f"d{start}".encode()
+
+
 def write_name(ns: str, checkpoint_id: str, task_id: str, idx: int) -> bytes:
     """A write's field."""
     return f"w{ns}\0{checkpoint_id}\0{task_id}\0{idx}".encode()
@@ -39,14 +46,15 @@ def names_of(field: bytes) -> list[str]:
 # ---------------------------------------------------------------- checkpoints
 
 
-def pack_checkpoint(record: CheckpointRecord, run_id: str | None) -> bytes:
+def pack_checkpoint(salt: bytes, record: CheckpointRecord, run_id: str | None) -> bytes:
     """A checkpoint's record."""
     kind, body = record.body
     sealed_kind, sealed = record.sealed or ("", None)
+    versions = _pack_versions(record)
     parts = [
         None if record.parent_id is None else record.parent_id.encode(),
         None if run_id is None else run_id.encode(),
-        _pack_versions(record.versions),
+        versions,
         record.metadata.encode(),
         kind.encode(),
         body,
@@ -54,13 +62,21 @@ def pack_checkpoint(record: CheckpointRecord, run_id: str | None) -> bytes:
     ]
     lengths = [_NONE if part is None else len(part) for part in parts]
     head = _CHECKPOINT.pack(_FORMAT, record.v, *lengths)
-    return b"".join([head, *(part for part in parts if part), sealed or b""])
+    link = link_checksum(salt, record.ns, record.checkpoint_id, record.parent_id, versions)
+    packed = b"".join([head, *(part for part in parts if part), sealed or b"", link])
+    return with_checksum(salt, checkpoint_name(record.ns, record.checkpoint_id), packed)
 
 
 def unpack_checkpoint(
-    thread_id: str, ns: str, checkpoint_id: str, packed: bytes
+    thread_id: str, salt: bytes, place: tuple[str, str], stored: bytes
 ) -> CheckpointRecord:
-    """The record again."""
+    """The record again, of a place (namespace, checkpoint id).
+
+    Raises:
+        CorruptValueError: it was damaged, or is another checkpoint's.
+    """
+    packed = without_checksum(thread_id, salt, checkpoint_name(*place), stored)
+    packed = packed[:-CHECKSUM_SIZE]  # the link's
     _, v, *lengths = _CHECKPOINT.unpack_from(packed)
     at = _CHECKPOINT.size
     parts: list[Any] = []
@@ -71,26 +87,77 @@ def unpack_checkpoint(
             parts.append(packed[at : at + length])
             at += length
     parent, _, versions, metadata, kind, body, sealed_kind = parts
+    stored_versions, valueless = _unpack_versions(versions)
     return CheckpointRecord(
         thread_id,
-        ns,
-        checkpoint_id,
+        *place,
         None if parent is None else parent.decode(),
         v,
-        _unpack_versions(versions),
+        stored_versions,
         (kind.decode(), body),
         metadata.decode(),
         None if sealed_kind is None else (sealed_kind.decode(), packed[at:]),
+        valueless,
     )
 
 
-def _pack_versions(versions: Mapping[str, str]) -> bytes:
-    return "".join([f"{channel}\0{version}\0" for channel, version in versions.items()]).encode()
+def _pack_versions(record: CheckpointRecord) -> bytes:
+    valueless = record.valueless or ()
+    return "".join(
+        [
+            f"{channel}\0{_VALUELESS if channel in valueless else ''}{version}\0"
+            for channel, version in record.versions.items()
+        ]
+    ).encode()
 
 
-def _unpack_versions(packed: bytes) -> dict[str, str]:
+def _unpack_versions(packed: bytes) -> tuple[dict[str, str], frozenset[str]]:
     parts = packed.decode().split("\0")
-    return dict(zip(parts[:-1:2], parts[1::2], strict=True))
+    versions = dict(zip(parts[:-1:2], parts[1::2], strict=True))
+    valueless = frozenset([name for name, key in versions.items() if key[0] == _VALUELESS])
+    return {name: key.removeprefix(_VALUELESS) for name, key in versions.items()}, valueless
+
+
+def link_checksum(
+    salt: bytes, ns: str, checkpoint_id: str, parent_id: str | None, versions: bytes
+) -> bytes:
+    """What covers a checkpoint's parent and versions alone: scripts walk ancestors by them."""
+    return checksum(salt, ("link", ns, checkpoint_id, parent_id or ""), versions)
+
+
+def unpack_link(
+    thread_id: str, salt: bytes, ns: str, told: tuple[bytes, bytes, bytes, bytes]
+) -> str:
+    """The id of an ancestor, of its id, parent, versions and link's checksum.
+
+    Raises:
+        CorruptValueError: it was damaged, or is another checkpoint's.
+    """
+    checkpoint_id, parent_id, versions, expected = told
+    names = ns, checkpoint_id.decode(), parent_id.decode()
+    if link_checksum(salt, *names, versions) != expected:
+        raise damaged(thread_id, ("link", *names))
+    return names[1]
+
+
+# ---------------------------------------------------------------- checksums
+
+
+def with_checksum(salt: bytes, field: bytes, packed: bytes) -> bytes:
+    """A record with its checksum, which covers the name of its field."""
+    return packed + checksum(salt, ("record",), field, packed)
+
+
+def without_checksum(thread_id: str, salt: bytes, field: bytes, stored: bytes) -> bytes:
+    """The record that `with_checksum` was given.
+
+    Raises:
+        CorruptValueError: it was damaged, or is another record.
+    """
+    packed = stored[:-CHECKSUM_SIZE]
+    if checksum(salt, ("record",), field, packed) != stored[-CHECKSUM_SIZE:]:
+        raise damaged(thread_id, ("record", *field.decode(errors="replace").split("\0")))
+    return packed
 
 
 # ---------------------------------------------------------------- values and writes

@@ -26,7 +26,7 @@ from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Replies, Snapshot
-from checkpoint_base.records import PutRecord
+from checkpoint_base.records import PutRecord, Stored
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
@@ -35,6 +35,7 @@ from checkpoint_redis.packing import (
     pack_value,
     pack_write,
     value_name,
+    with_checksum,
     write_name,
 )
 from checkpoint_redis.reading import found_in, lineage_of, wanted
@@ -115,11 +116,11 @@ class RedisPlanner(Everywhere):
             return
         records = codec.writes(writes, task_id, task_path)
 
-        def finish(stored: Sequence[Any]) -> list[Arg]:
+        def finish(salt: bytes, stored: Sequence[Stored]) -> list[Arg]:
             packed: list[Arg] = []
             for one, value in zip(records, stored, strict=True):
                 name = write_name(at.namespace, at.checkpoint_id or "", one.task_id, one.idx)
-                packed += name, int(one.idx < 0), pack_write(one, value)
+                packed += name, int(one.idx < 0), with_checksum(salt, name, pack_write(one, value))
             return [len(packed), *packed]
 
         values = [one.value for one in records]
@@ -154,7 +155,8 @@ class RedisPlanner(Everywhere):
             return {channel: {"writes": []} for channel in channels}
         snapshot = Snapshot([])
         (target,) = found_in(snapshot, at.thread_id, reply)
-        return histories(codec, target, lineage_of(reply, channels), snapshot, channels)
+        line = lineage_of(at.thread_id, target.record.ns, reply, channels)
+        return histories(codec, target, line, snapshot, channels)
 
     # ------------------------------------------------------------------ list
 
@@ -181,21 +183,21 @@ class RedisPlanner(Everywhere):
             part = replies.add()
             part.found = found_in(part, thread_id, reply)
             found += part.found
-            if reply is None or len(found) == count or reply[4] == b"0":
+            if reply is None or len(found) == count or reply[5] == b"0":
                 break
-            rest = rest.after(0, (reply[5].decode(), thread_id, reply[6].decode()))
+            rest = rest.after(0, (reply[6].decode(), thread_id, reply[7].decode()))
         return found
 
 
 def _storing(put: PutRecord) -> Storing:
     to, run_id = put.checkpoint, put.run_id
-    packed = pack_checkpoint(to, run_id)
     names = [value_name(to.ns, one.channel, one.version) for one in put.values]
 
-    def finish(stored: Sequence[Any]) -> list[Arg]:
+    def finish(salt: bytes, stored: Sequence[Stored]) -> list[Arg]:
+        packed = pack_checkpoint(salt, to, run_id)
         values: list[Arg] = []
         for name, one in zip(names, stored, strict=True):
-            values += name, pack_value(one)
+            values += name, with_checksum(salt, name, pack_value(one))
         run = (0, b"") if run_id is None else (1, run_id.encode())
         where = (to.ns.encode(), to.checkpoint_id.encode())
         return [*where, packed, *run, len(values), *values]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from checkpoint_base.delta import Lineage
@@ -10,40 +11,49 @@ from checkpoint_base.planner import Listing
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.touch import warn_not_moved
 from checkpoint_redis.packing import (
+    digests_name,
     names_of,
     pieces_of,
     unpack_checkpoint,
+    unpack_link,
     unpack_value,
     unpack_write,
+    without_checksum,
 )
 from checkpoint_redis.requests import Arg
 
 
 def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) -> list[Found]:
-    """Note what a script gathered of a thread; returns the checkpoints among it, in order."""
+    """Check and note what a script gathered of a thread; returns its checkpoints, in order.
+
+    Raises:
+        CorruptValueError: a record was damaged, or stands in another one's place.
+    """
     if reply is None:
         return []
-    epoch, log_end, told, large, *_ = reply
+    epoch, log_end, told, large, salt, *_ = reply
+    check = partial(without_checksum, thread_id, salt)
     pieces, segments, found = pieces_of(told), iter(large), []
     for kind in pieces:
         if kind == b"c":
             ns, checkpoint_id = next(pieces).decode(), next(pieces).decode()
-            record = unpack_checkpoint(thread_id, ns, checkpoint_id, next(pieces))
+            record = unpack_checkpoint(thread_id, salt, (ns, checkpoint_id), next(pieces))
             position = (checkpoint_id, thread_id, ns)
-            found.append(Found(record, thread_id, int(epoch), int(log_end), None, position))
+            found.append(Found(record, thread_id, int(epoch), int(log_end), None, position, salt))
         elif kind == b"v":
-            ns, channel, version = names_of(next(pieces))
-            stored = unpack_value(next(pieces))
+            ns, channel, version = names_of(field := next(pieces))
+            stored = unpack_value(check(field, next(pieces)))
             snapshot.add_value((thread_id, ns, channel, version, *stored))
         elif kind == b"w":
-            ns, checkpoint_id, task_id, idx = names_of(next(pieces))
-            path, channel, stored = unpack_write(next(pieces))
+            ns, checkpoint_id, task_id, idx = names_of(field := next(pieces))
+            path, channel, stored = unpack_write(check(field, next(pieces)))
             where = (thread_id, ns, checkpoint_id)
             snapshot.add_write((*where, task_id, path, int(idx), channel, *stored))
         elif kind == b"e":
             warn_not_moved(f"thread {thread_id!r}", next(pieces).decode())
         else:
-            start, digests = int(next(pieces)), next(pieces)
+            start = int(next(pieces))
+            digests = check(digests_name(start), next(pieces))
             data = next(segments) if kind == b"l" else next(pieces)
             snapshot.add_segment(thread_id, start, digests, data)
     return found
@@ -73,14 +83,20 @@ def _optional(value: str | bytes | None) -> tuple[int, bytes]:
     return 1, value if isinstance(value, bytes) else value.encode()
 
 
-def lineage_of(reply: Sequence[Any], channels: Sequence[str]) -> Lineage:
-    """The ancestors that a script walked, with what each is needed for."""
-    chain, seeds = reply[4], reply[5]
+def lineage_of(thread_id: str, ns: str, reply: Sequence[Any], channels: Sequence[str]) -> Lineage:
+    """The ancestors that a script walked, with what each is needed for.
+
+    Raises:
+        CorruptValueError: one of them was damaged, or is another checkpoint.
+    """
+    salt, told, seeds = reply[4:7]
+    links = zip(*[iter(told)] * 4, strict=True)
+    chain = [unpack_link(thread_id, salt, ns, link) for link in links]
     line, last = Lineage(), dict.fromkeys(channels, len(chain))
     for n in range(0, len(seeds), 3):
         channel, version = seeds[n].decode(), seeds[n + 1].decode()
         line.seeds[channel] = (channel, version)
         last[channel] = int(seeds[n + 2])
     for number, ancestor in enumerate(chain, 1):
-        line.needed[ancestor.decode()] = {name for name in last if last[name] >= number}
+        line.needed[ancestor] = {name for name in last if last[name] >= number}
     return line

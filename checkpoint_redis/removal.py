@@ -86,10 +86,10 @@ class Removal(Writing):
             found = yield from self._ask("heads", thread_id, [TASKS.encode()])
             if found is None:
                 return False
-            state, due, told = found
+            state, due, told, salt = found
             if expired is not None and (not due or float(due) > expired):
                 return False
-            heads = _heads(thread_id, told)
+            heads = _heads(thread_id, salt, told)
             kept = {head.place for head in heads}
             kept |= yield from self._ancestors(codec, thread_id, heads)
             args = [str(self._logs.new_epoch()), state, moment(expired)]
@@ -115,7 +115,8 @@ class Removal(Writing):
                 spaces.append(head.record.ns)
         for ns, reply in zip(spaces, (yield from calls(asked)), strict=True):
             if reply is not None:
-                needed |= {(ns, ancestor) for ancestor in lineage_of(reply, ()).needed}
+                line = lineage_of(thread_id, ns, reply, ())
+                needed |= {(ns, ancestor) for ancestor in line.needed}
         return needed
 
     # ------------------------------------------------------------------ copy
@@ -141,11 +142,11 @@ class Removal(Writing):
                 return
 
 
-def _heads(thread_id: str, told: Sequence[bytes]) -> list[_Head]:
+def _heads(thread_id: str, salt: bytes, told: Sequence[bytes]) -> list[_Head]:
     heads = []
     for n in range(0, len(told), 4):
-        ns, checkpoint_id = told[n].decode(), told[n + 1].decode()
-        record = unpack_checkpoint(thread_id, ns, checkpoint_id, told[n + 2])
+        place = told[n].decode(), told[n + 1].decode()
+        record = unpack_checkpoint(thread_id, salt, place, told[n + 2])
         heads.append(_Head(record, told[n + 3] == b"1"))
     return heads
 

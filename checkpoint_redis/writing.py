@@ -6,19 +6,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
+from checkpoint_base.checksums import new_salt
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored, Typed
 from checkpoint_redis.keys import Keys
+from checkpoint_redis.packing import digests_name, with_checksum, without_checksum
 from checkpoint_redis.requests import Arg, Call, calls
 from checkpoint_redis.scripts import script
 
 OVERDUE: Final = 64
 """When a part of the registry has so many threads that should be gone, a put looks after them."""
 
-Finish = Callable[[Sequence[Stored]], list[Arg]]
-"""What an operation's script takes, of what its values became."""
+Finish = Callable[[bytes, Sequence[Stored]], list[Arg]]
+"""What an operation's script takes, of the thread's salt and of what its values became."""
 
 
 class Storing(NamedTuple):
@@ -94,10 +96,11 @@ class Writing:
         must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
         prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        salt = self._logs.known.salts.get(thread_id) or new_salt()
         while True:
-            opening = [*self._touch(), moment(ttl), str(epoch), *_log_of(prepared)]
+            opening = [*self._touch(), moment(ttl), str(epoch), salt, *_log_of(salt, prepared)]
             last: list[Arg] = [int(must_exist), len(granted), *granted, DIGESTS_READ]
-            last += finish(prepared.stored)
+            last += finish(salt, prepared.stored)
             put = self._call(name, thread_id, [*opening, *last])
             reply = yield from self._registered(put, thread_id, ttl, run_id, alone=not must_exist)
             if reply[0] == b"absent":
@@ -105,11 +108,12 @@ class Writing:
             elif reply[0] == b"partial":
                 return [at - 1 for at in reply[1]]
             elif reply[0] == b"other":
+                salt = reply[4] if reply[1] else salt
                 prepared = yield from self._prepare_again(thread_id, reply, epoch, values)
             else:
                 break
         if reply[0] == b"done":
-            self._noted(thread_id, reply, prepared)
+            self._noted(thread_id, reply, prepared._replace(salt=salt))
         if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
         return []
@@ -147,8 +151,12 @@ class Writing:
 
         def newest(_: int) -> Plan[list[tuple[int, bytes]]]:
             yield from ()
-            seen = reply[3]
-            return [(int(seen[n]), seen[n + 1]) for n in range(0, len(seen), 2)]
+            seen, salt = reply[3:5]
+            starts = map(int, seen[::2])
+            return [
+                (start, without_checksum(thread_id, salt, digests_name(start), stored))
+                for start, stored in zip(starts, seen[1::2], strict=True)
+            ]
 
         _, epoch, log_end = reply[:3]
         found = int(epoch) if epoch else new_epoch
@@ -186,12 +194,12 @@ IN_THE_MAKING: Final = 300.0
 """Seconds within which a put that has registered its thread has stored it, or failed."""
 
 
-def _log_of(prepared: Prepared) -> list[Arg]:
+def _log_of(salt: bytes, prepared: Prepared) -> list[Arg]:
     """What must be so of the log, and what is appended to it."""
     log = prepared.appender
     if log is None or not log.shares:
         return [b"", 0, 0, 0]
     segments: list[Arg] = []
     for start, digests, data in prepared.segments:
-        segments += start, digests, data
+        segments += start, with_checksum(salt, digests_name(start), digests), data
     return [str(log.epoch), log.begin, log.end, len(segments), *segments]

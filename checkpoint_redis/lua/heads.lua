@@ -28,4 +28,4 @@ while true do
   end
   max = '(n' .. ns .. '\0'
 end
-return { state_now(), DUE and state[3] or '', heads }
+return { state_now(), DUE and state[3] or '', heads, SALT }

@@ -1,7 +1,7 @@
 -- The thread's own record. One of its two keys without the other, or none of them where the
 -- registry has a thread that never expires: the server evicted it.
-local state = redis.call('HMGET', RECORDS, 'epoch', 'end', 'expires', 'ttl', 'revision')
-local EPOCH, END, TTL, REVISION = state[1], state[2], state[4], state[5]
+local state = redis.call('HMGET', RECORDS, 'epoch', 'end', 'expires', 'ttl', 'revision', 'hash_salt')
+local EPOCH, END, TTL, REVISION, SALT = state[1], state[2], state[4], state[5], state[6]
 local DUE = tonumber(state[3])
 local has_order = redis.call('EXISTS', ORDER) == 1
 if (EPOCH and true or false) ~= has_order then

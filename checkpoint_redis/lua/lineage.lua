@@ -32,19 +32,30 @@ while at and left > 0 and not visited[at] do
   if not packed then
     break
   end
-  chain[#chain + 1] = at
   local parent, _, versions = checkpoint_of(packed)
-  each_version(versions, function(channel, version)
+  for _, piece in ipairs({ at, parent or '', versions, link_checksum_of(packed) }) do
+    chain[#chain + 1] = piece
+  end
+  local lost
+  each_version(versions, function(channel, version, is_valueless)
     local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
-    if wanted[channel] and redis.call('HEXISTS', RECORDS, name) == 1 then
+    if not wanted[channel] then
+      return
+    end
+    if redis.call('HEXISTS', RECORDS, name) == 1 then
       wanted[channel], left = nil, left - 1
       seeds[#seeds + 1], seeds[#seeds + 2] = channel, version
-      seeds[#seeds + 1] = tostring(#chain)
+      seeds[#seeds + 1] = tostring(#chain / 4)
       if whole then
         add_records('v', { name }, layout_of_value)
       end
+    elseif not is_valueless then
+      lost = true
     end
   end)
+  if lost then
+    return redis.error_reply('CORRUPT a stored value of a channel is gone')
+  end
   if whole then
     add_writes(ns, at)
   end

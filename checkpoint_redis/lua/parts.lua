@@ -87,5 +87,5 @@ local function add_checkpoint(ns, id, packed)
 end
 
 local function gathered(...)
-  return { EPOCH, END, table.concat(pieces), large, ... }
+  return { EPOCH, END, table.concat(pieces), large, SALT, ... }
 end

@@ -16,6 +16,11 @@ local function checkpoint_of(packed)
   return part(parent), part(run), part(versions), part(metadata), v, sealed == NONE
 end
 
+-- what covers parent and versions alone: the last but one of two checksums of eight bytes
+local function link_checksum_of(packed)
+  return string.sub(packed, -16, -9)
+end
+
 local function layout_of_value(packed)
   local kind, layout = struct.unpack('<I4I4', packed)
   return string.sub(packed, 9 + kind, 8 + kind + layout)
@@ -29,14 +34,16 @@ end
 
 -- calls use(start, end) for each of a layout's spans (checkpoint_base/sharing.py)
 local function each_span(layout, use)
-  for at = 22, #layout, 16 do
+  for at = 22, #layout - 15, 16 do
     local start, offset, length = struct.unpack('<I8I4I4', layout, at)
     use(start, start + offset + length)
   end
 end
 
+-- calls use(channel, version, whether the channel came without a value)
 local function each_version(versions, use)
   for channel, version in string.gmatch(versions, '([^%z]*)%z([^%z]*)%z') do
-    use(channel, version)
+    local is_valueless = string.sub(version, 1, 1) == '-'
+    use(channel, is_valueless and string.sub(version, 2) or version, is_valueless)
   end
 end

@@ -1,7 +1,7 @@
 -- Opening a thread to write to it. ARGV: this run's time to live ('' for none), an epoch for a new
--- thread; the epoch that the log must have ('' if any will do), where it must end, where it ends
+-- thread; the salt of the checksums, which a new thread gets, and another thread must have; the epoch that the log must have ('' if any will do), where it must end, where it ends
 -- afterwards; segments; whether the thread must be there already; values that must be there.
-local RUN_TTL, NEW_EPOCH, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg()
+local RUN_TTL, NEW_EPOCH, NEW_SALT, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg(), arg()
 local SEGMENTS, MUST_EXIST, GRANTED = args(), arg() == '1', args()
 
 if MUST_EXIST and not EPOCH then
@@ -16,27 +16,25 @@ end
 if #missing > 0 then
   return { 'partial', missing }
 end
-if WANTED ~= '' then
-  local fits
-  if ABSENT then
-    fits = WANTED == NEW_EPOCH
-  else
-    fits = EPOCH == WANTED and END == BEGIN
-  end
-  if not fits then
-    if ABSENT then
-      return { 'other', '', '0' }
-    end
-    return { 'other', EPOCH, END, newest_digests(tonumber(arg())) }
-  end
+local fits
+if ABSENT then
+  fits = WANTED == '' or WANTED == NEW_EPOCH
+else
+  fits = SALT == NEW_SALT and (WANTED == '' or (EPOCH == WANTED and END == BEGIN))
 end
-arg()
+local digests_read = tonumber(arg())
+if not fits then
+  if ABSENT then
+    return { 'other', '', '0' }
+  end
+  return { 'other', EPOCH, END, newest_digests(digests_read), SALT }
+end
 if HAS_EXPIRED then
   purge()
 end
 if ABSENT then
   EPOCH, END, TTL, REVISION, DUE = NEW_EPOCH, '0', '', '0', nil
-  redis.call('HSET', RECORDS, 'created', NOW)
+  redis.call('HSET', RECORDS, 'created', NOW, 'hash_salt', NEW_SALT)
 end
 if WANTED ~= '' then
   END = LAST
