@@ -14,36 +14,42 @@ environment, so that one file serves every deployment:
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from checkpoint_base.agent_server_serde import needs_threads, serializer
+from checkpoint_base.capabilities import FullSaver
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.saver import Saver
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import aopen_saver, aopen_store
+from checkpoint_base.urls import aopen_saver, aopen_store, open_saver
 
 if TYPE_CHECKING:
     from store_vector.store import Store
 
 
 @asynccontextmanager
-async def checkpointer() -> AsyncIterator[Saver]:
+async def checkpointer() -> AsyncIterator[FullSaver]:
     """The saver that `CHECKPOINT_URL` names, set up, and swept while the server runs.
 
     The server enters it once per event loop that runs graphs, and leaves it when it shuts down.
-    The sweeper runs only with `CHECKPOINT_TTL`, LangGraph's TTL shape as JSON, in minutes.
+    The sweeper runs only with `CHECKPOINT_TTL`, LangGraph's TTL shape as JSON, in minutes. Values
+    are encrypted as the server's `encryption`, or its `LANGGRAPH_AES_KEY`, says.
 
     Raises:
-        InvalidArgumentError: `CHECKPOINT_URL` is missing or of no known scheme, or
-            `CHECKPOINT_TTL` is not that shape.
-        MissingDriverError: the backend's driver is not installed.
+        InvalidArgumentError: `CHECKPOINT_URL` is missing or of no known scheme, `CHECKPOINT_TTL` is
+            not that shape, or encryption is configured that cannot be applied.
+        MissingDriverError: the backend's driver, or pycryptodome, is not installed.
     """
     url, ttl = _url("CHECKPOINT_URL"), _ttl()
-    async with aopen_saver(url, ttl=ttl) as saver:
+    serde = await asyncio.to_thread(serializer, asyncio.get_running_loop())
+    opened = _in_threads if needs_threads(serde) else aopen_saver
+    async with opened(url, ttl=ttl, serde=serde) as saver:
         if ttl is None:
             yield saver
             return
@@ -52,6 +58,22 @@ async def checkpointer() -> AsyncIterator[Saver]:
             yield saver
         finally:
             await saver.astop_ttl_sweeper()
+
+
+@asynccontextmanager
+async def _in_threads(url: str, **options: Any) -> AsyncIterator[FullSaver]:
+    """A saver whose async methods run in threads of their own: `ServerCipher` blocks them while
+    the event loop runs its handlers, which may need the loop's own threads.
+    """
+    loop = asyncio.get_running_loop()
+    with ThreadPoolExecutor(thread_name_prefix="checkpointer") as threads, ExitStack() as stack:
+        context = open_saver(url, **options)
+        saver = await loop.run_in_executor(threads, stack.enter_context, context)
+        saver._executor = threads
+        try:
+            yield saver
+        finally:
+            await loop.run_in_executor(threads, stack.close)
 
 
 @asynccontextmanager

@@ -391,4 +391,6 @@ class MemorySaver(FullSyncSaver):
         return self._memory.threads
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return self._drive(plan)  # nothing here waits for anything
+        if self._executor is None:
+            return self._drive(plan)  # nothing here waits for anything
+        return await super()._adrive(plan)

@@ -8,10 +8,13 @@ mixins (`capabilities.py`): LangGraph finds out what a saver can do by what its 
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import random
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Executor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -241,6 +244,9 @@ class Saver(BaseCheckpointSaver[str]):
 class SyncSaver(Saver):
     """A saver on a blocking driver; its async methods run in a thread."""
 
+    _executor: Executor | None = None
+    """Whose threads those are; None: the event loop's default."""
+
     def __init__(
         self,
         planner: Planner,
@@ -260,7 +266,9 @@ class SyncSaver(Saver):
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await asyncio.to_thread(self._drive, plan)
+        context = contextvars.copy_context()  # as `asyncio.to_thread` does, in the default executor
+        work = partial(context.run, self._drive, plan)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""

@@ -168,8 +168,8 @@ class ValueCodec:
         try:
             self._check_encrypted(value[0])
             return load_strictly(reader, value)
-        except UnencryptedValueError as error:
-            raise UnencryptedValueError(place_of(where) + str(error)) from None
+        except (UnencryptedValueError, DecryptionError) as error:
+            raise type(error)(place_of(where) + str(error)) from error.__cause__
         except Unbuildable as error:
             raise UnreadableValueError(
                 f"{place_of(where)}a stored value of type {error.kind!r} cannot be rebuilt: "

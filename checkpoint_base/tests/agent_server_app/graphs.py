@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import operator
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, AnyMessage
@@ -42,6 +43,17 @@ class Memory(TypedDict, total=False):
     found: list[str]
 
 
+@dataclass
+class Note:
+    text: str
+
+
+class Notebook(TypedDict, total=False):
+    text: str
+    note: Note
+    answer: str
+
+
 class Journal(TypedDict, total=False):
     entries: Annotated[list[str], operator.add]
     notes: Annotated[list[str], DeltaChannel(_joined)]
@@ -69,6 +81,15 @@ async def recall(state: Memory, *, store: BaseStore) -> dict[str, Any]:
     return {"found": [str(item.value["text"]) for item in found]}
 
 
+def jot(state: Notebook) -> dict[str, Any]:
+    return {"note": Note(state["text"])}
+
+
+def look(state: Notebook) -> dict[str, Any]:
+    """Resumed, it finds the note as the saver gives it back."""
+    return {"answer": f"{interrupt('really?')} {state['note'].text}"}
+
+
 def note(state: Journal) -> dict[str, Any]:
     return {"notes": [f"noted {state['entries'][-1]}"]}
 
@@ -83,4 +104,14 @@ async def held(state: Journal) -> dict[str, Any]:
 chat = StateGraph(Chat).add_node(reply).add_edge(START, "reply").add_edge("reply", END).compile()
 approval = StateGraph(Approval).add_sequence([draft, ask]).add_edge(START, "draft").compile()
 journal = StateGraph(Journal).add_sequence([note, held]).add_edge(START, "note").compile()
+page = StateGraph(Notebook).add_node(jot).add_edge(START, "jot").compile()
+notebook = (
+    StateGraph(Notebook)
+    .add_node("page", page)
+    .add_node(look)
+    .add_edge(START, "page")
+    .add_edge("page", "look")
+    .compile()
+    .with_config(tags=["strict"])  # the copy has no allow-list
+)
 memory = StateGraph(Memory).add_node(recall).add_edge(START, "recall").compile()
