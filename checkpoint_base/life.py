@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from threading import get_ident
 from typing import Any, TypeVar
 
+from checkpoint_base.cancellation import RemoteCall, until_done
 from checkpoint_base.errors import ClosedError, EventLoopError
 
 T = TypeVar("T")
@@ -69,7 +70,8 @@ class LoopLife(Life):
         self.loop = loop
 
     def block(self, start: Start[T]) -> T:
-        """The result of what `start` gives, on the loop, for another thread.
+        """The result of what `start` gives, on the loop, for another thread. If this thread is
+        interrupted, that is cancelled.
 
         Raises:
             ClosedError: it was used after the end.
@@ -83,7 +85,15 @@ class LoopLife(Life):
                 "loop, where it would wait for itself: await the method that begins with 'a' "
                 f"({self._instead}), or call it from another thread"
             )
-        return self._begin(start).result()
+        call = RemoteCall(start)
+        future = self._begin(call.run)
+        try:
+            return future.result()
+        except BaseException:
+            if not future.done():  # this thread was interrupted
+                self._cancel(call)
+                wait((future,))
+            raise
 
     async def join(self, start: Start[T]) -> T:
         """The same, for an event loop: this one, or another, from which it goes over."""
@@ -91,7 +101,18 @@ class LoopLife(Life):
             raise self.ended()
         if asyncio.get_running_loop() is self.loop:
             return await start()
-        return await asyncio.wrap_future(self._begin(start))
+        call = RemoteCall(start)
+        future = asyncio.wrap_future(self._begin(call.run))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if not future.done():
+                self._cancel(call)
+                await until_done(future)
+            raise
+
+    def _cancel(self, call: RemoteCall[Any]) -> None:
+        self.loop.call_soon_threadsafe(call.cancel)
 
     def _begin(self, start: Start[T]) -> Future[T]:
         if self.is_over:

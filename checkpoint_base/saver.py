@@ -8,7 +8,6 @@ mixins (`capabilities.py`): LangGraph finds out what a saver can do by what its 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import copy
 import random
 from abc import abstractmethod
@@ -27,6 +26,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from checkpoint_base.cancellation import in_thread
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
 from checkpoint_base.life import Life, LoopLife
@@ -266,9 +266,7 @@ class SyncSaver(Saver):
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        context = contextvars.copy_context()  # as `asyncio.to_thread` does, in the default executor
-        work = partial(context.run, self._drive, plan)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
+        return await in_thread(partial(self._drive, plan), self._executor)
 
     def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""

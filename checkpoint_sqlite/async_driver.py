@@ -6,18 +6,24 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from threading import Thread
+from typing import Any, Final, TypeVar
 
 import aiosqlite
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_base.statements.requests import Query, rows
-from checkpoint_sqlite.failures import connection_of
-from checkpoint_sqlite.session import Job, Session
+from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
+from checkpoint_sqlite.session import Job, Session, withdraw
 
 T = TypeVar("T")
+
+_PAUSE: Final = 0.001  # seconds
 
 
 class Lane:
@@ -25,80 +31,130 @@ class Lane:
 
     Args:
         connection: connected or not.
-        prepare: called in the connection's thread, before the first job.
+        prepare: called in the connection's thread before any jobs, until it returns True.
     """
 
     def __init__(
-        self, connection: aiosqlite.Connection, prepare: Callable[[Session], None] | None = None
+        self, connection: aiosqlite.Connection, prepare: Callable[[Session], bool] | None = None
     ) -> None:
         self._connection = connection
         self._prepare = prepare
         self._session: Session | None = None
-        self._waiting: list[tuple[Job[Any], asyncio.Future[None]]] = []
+        self._writes: deque[Job[Any]] = deque()
+        self._reads: deque[Job[Any]] = deque()
+        self._waiters: dict[Job[Any], asyncio.Future[None]] = {}
         self._pump: asyncio.Task[None] | None = None
 
     @property
     def is_prepared(self) -> bool:
-        """Whether there is nothing to be done before jobs."""
+        """Whether nothing has to be done before jobs."""
         return self._prepare is None
 
     @property
-    def is_idle(self) -> bool:
-        """Whether a job would be run at once."""
-        return self._pump is None
+    def suits_reads(self) -> bool:
+        """Whether a read should run here and not on another connection: it runs at once, or the
+        schema has to be made before, or only this connection sees what the caller's transaction
+        wrote.
+        """
+        if self._pump is None or not self.is_prepared:
+            return True
+        return self._session is not None and self._session.in_callers_transaction
 
-    async def run(self, job: Job[Any]) -> None:
-        """Run a job, together with those that wait as well."""
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((job, done))
+    async def run(self, job: Job[T]) -> T:
+        """Run a job, together with those that wait as well.
+
+        The job of a caller that is cancelled is withdrawn. If its transaction has begun, the caller
+        waits for the end: nothing is stored after the call has ended.
+        """
+        waiting = self._writes if job.write else self._reads
+        waiting.append(job)
+        self._waiters[job] = waiter = asyncio.get_running_loop().create_future()
         if self._pump is None:
             self._pump = asyncio.create_task(self._run_waiting())
-        await done
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if withdraw(job, waiting) or not job.write:
+                self._waiters.pop(job, None)
+            await self._until_ended(job)
+            raise
+        return job.result()
+
+    async def _until_ended(self, job: Job[Any]) -> None:
+        while job in self._waiters:
+            self._waiters[job] = waiter = asyncio.get_running_loop().create_future()
+            with suppress(asyncio.CancelledError):  # the first one is raised at the end
+                await waiter
 
     async def _run_waiting(self) -> None:
         try:
-            while self._waiting:
-                batch, self._waiting = self._waiting, []
-                await self._run_batch(batch)
+            while self._writes or self._reads:
+                self._wake(await self._run_batch())
         finally:
             self._pump = None
+            self._take_all()
+            self._wake([*self._waiters])  # none is left, unless the loop ends
 
-    async def _run_batch(self, batch: Sequence[tuple[Job[Any], asyncio.Future[None]]]) -> None:
-        jobs = [job for job, _ in batch]
+    def _wake(self, jobs: Iterable[Job[Any]]) -> None:
+        for job in jobs:
+            waiter = self._waiters.pop(job, None)
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+
+    def _take_all(self) -> list[Job[Any]]:
+        jobs = [*self._writes, *self._reads]
+        self._writes.clear()
+        self._reads.clear()
+        return jobs
+
+    async def _run_batch(self) -> list[Job[Any]]:
+        """Run the jobs that wait; those that have ended."""
         try:
             await self._connect()
             # aiosqlite has no public way to run a function in its thread
-            await self._connection._execute(self._run_all, jobs)  # type: ignore[no-untyped-call]
-        except BaseException as error:
+            ended = self._connection._execute(self._run_all)  # type: ignore[no-untyped-call]
+            jobs: list[Job[Any]] = await ended
+        except Exception as error:  # noqa: BLE001 (it goes to the callers that wait)
+            jobs = self._take_all()
+            is_closed = type(error) is ValueError and not self._is_connected  # aiosqlite's own
             for job in jobs:
-                job.error = job.error or error
-            if not isinstance(error, Exception):
-                raise
-        finally:
-            for _, done in batch:
-                if not done.done():  # its caller may have been cancelled
-                    done.set_result(None)
+                job.error = closed_by_its_owner(error) if is_closed else error
+        return jobs
+
+    @property
+    def _is_connected(self) -> bool:
+        try:
+            _ = self._connection.in_transaction
+        except (ValueError, sqlite3.ProgrammingError):  # not yet, or not any more
+            return False
+        return True
 
     async def _connect(self) -> None:
-        if self._session is None:
+        if self._session is not None or self._is_connected:
+            return
+        thread = _thread_of(self._connection)
+        if thread.ident is None:
             try:
-                _ = self._connection.in_transaction
-            except ValueError:  # aiosqlite's way to say: not connected yet
-                await self._open()
+                await connected(self._connection)
+            except sqlite3.Error as error:  # which file, only the connection's owner knows
+                raise BackendUnavailableError(f"SQLite cannot open the file: {error}") from error
+        # Another saver or store may be opening it just now, and has no event to wait for.
+        while thread.is_alive() and not self._is_connected:  # noqa: ASYNC110
+            await asyncio.sleep(_PAUSE)
 
-    async def _open(self) -> None:
-        try:
-            await connected(self._connection)
-        except sqlite3.Error as error:  # which file, only the connection's owner knows
-            raise BackendUnavailableError(f"SQLite cannot open the file: {error}") from error
-
-    def _run_all(self, jobs: Sequence[Job[Any]]) -> None:
+    def _run_all(self) -> list[Job[Any]]:
         if self._session is None:
-            self._session = Session(self._connection._conn)
-        if self._prepare is not None:
-            self._prepare(self._session)
+            self._session = Session(self._connection._conn, self._writes)
+        if self._prepare is not None and self._prepare(self._session):
             self._prepare = None
-        self._session.run_all(jobs)
+        reads = []
+        writes = self._session.commit_waiting() if self._writes else []
+        with suppress(IndexError):
+            while True:
+                reads.append(self._reads.popleft())
+        if reads:
+            self._session.read(reads)
+        return [*writes, *reads]
 
 
 class AsyncSqliteDriver:
@@ -134,31 +190,15 @@ class AsyncSqliteDriver:
         if isinstance(request, Offload):
             return await asyncio.to_thread(request.work)
         if isinstance(request, Query):
-            return await self._read(Job(rows(request.sql, request.values), write=False))
+            return await self._read(Job(partial(rows, *request), write=False))
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
-        job = Job(request.make(), write=request.write)
-        if not request.write:
-            return await self._read(job)
-        await self._writer.run(job)
-        return job.result()
+        job = Job(request.make, write=request.write)
+        return await (self._writer.run(job) if request.write else self._read(job))
 
     async def _read(self, job: Job[T]) -> T:
-        if not self._writer.is_prepared:
-            await self._set_up()
         # The writer still has in memory what was just written, but it may be busy.
-        await (self._writer if self._writer.is_idle else self._reader).run(job)
-        return job.result()
-
-    async def _set_up(self) -> None:
-        """Let the writer make the schema, which it does before its first job."""
-        nothing = Job(_nothing(), write=False)
-        await self._writer.run(nothing)
-        nothing.result()
-
-
-def _nothing() -> Plan[None]:
-    yield from ()
+        return await (self._writer if self._writer.suits_reads else self._reader).run(job)
 
 
 async def connected(connection: aiosqlite.Connection) -> aiosqlite.Connection:
@@ -168,6 +208,11 @@ async def connected(connection: aiosqlite.Connection) -> aiosqlite.Connection:
     try:
         return await connection
     except sqlite3.Error:
-        thread: Any = getattr(connection, "_thread", connection)  # before aiosqlite 0.22: itself
-        await asyncio.to_thread(thread.join)
+        await asyncio.to_thread(_thread_of(connection).join)
         raise
+
+
+def _thread_of(connection: aiosqlite.Connection) -> Thread:
+    given: Any = connection
+    thread: Thread = getattr(given, "_thread", given)  # before aiosqlite 0.22: itself
+    return thread

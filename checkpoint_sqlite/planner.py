@@ -21,8 +21,9 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
 from checkpoint_base.listing import fill_page, fragments
+from checkpoint_base.log import Prepared
 from checkpoint_base.migrate import load_migrations, load_queries
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import ValueKey
@@ -50,6 +51,12 @@ _STORED = (
     "AND v.ns = want.b AND v.channel = want.c AND v.version = want.d"
 )
 _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
+
+
+def unless_callers(make: Callable[[], Plan[Prepared | None]]) -> Plan[Prepared | None]:
+    """What a put has stored, for the cache; None in a transaction that the caller may roll back."""
+    prepared = yield from make()
+    return None if (yield from in_callers_transaction()) else prepared
 
 
 class SqlitePlanner(Setup, Writing, Threads):
@@ -82,7 +89,8 @@ class SqlitePlanner(Setup, Writing, Threads):
         to = put.checkpoint
         early = self._logs.prepare(to.thread_id, [record.value for record in put.values])
         complete = partial(codec.completed, put, checkpoint)
-        prepared = yield from write(self._store_checkpoint, put, early, complete)
+        store = partial(self._store_checkpoint, put, early, complete)
+        prepared = yield from write(unless_callers, store)
         if prepared is not None:
             self._logs.committed(to.thread_id, prepared)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
@@ -106,7 +114,8 @@ class SqlitePlanner(Setup, Writing, Threads):
             return
         records = codec.writes(writes, task_id, task_path)
         early = self._logs.prepare(at.thread_id, [record.value for record in records])
-        prepared = yield from write(self._store_writes, at, records, early)
+        store = partial(self._store_writes, at, records, early)
+        prepared = yield from write(unless_callers, store)
         if prepared is not None:
             self._logs.committed(at.thread_id, prepared)
 

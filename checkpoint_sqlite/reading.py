@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from checkpoint_base.known import LogCache
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, in_callers_transaction
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
 from checkpoint_base.statements.requests import Row, rows
 from checkpoint_base.statements.rows import ThreadRows, add_value, add_write, checked_threads
@@ -91,4 +91,5 @@ def load_parts(
     for number, digests, data in (yield from wanted(_SEGMENTS, wants)):
         no, start = number >> LOG_BITS, number & ((1 << LOG_BITS) - 1)
         snapshot.add_segment(no, start, threads[no].digests(start, digests), data)
-    snapshot.teach(known)
+    if not (yield from in_callers_transaction()):
+        snapshot.teach(known)

@@ -34,7 +34,8 @@ class SqliteSaver(FullSyncSaver):
 
     Args:
         conn: an open connection (`check_same_thread=False`, since graphs write from threads). It
-            stays the caller's to close. A transaction that is open on it is committed with ours.
+            stays the caller's to close. In a transaction that is open on it, all that is stored
+            is committed or rolled back with it, by the caller.
         serde: LangGraph's `JsonPlusSerializer` unless another is given.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
             `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return

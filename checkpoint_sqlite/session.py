@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
+from threading import Lock
 from typing import Any, Generic, TypeVar
 
-from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.plan import Atomic, Offload, Plan, run
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    NotSetUpError,
+    PermissionDeniedError,
+    UncommittedWarning,
+)
+from checkpoint_base.plan import Atomic, InCallersTransaction, Offload, Plan, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 from checkpoint_sqlite.failures import named
 
@@ -19,45 +27,86 @@ T = TypeVar("T")
 MINIMUM_VERSION = (3, 35)  # RETURNING
 _USUAL_CACHE, _CACHE = -2000, -32_000  # KiB
 _WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
+_MANUAL = (
+    "conn was opened with autocommit=False: it is always in a transaction of its owner, who must "
+    "call conn.commit() for anything to be saved"
+)
 
 
 class Job(Generic[T]):
-    """A plan that waits to be run in a transaction, and what came of it."""
+    """A plan that waits to be run in a transaction, and what came of it.
 
-    def __init__(self, plan: Plan[T], *, write: bool) -> None:
-        self.plan = plan
+    Args:
+        make: gives the plan. It is called again if the transaction is interrupted.
+        write: whether the plan changes anything.
+
+    Attributes:
+        done: whether the transaction has ended: `result` is final.
+        error: what the plan raised, or why the transaction failed.
+    """
+
+    def __init__(self, make: Callable[[], Plan[T]], *, write: bool) -> None:
+        self.make = make
         self.write = write
         self.done = False
         self.error: BaseException | None = None
         self._result: Any = None
 
-    def succeed(self, result: T) -> None:
-        """The plan returned."""
-        self._result = result
+    def run(self, perform: Callable[[Any], Any]) -> None:
+        """Run the plan from its start."""
+        self.error = None
+        self._result = run(self.make(), perform)
 
     def result(self) -> T:
         """What the plan returned, or raised."""
         if self.error is not None:
             raise self.error
+        if not self.done:
+            raise BackendUnavailableError("the transaction was interrupted, nothing was stored")
         value: T = self._result
         return value
 
 
 class Session:
-    """One connection. Knows nothing of threads or event loops; its drivers let one in at a time."""
+    """One connection. Knows nothing of threads or event loops; its drivers let one in at a time.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    A transaction that is open on the connection is the caller's: jobs become savepoints in it, and
+    it is never committed, rolled back or changed otherwise.
+
+    Args:
+        connection: open.
+        waiting: where drivers append jobs that write. A job is taken out of it when its transaction
+            has begun; until then it can be withdrawn.
+
+    Attributes:
+        lock: held by the thread that uses the connection, where there may be several.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, waiting: deque[Job[Any]] | None = None
+    ) -> None:
         if sqlite3.sqlite_version_info < MINIMUM_VERSION:
             wanted = ".".join(map(str, MINIMUM_VERSION))
             raise BackendUnavailableError(
                 f"SQLite {wanted} or later is needed, Python has {sqlite3.sqlite_version}"
             )
+        self.lock = Lock()
+        self.waiting: deque[Job[Any]] = deque() if waiting is None else waiting
         self._connection = connection
+        self._owns_transaction = False
         try:
-            self._cursor = connection.cursor()
+            self._cursor = self._new_cursor()
         except sqlite3.Error as error:
             raise self._named(error) from error
-        self._cursor.row_factory = None  # the connection may be the user's, with one of theirs
+        if getattr(connection, "autocommit", None) is False:  # since Python 3.12
+            warnings.warn(_MANUAL, UncommittedWarning, stacklevel=5)
+
+    def _new_cursor(self) -> sqlite3.Cursor:
+        cursor = self._connection.cursor()
+        cursor.row_factory = None  # the connection may be the caller's, with one of theirs
+        return cursor
+
+    # ------------------------------------------------------------------ requests
 
     def perform(self, request: Any) -> Any:
         """Answer a request of a plan that is in a transaction."""
@@ -69,6 +118,8 @@ class Session:
         if kind is ExecuteMany:
             rows = map(partial(_bound, request.sql), request.rows)
             return cursor.executemany(request.sql, rows).rowcount
+        if kind is InCallersTransaction:
+            return not self._owns_transaction
         if kind is Offload:
             return request.work()
         raise TypeError(f"a transaction cannot perform {request!r}")
@@ -76,150 +127,244 @@ class Session:
     def query(self, request: Query) -> list[Row]:
         """The rows of one statement, which needs no transaction of its own to be consistent."""
         try:
-            values = _bound(request.sql, request.values)
-            return self._cursor.execute(request.sql, values).fetchall()
+            rows: list[Row] = self._with_text(lambda: self.perform(request))
         except sqlite3.Error as error:
             raise self._named(error) from error
+        except BaseException:
+            self._end_statement()
+            raise
+        return rows
 
-    def run_all(self, jobs: Sequence[Job[Any]]) -> None:
-        """Run all jobs: the writes together in one transaction, then the reads in another."""
-        if writes := [job for job in jobs if job.write]:
-            self._commit_together(writes)
-        if reads := [job for job in jobs if not job.write]:
-            self._read_together(reads)
+    def _end_statement(self) -> None:
+        """End a statement whose rows were not all fetched, because of an interruption: SQLite
+        releases no savepoint, and no snapshot, before.
+        """
+        with suppress(sqlite3.Error):  # closed
+            self._cursor.close()
+            self._cursor = self._new_cursor()
 
-    def _commit_together(self, jobs: Sequence[Job[Any]]) -> None:
+    @property
+    def in_callers_transaction(self) -> bool:
+        """Whether the caller has a transaction open. Any thread may ask; while another one ends a
+        transaction of ours, the answer may be wrongly True.
+        """
         try:
-            with self._transaction("BEGIN IMMEDIATE") as own:
-                savepoints = len(jobs) > 1 or not own
-                for job in jobs:
-                    if savepoints:
-                        self._run_in_savepoint(job)
-                    else:
-                        job.succeed(run(job.plan, self.perform))
-        except BaseException as error:
-            self._fail(jobs, error)
-        finally:
-            for job in jobs:
+            return self._connection.in_transaction and not self._owns_transaction
+        except sqlite3.ProgrammingError:  # closed
+            return False
+
+    # ------------------------------------------------------------------ jobs
+
+    def commit_waiting(self, own: Job[Any] | None = None) -> list[Job[Any]]:
+        """Run the jobs that wait, in one transaction; the jobs that are done.
+
+        If it is interrupted (KeyboardInterrupt), the jobs of others are not done: whoever waits
+        for one passes it as `own`.
+        """
+        if own is not None and own not in self.waiting:
+            self.waiting.append(own)
+        return self._commit(self.waiting)
+
+    def _commit(self, waiting: deque[Job[Any]]) -> list[Job[Any]]:
+        waited = tuple(waiting)
+        begun: list[Job[Any]] = []
+        try:
+            self._with_text(partial(self._run_writes, waiting, begun))
+        except Exception as error:
+            begun = begun or [job for job in waited if withdraw(job, waiting)]
+            for job in begun:
+                job.error = job.error or self._named(error)
+            self._finish(begun)
+        return begun
+
+    def _run_writes(self, waiting: deque[Job[Any]], begun: list[Job[Any]]) -> None:
+        if self._connection.in_transaction:
+            for job in _taken(waiting, len(waiting)):
+                begun.append(job)
+                self._run_in_savepoint(job)
                 job.done = True
+        else:
+            self._run_and_commit(waiting, begun)
+
+    def _run_and_commit(self, waiting: deque[Job[Any]], begun: list[Job[Any]]) -> None:
+        execute, has_run = self._connection.execute, False
+        self._owns_transaction = True
+        try:
+            execute("BEGIN IMMEDIATE")
+            count = len(waiting)
+            for job in _taken(waiting, count):
+                begun.append(job)
+                if count > 1:  # one that fails does not take the others with it
+                    self._run_in_savepoint(job)
+                else:
+                    job.run(self.perform)
+            has_run = True
+            execute("COMMIT")
+        except BaseException as error:
+            rolled_back = self._roll_back()
+            if isinstance(error, Exception) or rolled_back or not has_run:
+                raise
+            self._finish(begun)  # interrupted when SQLite had committed already
+            raise
+        finally:
+            self._owns_transaction = False
+        self._finish(begun)
+
+    @staticmethod
+    def _finish(jobs: Iterable[Job[Any]]) -> None:
+        for job in jobs:
+            job.done = True
 
     def _run_in_savepoint(self, job: Job[Any]) -> None:
-        execute = self._connection.execute
-        execute("SAVEPOINT job")
-        try:
-            job.succeed(run(job.plan, self.perform))
-        except Exception as error:
-            if not self._connection.in_transaction:
-                raise  # SQLite rolled everything back: a full disk, a broken file
-            execute("ROLLBACK TO job")
-            job.error = self._named(error)
-        execute("RELEASE job")
-
-    def _read_together(self, jobs: Sequence[Job[Any]]) -> None:
-        try:
-            with self._transaction("BEGIN"):
-                for job in jobs:
-                    try:
-                        job.succeed(run(job.plan, self.perform))
-                    except Exception as error:
-                        job.error = self._named(error)
-        except BaseException as error:
-            self._fail(jobs, error)
-        finally:
-            for job in jobs:
-                job.done = True
-
-    @contextmanager
-    def _transaction(self, begin: str) -> Iterator[bool]:
-        """A transaction; yields whether it is ours. One that the connection's owner has open is
-        used as it is, and committed, as LangGraph's own saver does; if that fails, and it is still
-        open, it has nothing of us.
-        """
         connection = self._connection
-        own = not connection.in_transaction
-        connection.execute(begin if own else "SAVEPOINT ours")
+        connection.execute("SAVEPOINT langgraph_suite")
         try:
-            yield own
-            if own:
-                connection.execute("COMMIT")
-            elif begin != "BEGIN":
-                connection.commit()
+            job.run(self.perform)
+        except BaseException as error:
+            if not connection.in_transaction:
+                raise  # SQLite rolled everything back: a full disk, a broken file
+            self._end_statement()
+            connection.execute("ROLLBACK TO langgraph_suite")
+            connection.execute("RELEASE langgraph_suite")
+            if not isinstance(error, Exception):
+                raise
+            job.error = self._named(error)
+        else:
+            connection.execute("RELEASE langgraph_suite")
+
+    def read(self, jobs: Sequence[Job[Any]]) -> None:
+        """Run jobs that only read, on one snapshot."""
+        self._with_text(lambda: self._read(jobs))
+
+    def _read(self, jobs: Sequence[Job[Any]]) -> None:
+        try:
+            if self._connection.in_transaction:
+                self._run_reads(jobs)
             else:
-                connection.execute("RELEASE ours")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK" if own else "ROLLBACK TO ours")
-                if not own:
-                    connection.execute("RELEASE ours")
-            raise
+                self._run_in_snapshot(jobs)
+        except Exception as error:
+            for job in jobs:
+                job.error = job.error or self._named(error)
+        self._finish(jobs)
 
-    def _fail(self, jobs: Sequence[Job[Any]], error: BaseException) -> None:
-        """The transaction did not come to be: no job of it did."""
-        shared = error
-        if not isinstance(error, Exception):
-            shared = BackendUnavailableError("the transaction was interrupted")
-            shared.__cause__ = error
-        for job in jobs:
-            job.error = job.error or self._named(shared)
-        if not isinstance(error, Exception):
-            raise error
-
-    def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> None:
-        """Set the connection up for concurrent use, and the schema if it is not there."""
+    def _run_in_snapshot(self, jobs: Sequence[Job[Any]]) -> None:
+        self._owns_transaction = True
         try:
-            with self._outside_transactions():
-                self._use_wal()
-                self._enlarge_cache()
-            if synchronous is not None:
-                self._connection.execute(f"PRAGMA synchronous = {synchronous}")
+            self._connection.execute("BEGIN")
+            self._run_reads(jobs)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._owns_transaction = False
+
+    def _run_reads(self, jobs: Sequence[Job[Any]]) -> None:
+        for job in jobs:
+            try:
+                job.run(self.perform)
+            except Exception as error:
+                job.error = self._named(error)
+
+    def _roll_back(self) -> bool:
+        """End a transaction of ours; whether it was open."""
+        self._end_statement()
+        try:
+            was_open = self._connection.in_transaction
+            if was_open:
+                self._connection.execute("ROLLBACK")
+        except sqlite3.Error:  # closed, or the file is gone: SQLite rolls back when it is reopened
+            return True
+        return was_open
+
+    def _with_text(self, work: Callable[[], T]) -> T:
+        """Call `work` while the connection gives texts as str, whatever the caller has chosen."""
+        connection = self._connection
+        factory = connection.text_factory
+        try:
+            connection.text_factory = str
+            return work()
+        finally:
+            connection.text_factory = factory
+
+    # ------------------------------------------------------------------ setting up
+
+    def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> bool:
+        """Set the connection up for concurrent use, and the schema if it is not there.
+
+        In a transaction of the caller's, how a file is written cannot be changed, and the schema
+        may be rolled back: it is to be done again. Returns whether it is done for good.
+
+        Raises:
+            NotSetUpError: there is no schema, and none can be made.
+        """
+        try:
+            in_callers_transaction = self._connection.in_transaction
+            if not in_callers_transaction:
+                self._with_text(partial(self._set_pragmas, synchronous))
         except sqlite3.Error as error:
             raise self._named(error) from error
-        run(setup(), self._perform_atomic)
+        run(setup(), self._set_up)
+        return not in_callers_transaction
 
-    def _enlarge_cache(self) -> None:
-        """Beyond SQLite's 2 MB, which a few hundred rows leave, unless the owner has chosen."""
+    def _set_pragmas(self, synchronous: str | None) -> None:
+        self._use_wal()
         ((size,),) = self._cursor.execute("PRAGMA cache_size").fetchall()
         if size == _USUAL_CACHE:
+            # Beyond SQLite's 2 MB, which a few hundred rows leave, unless the owner has chosen.
             self._cursor.execute(f"PRAGMA cache_size = {_CACHE}")
+        if synchronous is not None:
+            self._cursor.execute(f"PRAGMA synchronous = {synchronous}")
 
-    def _perform_atomic(self, request: Atomic[T]) -> T:
-        job = Job(request.make(), write=request.write)
-        self.run_all([job])
+    def _set_up(self, request: Atomic[T]) -> T:
+        job = Job(request.make, write=request.write)
+        if request.write:
+            self._commit(deque([job]))
+        else:
+            self.read([job])
+        if request.write and isinstance(job.error, PermissionDeniedError):
+            raise NotSetUpError(
+                f"no version of this library has set up this SQLite database: {job.error}; call "
+                "setup() once where that is allowed"
+            ) from job.error
         return job.result()
-
-    @contextmanager
-    def _outside_transactions(self) -> Iterator[None]:
-        """What the owner has open is committed, as with any write of ours."""
-        connection = self._connection
-        manual = getattr(connection, "autocommit", None) is False  # since Python 3.12
-        if manual:
-            connection.autocommit = True  # type: ignore[attr-defined,unused-ignore]
-        elif connection.in_transaction:
-            connection.commit()
-        yield
-        if manual:
-            connection.autocommit = False  # type: ignore[attr-defined,unused-ignore]
 
     def _use_wal(self) -> None:
         # Changing the mode needs the file for itself for a moment, and SQLite does not wait for it.
         for attempt in range(_WAL_ATTEMPTS):
             try:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._cursor.execute("PRAGMA journal_mode = WAL").fetchall()
             except sqlite3.OperationalError as error:
+                if "readonly" in str(error):
+                    return  # reading works in any mode
                 if "locked" not in str(error) or attempt == _WAL_ATTEMPTS - 1:
                     raise
                 time.sleep(_WAL_PAUSE)
             else:
                 return
 
-    def close(self) -> None:
-        """Close the connection."""
-        with suppress(sqlite3.ProgrammingError):  # the owner closed it already
-            self._connection.close()
-
     def _named(self, error: BaseException) -> BaseException:
         """The error to raise for one of the driver's."""
         return named(error, self._connection)
+
+
+def withdraw(job: Job[Any], waiting: deque[Job[Any]]) -> bool:
+    """Take a job back. False: its transaction has begun, or ended."""
+    try:
+        waiting.remove(job)
+    except ValueError:
+        return False
+    return True
+
+
+def _taken(waiting: deque[Job[Any]], count: int) -> Iterator[Job[Any]]:
+    """The first jobs that wait, each taken out when it is needed: then it cannot be withdrawn."""
+    for _ in range(count):
+        try:
+            job = waiting.popleft()
+        except IndexError:  # some were withdrawn meanwhile
+            return
+        yield job
 
 
 def _bound(sql: str, values: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:

@@ -35,7 +35,8 @@ class SqliteStore(SyncStore):
 
     Args:
         conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
-            stays the caller's to close. A transaction that is open on it is committed with ours.
+            stays the caller's to close. In a transaction that is open on it, all that is stored
+            is committed or rolled back with it, by the caller.
         deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
-from checkpoint_base.plan import Plan, read
+from checkpoint_base.plan import Plan, in_callers_transaction, read
 from checkpoint_base.statements.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
 from checkpoint_sqlite.store_filters import clauses
@@ -69,6 +69,8 @@ class Meaning:
     def _search(self, search: Search, now: float) -> Plan[list[Found] | None]:
         if search.vector is None:
             return []
+        if (yield from in_callers_transaction()):  # its vectors may be rolled back
+            return (yield from self._from_file(search, search.vector, now))
         ((last,),) = yield from rows(self._queries["last_change"])
         change = last or 0
         fits = yield from self._bring_to(change)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.errors import BackendUnavailableError, PermissionDeniedError
 from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.statements.requests import Row, execute, execute_many, row, rows
@@ -124,7 +124,7 @@ class SqliteStorePlanner(Setup):
         records, unlisted = yield from read(filtered, search, horizon)
         if unlisted is not None:
             # who may only read, or has to wait for another process, searches as before
-            with suppress(BackendUnavailableError):
+            with suppress(BackendUnavailableError, PermissionDeniedError):
                 yield from write(list_some, QUERIES, unlisted)
         return records
 

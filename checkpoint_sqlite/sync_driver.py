@@ -3,18 +3,37 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from checkpoint_base.plan import Atomic, Offload, Plan
 from checkpoint_base.statements.requests import Query
 from checkpoint_sqlite.failures import connection_of
-from checkpoint_sqlite.session import Job, Session
+from checkpoint_sqlite.session import Job, Session, withdraw
 
 A = TypeVar("A")
 T = TypeVar("T")
+
+_SESSIONS: Final[WeakValueDictionary[int, Session]] = WeakValueDictionary()
+"""The sessions in use, by the identity of their connection. `sqlite3.Connection` takes no weak
+reference; a session holds its connection, so no other object can have this identity meanwhile."""
+_SESSIONS_LOCK: Final = Lock()
+
+
+def session_of(connection: Any, argument: str = "conn") -> Session:
+    """The session of a connection: one for all savers and stores that share it, with one lock.
+
+    Raises:
+        InvalidArgumentError: it is no connection of sqlite3, or cannot be used on this thread.
+    """
+    checked = connection_of(connection, sqlite3.Connection, argument)
+    with _SESSIONS_LOCK:
+        session = _SESSIONS.get(id(checked))
+        if session is None:
+            session = _SESSIONS[id(checked)] = Session(checked)
+        return session
 
 
 class SyncSqliteDriver:
@@ -36,10 +55,8 @@ class SyncSqliteDriver:
     ) -> None:
         self._setup: Callable[[], Plan[None]] | None = setup
         self._synchronous = synchronous
-        self._writing, self._writer = Lock(), _session(connection)
-        self._reading = Lock()
-        self._reader = None if reader is None else _session(reader, "reader")
-        self._waiting: deque[Job[Any]] = deque()
+        self._writer = session_of(connection)
+        self._reader = None if reader is None else session_of(reader, "reader")
 
     @property
     def is_set_up(self) -> bool:
@@ -56,37 +73,38 @@ class SyncSqliteDriver:
             return self._read(Session.query, request)
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
-        job = Job(request.make(), write=request.write)
+        job = Job(request.make, write=request.write)
         if request.write:
             self._commit(job)
         else:
-            self._read(Session.run_all, [job])
+            self._read(Session.read, [job])
         return job.result()
 
     def _read(self, work: Callable[[Session, A], T], argument: A) -> T:
         # The writer's connection still has in memory what was just written: it is the better one
-        # to read from, unless it is busy.
-        if self._writing.acquire(self._reader is None):
-            try:
-                return work(self._writer, argument)
-            finally:
-                self._writing.release()
-        with self._reading:
-            return work(self._reader or self._writer, argument)
+        # to read from, unless it is busy. Only it sees what a transaction of the caller's wrote.
+        session = self._writer
+        if self._reader and session.lock.locked() and not session.in_callers_transaction:
+            session = self._reader
+        with session.lock:
+            return work(session, argument)
 
     def _commit(self, job: Job[Any]) -> None:
-        self._waiting.append(job)
-        with self._writing:
-            if not job.done:
-                # Whoever got the lock commits for all that wait for it: they find their jobs done.
-                self._writer.run_all([self._waiting.popleft() for _ in range(len(self._waiting))])
+        writer = self._writer
+        try:
+            writer.waiting.append(job)
+            with writer.lock:
+                if not job.done:
+                    # The thread that got the lock commits for all that wait for it: they find
+                    # their jobs done.
+                    writer.commit_waiting(job)
+        except BaseException:
+            if not withdraw(job, writer.waiting):
+                with writer.lock:  # another thread's transaction has it: wait until that has ended
+                    pass
+            raise
 
     def _prepare(self) -> None:
-        with self._writing:
-            if self._setup is not None:
-                self._writer.prepare(self._setup, self._synchronous)
+        with self._writer.lock:
+            if self._setup is not None and self._writer.prepare(self._setup, self._synchronous):
                 self._setup = None
-
-
-def _session(connection: Any, argument: str = "conn") -> Session:
-    return Session(connection_of(connection, sqlite3.Connection, argument))

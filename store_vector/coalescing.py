@@ -4,20 +4,40 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from langgraph.store.base import Result
 
+from checkpoint_base.cancellation import until_done
 from checkpoint_base.errors import BackendUnavailableError
 from store_vector.batch import Batch
 from store_vector.embed import Embedded
 
 
-class Call(NamedTuple):
-    """A batch of its own, and who waits for its results."""
+@dataclass(eq=False)
+class Call:
+    """A batch of its own, and the future that its caller waits for."""
 
     batch: Batch
     done: asyncio.Future[list[Result]]
+    work: Work | None = None
+
+
+@dataclass(eq=False)
+class Work:
+    """Calls that are carried out together, and the task that does it."""
+
+    calls: Sequence[Call]
+    task: asyncio.Task[Any] | None
+    ended: asyncio.Future[None]
+
+    async def leave(self) -> None:
+        """Wait for the end, which comes early when all callers are cancelled."""
+        if not self.ended.done():
+            if self.task is not None and all(call.done.done() for call in self.calls):
+                self.task.cancel()
+            await until_done(self.ended)
 
 
 class Coalescer:
@@ -39,13 +59,21 @@ class Coalescer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, batch: Batch) -> list[Result]:
-        """The results of a batch. A caller that is cancelled takes no other down with it."""
+        """The results of a batch. A caller that is cancelled takes no other down with it. What is
+        carried out for it by then ends before the call does.
+        """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Result]] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._start)
-        self._waiting.append(Call(batch, done))
-        return await done
+        call = Call(batch, done)
+        self._waiting.append(call)
+        try:
+            return await done
+        except asyncio.CancelledError:
+            if call.work is not None:
+                await call.work.leave()
+            raise
 
     def _start(self) -> None:
         calls, self._waiting = self._waiting, []
@@ -77,7 +105,7 @@ class Coalescer:
         if len(wanted) < len(calls):
             batch = Batch.merged([call.batch for call in wanted])
         try:
-            results = await self._perform(batch, vectors)
+            results = await self._carry_out(wanted, batch, vectors)
         except Exception as error:  # noqa: BLE001  (it goes to whoever waits)
             # no call can help that, and each would only wait for it again
             shared = isinstance(error, BackendUnavailableError)
@@ -89,6 +117,18 @@ class Coalescer:
             if not call.done.done():
                 call.done.set_result(results[start:end])
             start = end
+
+    async def _carry_out(
+        self, calls: Sequence[Call], batch: Batch, vectors: Embedded
+    ) -> list[Result]:
+        ended = asyncio.get_running_loop().create_future()
+        work = Work(calls, asyncio.current_task(), ended)
+        for call in calls:
+            call.work = work
+        try:
+            return await self._perform(batch, vectors)
+        finally:
+            ended.set_result(None)
 
     async def _sort_out(self, calls: Sequence[Call], error: Exception, *, shared: bool) -> None:
         """Nothing was written. Unless the error is that of all calls, only those at fault fail."""

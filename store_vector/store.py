@@ -10,12 +10,14 @@ import asyncio
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, TypeVar
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, GetOp, Op, Result, TTLConfig
 from typing_extensions import Self
 
+from checkpoint_base.cancellation import in_thread
 from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.saver import AsyncDriver, SyncDriver
@@ -147,7 +149,7 @@ class SyncStore(SyncSweeps, Store):
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await asyncio.to_thread(self._drive, plan)
+        return await in_thread(partial(self._drive, plan))
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Carry out operations: reads first, then the puts, in one transaction.

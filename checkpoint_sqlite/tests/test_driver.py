@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import sqlite3
-import sys
 import threading
 import time
 from collections import Counter
@@ -63,11 +62,11 @@ def test_writers_that_wait_together_commit_together(path: Path) -> None:
         saver.setup()
         seen = count_commits(saver.conn)
         driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
-        with driver._writing:  # somebody commits just now
+        with driver._writer.lock:  # somebody commits just now
             threads = [threading.Thread(target=put, args=(saver, f"thread {n}")) for n in range(8)]
             for thread in threads:
                 thread.start()
-            while len(driver._waiting) < len(threads):
+            while len(driver._writer.waiting) < len(threads):
                 time.sleep(0.001)
         for thread in threads:
             thread.join()
@@ -150,22 +149,23 @@ def test_a_cancelled_caller_leaves_the_saver_working(path: Path) -> None:
 # ---------------------------------------------------------------- connections of the user's
 
 
-@pytest.fixture(params=["default", "autocommit", "manual", "row_factory"])
+@pytest.fixture(params=["default", "autocommit", "row_factory", "text_factory"])
 def connection(request: pytest.FixtureRequest, path: Path) -> Iterator[sqlite3.Connection]:
     options: dict[str, Any] = {"check_same_thread": False}
     if request.param == "autocommit":
         options["isolation_level"] = None
-    if request.param == "manual" and sys.version_info >= (3, 12):
-        options["autocommit"] = False
     made = sqlite3.connect(path, **options)
     if request.param == "row_factory":
         made.row_factory = sqlite3.Row
+    if request.param == "text_factory":
+        made.text_factory = bytes
     yield made
     made.close()
 
 
 def test_any_connection_of_sqlite3_will_do(connection: sqlite3.Connection, path: Path) -> None:
     saver = SqliteSaver(connection)
+    before = connection.isolation_level, connection.row_factory, connection.text_factory
     stored = put(saver, "t")
     saver.put_writes(stored, [("a", 2)], "task")
     found = saver.get_tuple(stored)
@@ -174,6 +174,7 @@ def test_any_connection_of_sqlite3_will_do(connection: sqlite3.Connection, path:
     with SqliteSaver.from_conn_string(path) as other:
         assert other.get_tuple(stored) == found
     connection.execute("SELECT 1")  # still open: it is not ours to close
+    assert (connection.isolation_level, connection.row_factory, connection.text_factory) == before
 
 
 @pytest.mark.parametrize(("given", "kept"), [(None, -32_000), (-500, -500), (3000, 3000)])
@@ -183,22 +184,6 @@ def test_the_page_cache_is_larger_unless_chosen(path: Path, given: int | None, k
         connection.execute(f"PRAGMA cache_size = {given}")
     put(SqliteSaver(connection), "t")
     assert connection.execute("PRAGMA cache_size").fetchone() == (kept,)
-    connection.close()
-
-
-def test_a_transaction_of_the_user_is_committed_with_ours(path: Path) -> None:
-    connection = sqlite3.connect(path, check_same_thread=False)
-    saver = SqliteSaver(connection)
-    saver.setup()
-    connection.execute("CREATE TABLE mine (id)")
-    connection.execute("INSERT INTO mine VALUES (1)")
-    states = [connection.in_transaction]
-    put(saver, "t")
-    states.append(connection.in_transaction)
-    assert states == [True, False]
-    with SqliteSaver.from_conn_string(path) as other:
-        assert other.get_tuple(on("t")) is not None
-        assert other.conn.execute("SELECT * FROM mine").fetchall() == [(1,)]
     connection.close()
 
 
@@ -247,8 +232,9 @@ def test_reading_in_a_list_loop_needs_no_lock(path: Path) -> None:
         driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
         seen = 0
         for each in saver.list(None):
-            assert not driver._writing.locked()
-            assert not driver._reading.locked()
+            assert driver._reader is not None
+            assert not driver._writer.lock.locked()
+            assert not driver._reader.lock.locked()
             assert not saver.conn.in_transaction
             assert saver.get_tuple(each.config) == each
             saver.delete_thread(each.config["configurable"]["thread_id"])
@@ -260,7 +246,7 @@ def test_readers_wait_for_no_writer_of_their_own_saver(path: Path) -> None:
     with SqliteSaver.from_conn_string(path) as saver:
         stored = put(saver, "t")
         driver: SyncSqliteDriver = saver._driver  # type: ignore[assignment]
-        with driver._writing:  # somebody waits for the disk
+        with driver._writer.lock:  # somebody waits for the disk
             assert saver.get_tuple(stored) is not None
             assert len(list(saver.list(None))) == 1
 

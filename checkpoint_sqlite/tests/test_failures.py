@@ -17,6 +17,7 @@ from checkpoint_base.errors import (
     CheckpointError,
     CorruptValueError,
     InvalidArgumentError,
+    PermissionDeniedError,
 )
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
 from conformance_tests.build import on
@@ -88,7 +89,7 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, check_same_thread=False)
     connection.row_factory = lambda cursor, row: {"row": row}
     config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": "c"}}
-    with pytest.raises(BackendUnavailableError, match="readonly") as caught:
+    with pytest.raises(PermissionDeniedError, match="readonly") as caught:
         SqliteSaver(connection).put_writes(config, [("a", 1)], "task")
     connection.close()
     assert str(path) in str(caught.value)

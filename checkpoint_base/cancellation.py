@@ -1,0 +1,75 @@
+"""Calls that are cancelled or interrupted: what runs for them elsewhere ends before they do, so
+that nothing is stored after they have ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from contextlib import suppress
+from contextvars import copy_context
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+async def until_done(future: asyncio.Future[Any]) -> None:
+    """Wait for a future, for a caller that is cancelled already: more cancellations change
+    nothing.
+    """
+    while not future.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait((future,))
+
+
+async def in_thread(call: Callable[[], T], executor: Executor | None = None) -> T:
+    """`asyncio.to_thread`, except that a caller that is cancelled waits until the call has ended. A
+    call that has not begun by then never begins.
+
+    Args:
+        call: what to call, in the context of the caller.
+        executor: whose threads it is called in; None: those of the loop.
+    """
+    begin = Lock()
+
+    def begun() -> T:
+        if begin.acquire(blocking=False):
+            return call()
+        raise asyncio.CancelledError
+
+    loop = asyncio.get_running_loop()
+    future = loop.run_in_executor(executor, copy_context().run, begun)
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        if not begin.acquire(blocking=False):
+            await until_done(future)
+        raise
+
+
+class RemoteCall(Generic[T]):
+    """A coroutine that runs on an event loop while another thread or loop waits for it.
+
+    Args:
+        start: makes the coroutine, on its loop.
+    """
+
+    def __init__(self, start: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._start = start
+        self._task: asyncio.Task[Any] | None = None
+        self._is_cancelled = False
+
+    async def run(self) -> T:
+        """Run it, unless it was cancelled before."""
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+        self._task = asyncio.current_task()
+        return await self._start()
+
+    def cancel(self) -> None:
+        """Cancel it; to be called on its loop."""
+        self._is_cancelled = True
+        if self._task is not None:
+            self._task.cancel()
