@@ -26,7 +26,7 @@ from checkpoint_base.planner import (
 )
 from checkpoint_base.records import Stats, ThreadPage
 from checkpoint_base.saver import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
-from checkpoint_base.sweeper import AsyncSweeps, Sweeper, Sweeps, SyncSweeps
+from checkpoint_base.sweeper import Sweeper, Sweeps
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 
@@ -219,7 +219,7 @@ class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
         self._life.end()
 
 
-class FullSyncSaver(SyncSweeps, FullSaver, SyncSaver):
+class FullSyncSaver(FullSaver, SyncSaver):
     """A saver with every capability, on a blocking driver."""
 
     def __init__(
@@ -238,7 +238,7 @@ class FullSyncSaver(SyncSweeps, FullSaver, SyncSaver):
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
 
 
-class FullAsyncSaver(AsyncSweeps, FullSaver, AsyncSaver):
+class FullAsyncSaver(FullSaver, AsyncSaver):
     """A saver with every capability, on an event loop."""
 
     def __init__(

@@ -61,7 +61,7 @@ class LoopLife(Life):
         super().__init__(name)
         self._instead = instead
         self._thread = get_ident()
-        loop = _running_loop()
+        loop = running_loop()
         if loop is None:
             raise EventLoopError(
                 f"{name} was made outside of an event loop: make it in a coroutine, on the loop "
@@ -79,7 +79,7 @@ class LoopLife(Life):
         """
         if self.is_over:
             raise self.ended()
-        if _running_loop() is self.loop:
+        if running_loop() is self.loop:
             raise EventLoopError(
                 f"a blocking method of {self._name} was called on the thread of its own event "
                 "loop, where it would wait for itself: await the method that begins with 'a' "
@@ -136,7 +136,8 @@ class LoopLife(Life):
         )
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, if it runs one."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -16,6 +16,7 @@ from checkpoint_base.errors import (
     UnencryptedValueError,
     UnreadableValueError,
 )
+from checkpoint_base.life import running_loop
 from checkpoint_base.plan import Plan
 from checkpoint_base.ttl import minutes
 
@@ -114,7 +115,7 @@ def _run(
 
 
 class Sweeps:
-    """The methods about expiry that every saver and store has, whichever its driver."""
+    """The methods about expiry that every saver and store has."""
 
     _sweeper: Sweeper
     if TYPE_CHECKING:
@@ -127,22 +128,19 @@ class Sweeps:
     def _sweep(self) -> Plan[int]:
         """Remove what has expired; returns how much that was."""
 
-    def _start(self, interval_minutes: float | None) -> Future[None]:
-        if self._life.is_over:
-            raise self._life.ended()
-        return self._sweeper.start(lambda: self._drive(self._sweep()), interval_minutes)
-
-    async def asweep_ttl(self) -> int:
+    def sweep_ttl(self) -> int:
         """Remove what has expired, once.
 
         Returns:
             How many threads of a saver, or items of a store, have expired.
         """
+        return self._drive(self._sweep())
+
+    async def asweep_ttl(self) -> int:
+        """`sweep_ttl`, without blocking."""
         return await self._adrive(self._sweep())
 
-    async def astart_ttl_sweeper(
-        self, sweep_interval_minutes: float | None = None
-    ) -> asyncio.Task[None]:
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
         """Sweep again and again, from a background thread, until stopped or closed. Where that is
         done already, it goes on as it was started.
 
@@ -150,17 +148,24 @@ class Sweeps:
             sweep_interval_minutes: between two sweeps; None: as `ttl` says, else 60.
 
         Returns:
-            A task that ends when the sweeper does; cancelling it stops the sweeper.
+            A future that ends when the sweeper does; cancelling it stops the sweeper.
 
         Raises:
             ClosedError: the connection is closed already.
             InvalidArgumentError: the interval is no time in minutes.
         """
-        return asyncio.create_task(_end_of(self._start(sweep_interval_minutes)))
+        if self._life.is_over:
+            raise self._life.ended()
+        return self._sweeper.start(lambda: self._drive(self._sweep()), sweep_interval_minutes)
 
-    async def astop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """Stop sweeping, and wait for a sweep under way, without blocking the event loop, which
-        that sweep may need.
+    async def astart_ttl_sweeper(
+        self, sweep_interval_minutes: float | None = None
+    ) -> asyncio.Task[None]:
+        """`start_ttl_sweeper`, with a task instead of a future."""
+        return asyncio.create_task(_end_of(Sweeps.start_ttl_sweeper(self, sweep_interval_minutes)))
+
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """Stop sweeping, and wait for a sweep under way.
 
         Args:
             timeout: seconds to wait; None: as long as the sweep takes.
@@ -168,6 +173,10 @@ class Sweeps:
         Returns:
             False if that sweep is still under way; no other one follows it.
         """
+        return self._sweeper.stop(timeout)
+
+    async def astop_ttl_sweeper(self, timeout: float | None = None) -> bool:
+        """`stop_ttl_sweeper`, without blocking the event loop, which that sweep may need."""
         return await asyncio.to_thread(self._sweeper.stop, timeout)
 
 
@@ -175,35 +184,23 @@ async def _end_of(sweeper: Future[None]) -> None:
     await asyncio.wrap_future(sweeper)
 
 
-class SyncSweeps(Sweeps):
-    """What LangGraph's blocking stores have, under the same names."""
+class AwaitedSweeps(Sweeps):
+    """As LangGraph's async stores have them: to be awaited on an event loop. Called in a thread
+    that runs none they block, as the other methods without `a` do.
+    """
 
-    def sweep_ttl(self) -> int:
-        """`asweep_ttl`, blocking."""
-        return self._drive(self._sweep())
+    def sweep_ttl(self) -> Any:
+        """`asweep_ttl`; blocking in a thread without an event loop."""
+        return super().sweep_ttl() if running_loop() is None else self.asweep_ttl()
 
-    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
-        """`astart_ttl_sweeper`, with a future instead of a task."""
-        return self._start(sweep_interval_minutes)
+    def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Any:
+        """`astart_ttl_sweeper`; blocking in a thread without an event loop."""
+        if running_loop() is None:
+            return super().start_ttl_sweeper(sweep_interval_minutes)
+        return self.astart_ttl_sweeper(sweep_interval_minutes)
 
-    def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """`astop_ttl_sweeper`, blocking."""
-        return self._sweeper.stop(timeout)
-
-
-class AsyncSweeps(Sweeps):
-    """What LangGraph's async stores have, under the same names: to be awaited."""
-
-    async def sweep_ttl(self) -> int:
-        """`asweep_ttl`."""
-        return await self.asweep_ttl()
-
-    async def start_ttl_sweeper(
-        self, sweep_interval_minutes: float | None = None
-    ) -> asyncio.Task[None]:
-        """`astart_ttl_sweeper`."""
-        return await self.astart_ttl_sweeper(sweep_interval_minutes)
-
-    async def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """`astop_ttl_sweeper`."""
-        return await self.astop_ttl_sweeper(timeout)
+    def stop_ttl_sweeper(self, timeout: float | None = None) -> Any:
+        """`astop_ttl_sweeper`; blocking in a thread without an event loop."""
+        if running_loop() is None:
+            return super().stop_ttl_sweeper(timeout)
+        return self.astop_ttl_sweeper(timeout)

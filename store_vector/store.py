@@ -21,7 +21,7 @@ from checkpoint_base.cancellation import in_thread
 from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.saver import AsyncDriver, SyncDriver
-from checkpoint_base.sweeper import AsyncSweeps, Sweeper, Sweeps, SyncSweeps
+from checkpoint_base.sweeper import AwaitedSweeps, Sweeper, Sweeps
 from store_vector.batch import Batch, single
 from store_vector.coalescing import Coalescer
 from store_vector.config import IndexSettings, StoreTTL
@@ -126,7 +126,7 @@ class Store(Sweeps, BaseStore):
         return await self._adrive(self._planner.stats())
 
 
-class SyncStore(SyncSweeps, Store):
+class SyncStore(Store):
     """A store on a blocking driver; its async methods embed on the loop and run in a thread."""
 
     def __init__(
@@ -188,7 +188,7 @@ class SyncStore(SyncSweeps, Store):
         self.close()
 
 
-class AsyncStore(AsyncSweeps, Store):
+class AsyncStore(AwaitedSweeps, Store):
     """A store on an event loop: what is asked for in one tick is one batch.
 
     Its sync methods work from other threads than the loop's, its async ones from other loops too,

@@ -250,4 +250,4 @@ class ClusterOfOneHarness(ClusterHarness):
             saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
             await saver.setup()
             yield saver
-            await saver.stop_ttl_sweeper()
+            await saver.astop_ttl_sweeper()

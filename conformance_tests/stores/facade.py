@@ -108,7 +108,10 @@ class AsyncStoreFacade(StoreFacade):
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
     def plain(self, name: str, *args: Any) -> Any:
-        return self.loop.run(getattr(self.raw, name)(*args))
+        async def awaited() -> Any:
+            return await getattr(self.raw, name)(*args)
+
+        return self.loop.run(awaited())
 
     def wait(self, begun: Any) -> Any:
         return self.loop.run(asyncio.wait_for(begun, GIVE_UP_AFTER))

@@ -217,6 +217,10 @@ class StoreTTLClauses(StoreClauses):
         harness.advance(SECONDS + 1)
         assert harness.rows()["items"] == 1, "it went on after it was cancelled"
         assert store.plain("sweep_ttl") == 1
+        # where there is no loop, none is waited for
+        assert store.raw.sweep_ttl() == 0
+        assert isinstance(store.raw.start_ttl_sweeper(60), Future)
+        assert store.raw.stop_ttl_sweeper() is True
 
     def test_ttl_closing_stops_the_sweeper(self, harness: StoreHarness, flavour: Any) -> None:
         """A store that is closed leaves no thread behind that uses its connection."""
