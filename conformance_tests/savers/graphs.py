@@ -22,6 +22,7 @@ from conformance_tests.savers.graphs_tasks import (
     SubgraphClauses,
 )
 from conformance_tests.savers.graphs_time_travel import TimeTravelClauses
+from conformance_tests.savers.graphs_types import TypesClauses
 
 
 class GraphConformance(
@@ -37,6 +38,7 @@ class GraphConformance(
     SendClauses,
     FailureClauses,
     FunctionalClauses,
+    TypesClauses,
     DeltaClauses,
     PrunedDeltaClauses,
     CopiedDeltaClauses,
