@@ -227,10 +227,10 @@ async def _once(connection: Connection, request: Any, use: Use, *, from_pool: bo
 @asynccontextmanager
 async def _savepoint(connection: Connection, *, begins: bool) -> AsyncIterator[None]:
     """A savepoint in the caller's transaction, which psycopg begins first if `begins`."""
-    if begins:
-        warn_uncommitted(connection)
-        await psycopg.AsyncRawCursor(connection).execute(BEGIN, prepare=False)
     try:
+        if begins:
+            warn_uncommitted(connection)
+            await psycopg.AsyncRawCursor(connection).execute(BEGIN, prepare=False)
         async with connection.transaction():
             yield
     except BaseException:

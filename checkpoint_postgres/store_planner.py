@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
+from checkpoint_base.errors import PermissionDeniedError
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
-from checkpoint_base.statements.requests import execute, row, rows
+from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
-from checkpoint_base.touch import moved_if_possible
+from checkpoint_base.touch import moved_if_possible, warn_not_moved
 from checkpoint_postgres.requests import attempt, keeping_settings
 from checkpoint_postgres.statements import (
     statements,
@@ -133,8 +134,11 @@ class PostgresStorePlanner(Setup):
             )
 
     def _convert(self, engine: Engine) -> Plan[None]:
-        """Fill the column of what was put without it."""
-        while (yield from write(self._convert_some, engine)):
+        """Fill the column of what was put without it. Only rows that need it are locked, so that
+        a role that may only read can call `setup`.
+        """
+        any_left = self._filled("any_unconverted", missing=engine.unconverted)
+        while (yield from rows(any_left)) and (yield from write(self._convert_some, engine)):
             pass
 
     def _convert_some(self, engine: Engine) -> Plan[bool]:
@@ -191,13 +195,11 @@ class PostgresStorePlanner(Setup):
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """Items: one statement, which moves expiries where that is to be expected."""
-        if self._moves and (moving := [Name(*one[:2]) for one in reads if one.refresh]):
-            values = [*self._moving(moving, now), json.dumps(_columns(reads))]
-            found = yield from rows(self._queries["get_and_move"], values)
-        elif len(reads) == 1:
+        found = yield from self._get_and_move(reads, now)
+        if found is None and len(reads) == 1:
             ns, key, _ = reads[0]
             found = [(1, *one) for one in (yield from rows(self._queries["get"], (ns, key)))]
-        else:
+        elif found is None:
             found = yield from rows(self._queries["get_some"], (json.dumps(_columns(reads)),))
         horizon = self._ttl.horizon(now)
         shown: list[Record | None] = [None] * len(reads)
@@ -211,6 +213,18 @@ class PostgresStorePlanner(Setup):
         if not self._moves:
             yield from self._move(seen, now)
         return shown
+
+    def _get_and_move(self, reads: Sequence[Read], now: float) -> Plan[list[Row] | None]:
+        """The rows of `reads`, whose expiries are moved; None: none are, or they may not be."""
+        moving = [Name(*one[:2]) for one in reads if one.refresh] if self._moves else []
+        if not moving:
+            return None
+        values = [*self._moving(moving, now), json.dumps(_columns(reads))]
+        try:
+            return (yield from rows(self._queries["get_and_move"], values))
+        except PermissionDeniedError as error:  # they can be read all the same
+            warn_not_moved(f"one of {len(moving)} items", error)
+            return None
 
     def _moving(self, names: Sequence[Name], now: float) -> list[Any]:
         return [*_columns(sorted(names)), now, self._ttl.horizon(now)]

@@ -155,10 +155,10 @@ def _once(connection: Connection, request: Any, use: Use, *, from_pool: bool) ->
 @contextmanager
 def _savepoint(connection: Connection, *, begins: bool) -> Iterator[None]:
     """A savepoint in the caller's transaction, which psycopg begins first if `begins`."""
-    if begins:
-        warn_uncommitted(connection)
-        psycopg.RawCursor(connection).execute(BEGIN, prepare=False)
     try:
+        if begins:
+            warn_uncommitted(connection)
+            psycopg.RawCursor(connection).execute(BEGIN, prepare=False)
         with connection.transaction():
             yield
     except BaseException:

@@ -54,6 +54,7 @@ class Capability(str, enum.Enum):
     NETWORK = "network"
     SERVER_DEATH = "server_death"
     DISK_FULL = "disk_full"
+    PERMISSIONS = "permissions"
     ROUND_TRIPS = "round_trips"
 
     STORE_ITEMS = "store_items"
@@ -73,6 +74,7 @@ class Capability(str, enum.Enum):
     STORE_NETWORK = "store_network"
     STORE_SERVER_DEATH = "store_server_death"
     STORE_DISK_FULL = "store_disk_full"
+    STORE_PERMISSIONS = "store_permissions"
 
     @property
     def meaning(self) -> str:
@@ -112,6 +114,7 @@ _MEANINGS = {
     Capability.NETWORK: "say so when the network fails, and go on when it is back",
     Capability.SERVER_DEATH: "keep what was acknowledged when the server is killed",
     Capability.DISK_FULL: "lose nothing when there is no room left",
+    Capability.PERMISSIONS: "serve a user who may only read, and refuse what that user writes",
     Capability.ROUND_TRIPS: "keep to the round trips that its harness states",
     Capability.STORE_ITEMS: "put, get and delete items, and give every JSON value back exactly",
     Capability.STORE_BATCH: "carry out batches: reads first, the last put of a key wins",
@@ -130,6 +133,7 @@ _MEANINGS = {
     Capability.STORE_NETWORK: "say so when the network fails, and go on when it is back",
     Capability.STORE_SERVER_DEATH: "keep what was acknowledged when the server is killed",
     Capability.STORE_DISK_FULL: "lose nothing when there is no room left",
+    Capability.STORE_PERMISSIONS: "serve a user who may only read, and refuse what it writes",
 }
 
 _OF_SERVERS = {
@@ -144,6 +148,8 @@ _OF_FILES = {
     Capability.DISK_FULL: "nothing is on a disk",
     Capability.PROCESSES: "no other process can reach it",
     Capability.STORE_DISK_FULL: "nothing is on a disk",
+    Capability.PERMISSIONS: "it has no users",
+    Capability.STORE_PERMISSIONS: "it has no users",
     Capability.STORE_PROCESSES: "no other process can reach it",
 }
 

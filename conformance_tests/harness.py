@@ -14,6 +14,7 @@ from conformance_tests.capabilities import Capability, Place
 
 _NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK)
 _SERVER_DEATH = (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH)
+_PERMISSIONS = (Capability.PERMISSIONS, Capability.STORE_PERMISSIONS)
 _DISK_FULL = (Capability.DISK_FULL, Capability.STORE_DISK_FULL)
 
 
@@ -67,17 +68,25 @@ class FaultHooks:
         """
         raise LookupError("the harness has no way to fill the disk")
 
+    def reading_only(self) -> AbstractContextManager[Any]:
+        """Inside the block, a harness on the same database and clock, as a user who may read all
+        of it and write nothing. What was set up stays so.
+        """
+        raise LookupError("the harness has no user who may only read")
+
     def not_offered(self) -> dict[Capability, str]:
         """The gaps that come of hooks which are not overridden."""
         own = type(self)
         unreachable = own.through is FaultHooks.through
         immortal = unreachable or own.server_killed is FaultHooks.server_killed
         endless = own.disk_full is FaultHooks.disk_full
+        unrestricted = own.reading_only is FaultHooks.reading_only
         uncounted = unreachable or not own.budgets
         gaps = [
             (unreachable, "the harness offers no address to put a proxy at", _NETWORK),
             (immortal, "the harness offers no server process to kill", _SERVER_DEATH),
             (endless, "the harness offers no disk to fill", _DISK_FULL),
+            (unrestricted, "the harness offers no user who may only read", _PERMISSIONS),
             (uncounted, "the harness states no budget of round trips", [Capability.ROUND_TRIPS]),
         ]
         return {each: reason for missing, reason, some in gaps if missing for each in some}

@@ -46,7 +46,13 @@ SAVER_LEVELS: Final = (
         Capability.MODEL,
     ),
     _level("is shared by workers", Capability.CONCURRENCY, Capability.PROCESSES, Capability.BRIDGE),
-    _level("stands outages", Capability.NETWORK, Capability.SERVER_DEATH, Capability.DISK_FULL),
+    _level(
+        "stands outages",
+        Capability.NETWORK,
+        Capability.SERVER_DEATH,
+        Capability.DISK_FULL,
+        Capability.PERMISSIONS,
+    ),
     _level(
         "forgets when told to",
         Capability.DELETE_THREAD,
@@ -95,6 +101,7 @@ STORE_LEVELS: Final = (
         Capability.STORE_NETWORK,
         Capability.STORE_SERVER_DEATH,
         Capability.STORE_DISK_FULL,
+        Capability.STORE_PERMISSIONS,
     ),
 )
 

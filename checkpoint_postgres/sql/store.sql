@@ -205,6 +205,9 @@ CREATE EXTENSION IF NOT EXISTS vector
 SELECT 1 FROM pg_attribute
 WHERE attrelid = '{schema}.store_embeddings'::regclass AND attname = $1::text AND NOT attisdropped
 
+-- name: any_unconverted
+SELECT 1 FROM {schema}.store_embeddings WHERE {missing} LIMIT 1
+
 -- name: unconverted
 SELECT ns, key, digest, data FROM {schema}.store_embeddings
 WHERE {missing} LIMIT $1::bigint FOR UPDATE SKIP LOCKED

@@ -71,6 +71,17 @@ class OnServer(FaultHooks):
     def server_killed(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].killed()
 
+    @contextmanager
+    def reader(self) -> Iterator[str]:
+        """A role that may read everything; its name."""
+        role = f"reader_{secrets.token_hex(6)}"
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute(f"CREATE ROLE {role} LOGIN; GRANT pg_read_all_data TO {role}".encode())
+            try:
+                yield role
+            finally:
+                admin.execute(f"DROP ROLE {role}".encode())
+
     def disk_full(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].full()
 
@@ -122,6 +133,13 @@ class PostgresHarness(OnServer, SaverHarness):
 
     def through(self, host: str, port: int) -> PostgresHarness:
         return PostgresHarness(self.url_at(host, port), {**self.pool, "timeout": 0.4})
+
+    @contextmanager
+    def reading_only(self) -> Iterator[PostgresHarness]:
+        with self.reader() as role:
+            restricted = PostgresHarness(self.url.replace("//postgres@", f"//{role}@"), self.pool)
+            restricted.clock = self.clock
+            yield restricted
 
     def query(self, sql: str) -> list[Any]:
         """Raw read."""

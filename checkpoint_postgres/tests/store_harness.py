@@ -59,6 +59,13 @@ class PostgresStoreHarness(OnServer, StoreHarness):
     def advance(self, seconds: float) -> None:
         self.clock.now += seconds
 
+    @contextmanager
+    def reading_only(self) -> Iterator[PostgresStoreHarness]:
+        with self.reader() as role:
+            restricted = PostgresStoreHarness(self.url, self.engine, role)
+            restricted.clock = self.clock
+            yield restricted
+
     def query(self, sql: str) -> list[Any]:
         """Raw read."""
         with psycopg.connect(self.url, autocommit=True) as connection:

@@ -240,25 +240,33 @@ async def test_a_transaction_that_only_reads(
 
 
 def test_a_standby() -> None:
+    options: Any = {"ttl": {"default_ttl": 60, "refresh_on_read": True}}
     with temporary_folder() as folder:
         port = free_port()
-        options: Any = {"ttl": {"default_ttl": 60, "refresh_on_read": True}}
         with (
             running_postgres(folder, port) as url,
             PostgresSaver.from_conn_string(url, **options) as saver,
+            PostgresStore.from_conn_string(url, index=INDEX, **options) as store,
         ):
             saver.setup()
             saver.put(*PUT)
+            store.setup()
+            store.put(AT, "k", {"text": "tea"})
         (folder / "data" / "standby.signal").touch()
         with (
             running_postgres(folder, port) as url,
             PostgresSaver.from_conn_string(url, **options) as saver,
+            PostgresStore.from_conn_string(url, index=INDEX, **options) as store,
         ):
             saver.setup()
             assert saver.get_tuple(on("t")) is not None  # its expiry is not moved
-            with pytest.raises(PermissionDeniedError, match="standby") as caught:
-                saver.put(*PUT)
-            assert isinstance(caught.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
+            store.setup()
+            assert store.get(AT, "k") is not None
+            assert len(store.search(AT, query="tea")) == 1
+            for work in (lambda: saver.put(*PUT), lambda: store.delete(AT, "k")):
+                with pytest.raises(PermissionDeniedError, match="standby") as caught:
+                    work()
+                assert isinstance(caught.value.__cause__, psycopg.errors.ReadOnlySqlTransaction)
 
 
 # ---------------------------------------------------------------- closed by their owner

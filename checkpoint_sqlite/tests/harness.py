@@ -35,6 +35,7 @@ class SqliteHarness(SaverHarness):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.opens: str | Path = path
         self.clock = MovableClock()
 
     def _arguments(self, **options: Any) -> dict[str, Any]:
@@ -42,15 +43,21 @@ class SqliteHarness(SaverHarness):
         return {"clock": self.clock, "synchronous": "normal", **options}
 
     @contextmanager
+    def reading_only(self) -> Iterator[SqliteHarness]:
+        restricted = SqliteHarness(self.path)
+        restricted.opens, restricted.clock = f"file:{self.path}?mode=ro", self.clock
+        yield restricted
+
+    @contextmanager
     def open(self, **options: Any) -> Iterator[SqliteSaver]:
-        with SqliteSaver.from_conn_string(self.path, **self._arguments(**options)) as saver:
+        with SqliteSaver.from_conn_string(self.opens, **self._arguments(**options)) as saver:
             saver.setup()
             yield saver
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncSqliteSaver]:
         arguments = self._arguments(**options)
-        async with AsyncSqliteSaver.from_conn_string(self.path, **arguments) as saver:
+        async with AsyncSqliteSaver.from_conn_string(self.opens, **arguments) as saver:
             await saver.setup()
             yield saver
 

@@ -21,6 +21,7 @@ class SqliteStoreHarness(StoreHarness):
 
     def __init__(self, path: Path, cache_bytes: int | None = None) -> None:
         self.path = path
+        self.opens: str | Path = path
         self.clock = MovableClock()
         self._cache = {} if cache_bytes is None else {"cache_bytes": cache_bytes}
 
@@ -29,15 +30,21 @@ class SqliteStoreHarness(StoreHarness):
         return {"clock": self.clock, "synchronous": "normal", **self._cache, **options}
 
     @contextmanager
+    def reading_only(self) -> Iterator[SqliteStoreHarness]:
+        restricted = SqliteStoreHarness(self.path)
+        restricted.opens, restricted.clock = f"file:{self.path}?mode=ro", self.clock
+        yield restricted
+
+    @contextmanager
     def open(self, **options: Any) -> Iterator[SqliteStore]:
-        with SqliteStore.from_conn_string(self.path, **self._arguments(**options)) as store:
+        with SqliteStore.from_conn_string(self.opens, **self._arguments(**options)) as store:
             store.setup()
             yield store
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncSqliteStore]:
         arguments = self._arguments(**options)
-        async with AsyncSqliteStore.from_conn_string(self.path, **arguments) as store:
+        async with AsyncSqliteStore.from_conn_string(self.opens, **arguments) as store:
             await store.setup()
             yield store
 

@@ -25,6 +25,7 @@ from conformance_tests.savers.outages import (
     RoundTripClauses,
     ServerDeathClauses,
 )
+from conformance_tests.savers.permissions import PermissionClauses
 from conformance_tests.savers.persistence import PersistenceClauses
 from conformance_tests.savers.processes import ProcessClauses
 from conformance_tests.savers.prune import PruneClauses, PruneDeltaClauses
@@ -88,6 +89,7 @@ class SaverConformance(
     NetworkClauses,
     ServerDeathClauses,
     DiskFullClauses,
+    PermissionClauses,
     RoundTripClauses,
     ModelClauses,
     UpstreamClauses,

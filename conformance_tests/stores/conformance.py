@@ -25,6 +25,7 @@ from conformance_tests.stores.outages import (
     StoreNetworkClauses,
     StoreServerDeathClauses,
 )
+from conformance_tests.stores.permissions import StorePermissionClauses
 from conformance_tests.stores.processes import StoreProcessClauses
 from conformance_tests.stores.providers import ProviderClauses
 from conformance_tests.stores.search import SearchClauses
@@ -50,6 +51,7 @@ class StoreConformance(
     StoreNetworkClauses,
     StoreServerDeathClauses,
     StoreDiskFullClauses,
+    StorePermissionClauses,
     StoreModelClauses,
     EmptyItemClauses,
     EmptyBatchClauses,
