@@ -14,6 +14,7 @@ from checkpoint_base.errors import (
     CheckpointError,
     ClosedError,
     ConflictError,
+    CorruptValueError,
     InvalidArgumentError,
     NotSetUpError,
     PermissionDeniedError,
@@ -32,6 +33,12 @@ CONFLICTS: Final = (
     errors.DuplicateTable,  # or the same tables, where a snapshot is older than the lock
 )
 _DENIED: Final = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
+# all values are bound with their types, so that only stored text can be malformed
+_DAMAGED: Final = (
+    errors.InvalidTextRepresentation,
+    errors.DataCorrupted,
+    errors.IndexCorrupted,
+)
 _PREPARED: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
 _BEYOND_LIMITS: Final = "54"  # the class of such SQLSTATEs
 _TOO_MANY_VALUES: Final = "number of parameters must be"  # libpq's, which has no SQLSTATE
@@ -73,6 +80,7 @@ class Attempts:
             BackendUnavailableError: there is no server, or it did not do it in time.
             ClosedError: the owner of the connection or of the pool has closed it.
             ConflictError: other transactions were in the way each time.
+            CorruptValueError: what is stored is damaged.
             InvalidArgumentError: what was asked for is beyond what Postgres takes.
             NotSetUpError: setup was never called.
             PermissionDeniedError: the role may not do it.
@@ -126,6 +134,8 @@ def named(error: psycopg.Error) -> Exception:
         return NotSetUpError(f"the tables are not there, call setup() once: {_told(error)}")
     if isinstance(error, _DENIED) or is_refused_login(error):
         return PermissionDeniedError(_told(error))
+    if isinstance(error, _DAMAGED):
+        return CorruptValueError(f"stored rows are damaged: {_told(error)}")
     if isinstance(error, errors.InFailedSqlTransaction):
         return TransactionFailedError(_told(error))
     if isinstance(error, CONFLICTS):

@@ -46,6 +46,8 @@ class Capability(str, enum.Enum):
     ENCRYPTION = "encryption"
     SHARING = "sharing"
     INTEGRITY = "integrity"
+    RECORD_INTEGRITY = "record_integrity"
+    RECORD_IDENTITY = "record_identity"
     UNREADABLE = "unreadable"
     OWN_ENCRYPTION = "own_encryption"
     PERSISTENCE = "persistence"
@@ -108,6 +110,8 @@ _MEANINGS = {
     Capability.INTEGRITY: "find damage instead of giving back a wrong value",
     Capability.UNREADABLE: "name a value that cannot be stored or rebuilt, and give no substitute",
     Capability.OWN_ENCRYPTION: "do the same for a serializer that encrypts in a way of its own",
+    Capability.RECORD_INTEGRITY: "find a changed byte in any record, and a record that is lost",
+    Capability.RECORD_IDENTITY: "find a record that stands in another one's place",
     Capability.PERSISTENCE: "find everything again when opened again",
     Capability.MODEL: "end long random sequences of calls as the reference saver does",
     Capability.UPSTREAM: "pass LangGraph's own conformance suite",
@@ -145,6 +149,8 @@ _OF_SERVERS = {
 }
 _OF_FILES = {
     Capability.INTEGRITY: "nothing is on a disk",
+    Capability.RECORD_INTEGRITY: "nothing is on a disk",
+    Capability.RECORD_IDENTITY: "nothing is on a disk",
     Capability.DISK_FULL: "nothing is on a disk",
     Capability.PROCESSES: "no other process can reach it",
     Capability.STORE_DISK_FULL: "nothing is on a disk",

@@ -74,6 +74,28 @@ class FaultHooks:
         """
         raise LookupError("the harness has no user who may only read")
 
+    def damage_record(self, record: str) -> None:
+        """Raw write: change one byte of a stored record.
+
+        Args:
+            record: `"value"` (of up to 100 bytes), `"write"`, or of a checkpoint `"body"` (all that
+                is none of the others), `"versions"` or `"metadata"`; `"digests"`: what else is
+                stored of a large value besides its bytes, or a byte of it where there is nothing.
+        """
+        raise LookupError(f"the harness cannot change a byte of a stored {record}")
+
+    def lose_value(self, channel: str) -> None:
+        """Raw write: remove the stored values of a channel, but nothing that refers to them."""
+        raise LookupError(f"the harness cannot remove the stored value of {channel!r}")
+
+    def swap_records(self, record: str) -> None:
+        """Raw write: exchange all but the keys of two stored records.
+
+        Args:
+            record: `"value"`, `"write"` or `"checkpoint"`. Of several the first two.
+        """
+        raise LookupError(f"the harness cannot exchange two stored records of kind {record!r}")
+
     def not_offered(self) -> dict[Capability, str]:
         """The gaps that come of hooks which are not overridden."""
         own = type(self)
@@ -81,12 +103,18 @@ class FaultHooks:
         immortal = unreachable or own.server_killed is FaultHooks.server_killed
         endless = own.disk_full is FaultHooks.disk_full
         unrestricted = own.reading_only is FaultHooks.reading_only
+        undamaged = (
+            own.damage_record is FaultHooks.damage_record or own.lose_value is FaultHooks.lose_value
+        )
+        unswapped = own.swap_records is FaultHooks.swap_records
         uncounted = unreachable or not own.budgets
         gaps = [
             (unreachable, "the harness offers no address to put a proxy at", _NETWORK),
             (immortal, "the harness offers no server process to kill", _SERVER_DEATH),
             (endless, "the harness offers no disk to fill", _DISK_FULL),
             (unrestricted, "the harness offers no user who may only read", _PERMISSIONS),
+            (undamaged, "the harness damages no single record", [Capability.RECORD_INTEGRITY]),
+            (unswapped, "the harness swaps no records", [Capability.RECORD_IDENTITY]),
             (uncounted, "the harness states no budget of round trips", [Capability.ROUND_TRIPS]),
         ]
         return {each: reason for missing, reason, some in gaps if missing for each in some}

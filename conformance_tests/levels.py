@@ -39,6 +39,8 @@ SAVER_LEVELS: Final = (
         "keeps what it is given",
         Capability.FIDELITY,
         Capability.INTEGRITY,
+        Capability.RECORD_INTEGRITY,
+        Capability.RECORD_IDENTITY,
         Capability.UNREADABLE,
         Capability.HOSTILE_INPUT,
         Capability.PERSISTENCE,

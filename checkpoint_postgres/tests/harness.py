@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
@@ -171,6 +172,30 @@ class PostgresHarness(OnServer, SaverHarness):
         )
         if not changed:
             raise LookupError("no segment is stored")
+
+    def damage_record(self, record: str) -> None:
+        table, column = COLUMNS[record]
+        small = "WHERE layout IS NULL AND length(data) < 100" if record == "value" else ""
+        stored, place = self.query(f"SELECT {column}, ctid::text FROM saver_{table} {small}")[0]
+        changed = flipped(stored.encode() if isinstance(stored, str) else stored)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(
+                f"UPDATE saver_{table} SET {column} = %s WHERE ctid = %s::tid".encode(),
+                (changed.decode() if isinstance(stored, str) else changed, place),
+            )
+
+    def lose_value(self, channel: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("DELETE FROM saver_values WHERE channel = %s", (channel,))
+
+    def swap_records(self, record: str) -> None:
+        contents = ", ".join(CONTENTS[record])
+        self.query(
+            f"WITH two AS (SELECT *, ctid AS at FROM saver_{record}s LIMIT 2) "
+            f"UPDATE saver_{record}s AS t "
+            f"SET ({contents}) = (SELECT {contents} FROM two WHERE two.at <> t.ctid) "
+            "WHERE t.ctid IN (SELECT at FROM two) RETURNING 1"
+        )
 
     def version(self) -> str:
         return f"Postgres {self.query('SHOW server_version')[0][0]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -13,8 +14,10 @@ from urllib.parse import urlsplit
 import redis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
+from checkpoint_base.tests.damage import flipped
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.connect import target_of
+from checkpoint_redis.packing import names_of
 from checkpoint_redis.tests.users import user
 from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, SaverHarness
@@ -22,6 +25,19 @@ from conformance_tests.harness import FaultHooks
 from tests.servers.redis import SERVERS, wait_until_whole
 
 KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
+
+
+def part_of(stored: bytes, part: str) -> tuple[int, int]:
+    """Where in a checkpoint's record its versions, metadata or body are (packing.py)."""
+    parent, run, versions, metadata, kind, body, _ = struct.unpack_from("<7I", stored, 5)
+    before = sum(length for length in (parent, run) if length != 0xFFFFFFFF)
+    sizes = {"versions": versions, "metadata": metadata, "kind": kind, "body": body}
+    at = 33 + before
+    for name, size in sizes.items():
+        if name == part:
+            return at, at + size
+        at += size
+    raise LookupError(part)
 
 
 def url_at(host: str, port: int) -> str:
@@ -160,6 +176,37 @@ class RedisHarness(OnServer, SaverHarness):
                     node.hset(key, name, bytes(data))
                     return
         raise LookupError("no segment is stored")
+
+    def _fields(self, *begin: bytes) -> Iterator[tuple[Any, bytes, bytes]]:
+        """All fields of threads that begin so: the server, the key and the name of each."""
+        for node, key in self.keys("{*}:records"):
+            for name in sorted(node.hkeys(key)):
+                if name.startswith(begin):
+                    yield node, key, name
+
+    def damage_record(self, record: str) -> None:
+        kind = {"value": b"v", "write": b"w", "digests": b"d"}.get(record, b"n")
+        for node, key, name in self._fields(kind):
+            stored = node.hget(key, name) or b""
+            if record == "value" and len(stored) > 100:
+                continue
+            first, last = part_of(stored, record) if kind == b"n" else (0, len(stored))
+            changed = stored[:first] + flipped(stored[first:last]) + stored[last:]
+            node.hset(key, name, changed)
+            return
+        raise LookupError(f"no {record} is stored")
+
+    def lose_value(self, channel: str) -> None:
+        for node, key, name in self._fields(b"v"):
+            if names_of(name)[1] == channel:
+                node.hdel(key, name)
+
+    def swap_records(self, record: str) -> None:
+        kind = {"value": b"v", "write": b"w", "checkpoint": b"n"}[record]
+        (node, key, name), (other_node, other_key, other), *_ = self._fields(kind)
+        first, second = node.hget(key, name), other_node.hget(other_key, other)
+        node.hset(key, name, second)
+        other_node.hset(other_key, other, first)
 
     def version(self) -> str:
         told = [name_of(node.execute_command("INFO", "server")) for node in self.nodes]

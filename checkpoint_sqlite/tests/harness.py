@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, closing, con
 from pathlib import Path
 from typing import Any
 
+from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from conformance_tests import MovableClock, Place, SaverHarness
 
@@ -101,6 +102,33 @@ class SqliteHarness(SaverHarness):
             connection.execute(
                 "UPDATE saver_segments SET data = ? WHERE id = ?", (bytes(data), found[0])
             )
+
+    def damage_record(self, record: str) -> None:
+        table, column = COLUMNS[record]
+        small = "WHERE layout IS NULL AND length(data) < 100" if record == "value" else ""
+        with self._raw() as connection, connection:
+            number, stored = connection.execute(
+                f"SELECT rowid, CAST({column} AS BLOB) FROM saver_{table} {small}"
+            ).fetchone()
+            changed = flipped(stored)
+            connection.execute(
+                f"UPDATE saver_{table} SET {column} = ? WHERE rowid = ?",
+                (changed.decode() if record in ("versions", "metadata") else changed, number),
+            )
+
+    def lose_value(self, channel: str) -> None:
+        with self._raw() as connection, connection:
+            connection.execute("DELETE FROM saver_values WHERE channel = ?", (channel,))
+
+    def swap_records(self, record: str) -> None:
+        contents = ", ".join(CONTENTS[record])
+        with self._raw() as connection, connection:
+            (one, *first), (two, *second) = connection.execute(
+                f"SELECT rowid, {contents} FROM saver_{record}s ORDER BY rowid LIMIT 2"
+            ).fetchall()
+            marks = ", ".join(f"{column} = ?" for column in CONTENTS[record])
+            update = f"UPDATE saver_{record}s SET {marks} WHERE rowid = ?"
+            connection.executemany(update, [(*first, two), (*second, one)])
 
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

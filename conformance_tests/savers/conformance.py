@@ -31,6 +31,7 @@ from conformance_tests.savers.processes import ProcessClauses
 from conformance_tests.savers.prune import PruneClauses, PruneDeltaClauses
 from conformance_tests.savers.put import PutAgainClauses, PutClauses
 from conformance_tests.savers.put_writes import PutWritesClauses, WriteOrderClauses
+from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
 from conformance_tests.savers.setup import BridgeClauses, SetupClauses
 from conformance_tests.savers.sharing import SharingClauses
 from conformance_tests.savers.stateful import ModelClauses
@@ -76,6 +77,8 @@ class SaverConformance(
     StatsClauses,
     SharingClauses,
     IntegrityClauses,
+    RecordIntegrityClauses,
+    RecordIdentityClauses,
     UnreadableClauses,
     DeleteUnreadableClauses,
     DeleteRunsUnreadableClauses,

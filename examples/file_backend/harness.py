@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from conformance_tests import Capability, MovableClock, Place, SaverHarness
-from examples.file_backend.records import decode
+from examples.file_backend.records import decode, encode
 from examples.file_backend.saver import FileSaver
 
 
@@ -72,6 +72,16 @@ class FileHarness(SaverHarness):
         data = bytearray(file.read_bytes())
         data[len(data) // 2] ^= 1
         file.write_bytes(data)
+
+    def damage_record(self, record: str) -> None:  # noqa: ARG002
+        self.damage()  # all that a thread has is one file, under one checksum
+
+    def lose_value(self, channel: str) -> None:
+        for file in self._files():
+            name, thread = decode(file.read_bytes())
+            for key in [key for key in thread.values if key[1] == channel]:
+                del thread.values[key]
+            file.write_bytes(encode(name, thread))
 
     @contextmanager
     def disk_full(self) -> Iterator[None]:
