@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -335,6 +336,23 @@ def test_encryption_covers_what_is_copied(
         assert_same_threads(originals, saver, ["t"])
         assert saver.adopt(["t"]) == Adopted(unchanged=1)
     assert b"plainly" not in database.stored()
+
+
+@dataclass
+class Note:
+    text: str
+
+
+def test_objects_are_copied_without_their_class(
+    originals: OriginalSaver, saver: PostgresSaver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = Chain(SyncFacade(originals), "t")
+    chain.put({"note": Note("x")})
+    chain.write(("note", [Note("y")]))
+    with monkeypatch.context() as gone:
+        gone.delattr(f"{__name__}.Note")
+        assert saver.adopt().conflicts == []
+    assert_same_threads(originals, saver, ["t"])
 
 
 def test_encrypted_originals(database: PostgresHarness) -> None:
