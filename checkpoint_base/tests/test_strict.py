@@ -305,7 +305,7 @@ def test_an_encrypted_serializer_is_strict_inside(module: Any) -> None:
     remove_class(module)
     with pytest.raises(Unbuildable, match=r"users_module\.Note"):
         load_strictly(strict(outer), stored)
-    assert outer.loads_typed(stored) == [{"text": "x"}, 1]
+    assert outer.loads_typed(stored) in ([{"text": "x"}, 1], [None, 1])  # before 4.3
     assert without_objects(outer).loads_typed(stored) == [None, 1]
     packed = keeps_objects_packed(outer)
     assert packed is not None
