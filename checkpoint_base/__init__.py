@@ -25,6 +25,8 @@ from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_store
 
+__version__ = "0.1.0"
+
 __all__ = [
     "BackendUnavailableError",
     "CheckpointError",

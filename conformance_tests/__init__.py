@@ -1,7 +1,7 @@
 """The contract of LangGraph savers and stores as a test suite that any backend can run.
 
-Names are imported when they are asked for: the pytest plugin lives in this package, and must cost
-nothing, and need nothing, in the runs of somebody who only has the package installed.
+Names are imported when they are asked for: the command lives in this package, and says what to
+install where the extra is missing.
 """
 
 from __future__ import annotations

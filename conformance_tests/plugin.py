@@ -1,8 +1,8 @@
-"""The pytest plugin; whoever has the package installed has it, so it keeps out of the way.
+"""The pytest plugin: `pytest -p conformance_tests.plugin`, or `pytest_plugins` of a conftest.
 
-It looks at tests that are clauses, and at no others. Its options exist only in a run of
-`pytest --pyargs conformance_tests`: a `--store` of somebody else's conftest is not disturbed.
-Nothing is imported here that the package needs its extra for.
+It may run beside tests of somebody else's: it looks at tests that are clauses, and at no others,
+and its options exist only in a run of `pytest -p conformance_tests.plugin --pyargs
+conformance_tests`, so that a `--store` of their conftest is not disturbed.
 """
 
 from __future__ import annotations

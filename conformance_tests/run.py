@@ -1,4 +1,4 @@
-"""A run of `pytest --pyargs conformance_tests`: its options, its choice of clauses, its reports."""
+"""A run of the clauses by pytest: its options, its choice of clauses, its reports."""
 
 from __future__ import annotations
 

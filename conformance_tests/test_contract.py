@@ -1,4 +1,4 @@
-"""What `pytest --pyargs conformance_tests --saver mypkg:harness` runs, or `--store …`."""
+"""What `pytest -p conformance_tests.plugin --pyargs conformance_tests --saver …` runs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from conformance_tests.savers.graphs import GraphConformance
 from conformance_tests.stores.conformance import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 
+_USAGE_ERROR = pytest.ExitCode.USAGE_ERROR
+
 
 class Named:
     """The harness that the command line names."""
@@ -22,6 +24,8 @@ class Named:
 
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+        if not request.config.pluginmanager.has_plugin("conformance-run"):
+            pytest.exit("the clauses need `pytest -p conformance_tests.plugin`", _USAGE_ERROR)
         folder = tmp_path / "database"
         folder.mkdir()
         with load(request.config.getoption(self.option))(folder) as harness:

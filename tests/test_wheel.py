@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from typing import Any
 
 import pytest
 
+import checkpoint_base
+
+REPOSITORY = "https://github.com/langgraph-checkpoint-suite/langgraph-checkpoint-suite"
+RAW = REPOSITORY.replace("github.com", "raw.githubusercontent.com")
 ROOT = Path(__file__).resolve().parent.parent
 # package -> the extra it needs (None: the core dependencies are enough), the drivers it may import
 PACKAGES: dict[str, tuple[str | None, set[str]]] = {
@@ -51,7 +56,7 @@ def pip_install(environment: Path, requirement: str) -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # hatchling is in the dev group, so nothing has to be downloaded for the build
+    # what builds it is in the dev group, so nothing has to be downloaded for the build
     flags = ("-qq", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
     run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("langgraph_checkpoint_suite-*.whl")
@@ -107,7 +112,7 @@ def test_the_wheel_holds_every_shipped_file_and_nothing_else(wheel: Path) -> Non
     assert names == wanted
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert "checkpoint-conformance = conformance_tests.command:main" in entry_points
-    assert "conformance_tests.plugin = conformance_tests.plugin" in entry_points
+    assert "pytest11" not in entry_points
     assert any(name.startswith("checkpoint_sqlite/sql/") for name in names)
 
 
@@ -121,6 +126,32 @@ def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
     core = [line for line in headers.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.replace(">", "=").split("=")[0].strip() for line in core}
     assert names == {"langgraph-checkpoint", "numpy", "xxhash"}
+    assert headers["Version"] == checkpoint_base.__version__
+
+
+def test_links_work_on_a_package_index(wheel: Path) -> None:
+    """There the README stands alone: each link is an address, of a file that is in the tree."""
+    with zipfile.ZipFile(wheel) as archive:
+        (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        headers = email.message_from_bytes(archive.read(metadata))
+    home, raw = f"{REPOSITORY}/blob/main/", f"{RAW}/main/"
+    urls = dict(line.split(", ") for line in headers.get_all("Project-URL", []))
+    assert urls == {
+        "Homepage": REPOSITORY,
+        "Documentation": f"{REPOSITORY}/tree/main/docs",
+        "Changelog": f"{home}CHANGELOG.md",
+        "Issues": f"{REPOSITORY}/issues",
+    }
+    page = str(headers.get_payload())
+    links = re.findall(r"(!?)\[[^]]*\]\(([^)]+)\)", page)
+    assert len(links) == len(re.findall(r"\]\(", (ROOT / "README.md").read_text("utf-8")))
+    for picture, link in links:
+        own = link.removeprefix(raw if picture else home)
+        if own == link:
+            assert link.startswith("https://")
+            assert REPOSITORY not in link
+        else:
+            assert (ROOT / own.partition("#")[0]).exists(), link
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -160,6 +191,35 @@ def test_a_new_author_gets_a_report(with_conformance: Path, tmp_path: Path) -> N
     assert "the 3 chosen clauses hold; the others did not run" in done.stdout
     (found,) = json.loads((tmp_path / "report.json").read_text())["contracts"]
     assert [clause["outcome"] for clause in found["clauses"]] == ["passed"] * 3
+
+
+CLAUSES_BY_PYTEST = ("--pyargs", "conformance_tests", "--only", "saver.setup")
+
+
+def test_pytest_has_the_plugin_on_request_only(with_conformance: Path, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "file_backend", tmp_path / "examples" / "file_backend")
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "test_own.py").write_text(
+        "import sys\n"
+        "def test_own(pytestconfig):\n"
+        "    assert not pytestconfig.pluginmanager.has_plugin('conformance_tests.plugin')\n"
+        "    assert 'conformance_tests' not in sys.modules\n"
+    )
+    pytest_there = (python_in(with_conformance), "-m", "pytest", "-q", "-c", "none.ini")
+    (tmp_path / "none.ini").touch()
+
+    def there(*arguments: str | Path) -> str:
+        done = subprocess.run(
+            [*pytest_there, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        return done.stdout + done.stderr
+
+    assert "1 passed" in there(own)
+    clauses = (*CLAUSES_BY_PYTEST, "--saver", "examples.file_backend.harness:FileHarness")
+    assert "unrecognized arguments: --only" in there(*clauses)
+    with_plugin = there("-p", "conformance_tests.plugin", *clauses)
+    assert re.search(r"\d+ passed, \d+ deselected in", with_plugin), with_plugin
 
 
 @pytest.mark.parametrize("package", PACKAGES)

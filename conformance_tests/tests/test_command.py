@@ -196,7 +196,7 @@ def test_test_ids_are_the_same_in_every_process(tmp_path: Path) -> None:
     assert found[0] == found[1]
 
 
-def test_the_plugin_is_not_in_the_way_of_other_projects(tmp_path: Path) -> None:
+def test_the_plugin_does_not_change_other_tests_beside_it(tmp_path: Path) -> None:
     """Their options, their asserts, and what they import stay as they are."""
     (tmp_path / "conftest.py").write_text(
         "def pytest_addoption(parser):\n    parser.addoption('--store', action='store_true')\n"
