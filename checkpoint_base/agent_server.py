@@ -21,13 +21,15 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from checkpoint_base.agent_server_serde import needs_threads, serializer
 from checkpoint_base.capabilities import FullSaver
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.urls import aopen_saver, aopen_store, open_saver
+
+_THREADS: Final = 32  # calls that wait for encryption at the same time, at most
 
 if TYPE_CHECKING:
     from store_vector.store import Store
@@ -65,8 +67,9 @@ async def _in_threads(url: str, **options: Any) -> AsyncIterator[FullSaver]:
     """A saver whose async methods run in threads of their own: `ServerCipher` blocks them while
     the event loop runs its handlers, which may need the loop's own threads.
     """
-    loop = asyncio.get_running_loop()
-    with ThreadPoolExecutor(thread_name_prefix="checkpointer") as threads, ExitStack() as stack:
+    loop, stack = asyncio.get_running_loop(), ExitStack()
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpointer")
+    try:
         context = open_saver(url, **options)
         saver = await loop.run_in_executor(threads, stack.enter_context, context)
         saver._executor = threads
@@ -74,6 +77,8 @@ async def _in_threads(url: str, **options: Any) -> AsyncIterator[FullSaver]:
             yield saver
         finally:
             await loop.run_in_executor(threads, stack.close)
+    finally:
+        threads.shutdown(wait=False)  # waiting would block the event loop; none of them works now
 
 
 @asynccontextmanager
