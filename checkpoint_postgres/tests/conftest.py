@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
+from checkpoint_postgres import PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness, new_database
 
 
@@ -27,3 +29,13 @@ def database(database_url: str) -> Iterator[PostgresHarness]:
 def harness(database: PostgresHarness) -> PostgresHarness:
     """Under the name that reports know."""
     return database
+
+
+@pytest.fixture
+def url(database: PostgresHarness) -> str:
+    """Of a database that is set up, and has a table of the caller's."""
+    with PostgresSaver.from_conn_string(database.url) as saver:
+        saver.setup()
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE orders (id int)")
+    return database.url

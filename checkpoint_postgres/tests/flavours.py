@@ -20,6 +20,8 @@ from checkpoint_postgres import (
     PostgresSaver,
     PostgresStore,
 )
+from checkpoint_postgres.tests.harness import PostgresHarness
+from conformance_tests.build import checkpoint, large, metadata, new_versions, on
 
 
 @dataclass(frozen=True)
@@ -72,3 +74,32 @@ async def fetched(connection: Any, sql: str) -> list[Any]:
     """All rows of a statement."""
     cursor = await done(connection.execute(sql.encode()))
     return list(await done(cursor.fetchall()))
+
+
+def arguments(thread: str = "t", id: str | None = None, **state: Any) -> Any:
+    """What a put takes; a large value if no state is given."""
+    stored = checkpoint(state or {"a": large(1)}, id=id)
+    return on(thread), stored, metadata(), new_versions(stored)
+
+
+@asynccontextmanager
+async def connected(kit: Kit, url: str, **options: Any) -> AsyncIterator[Any]:
+    """A connection of the caller's; what was not committed is gone at its end."""
+    connection = await kit.connect(url, **options)
+    try:
+        yield connection
+    finally:
+        await done(connection.close())
+
+
+async def order(connection: Any) -> None:
+    """Work of the caller's own."""
+    await done(connection.execute("INSERT INTO orders VALUES (1)"))
+
+
+def counts(database: PostgresHarness) -> tuple[int, int]:
+    """How many orders and checkpoints are committed."""
+    return (
+        database.query("SELECT count(*) FROM orders")[0][0],
+        database.query("SELECT count(*) FROM saver_checkpoints")[0][0],
+    )

@@ -4,74 +4,40 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import IsolationLevel
 from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 
 from checkpoint_base.errors import (
-    BackendUnavailableError,
-    CheckpointError,
-    ConflictError,
     NotSetUpError,
     TransactionFailedError,
     UncommittedWarning,
 )
-from checkpoint_postgres import PostgresSaver
-from checkpoint_postgres.tests.flavours import Kit, both, done, fetched, within
+from checkpoint_postgres.tests.flavours import (
+    Kit,
+    arguments,
+    both,
+    connected,
+    counts,
+    done,
+    fetched,
+    order,
+    within,
+)
 from checkpoint_postgres.tests.harness import PostgresHarness
 from checkpoint_postgres.tests.originals import original_saver
-from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.build import Chain, large, on, values
 from conformance_tests.facade import SyncFacade
 
 AT = ("a",)
 STATE = ("autocommit", "row_factory", "cursor_factory", "prepare_threshold", "isolation_level")
 
 
-def arguments(thread: str = "t", id: str | None = None, **state: Any) -> Any:
-    stored = checkpoint(state or {"a": large(1)}, id=id)
-    return on(thread), stored, metadata(), new_versions(stored)
-
-
 def embed(texts: Any) -> list[list[float]]:
     return [[float(len(text)), 1.0] for text in texts]
-
-
-@pytest.fixture
-def url(database: PostgresHarness) -> str:
-    """Of a database that is set up, and has a table of the caller's."""
-    with PostgresSaver.from_conn_string(database.url) as saver:
-        saver.setup()
-    with psycopg.connect(database.url, autocommit=True) as connection:
-        connection.execute("CREATE TABLE orders (id int)")
-    return database.url
-
-
-@asynccontextmanager
-async def connected(kit: Kit, url: str, **options: Any) -> AsyncIterator[Any]:
-    """A connection of the caller's; what was not committed is gone at its end."""
-    connection = await kit.connect(url, **options)
-    try:
-        yield connection
-    finally:
-        await done(connection.close())
-
-
-async def order(connection: Any) -> None:
-    await done(connection.execute("INSERT INTO orders VALUES (1)"))
-
-
-def counts(database: PostgresHarness) -> tuple[int, int]:
-    """How many orders and checkpoints are committed."""
-    return (
-        database.query("SELECT count(*) FROM orders")[0][0],
-        database.query("SELECT count(*) FROM saver_checkpoints")[0][0],
-    )
 
 
 def tables(database: PostgresHarness) -> list[str]:
@@ -151,8 +117,8 @@ async def test_a_pool_without_autocommit_needs_no_commit(
         await store.asetup()
         await saver.aput(*arguments())
         await store.aput(AT, "k", {"n": 1})
-        with pytest.raises(CheckpointError):
-            await saver.acopy_thread("t", "t\0")
+        for work in (kit.saver(pool, schema="nobody").aprune(["t"]), store.aget(("nobody",), "k")):
+            await asyncio.gather(work, return_exceptions=True)
         async with within(pool.connection()) as lent:
             assert not lent.autocommit
             assert await fetched(lent, "SELECT count(*) FROM store_items") == [(1,)]
@@ -315,96 +281,3 @@ async def test_in_a_pipeline_of_the_callers(kit: Kit, url: str, database: Postgr
             await saver.aput(*arguments(id="2"))
             await saver.adelete_thread("nobody")
         assert counts(database) == (2, 1)
-
-
-# ---------------------------------------------------------------- what is not certain yet
-
-
-@both
-async def test_what_is_rolled_back_is_not_remembered(kit: Kit, url: str) -> None:
-    """Another process may append as much in its place: no put may refer to that."""
-    async with connected(kit, url, autocommit=True) as connection:
-        saver = kit.saver(connection)
-        await saver.aput(*arguments(id="1", a=large(1)))
-        await done(connection.execute("BEGIN"))
-        await saver.aput(*arguments(id="2", b=large(2)))
-        assert values(await saver.aget_tuple(on("t"))) == {"b": large(2)}
-        assert [one async for one in saver.alist(on("t"))] != []
-        await done(connection.execute("ROLLBACK"))
-        with PostgresSaver.from_conn_string(url) as other:
-            other.put(*arguments(id="3", b=large(3)))
-        await saver.aput(*arguments(id="4", b=large(2)))
-        found = [values(one)["b"] async for one in saver.alist(on("t"), limit=2)]
-        assert found == [large(2), large(3)]
-
-
-@both
-async def test_what_is_stored_again_in_one_transaction_is_shared(
-    kit: Kit, url: str, database: PostgresHarness
-) -> None:
-    async with connected(kit, url, autocommit=True) as connection:
-        saver = kit.saver(connection)
-        await saver.aput(*arguments(id="0", a=large(0)))
-        async with within(connection.transaction()):
-            for n in range(1, 9):
-                await saver.aput(*arguments(id=f"{n}", a=large(1) + "." * n))
-    ((size,),) = database.query("SELECT sum(length(data)) FROM saver_segments")
-    assert size < 3 * 20_000
-
-
-@both
-async def test_a_conflict_is_the_callers_to_run_again(kit: Kit, url: str) -> None:
-    async with connected(kit, url, autocommit=True) as connection:
-        await done(connection.set_isolation_level(IsolationLevel.REPEATABLE_READ))
-        saver = kit.saver(connection)
-        await saver.aput(*arguments(id="1"))
-        async with within(connection.transaction(force_rollback=True)):
-            await fetched(connection, "SELECT count(*) FROM orders")  # fixes the snapshot
-            with PostgresSaver.from_conn_string(url) as other:
-                other.put(*arguments(id="2"))
-            with pytest.raises(ConflictError) as caught:
-                await saver.aput(*arguments(id="3"))
-            assert isinstance(caught.value.__cause__, psycopg.errors.SerializationFailure)
-        await saver.aput(*arguments(id="3"))
-
-
-@both
-async def test_a_lost_connection_is_not_replaced_within_a_transaction(
-    kit: Kit, url: str, database: PostgresHarness
-) -> None:
-    async with within(kit.saver.from_conn_string(url)) as saver:
-        connection = saver.conn
-        await done(connection.execute("BEGIN"))
-        await order(connection)
-        database.query(f"SELECT pg_terminate_backend({connection.info.backend_pid}, 5000)")
-        with pytest.raises(BackendUnavailableError):
-            await saver.aput(*arguments())
-        await saver.aput(*arguments())
-    assert counts(database) == (0, 1)
-
-
-# ---------------------------------------------------------------- one connection for all
-
-
-@both
-async def test_savers_and_a_store_on_one_connection(
-    kit: Kit, url: str, database: PostgresHarness
-) -> None:
-    async with connected(kit, url, autocommit=True) as connection:
-        savers = [kit.saver(connection), kit.saver(connection)]
-        store = kit.store(connection)
-        await store.asetup()
-
-        async def work(number: int) -> None:
-            saver = savers[number % 2]
-            for step in range(10):
-                await saver.aput(*arguments(f"{number % 4}", id=f"{number}.{step}", a=large(step)))
-                await store.aput((f"{number % 4}",), f"{number}.{step}", {"n": step})
-                await saver.aprune(["nobody"])
-                await saver.aget_tuple(on(f"{number % 4}"))
-                await store.asearch((f"{number % 4}",), filter={"n": step})
-
-        await asyncio.gather(*map(work, range(16)))
-        assert connection.info.transaction_status == TransactionStatus.IDLE
-    assert counts(database) == (0, 160)
-    assert database.query("SELECT count(*) FROM store_items") == [(160,)]
