@@ -1,4 +1,4 @@
-"""While the caller's transaction is open: caches, conflicts, cancelled calls, shared connections."""
+"""In the caller's open transaction: caches, conflicts, cancelled calls, shared connections."""
 
 from __future__ import annotations
 
