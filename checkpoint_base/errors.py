@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 
 class CheckpointError(Exception):
     """Root of all errors that this library raises itself."""
@@ -83,9 +85,10 @@ class ClosedError(CheckpointError, RuntimeError):
     """
 
 
-class EventLoopError(CheckpointError, RuntimeError):
+class EventLoopError(CheckpointError, RuntimeError, asyncio.InvalidStateError):
     """A blocking call was made on the very thread that runs the event loop of the saver or the
-    store, or that loop has ended.
+    store, or that loop has ended. LangGraph's own async savers and stores raise asyncio's
+    `InvalidStateError`, which it is as well.
     """
 
 

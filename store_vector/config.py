@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from langchain_core.embeddings import Embeddings
@@ -45,6 +45,7 @@ class IndexSettings:
         lists: how many lists IVFFlat has.
         ef_search: candidates while HNSW is searched.
         probes: how many lists of IVFFlat are searched.
+        given: `index=` as it was given.
     """
 
     dims: int
@@ -59,6 +60,7 @@ class IndexSettings:
     lists: int | None = None
     ef_search: int | None = None
     probes: int | None = None
+    given: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(cls, index: Mapping[str, Any] | None) -> IndexSettings | None:
@@ -90,6 +92,7 @@ class IndexSettings:
             vector_type=_choice("vector_type", ann.get("vector_type", "vector"), VECTOR_TYPES),
             engine=_choice("engine", index.get("engine", "auto"), ENGINES),
             **tuning,
+            given=dict(index),
         )
 
 

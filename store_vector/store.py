@@ -74,10 +74,13 @@ class Store(Sweeps, BaseStore):
 
     @property
     def index_config(self) -> dict[str, Any] | None:
-        """The index as LangGraph's own stores show theirs; None: there is none."""
+        """The index as LangGraph's own stores show theirs: as it was given, with the model that
+        makes the vectors as `embed`, and what was left to choose; None: there is none.
+        """
         if self._settings is None:
             return None
         return {
+            **self._settings.given,
             "dims": self._settings.dims,
             "embed": self._settings.embeddings,
             "fields": [field.path for field in self._settings.fields],

@@ -6,7 +6,6 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from checkpoint_base.errors import EventLoopError
 from conformance_tests.build import (
     Chain,
     checkpoint,
@@ -96,7 +95,7 @@ class BridgeClauses(SaverClauses):
         async def block() -> object:
             try:
                 return values(saver.raw.get_tuple(chain.head))
-            except EventLoopError as error:
+            except asyncio.InvalidStateError as error:  # LangGraph's own raise it
                 return error
 
         on_loop = saver.loop.run if isinstance(saver, AsyncFacade) else asyncio.run

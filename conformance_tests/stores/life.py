@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from checkpoint_base.errors import EventLoopError
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Flavour
 from conformance_tests.stores.base import (
@@ -79,7 +78,7 @@ class StoreLifeClauses(StoreClauses):
         async def block() -> object:
             try:
                 return value_of(store.raw.get(AT, "a"))
-            except EventLoopError as error:
+            except asyncio.InvalidStateError as error:  # LangGraph's own raise it
                 return error
 
         on_loop = store.loop.run if isinstance(store, AsyncStoreFacade) else asyncio.run
@@ -101,6 +100,10 @@ class StoreLifeClauses(StoreClauses):
         assert raw.index_config["dims"] == 3
         assert raw.index_config["fields"] == ["text"]
         assert raw.index_config["embed"] is raw.embeddings
+        index = index_of(harness, Numbers())
+        index["text_fields"] = index.pop("fields")  # as LangGraph's SQLite store calls them
+        raw = reopened(index=index).raw
+        assert raw.index_config["text_fields"] == raw.index_config["fields"] == ["text"]
 
     def test_life_context_managers(self, harness: StoreHarness, flavour: Flavour) -> None:
         """A store itself is one too; leaving it closes what it started, not its connection."""
