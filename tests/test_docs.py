@@ -14,6 +14,8 @@ import checkpoint_postgres
 import checkpoint_redis
 import checkpoint_sqlite
 from checkpoint_base.ttl import _KEYS as TTL_KEYS
+from conformance_tests.catalogue import unknown
+from conformance_tests.run import offered
 from store_vector.config import _INDEX_KEYS as INDEX_KEYS
 from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
 
@@ -52,6 +54,13 @@ def test_snippets_run(
         # blank lines keep the numbers of a traceback right
         code = compile("\n" * line + match[1], str(path), "exec", dont_inherit=True)
         exec(code, namespace)
+
+
+def test_clauses_that_the_readme_names_exist() -> None:
+    named = re.findall(r"`((?:saver|store|graph)\.[a-z_.]+)`", (ROOT / "README.md").read_text())
+    clauses = [clause for contract in ("saver", "store") for clause in offered(contract)]
+    assert len(named) >= 6
+    assert unknown(named, clauses) == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
