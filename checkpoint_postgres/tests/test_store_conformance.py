@@ -13,9 +13,12 @@ from checkpoint_postgres.tests.harness import new_database
 from checkpoint_postgres.tests.store_harness import SCHEMA, PostgresStoreHarness
 from conformance_tests import StoreConformance
 from conformance_tests.stores.embedding import EmbeddingClauses
+from conformance_tests.stores.empty import EmptySearchClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import MeaningClauses
+from conformance_tests.stores.providers import ProviderClauses
 from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.stores.stateful import StoreModelClauses
 
 
 def kind(name: str, **more: Any) -> dict[str, Any]:
@@ -35,21 +38,29 @@ class OnEngine:
         one.close()
 
 
+class VectorClauses(
+    MeaningClauses, EmbeddingClauses, ProviderClauses, StoreModelClauses, EmptySearchClauses
+):
+    """The clauses in which vectors take part. Engines differ in the type of the vectors' column and
+    of its index; all else is asked of `TestHnsw`, and of `TestWithoutPgvector`.
+    """
+
+
 class TestHnsw(OnEngine, StoreConformance):
     engine = kind("hnsw")
 
 
-class TestIvfflat(OnEngine, StoreConformance):
+class TestIvfflat(OnEngine, VectorClauses):
     examples = 10
     engine = kind("ivfflat")
 
 
-class TestFlat(OnEngine, StoreConformance):
+class TestFlat(OnEngine, VectorClauses):
     examples = 10
     engine = kind("flat")
 
 
-class TestHalfvec(OnEngine, StoreConformance):
+class TestHalfvec(OnEngine, VectorClauses):
     examples = 10
     engine = kind("hnsw", vector_type="halfvec")
 
