@@ -5,7 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from checkpoint_base.errors import BackendUnavailableError, PermissionDeniedError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    ConflictError,
+    PermissionDeniedError,
+)
 from checkpoint_base.plan import Plan
 
 logger = logging.getLogger(__name__)
@@ -13,11 +17,12 @@ logger = logging.getLogger(__name__)
 
 def moved_if_possible(move: Plan[Any], read: str) -> Plan[None]:
     """Run the plan `move`. Where the database does not let it write (the file is locked, the user
-    may only read), `read`, which moves no expiry then, is given all the same.
+    may only read, another transaction has just moved it), `read`, which moves no expiry then, is
+    given all the same.
     """
     try:
         yield from move
-    except (BackendUnavailableError, PermissionDeniedError) as error:
+    except (BackendUnavailableError, ConflictError, PermissionDeniedError) as error:
         warn_not_moved(read, error)
 
 

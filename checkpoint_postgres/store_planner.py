@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.errors import PermissionDeniedError
+from checkpoint_base.errors import ConflictError, PermissionDeniedError
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
@@ -222,7 +222,7 @@ class PostgresStorePlanner(Setup):
         values = [*self._moving(moving, now), json.dumps(_columns(reads))]
         try:
             return (yield from rows(self._queries["get_and_move"], values))
-        except PermissionDeniedError as error:  # they can be read all the same
+        except (ConflictError, PermissionDeniedError) as error:  # a plain read may succeed
             warn_not_moved(f"one of {len(moving)} items", error)
             return None
 

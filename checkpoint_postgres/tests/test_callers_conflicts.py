@@ -15,7 +15,7 @@ from checkpoint_base.errors import (
     BackendUnavailableError,
     ConflictError,
 )
-from checkpoint_postgres import PostgresSaver
+from checkpoint_postgres import PostgresSaver, PostgresStore
 from checkpoint_postgres.tests.flavours import (
     ASYNC,
     Kit,
@@ -78,6 +78,31 @@ async def test_a_conflict_is_the_callers_to_run_again(kit: Kit, url: str) -> Non
                 await saver.aput(*arguments(id="3"))
             assert isinstance(caught.value.__cause__, psycopg.errors.SerializationFailure)
         await saver.aput(*arguments(id="3"))
+
+
+@both
+async def test_a_read_whose_expiry_another_transaction_has_moved(
+    kit: Kit, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was read is given: its expiry has just been moved."""
+    ttl = {"default_ttl": 60, "refresh_on_read": True}
+    async with connected(kit, url, autocommit=True) as connection:
+        await done(connection.set_isolation_level(IsolationLevel.REPEATABLE_READ))
+        saver, store = kit.saver(connection, ttl=ttl), kit.store(connection, ttl=ttl)
+        await store.asetup()
+        await saver.aput(*arguments(id="1"))
+        await store.aput(("a",), "k", {"n": 1})
+        async with within(connection.transaction()):
+            await fetched(connection, "SELECT count(*) FROM orders")  # fixes the snapshot
+            with (
+                PostgresSaver.from_conn_string(url, ttl=ttl) as other,
+                PostgresStore.from_conn_string(url, ttl=ttl) as others,
+            ):
+                assert other.get_tuple(on("t")) is not None
+                assert others.get(("a",), "k") is not None
+            assert await saver.aget_tuple(on("t")) is not None
+            assert await store.aget(("a",), "k") is not None
+    assert len([one for one in caplog.messages if "could not be moved" in one]) == 2
 
 
 async def waiting(database: PostgresHarness) -> None:
