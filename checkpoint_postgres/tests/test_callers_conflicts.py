@@ -85,7 +85,7 @@ async def test_a_read_whose_expiry_another_transaction_has_moved(
     kit: Kit, url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What was read is given: its expiry has just been moved."""
-    ttl = {"default_ttl": 60, "refresh_on_read": True}
+    ttl: Any = {"default_ttl": 60, "refresh_on_read": True}
     async with connected(kit, url, autocommit=True) as connection:
         await done(connection.set_isolation_level(IsolationLevel.REPEATABLE_READ))
         saver, store = kit.saver(connection, ttl=ttl), kit.store(connection, ttl=ttl)
