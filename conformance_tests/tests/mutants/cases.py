@@ -41,7 +41,7 @@ def case(mutant: Mutant) -> type:
         yield made
         made.close()
 
-    others = {each: None for each in vars(owner) if each.startswith("test_") and each != name}
+    others = {each: None for each in dir(owner) if each.startswith("test_") and each != name}
     return type(
         "Test" + mutant.name.title().replace(" ", ""), (owner,), {"harness": harness, **others}
     )

@@ -14,6 +14,7 @@ from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests.tests.mutants.registry import C, mutant
 from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceQuery
+from store_vector.paths import TextDigests
 from store_vector.records import Found, Put, Read, Record, Search
 
 
@@ -119,6 +120,31 @@ class StaleVectors(SqliteStorePlanner):
             for one in bare
         ]
         yield from execute_many(QUERIES["put_item"], values)
+
+
+@store("store.meaning.index_false_keeps_an_unchanged_text")
+class EveryPutDropsVectors(SqliteStorePlanner):
+    """A put that embeds nothing drops all vectors of its item, whatever its texts are."""
+
+    def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        yield from super()._put([one._replace(unchanged=None) for one in puts], now)
+
+
+class _Unjudged(TextDigests):
+    def has(self, field: str, digest: str) -> bool:
+        return True
+
+
+@store("store.meaning.index_false_drops_a_changed_text")
+class VectorsOfChangedTexts(SqliteStorePlanner):
+    """A put that embeds nothing keeps all vectors, also those of texts that have changed."""
+
+    def _put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        unjudged = [
+            one if one.unchanged is None else one._replace(unchanged=_Unjudged("{}", ()))
+            for one in puts
+        ]
+        yield from super()._put(unjudged, now)
 
 
 @store("store.items.times")
