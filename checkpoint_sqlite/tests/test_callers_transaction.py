@@ -161,7 +161,10 @@ def test_a_search_by_meaning_remembers_no_vectors_of_the_callers_transaction(
     assert {item.key for item in store.search((), query="x")} == {"kept", "dropped"}
     connection.rollback()
     store.put(("a",), "other", {"text": "zzz"})  # takes the number of the change rolled back
-    assert {item.key for item in store.search((), query="x")} == {"kept", "other"}
+    found = {item.key: item.score for item in store.search((), query="x")}
+    assert found.keys() == {"kept", "other"}
+    fresh = SqliteStore(connection, index=INDEX).search((), query="x")
+    assert found == {item.key: item.score for item in fresh}
 
 
 def test_a_call_that_fails_leaves_the_callers_transaction_as_it_was(
