@@ -5,10 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from checkpoint_base.cancellation import until_done
+
+_SWALLOWED: Final = 0.1
+"""Seconds after which a trip that goes on is cancelled again."""
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
+
+
+@dataclass(eq=False)
+class _Entry(Generic[Request, Reply]):
+    """A request that waits, and the trip on which it went."""
+
+    request: Request
+    reply: asyncio.Future[Reply]
+    trip: _Trip | None = None
+
+
+@dataclass(eq=False)
+class _Trip:
+    """Requests that went together, and the task that sends them."""
+
+    entries: Sequence[_Entry[Any, Any]]
+    task: asyncio.Task[None]
 
 
 class Lanes(Generic[Request, Reply]):
@@ -17,12 +41,17 @@ class Lanes(Generic[Request, Reply]):
     One trip for many requests takes less of everybody's time than many trips, and where nobody
     waits nothing is put off.
 
+    For a caller that is cancelled nothing is sent later: its request is dropped if it waits; a trip
+    is cancelled when all its callers are; and until the end of the trip its call does not end.
+
     Args:
         send: sends some requests in one trip. What it raises, all of them get.
         together: how many requests of one trip.
         narrow: how many trips at a time. Who comes later waits, and goes with others that wait.
         width: how many there may be at a time, if none ends within `patience`.
         patience: seconds.
+        withdraw: called with the request of a caller that is cancelled on its trip, which may not
+            have begun to be sent: makes it void.
     """
 
     def __init__(
@@ -32,24 +61,32 @@ class Lanes(Generic[Request, Reply]):
         narrow: int,
         width: Callable[[], int],
         patience: float = 0.002,
+        *,
+        withdraw: Callable[[Request], None] = lambda _: None,
     ) -> None:
         self._send = send
         self._together = together
         self._narrow = narrow
         self._width = width
         self._patience = patience
+        self._withdraw = withdraw
         self._timer: asyncio.TimerHandle | None = None
         self._busy = 0
-        self._waiting: deque[tuple[Request, asyncio.Future[Reply]]] = deque()
+        self._waiting: deque[_Entry[Request, Reply]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def send(self, request: Request) -> Reply:
         """The reply to a request."""
         if self._busy >= min(self._narrow, self._width()):
-            future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-            self._waiting.append((request, future))
+            entry = _Entry[Request, Reply](request, asyncio.get_running_loop().create_future())
+            self._waiting.append(entry)
             self._be_patient()
-            return await future
+            try:
+                return await entry.reply
+            except asyncio.CancelledError:
+                if entry.trip is not None:
+                    await self._leave(entry, entry.trip)
+                raise
         self._busy += 1
         try:
             (reply,) = await self._send((request,))
@@ -57,6 +94,17 @@ class Lanes(Generic[Request, Reply]):
         finally:
             self._busy -= 1
             self._next()
+
+    async def _leave(self, entry: _Entry[Request, Reply], trip: _Trip) -> None:
+        """Wait for the end of a trip. If all its callers are cancelled, it is."""
+        self._withdraw(entry.request)
+        if all(each.reply.done() for each in trip.entries):
+            while not trip.task.done():
+                trip.task.cancel()
+                # before Python 3.12 `asyncio.wait_for` in a driver may swallow one cancellation
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((trip.task,), timeout=_SWALLOWED)
+        await until_done(trip.task)
 
     def _be_patient(self) -> None:
         if self._timer is None and self._busy < self._width():
@@ -72,32 +120,37 @@ class Lanes(Generic[Request, Reply]):
 
     def _next(self) -> None:
         """Let go those that wait, in a task of their own: a caller may be cancelled."""
-        some: list[tuple[Request, asyncio.Future[Reply]]] = []
+        some: list[_Entry[Request, Reply]] = []
         while self._waiting and len(some) < self._together:
             entry = self._waiting.popleft()
-            if not entry[1].done():  # cancelled while it waited
+            if not entry.reply.done():  # cancelled while it waited
                 some.append(entry)
         if some:
             self._busy += 1
             task = asyncio.get_running_loop().create_task(self._serve(some))
+            trip = _Trip(some, task)
+            for entry in some:
+                entry.trip = trip
             self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(self._ended)  # also where it is cancelled before it begins
 
-    async def _serve(self, some: Sequence[tuple[Request, asyncio.Future[Reply]]]) -> None:
+    async def _serve(self, some: Sequence[_Entry[Request, Reply]]) -> None:
         try:
-            replies = await self._send([request for request, _ in some])
-            for (_, future), reply in zip(some, replies, strict=True):
-                if not future.done():
-                    future.set_result(reply)
+            replies = await self._send([entry.request for entry in some])
+            for entry, reply in zip(some, replies, strict=True):
+                if not entry.reply.done():
+                    entry.reply.set_result(reply)
         except BaseException as error:
-            for _, future in some:
-                if not future.done():
-                    future.set_exception(error)
+            for entry in some:
+                if not entry.reply.done():
+                    entry.reply.set_exception(error)
             if not isinstance(error, Exception):
                 raise
-        finally:
-            self._busy -= 1
-            self._next()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._busy -= 1
+        self._next()
 
     async def aclose(self) -> None:
         """Wait for the trips under way, and for those that wait for them."""

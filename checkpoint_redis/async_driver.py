@@ -12,7 +12,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from checkpoint_base.lanes import Lanes
 from checkpoint_base.plan import Offload
-from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
+from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole, withdraw
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
@@ -28,7 +28,9 @@ class AsyncRedisDriver:
 
     def __init__(self, client: Redis | RedisCluster) -> None:
         self._client: Any = client  # redis-py types its methods in part
-        self._lanes = Lanes(self._send_all, _TOGETHER, _WIDTH, lambda: _WIDTH)
+        self._lanes = Lanes[Sequence[Command], list[Any]](
+            self._send_all, _TOGETHER, _WIDTH, lambda: _WIDTH, withdraw=withdraw
+        )
         self._of_cluster = isinstance(client, RedisCluster)
         self._options = {} if self._of_cluster else {"transaction": False}
 

@@ -19,12 +19,27 @@ RAW: Final[dict[str, Any]] = {NEVER_DECODE: []}
 
 def known(call: Call) -> Command:
     """The command for a server that has seen the script."""
-    return ["EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.args]
+    return [
+        "EVALSHA",
+        memoryview(bytearray(call.script.sha)),
+        len(call.keys),
+        *call.keys,
+        *call.args,
+    ]
 
 
 def whole(call: Call) -> Command:
     """The command for one that has not; afterwards it has."""
-    return ["EVAL", call.script.text, len(call.keys), *call.keys, *call.args]
+    return ["EVAL", memoryview(bytearray(call.script.text)), len(call.keys), *call.keys, *call.args]
+
+
+def withdraw(commands: Sequence[Command]) -> None:
+    """Make commands void whose caller is cancelled. redis-py takes their bytes when it sends them,
+    also when it sends them again: what it has not sent by then names no script, or one that does
+    nothing.
+    """
+    for command in commands:
+        command[1][:] = b" " * len(command[1])
 
 
 def unknown(replies: Sequence[Any]) -> list[int]:

@@ -123,16 +123,70 @@ async def test_what_a_trip_raises_all_of_it_get(line: Line) -> None:
 
 
 @on_a_loop
-async def test_closing_waits_for_what_is_under_way(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 1, 1, lambda: 1, NEVER)
-    tasks = await started(lanes, "abc")
+async def test_a_trip_that_nobody_waits_for_is_cancelled(line: Line) -> None:
+    """What it has not sent by then is never sent, and the next trip begins."""
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b, c, d = await started(lanes, "abcd")
     line.trips[0][1].set_result(None)
     await settled()
-    for task in tasks[1:]:
+    assert line.sent == [["a"], ["b", "c"]]
+    b.cancel()
+    await settled()
+    assert not b.done()  # what was sent for it may still be carried out
+    c.cancel()
+    await settled()
+    assert b.cancelled()
+    assert c.cancelled()
+    assert line.trips[1][1].cancelled()
+    assert line.sent[2:] == [["d"]]
+    line.trips[2][1].set_result(None)
+    assert [await a, await d] == ["a", "d"]
+
+
+@on_a_loop
+async def test_a_trip_that_is_cancelled_before_it_begins(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b, c = await started(lanes, "abc")
+    line.trips[0][1].set_result(None)
+    lanes._next()  # as when the reply to `a` is there
+    b.cancel()
+    c.cancel()
+    await asyncio.wait((b, c))
+    (d,) = await started(lanes, "d")
+    assert ["d"] in line.sent
+    line.trips[-1][1].set_result(None)
+    assert [await a, await d] == ["a", "d"]
+
+
+@on_a_loop
+async def test_what_a_caller_leaves_behind_is_withdrawn(line: Line) -> None:
+    withdrawn: list[str] = []
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER, withdraw=withdrawn.append)
+    a, b, c, d = await started(lanes, "abcd")
+    d.cancel()  # waits
+    line.trips[0][1].set_result(None)
+    await settled()
+    b.cancel()  # on its trip
+    await settled()
+    line.trips[1][1].set_result(None)
+    assert [await a, await c] == ["a", "c"]
+    assert withdrawn == ["b"]
+    await asyncio.wait((b,))
+    assert b.cancelled()
+
+
+@on_a_loop
+async def test_closing_waits_for_what_is_under_way(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    a, b, c, d = await started(lanes, "abcd")
+    line.trips[0][1].set_result(None)
+    await settled()
+    for task in (b, d):
         task.cancel()
     closing = asyncio.create_task(lanes.aclose())
     await settled()
     assert not closing.done()
     line.trips[1][1].set_result(None)
     await closing
-    assert line.sent == [["a"], ["b"]]
+    assert line.sent == [["a"], ["b", "c"]]
+    assert [await a, await c] == ["a", "c"]
