@@ -319,3 +319,29 @@ class ConcurrencyClauses(SaverClauses):
             chain = Chain(saver, thread)
             chain.put(told(2, 2))
             assert values(saver.get_tuple(chain.head)) == told(2, 2)
+
+    def test_concurrency_a_cancelled_put_is_not_stored_later(
+        self, saver: Facade, reopened: Opener
+    ) -> None:
+        """Once the calls have ended, their threads are deleted, and a late put brings none back."""
+        other, deleted = reopened(), list[str]()
+        body = checkpoint(told(1, 1))
+        arguments = body, metadata(), new_versions(body)
+
+        async def hang_up(turns: int, threads: Sequence[str]) -> None:
+            puts = [asyncio.ensure_future(saver.raw.aput(on(name), *arguments)) for name in threads]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for put in puts:
+                put.cancel()
+            await asyncio.wait(puts)
+
+        run = saver.loop.run if isinstance(saver, AsyncFacade) else asyncio.run
+        for turns in range(0, 24, 3):
+            threads = [new_thread() for _ in range(12)]
+            run(hang_up(turns, threads))
+            for thread in threads:
+                other.delete_thread(thread)
+            Chain(saver).put(told(2, 2))
+            deleted += threads
+        assert [thread for thread in deleted if other.get_tuple(on(thread)) is not None] == []

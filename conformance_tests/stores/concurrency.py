@@ -172,6 +172,29 @@ class StoreTaskClauses(StoreClauses):
 
         in_a_loop(run())
 
+    def test_concurrency_a_cancelled_put_is_not_stored_later(self, harness: StoreHarness) -> None:
+        """Once the calls have ended, their items are deleted, and a late put brings none back."""
+
+        async def run() -> None:
+            async with harness.aopen() as store, harness.aopen() as other:
+                names = [f"{n}" for n in range(96)]
+                for first in range(0, len(names), 12):
+                    some = names[first : first + 12]
+                    puts = []
+                    for key in some:
+                        puts.append(asyncio.ensure_future(store.aput(AT, key, {"n": 1})))
+                        for _ in range(first // 12 * 2):  # so that they are several batches
+                            await asyncio.sleep(0)
+                    for put in puts:
+                        put.cancel()
+                    await asyncio.wait(puts)
+                    await other.abatch([PutOp(AT, key, None) for key in some])
+                    await store.aput(AT, f"kept {first}", {"n": 1})
+                found = [key for key in names if await other.aget(AT, key) is not None]
+                assert found == []
+
+        in_a_loop(run())
+
     def test_concurrency_a_put_that_was_given_up_stays_away(self, harness: StoreHarness) -> None:
         """Who timed out over a slow embedding deletes the item, or puts another: that counts."""
 
