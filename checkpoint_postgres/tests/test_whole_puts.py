@@ -49,9 +49,16 @@ def test_a_put_that_takes_values_for_granted_is_one_statement(
     for step in range(1, 6):
         put(counting, step, a=step, b=large(step) if step % 2 else "small")
         assert counting.counts == ONE, step
-    cold = Counting(connection)
+    cold = Counting(connection)  # as a new process, which does not know the thread's salt
     put(cold, 6, a=6)
+    assert cold.counts == TRIED_AGAIN
+    put(cold, 7, a=7)
     assert cold.counts == ONE
+    reader = Counting(connection)  # as a graph does, which reads its thread first
+    config: Any = {"configurable": {"thread_id": "t"}}
+    reader.run(reader.planner.get_tuple(reader.codec, config))
+    put(reader, 8, a=8)
+    assert reader.counts == ONE
 
 
 def test_only_a_put_whose_values_are_gone_takes_more(
