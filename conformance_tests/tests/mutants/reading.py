@@ -21,7 +21,7 @@ from checkpoint_base.records import ThreadPage
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.registry import mutant
-from conformance_tests.tests.mutants.writing import saver
+from conformance_tests.tests.mutants.writing import Unmarked, saver
 
 
 @saver("saver.list.newest_first")
@@ -276,7 +276,7 @@ class ReadingNeverRefreshes(MemoryPlanner):
 
 
 @saver("saver.ttl.unchanged_channel_lives_as_long_as_its_thread")
-class ValuesExpireAlone(MemoryPlanner):
+class ValuesExpireAlone(Unmarked):
     """Each value has a clock of its own, so a channel that does not change expires."""
 
     def _open(self, thread_id: str, ttl: float | None) -> MemoryThread:

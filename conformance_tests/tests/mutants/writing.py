@@ -60,8 +60,15 @@ class OnlyWhatThePutCarried(MemoryPlanner):
         super()._put(put._replace(checkpoint=to._replace(versions=versions)))
 
 
+class Unmarked(MemoryPlanner):
+    """Checkpoints do not say which of their channels have a value: a lost one is not noticed."""
+
+    def _put(self, put: PutRecord) -> None:
+        super()._put(put._replace(checkpoint=put.checkpoint._replace(valueless=None)))
+
+
 @saver("saver.delete_thread.a_run_under_way_puts_whole_checkpoints")
-class TrustsThatTheRestIsThere(MemoryPlanner):
+class TrustsThatTheRestIsThere(Unmarked):
     """Only new values are stored, even where those that did not change are gone."""
 
     def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
@@ -111,7 +118,7 @@ class NewestIsTheParent(MemoryPlanner):
 
 
 @saver("saver.put.none_is_a_value")
-class NoneIsNothing(MemoryPlanner):
+class NoneIsNothing(Unmarked):
     """A channel that holds None is taken for an empty one."""
 
     def _put(self, put: PutRecord) -> None:
