@@ -111,8 +111,9 @@ def is_denied(error: psycopg.Error, request: Any) -> bool:
     return isinstance(error, _DENIED) and getattr(request, "sql", None) != rights_statement()
 
 
-def denied(error: psycopg.Error) -> Plan[PermissionDeniedError]:
-    """The error for a statement that was not allowed, with the rights that are missing.
+def denied(error: psycopg.Error) -> Plan[CheckpointError]:
+    """The error for a statement that was not allowed, with the rights that are missing. A standby
+    is no question of rights: it takes no writes from anyone until it is promoted.
 
     Postgres names the object, in the language of the server, but not the right: it is asked which
     of the objects that are named the role has not all rights on.
@@ -122,8 +123,10 @@ def denied(error: psycopg.Error) -> Plan[PermissionDeniedError]:
     ((role, is_standby),) = {one[:2] for one in found}
     lacking = [f"{right} on {kind} {name}" for *_, kind, name, right in found if right is not None]
     if isinstance(error, errors.ReadOnlySqlTransaction):
-        why = "the server is a standby" if is_standby else "default_transaction_read_only is on"
-        lacking = [f"a transaction that may write ({why}, or the caller's is READ ONLY)"]
+        if is_standby:
+            return BackendUnavailableError(f"the server is a standby: {_told(error)}")
+        why = "default_transaction_read_only is on, or the caller's is READ ONLY"
+        lacking = [f"a transaction that may write ({why})"]
     missing = f" lacks {', '.join(lacking)}" if lacking else " may not do this"
     return PermissionDeniedError(f"role {role}{missing}: {_told(error)}")
 
