@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, Final
 
 from checkpoint_base.errors import (
     BackendUnavailableError,
@@ -14,6 +14,9 @@ from checkpoint_base.plan import Plan
 
 logger = logging.getLogger(__name__)
 
+NOT_MOVED: Final = (BackendUnavailableError, ConflictError, PermissionDeniedError)
+"""Errors of a write that leave what was read as good as it was."""
+
 
 def moved_if_possible(move: Plan[Any], read: str) -> Plan[None]:
     """Run the plan `move`. Where the database does not let it write (the file is locked, the user
@@ -22,7 +25,7 @@ def moved_if_possible(move: Plan[Any], read: str) -> Plan[None]:
     """
     try:
         yield from move
-    except (BackendUnavailableError, ConflictError, PermissionDeniedError) as error:
+    except NOT_MOVED as error:
         warn_not_moved(read, error)
 
 

@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.errors import ConflictError, PermissionDeniedError
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
-from checkpoint_base.touch import moved_if_possible, warn_not_moved
+from checkpoint_base.touch import NOT_MOVED, moved_if_possible, warn_not_moved
 from checkpoint_postgres.requests import attempt, keeping_settings
 from checkpoint_postgres.statements import (
     statements,
@@ -222,7 +221,7 @@ class PostgresStorePlanner(Setup):
         values = [*self._moving(moving, now), json.dumps(_columns(reads))]
         try:
             return (yield from rows(self._queries["get_and_move"], values))
-        except (ConflictError, PermissionDeniedError) as error:  # a plain read may succeed
+        except NOT_MOVED as error:  # a plain read may succeed
             warn_not_moved(f"one of {len(moving)} items", error)
             return None
 
