@@ -87,6 +87,8 @@ def bare(postgres_server: str) -> tuple[str, str]:
 class TestWithoutPgvector(StoreConformance):
     """What the extension's absence makes of every engine."""
 
+    examples = 10
+
     @pytest.fixture
     def harness(self, bare: tuple[str, str]) -> Iterator[PostgresStoreHarness]:
         url, role = bare

@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from hashlib import sha1
 from typing import Any
 
-from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import execute_many
+from checkpoint_redis.requests import call
+from checkpoint_redis.scripts import Script
 from checkpoint_redis.store_planner import RedisStorePlanner
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
@@ -24,6 +26,11 @@ from store_vector.records import Found, Put, Read, Record, Search
 def on_redis(caught_by: str, **more: Any) -> Callable[[C], C]:
     """A planner of the Redis store with a fault."""
     return faulty(RedisStoreHarness, caught_by, **more)
+
+
+_TEXT = b"return string.match(redis.call('INFO', 'stats'), 'total_connections_received:(%d+)')"
+_CONNECTIONS = Script("connections", _TEXT, sha1(_TEXT, usedforsecurity=False).hexdigest().encode())
+"""Replies how many connections the server has had."""
 
 
 class _Swallowing(RedisStorePlanner):
@@ -64,18 +71,17 @@ class ImpatientWithADistance(_Swallowing):
 
 @on_redis("store.network.cut_connections_are_replaced")
 class OneConnectionForEver(RedisStorePlanner):
-    """After its first error, the store finds nothing any more."""
+    """On another connection than its first one, the store finds nothing."""
 
-    broken = False
+    connections: Any = None
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        if self.broken:
+        # the client may connect again without an error that a plan would see
+        connections = yield from call(_CONNECTIONS, (), ())
+        self.connections = self.connections or connections
+        if connections != self.connections:
             return [None] * len(reads)
-        try:
-            return (yield from super().get(reads, now))
-        except BackendUnavailableError:
-            self.broken = True
-            raise
+        return (yield from super().get(reads, now))
 
 
 @on_redis("store.network.a_batch_cut_short_is_there_whole_or_not_at_all")
