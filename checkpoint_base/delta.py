@@ -90,7 +90,7 @@ def histories(
     for ancestor in reversed(line.needed):
         place = (target.thread, target.record.ns, ancestor)
         needed = line.needed[ancestor]
-        some = snapshot.writes_of(place, needed.__contains__)
+        some = snapshot.writes_of(place, target.record.thread_id, needed.__contains__)
         for write in codec.pending_writes(some, target.record.thread_id):
             writes[write[1]].append(write)
     result: dict[str, DeltaChannelHistory] = {}
@@ -99,6 +99,7 @@ def histories(
         if (key := line.seeds.get(channel)) is not None:
             stored = snapshot.values[target.thread, target.record.ns][key]
             where = "thread", target.record.thread_id, "channel", channel
-            for seed in codec.readable(snapshot.value(target.thread, stored), *where):
+            value = snapshot.value(target.thread, stored, *where)
+            for seed in codec.readable(value, *where):
                 result[channel]["seed"] = seed
     return result

@@ -198,7 +198,11 @@ class MemoryPlanner:
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
         """Delete all of a thread."""
-        yield from locked(lambda: self.threads.pop(thread_id, None))
+        yield from locked(partial(self._delete, thread_id))
+
+    def _delete(self, thread_id: str) -> None:
+        if thread_id in self.threads:  # `pop` would read a thread, which may be damaged
+            del self.threads[thread_id]
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
         """Delete the checkpoints of some runs."""

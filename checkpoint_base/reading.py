@@ -11,10 +11,12 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.codec import Codec, Values
+from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import CheckpointRecord, Stored, Typed, ValueKey, WriteRecord
 from checkpoint_base.sharing import assemble, ranges_of
+from checkpoint_base.values import place_of
 
 _OFFLOAD_BYTES: Final = 1 << 18
 """With more than this to decode, an event loop should not wait for it."""
@@ -135,18 +137,37 @@ class Snapshot:
         inline = sum(len(v.inline) for some in self.values.values() for v in some.values())
         return inline + sum(len(d) for some in self.segments.values() for d in some.values())
 
-    def value(self, thread: ThreadKey, stored: Stored) -> Typed:
-        """A stored value's bytes, put together and checked."""
+    def value(self, thread: ThreadKey, stored: Stored, *where: str) -> Typed:
+        """A stored value's bytes, put together and checked.
+
+        Args:
+            thread: whose segments it needs.
+            stored: the value.
+            where: kinds and names of what it belongs to, for the error: `"thread", "ann"`.
+
+        Raises:
+            CorruptValueError: a segment is gone, or the bytes are not those that were stored.
+        """
         if stored.layout is None:
             return stored.kind, stored.inline
-        return stored.kind, assemble(stored, self.segments[thread])
+        try:
+            return stored.kind, assemble(stored, self.segments[thread])
+        except CorruptValueError as error:
+            raise CorruptValueError(place_of(where) + str(error)) from error.__cause__
 
     def writes_of(
-        self, place: Place, keep: Callable[[str], bool] | None = None
+        self, place: Place, thread_id: str, keep: Callable[[str], bool] | None = None
     ) -> list[WriteRecord]:
-        """The writes of a checkpoint, or those to some channels."""
+        """The writes of a checkpoint, or those to some channels; `thread_id` is for errors."""
         return [
-            WriteRecord(task_id, path, idx, channel, self.value(place[0], Stored(*stored)))
+            WriteRecord(
+                *(task_id, path, idx, channel),
+                self.value(
+                    place[0],
+                    Stored(*stored),
+                    *("thread", thread_id, "task", task_id, "write to", channel),
+                ),
+            )
             for task_id, path, idx, channel, *stored in self.writes.get(place, ())
             if keep is None or keep(channel)
         ]
@@ -158,8 +179,8 @@ class Snapshot:
                 one.record,
                 codec.metadata_of(one.record),
                 self._values_of(one),
-                self.writes_of(one.place),
-                self.writes_of(one.parent, _is_tasks) if one.parent else (),
+                self.writes_of(one.place, one.record.thread_id),
+                self.writes_of(one.parent, one.record.thread_id, _is_tasks) if one.parent else (),
             )
             for one in self.found
         ]
@@ -167,7 +188,8 @@ class Snapshot:
     def _values_of(self, one: Found) -> Values:
         stored = self.values.get((one.thread, one.record.ns), {})
         # One value after the other: the bytes of the last one are free for the next.
-        return Values(stored, lambda key: self.value(one.thread, stored[key]))
+        where = "thread", one.record.thread_id, "channel"
+        return Values(stored, lambda key: self.value(one.thread, stored[key], *where, key[0]))
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
         """Decode everything, off the event loop if that takes long."""

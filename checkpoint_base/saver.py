@@ -29,9 +29,10 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.cancellation import in_thread
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
+from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.life import Life, LoopLife
 from checkpoint_base.plan import Plan, arun, run
-from checkpoint_base.planner import Listing, Planner
+from checkpoint_base.planner import Listing, Page, Planner
 from checkpoint_base.values import OnUnreadable
 
 if TYPE_CHECKING:
@@ -183,11 +184,15 @@ class Saver(BaseCheckpointSaver[str]):
             DecryptionError: it is encrypted with another key, or the serializer has none.
             UnreadableValueError: the serializer cannot rebuild a value; see `on_unreadable`.
         """
-        return self._drive(self._planner.get_tuple(self._codec, config))
+        return self._drive(self._tuple(config))
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, without blocking."""
-        return await self._adrive(self._planner.get_tuple(self._codec, config))
+        return await self._adrive(self._tuple(config))
+
+    def _tuple(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
+        thread_id = (config.get("configurable") or {}).get("thread_id")
+        return _naming(thread_id, self._planner.get_tuple(self._codec, config))
 
     def list(
         self,
@@ -209,7 +214,7 @@ class Saver(BaseCheckpointSaver[str]):
         """
         rest: Listing | None = Listing.of(config, filter, before, limit)
         while rest is not None and rest.page_size > 0:
-            tuples, rest = self._drive(self._planner.list_page(self._codec, rest))
+            tuples, rest = self._drive(self._page(rest))
             yield from tuples
 
     async def alist(
@@ -223,9 +228,12 @@ class Saver(BaseCheckpointSaver[str]):
         """`list`, without blocking."""
         rest: Listing | None = Listing.of(config, filter, before, limit)
         while rest is not None and rest.page_size > 0:
-            tuples, rest = await self._adrive(self._planner.list_page(self._codec, rest))
+            tuples, rest = await self._adrive(self._page(rest))
             for found in tuples:
                 yield found
+
+    def _page(self, listing: Listing) -> Plan[Page]:
+        return _naming(listing.thread_id, self._planner.list_page(self._codec, listing))
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all of a thread; implements `BaseCheckpointSaver.delete_thread`."""
@@ -239,6 +247,19 @@ class Saver(BaseCheckpointSaver[str]):
         """The version after `current`: greater, and never that of another fork."""
         count = int(str(current).split(".")[0]) if current is not None else 0
         return f"{count + 1:032}.{random.random():016}"  # noqa: S311 (no secret: tells forks apart)
+
+
+def _naming(thread_id: object, plan: Plan[T]) -> Plan[T]:
+    """Run a plan. Damage that the database itself has found is told without the thread's id, which
+    the operator needs: it is added here.
+    """
+    try:
+        return (yield from plan)
+    except CorruptValueError as error:
+        name = repr(str(thread_id))
+        if thread_id is None or name in str(error):
+            raise
+        raise CorruptValueError(f"thread {name}: {error}") from error.__cause__
 
 
 class SyncSaver(Saver):

@@ -174,9 +174,11 @@ class Adopting:
         found_in(snapshot, parts, {thread.key: checked})
         for spot in page.spots:
             self._compare_checkpoint(spot, page, records.get(spot))
-            self._compare_writes(spot, page, snapshot.writes_of((thread.key, *spot)))
+            self._compare_writes(spot, page, snapshot.writes_of((thread.key, *spot), thread.key))
         got = {
-            (ns, *name): self._codec.unseal(snapshot.value(thread.key, stored))
+            (ns, *name): self._codec.unseal(
+                snapshot.value(thread.key, stored, "thread", thread.key, "channel", name[0])
+            )
             for (_, ns), named in snapshot.values.items()
             for name, stored in named.items()
         }

@@ -108,7 +108,8 @@ def named(error: Exception, call: Call | None = None) -> Exception:
     if isinstance(error, _UNAVAILABLE) or told.startswith(_NOT_NOW):
         return BackendUnavailableError(f"Redis could not do it: {told}")
     if told.startswith("CORRUPT "):
-        return CorruptValueError(told.partition(" ")[2])
+        key = f" (key {call.keys[0].decode(errors='replace')!r})" if call and call.keys else ""
+        return CorruptValueError(told.partition(" ")[2] + key)
     # redis-py has had a class of its own for CROSSSLOT since 5.1
     if told.startswith("CROSSSLOT") or isinstance(
         error, (exceptions.ClusterCrossSlotError, exceptions.AskError)

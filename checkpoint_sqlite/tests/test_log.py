@@ -134,6 +134,26 @@ def test_damage_is_an_error(saver: SqliteSaver, path: Path, column: str) -> None
         other.get_tuple(head)
 
 
+def test_damage_in_a_list_of_all_threads_is_told_with_its_thread_and_channel(
+    saver: SqliteSaver,
+) -> None:
+    Chain(SyncFacade(saver), "whole").put({"log": large(2)})
+    Chain(SyncFacade(saver), "damaged").put({"log": large(1)})
+    last = "WHERE id = (SELECT max(id) FROM saver_segments)"
+    saver.conn.execute(f"UPDATE saver_segments SET data = zeroblob(length(data)) {last}")
+    with pytest.raises(CorruptValueError, match=r"^thread 'damaged', channel 'log': "):
+        list(saver.list(None))
+
+
+def test_a_damaged_write_is_told_with_its_thread_and_task(saver: SqliteSaver) -> None:
+    chain = Chain(SyncFacade(saver), "damaged")
+    chain.put({"n": 1})
+    chain.write(("log", large(1)))
+    saver.conn.execute("UPDATE saver_segments SET data = zeroblob(length(data))")
+    with pytest.raises(CorruptValueError, match=r"^thread 'damaged', task '.*', write to 'log': "):
+        list(saver.list(None))
+
+
 def test_damaged_digests_are_not_shared(saver: SqliteSaver, path: Path) -> None:
     chain = Chain(SyncFacade(saver), "t")
     chain.put({"log": large(1)})

@@ -38,6 +38,19 @@ class IntegrityClauses(SaverClauses):
         with pytest.raises(CorruptValueError):
             reads[read]()
 
+    @pytest.mark.parametrize("read", ["get_tuple", "list"])
+    def test_integrity_the_error_names_the_thread(
+        self, saver: Facade, harness: SaverHarness, read: str
+    ) -> None:
+        """The operator learns from the message which thread to restore or to delete."""
+        chain = Chain(saver)
+        chain.put({"a": said(1, 30_000)})
+        harness.damage()
+        reads = {"get_tuple": saver.get_tuple, "list": lambda head: list(saver.list(head))}
+        with pytest.raises(CorruptValueError) as raised:
+            reads[read](chain.head)
+        assert repr(chain.thread_id) in str(raised.value)
+
     def test_integrity_damaged_write_is_an_error(
         self, saver: Facade, harness: SaverHarness
     ) -> None:

@@ -48,6 +48,19 @@ class RecordIntegrityClauses(SaverClauses):
             with pytest.raises(CorruptValueError):
                 reads(each, chain)[read]()
 
+    @pytest.mark.parametrize("record", CHANGED)
+    def test_record_integrity_the_error_names_the_thread(
+        self, saver: Facade, harness: SaverHarness, record: str
+    ) -> None:
+        """The operator learns from the message which thread to restore or to delete."""
+        chain = Chain(saver)
+        chain.put({"small": 1, "large": said(1, 30_000)}, note="a metadata entry")
+        chain.write(("small", 2))
+        harness.damage_record(record)
+        with pytest.raises(CorruptValueError) as raised:
+            saver.get_tuple(chain.head)
+        assert repr(chain.thread_id) in str(raised.value)
+
     @pytest.mark.parametrize("read", ["get_tuple", "list"])
     def test_record_integrity_a_lost_value_is_an_error(
         self, saver: Facade, harness: SaverHarness, read: str

@@ -49,7 +49,8 @@ class Folder(MutableMapping[str, MemoryThread]):
     def __getitem__(self, name: str) -> MemoryThread:
         if name not in self._open:
             file = self._file(name)
-            self._open[name] = decode(file.read_bytes())[1] if file.exists() else None
+            found = decode(file.read_bytes(), f"thread {name!r}")[1] if file.exists() else None
+            self._open[name] = found
         thread = self._open[name]
         if thread is None:
             raise KeyError(name)
@@ -58,13 +59,20 @@ class Folder(MutableMapping[str, MemoryThread]):
     def __setitem__(self, name: str, thread: MemoryThread) -> None:
         self._open[name] = thread
 
+    def __contains__(self, name: object) -> bool:
+        """Whether it is there; like a deletion, this reads no file that could be damaged."""
+        if name in self._open:
+            return self._open[name] is not None
+        return isinstance(name, str) and self._file(name).exists()
+
     def __delitem__(self, name: str) -> None:
-        self[name]  # raises KeyError if it is not there
+        if name not in self:
+            raise KeyError(name)
         self._open[name] = None
 
     def __iter__(self) -> Iterator[str]:
         for file in self.path.glob("*.thread"):
-            name, thread = decode(file.read_bytes())
+            name, thread = decode(file.read_bytes(), file.name)
             self._open.setdefault(name, thread)
         return iter([name for name, thread in self._open.items() if thread is not None])
 

@@ -55,7 +55,7 @@ class FileHarness(SaverHarness):
         return sorted(self.path.glob("*.thread"))
 
     def rows(self) -> Mapping[str, int]:
-        threads = [decode(file.read_bytes())[1] for file in self._files()]
+        threads = [decode(file.read_bytes(), file.name)[1] for file in self._files()]
         return {
             "threads": len(threads),
             "checkpoints": sum(len(one.checkpoints) for one in threads),
@@ -70,7 +70,7 @@ class FileHarness(SaverHarness):
     def damage(self) -> None:
         file = max(self._files(), key=lambda one: one.stat().st_size)
         data = bytearray(file.read_bytes())
-        data[len(data) // 2] ^= 1
+        data[len(data) // 2] = (data[len(data) // 2] + 1) % 256  # twice is not undone
         file.write_bytes(data)
 
     def damage_record(self, record: str) -> None:  # noqa: ARG002
@@ -78,7 +78,7 @@ class FileHarness(SaverHarness):
 
     def lose_value(self, channel: str) -> None:
         for file in self._files():
-            name, thread = decode(file.read_bytes())
+            name, thread = decode(file.read_bytes(), file.name)
             for key in [key for key in thread.values if key[1] == channel]:
                 del thread.values[key]
             file.write_bytes(encode(name, thread))

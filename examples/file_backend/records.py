@@ -30,15 +30,15 @@ def _fields(record: CheckpointRecord) -> list[object]:
     return [*record[:-1], sorted(record.valueless or ())]
 
 
-def decode(stored: bytes) -> tuple[str, MemoryThread]:
-    """A thread and its id.
+def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:
+    """A thread and its id; `where` is for the error: an operator has to know which thread it is.
 
     Raises:
         CorruptValueError: these are not the bytes that were stored.
     """
     checksum, data = stored[:CHECKSUM], stored[CHECKSUM:]
     if xxh3_128_digest(data) != checksum:
-        raise CorruptValueError("a thread's file does not match its checksum: it was damaged")
+        raise CorruptValueError(f"{where}: the file does not match its checksum: it was damaged")
     name, (created, updated, expires, ttl), checkpoints, values, writes = ormsgpack.unpackb(data)
     thread = MemoryThread(created, updated, expires, ttl)
     for (*fields, body, metadata, sealed, valueless), run in checkpoints:
