@@ -90,14 +90,15 @@ def _of(path: str) -> str:
 
 
 def _missing_right(file: Path) -> str | None:
-    """Which right on a database's files this process lacks; None: it is not known."""
+    """Which rights on a database's files this process lacks; None: that is not known."""
+    missing = []
     if file.exists() and not _may(file, os.R_OK):
-        return f"reading the file {str(file)!r}"
-    if file.exists() and not _may(file, os.W_OK):
-        return f"writing to the file {str(file)!r}"
+        missing.append(f"reading the file {str(file)!r}")
+    elif file.exists() and not _may(file, os.W_OK):
+        missing.append(f"writing to the file {str(file)!r}")
     if file.parent.exists() and not _may(file.parent, os.W_OK | os.X_OK):
-        return f"making files in the directory {str(file.parent)!r}"
-    return None
+        missing.append(f"making files in the directory {str(file.parent)!r}")
+    return ", and ".join(missing) or None
 
 
 def _may(path: Path, mode: int) -> bool:

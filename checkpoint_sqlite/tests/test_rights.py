@@ -121,6 +121,17 @@ def test_a_directory_in_which_no_files_can_be_made(use: Use, folder: Path, exist
 
 
 @EVERY
+def test_a_file_and_a_directory_that_may_only_be_read(use: Use, folder: Path) -> None:
+    """Even reading needs the directory, for SQLite's -shm file."""
+    path = made(folder)
+    path.chmod(0o444)
+    folder.chmod(0o555)
+    both = "right: writing to the file .*, and making files in the directory"
+    with as_user(), pytest.raises(PermissionDeniedError, match=both):
+        use(path)
+
+
+@EVERY
 def test_a_file_that_may_only_be_read_and_was_never_set_up(use: Use, folder: Path) -> None:
     path = folder / "a.db"
     path.touch()
