@@ -28,6 +28,7 @@ _NO_TABLE: Final = ("no such table: saver_", "no such table: store_")
 _READ_ONLY: Final = "attempt to write a readonly database"
 _REFUSED: Final = (_READ_ONLY, "unable to open database file")
 
+_NO_TEXT: Final = "Could not decode to UTF-8 column"
 _UNREADABLE: Final = ("not a database", "malformed")
 """sqlite3 has no class of its own for these, and tells their code since Python 3.11 only."""
 
@@ -71,6 +72,9 @@ def _told(error: BaseException, connection: sqlite3.Connection) -> CheckpointErr
 
 
 def _operational(told: str, connection: sqlite3.Connection) -> CheckpointError:
+    if told.startswith(_NO_TEXT):
+        column = told.removeprefix(_NO_TEXT).partition(" with text ")[0]
+        return CorruptValueError(f"a stored text is damaged: it is no UTF-8, in the column{column}")
     if told.startswith(_BEYOND_LIMITS):
         return InvalidArgumentError(f"a filter has more conditions than SQLite takes: {told}")
     path = _path_of_main(connection)

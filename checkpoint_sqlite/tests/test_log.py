@@ -154,6 +154,15 @@ def test_a_damaged_write_is_told_with_its_thread_and_task(saver: SqliteSaver) ->
         list(saver.list(None))
 
 
+def test_a_byte_that_leaves_no_text_is_damage(saver: SqliteSaver) -> None:
+    head = Chain(SyncFacade(saver), "damaged").put({"n": 1})
+    saver.conn.execute("UPDATE saver_checkpoints SET metadata = CAST(X'7BFF7D' AS TEXT)")
+    with pytest.raises(CorruptValueError, match="^thread 'damaged': .*column 'metadata'"):
+        saver.get_tuple(head)
+    saver.delete_thread("damaged")
+    assert saver.get_tuple(head) is None
+
+
 def test_damaged_digests_are_not_shared(saver: SqliteSaver, path: Path) -> None:
     chain = Chain(SyncFacade(saver), "t")
     chain.put({"log": large(1)})
