@@ -157,7 +157,7 @@ def test_a_damaged_write_is_told_with_its_thread_and_task(saver: SqliteSaver) ->
 def test_a_byte_that_leaves_no_text_is_damage(saver: SqliteSaver) -> None:
     head = Chain(SyncFacade(saver), "damaged").put({"n": 1})
     saver.conn.execute("UPDATE saver_checkpoints SET metadata = CAST(X'7BFF7D' AS TEXT)")
-    with pytest.raises(CorruptValueError, match="^thread 'damaged': .*column 'metadata'"):
+    with pytest.raises(CorruptValueError, match=r"^thread 'damaged': .*column 'metadata'"):
         saver.get_tuple(head)
     saver.delete_thread("damaged")
     assert saver.get_tuple(head) is None

@@ -46,9 +46,12 @@ class IntegrityClauses(SaverClauses):
         chain = Chain(saver)
         chain.put({"a": said(1, 30_000)})
         harness.damage()
-        reads = {"get_tuple": saver.get_tuple, "list": lambda head: list(saver.list(head))}
+        reads: dict[str, Any] = {
+            "get_tuple": lambda: saver.get_tuple(chain.head),
+            "list": lambda: list(saver.list(chain.head)),
+        }
         with pytest.raises(CorruptValueError) as raised:
-            reads[read](chain.head)
+            reads[read]()
         assert repr(chain.thread_id) in str(raised.value)
 
     def test_integrity_damaged_write_is_an_error(
