@@ -124,7 +124,9 @@ def _accepted(argument: str) -> Iterator[None]:
 
 
 def _neither(wanted: str, given: object) -> InvalidArgumentError:
-    return InvalidArgumentError(f"conn: wanted a psycopg {wanted}, got {type(given).__name__}")
+    hint = "; for a URL there is from_conn_string" if isinstance(given, str) else ""
+    kind = type(given).__name__
+    return InvalidArgumentError(f"conn: wanted a psycopg {wanted}, got {kind}{hint}")
 
 
 def _drivers(needed_by: str) -> tuple[Any, Any]:

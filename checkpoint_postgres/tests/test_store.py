@@ -324,7 +324,9 @@ def test_stores_by_url(database: PostgresHarness) -> None:
 
 
 def test_what_cannot_be_used(database: PostgresHarness) -> None:
-    with pytest.raises(InvalidArgumentError, match="Connection or ConnectionPool, got str"):
+    with pytest.raises(
+        InvalidArgumentError, match="ConnectionPool, got str; for a URL there is from_conn"
+    ):
         PostgresStore("postgresql://…")  # type: ignore[arg-type]
     with (
         PostgresStore.from_conn_string(database.url) as store,
