@@ -52,6 +52,8 @@ _IN_SCRIPT: Final = re.compile(
     r"Error running script \(call to \w+\): @user_script: ?\d+: @user_script: ?\d+: -(\w+) (.*)",
     re.DOTALL,
 )
+_CORRUPT: Final = re.compile(r"\bCORRUPT (.*?)(?: script: \w+, on @user_script:\d+\.)?$", re.DOTALL)
+"""What our scripts say of damage, and where in the script, which the server adds."""
 _UNKNOWN: Final = re.compile(r"unexpected keyword argument '(\w+)'")
 _CODES: Final = {"OOM": exceptions.OutOfMemoryError, "READONLY": exceptions.ReadOnlyError}
 
@@ -107,9 +109,9 @@ def named(error: Exception, call: Call | None = None) -> Exception:
         )
     if isinstance(error, _UNAVAILABLE) or told.startswith(_NOT_NOW):
         return BackendUnavailableError(f"Redis could not do it: {told}")
-    if told.startswith("CORRUPT "):
+    if damage := _CORRUPT.search(told):
         key = f" (key {call.keys[0].decode(errors='replace')!r})" if call and call.keys else ""
-        return CorruptValueError(told.partition(" ")[2] + key)
+        return CorruptValueError(damage[1] + key)
     # redis-py has had a class of its own for CROSSSLOT since 5.1
     if told.startswith("CROSSSLOT") or isinstance(
         error, (exceptions.ClusterCrossSlotError, exceptions.AskError)

@@ -134,7 +134,7 @@ def unpack_link(
         CorruptValueError: it was damaged, or is another checkpoint's.
     """
     checkpoint_id, parent_id, versions, expected = told
-    names = ns, checkpoint_id.decode(), parent_id.decode()
+    names = ns, checkpoint_id.decode(errors="replace"), parent_id.decode(errors="replace")
     if link_checksum(salt, *names, versions) != expected:
         raise damaged(thread_id, ("link", *names))
     return names[1]

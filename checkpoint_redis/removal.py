@@ -13,7 +13,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord
-from checkpoint_redis.packing import names_of, unpack_checkpoint
+from checkpoint_redis.packing import unpack_checkpoint
 from checkpoint_redis.reading import lineage_of
 from checkpoint_redis.requests import Arg, Call, calls
 from checkpoint_redis.scripts import script
@@ -132,7 +132,7 @@ class Removal(Writing):
                 return
             records, order, ttl, names = original
             _refuse_foreign(source, target, names, there)
-            runs = sorted({names_of(name)[0].encode() for name in names if name[:1] == b"r"})
+            runs = sorted({name[1:].partition(b"\0")[0] for name in names if name[:1] == b"r"})
             if self._keys.clustered:
                 due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
                 yield from calls([self._register(target, due, *(run.decode() for run in runs))])
@@ -166,12 +166,12 @@ def _refuse_foreign(
     known = {_place(name) for name in names if name[:1] in (b"n", b"w")}
     for name in there:
         if name[:1] in (b"n", b"w") and _place(name) not in known:
+            own = _place(name)[-1].decode(errors="replace")
             raise InvalidArgumentError(
                 f"target_thread_id: wanted a thread with nothing of its own, but {target!r} "
-                f"has checkpoint {_place(name)[2]!r} or writes for it, which {source!r} has not"
+                f"has checkpoint {own!r} or writes for it, which {source!r} has not"
             )
 
 
-def _place(name: bytes) -> tuple[bytes, str, str]:
-    ns, checkpoint_id, *_ = names_of(name)
-    return name[:1], ns, checkpoint_id
+def _place(name: bytes) -> tuple[bytes, ...]:
+    return name[:1], *name[1:].split(b"\0")[:2]

@@ -19,27 +19,28 @@ class Script(NamedTuple):
 
 
 _THREAD: Final = ("common", "intact")
-_READING: Final = (*_THREAD, "touch", "records", "parts", "refresh")
-_WRITING: Final = (*_THREAD, "touch", "records", "digests", "write", "collect")
+_CHECKED: Final = (*_THREAD, "complete")
+_READING: Final = (*_CHECKED, "touch", "records", "parts", "refresh")
+_WRITING: Final = (*_CHECKED, "touch", "records", "digests", "write", "collect")
 _STORE: Final = ("store/common",)
 _PARTS: Final = {
     "put": _WRITING,
     "put_writes": _WRITING,
     "get": _READING,
     "page": (*_READING, "order"),
-    "some": (*_THREAD, "records", "parts"),
+    "some": (*_CHECKED, "records", "parts"),
     "names": (*_THREAD, "order"),
     "lineage": _READING,
-    "heads": (*_THREAD, "records"),
-    "keep": (*_THREAD, "records", "collect"),
-    "drop_runs": (*_THREAD, "records", "collect"),
+    "heads": (*_CHECKED, "records"),
+    "keep": (*_CHECKED, "records", "collect"),
+    "drop_runs": (*_CHECKED, "records", "collect"),
     "delete": ("common",),
     "expire": _THREAD,
     "peek": _THREAD,
     "stats": _THREAD,
-    "snapshot": _THREAD,
-    "outline": _THREAD,
-    "paste": (*_THREAD, "touch"),
+    "snapshot": _CHECKED,
+    "outline": _CHECKED,
+    "paste": (*_CHECKED, "touch"),
     "establish": ("registered",),
     "register": ("registered",),
     "threads": ("registry",),

@@ -82,7 +82,7 @@ local function collect(epoch)
   end
   local live, spans = {}, {}
   each_record(kinds.n, function(name, packed)
-    local ns = string.sub(name, 2, string.find(name, '\0', 1, true) - 1)
+    local ns = string.sub(name, 2, nul_in(name) - 1)
     local _, _, versions = checkpoint_of(packed)
     each_version(versions, function(channel, version)
       live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true

@@ -26,6 +26,16 @@ end
 
 local THREAD, HORIZON = arg(), tonumber(arg())
 
+-- Ends the script; the caller gets a CorruptValueError.
+local function corrupt(why)
+  error('CORRUPT thread ' .. THREAD .. ': ' .. why, 0)
+end
+
+-- where the next NUL of a name is
+local function nul_in(name, from)
+  return string.find(name, '\0', from or 1, true) or corrupt('a name in its order is damaged')
+end
+
 local function in_batches(command, key, list)
   for first = 1, #list, BATCH do
     redis.call(command, key, unpack(list, first, math.min(first + BATCH - 1, #list)))

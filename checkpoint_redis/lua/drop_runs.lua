@@ -8,7 +8,7 @@ for _, run in ipairs(runs) do
   local start = 'r' .. run .. '\0'
   for _, member in ipairs(named(start)) do
     local rest = string.sub(member, #start + 1)
-    local at = string.find(rest, '\0', 1, true)
+    local at = nul_in(rest)
     drop_checkpoint(string.sub(rest, 1, at - 1), string.sub(rest, at + 1))
     gone = gone + 1
   end

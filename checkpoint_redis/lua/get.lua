@@ -2,16 +2,8 @@
 if ABSENT then
   return false
 end
-local moves, ns, id = arg() == '1', arg(), arg()
-if id == '' then
-  local start = 'n' .. ns .. '\0'
-  local newest = redis.call('ZREVRANGEBYLEX', ORDER, '(' .. start .. '\255', '[' .. start, 'LIMIT', 0, 1)
-  if not newest[1] then
-    return false
-  end
-  id = string.sub(newest[1], #start + 1)
-end
-local packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. id)
+local moves, ns = arg() == '1', arg()
+local id, packed = checkpoint_at(ns, arg())
 if not packed then
   return false
 end

@@ -10,7 +10,7 @@ while true do
   if not newest then
     break
   end
-  local at = string.find(newest, '\0', 1, true)
+  local at = nul_in(newest)
   local ns, id = string.sub(newest, 2, at - 1), string.sub(newest, at + 1)
   local packed = redis.call('HGET', RECORDS, newest)
   local parent, _, _, _, v = checkpoint_of(packed)

@@ -14,7 +14,7 @@ for n = 1, #kept, 2 do
 end
 for _, name in ipairs(named('n')) do
   if not stays[name] then
-    local at = string.find(name, '\0', 1, true)
+    local at = nul_in(name)
     drop_checkpoint(string.sub(name, 2, at - 1), string.sub(name, at + 1))
   end
 end
@@ -23,7 +23,7 @@ for n = 1, #newest, 2 do
   local start, early = 'w' .. newest[n] .. '\0', {}
   local older = redis.call('ZRANGEBYLEX', ORDER, '[' .. start, '(' .. start .. newest[n + 1])
   for _, name in ipairs(older) do
-    local id = string.sub(name, #start + 1, string.find(name, '\0', #start + 1, true) - 1)
+    local id = string.sub(name, #start + 1, nul_in(name, #start + 1) - 1)
     if redis.call('HEXISTS', RECORDS, 'n' .. newest[n] .. '\0' .. id) == 0 then
       early[#early + 1] = name
     end

@@ -4,13 +4,9 @@
 if ABSENT then
   return false
 end
-local moves, ns, id, whole, channels = arg() == '1', arg(), arg(), arg() == '1', args()
-if id == '' then
-  local start = 'n' .. ns .. '\0'
-  local newest = redis.call('ZREVRANGEBYLEX', ORDER, '(' .. start .. '\255', '[' .. start, 'LIMIT', 0, 1)
-  id = newest[1] and string.sub(newest[1], #start + 1) or ''
-end
-local packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. id)
+local moves, ns = arg() == '1', arg()
+local id, packed = checkpoint_at(ns, arg())
+local whole, channels = arg() == '1', args()
 if not packed then
   return false
 end
@@ -28,7 +24,7 @@ local chain, seeds = {}, {}
 local at = checkpoint_of(packed)
 while at and left > 0 and not visited[at] do
   visited[at] = true
-  packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. at)
+  packed = record_of(ns, at)
   if not packed then
     break
   end
@@ -54,7 +50,7 @@ while at and left > 0 and not visited[at] do
     end
   end)
   if lost then
-    return redis.error_reply('CORRUPT a stored value of a channel is gone')
+    corrupt('a stored value of a channel is gone')
   end
   if whole then
     add_writes(ns, at)

@@ -28,7 +28,7 @@ local function walk(max, min, start, read)
 end
 
 local function split(text)
-  local at = string.find(text, '\0', 1, true)
+  local at = nul_in(text)
   return string.sub(text, 1, at - 1), string.sub(text, at + 1)
 end
 

@@ -22,7 +22,7 @@ if moves then
 end
 local id, ns = walk_on.peek()
 while id and found < count and size < enough and patience > 0 do
-  local packed = redis.call('HGET', RECORDS, 'n' .. ns .. '\0' .. id)
+  local packed = record_of(ns, id)
   if packed and fits(packed) then
     add_checkpoint(ns, id, packed)
     found = found + 1

@@ -12,6 +12,26 @@ local function tell(...)
   end
 end
 
+-- a checkpoint's record; nothing if it is not there, which the order knows as well
+local function record_of(ns, id)
+  local name = 'n' .. ns .. '\0' .. id
+  local packed = redis.call('HGET', RECORDS, name)
+  if not packed and redis.call('ZSCORE', ORDER, name) then
+    corrupt('a checkpoint is gone')
+  end
+  return packed
+end
+
+-- id and record of a checkpoint, or of the newest one if `id` is ''; nothing if it is not there
+local function checkpoint_at(ns, id)
+  if id == '' then
+    local start = 'n' .. ns .. '\0'
+    local newest = redis.call('ZREVRANGEBYLEX', ORDER, '(' .. start .. '\255', '[' .. start, 'LIMIT', 0, 1)
+    id = newest[1] and string.sub(newest[1], #start + 1)
+  end
+  return id, id and record_of(ns, id)
+end
+
 local function add_segments(first, last)
   while first < last do
     local start = string.format('%.0f', first)
@@ -45,7 +65,9 @@ local function add_records(kind, names, layout_of)
     local found = redis.call('HMGET', RECORDS, unpack(names, first, last))
     for n = first, last do
       local packed = found[n - first + 1]
-      if packed then
+      if not packed and kind == 'w' then
+        corrupt('a write is gone')
+      elseif packed then
         tell(kind, names[n], packed)
         local layout = layout_of(packed)
         if layout ~= '' then

@@ -1,10 +1,18 @@
 -- How records are packed (checkpoint_redis/packing.py).
 local NONE = 4294967295
 
+-- `struct.unpack` of a record's lengths, which take `size` bytes
+local function unpacked(format, size, packed)
+  if not packed or #packed < size then
+    corrupt('a record is gone or cut short')
+  end
+  return struct.unpack(format, packed)
+end
+
 -- parent, run, versions, metadata, v, whether metadata is complete
 local function checkpoint_of(packed)
   local _, v, parent, run, versions, metadata, kind, body, sealed =
-    struct.unpack('<BI4I4I4I4I4I4I4I4', packed)
+    unpacked('<BI4I4I4I4I4I4I4I4', 33, packed)
   local at = 34
   local function part(size)
     if size == NONE then
@@ -22,12 +30,12 @@ local function link_checksum_of(packed)
 end
 
 local function layout_of_value(packed)
-  local kind, layout = struct.unpack('<I4I4', packed)
+  local kind, layout = unpacked('<I4I4', 8, packed)
   return string.sub(packed, 9 + kind, 8 + kind + layout)
 end
 
 local function layout_of_write(packed)
-  local path, channel, kind, layout = struct.unpack('<I4I4I4I4', packed)
+  local path, channel, kind, layout = unpacked('<I4I4I4I4', 16, packed)
   local at = 17 + path + channel + kind
   return string.sub(packed, at, at + layout - 1), string.sub(packed, 17 + path, 16 + path + channel)
 end

@@ -4,7 +4,7 @@ if ABSENT then
 end
 local places = args()
 for n = 1, #places, 2 do
-  local packed = redis.call('HGET', RECORDS, 'n' .. places[n] .. '\0' .. places[n + 1])
+  local packed = record_of(places[n], places[n + 1])
   if packed then
     add_checkpoint(places[n], places[n + 1], packed)
   end
