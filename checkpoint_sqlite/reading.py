@@ -25,7 +25,7 @@ _VALUES: Final = (
     "AND v.channel = want.c AND v.version = want.d"
 )
 _SEGMENTS: Final = (
-    "SELECT s.id, s.digests, s.data FROM want "
+    "SELECT s.id, s.digests, CAST(s.data AS BLOB) FROM want "
     "CROSS JOIN saver_segments AS s ON s.id >= want.a AND s.id < want.b"
 )
 _WRITES: Final = (

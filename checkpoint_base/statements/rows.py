@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from checkpoint_base.checksums import checksum, damaged, with_checksum, without_checksum
+from checkpoint_base.checksums import with_checksum, without_checksum
 from checkpoint_base.codec import parse_versions, versions_json
 from checkpoint_base.delta import Link
+from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import CheckpointRecord, Stored, ValueRecord, WriteRecord
 from checkpoint_base.sharing import Segment
@@ -60,8 +61,7 @@ class ThreadRows:
         """
         checkpoint_id, parent_id, versions, expected = row
         names = _link_names(ns, checkpoint_id, parent_id, versions)
-        if checksum(self.salt, names) != expected:
-            raise damaged(self.thread_id, names)
+        without_checksum(self.thread_id, self.salt, names, expected)
         return Link(checkpoint_id, parent_id, *parse_versions(versions))
 
     def value(self, ns: str, channel: str, version: str, stored: Stored) -> Stored:
@@ -96,9 +96,15 @@ class ThreadRows:
         return without_checksum(self.thread_id, self.salt, ("segment", str(start)), stored)
 
 
-def checked_threads(found: Iterable[Found]) -> dict[ThreadKey, ThreadRows]:
-    """The threads of some checkpoints."""
-    return {one.thread: ThreadRows(one.record.thread_id, one.salt) for one in found}
+class _Threads(dict[ThreadKey, ThreadRows]):
+    def __missing__(self, thread: ThreadKey) -> ThreadRows:
+        # SQLite finds a row by an index, and the row itself may say that it is another thread's
+        raise CorruptValueError(f"a stored row is damaged: it says that its thread is {thread!r}")
+
+
+def checked_threads(found: Iterable[Found]) -> Mapping[ThreadKey, ThreadRows]:
+    """The threads of some checkpoints. To look for another one is a CorruptValueError."""
+    return _Threads((one.thread, ThreadRows(one.record.thread_id, one.salt)) for one in found)
 
 
 def add_value(
@@ -138,7 +144,7 @@ def checkpoint_columns(
         run_id,
         record.v,
         versions,
-        checksum(salt, _link_names(*place, versions)),
+        with_checksum(salt, _link_names(*place, versions), b""),
         body_type,
         with_checksum(salt, names, body, sealed or b""),
         record.metadata,
