@@ -35,7 +35,7 @@ _PARTS: Final = {
     "keep": (*_CHECKED, "records", "collect"),
     "drop_runs": (*_CHECKED, "records", "collect"),
     "delete": ("common",),
-    "expire": _THREAD,
+    "expire": ("common",),
     "peek": _THREAD,
     "stats": _THREAD,
     "snapshot": _CHECKED,

@@ -143,3 +143,16 @@ def test_a_parent_that_is_no_text_any_more_is_an_error(
     node.hset(key, name, stored[:40] + b"\xff" + stored[41:])
     with pytest.raises(CorruptValueError):
         saver.get_delta_channel_history(config=chain.head, channels=["small"])
+
+
+def test_a_sweep_removes_expired_threads_that_are_damaged(one_server: RedisHarness) -> None:
+    ttl = {"strategy": "delete", "default_ttl": 10}
+    (client,) = one_server.nodes
+    with opened(one_server, "sync", ttl=ttl) as saver:
+        for thread_id in ("a", "b", "c"):
+            Chain(saver, thread_id).put({"small": 1})
+        (order,) = [key for _, key in one_server.keys("{b}:order")]
+        client.delete(order)
+        one_server.advance(3600)
+        assert saver.sweep_ttl() == 3
+    assert not any(one_server.rows().values())
