@@ -149,14 +149,14 @@ class Codec(ValueCodec):
             self._metadata(config, metadata),
         )
         record = record._replace(valueless=frozenset(record.versions.keys() - values.keys()))
-        stored = [
+        stored = [  # at the checkpoint's own versions: where it is read, whatever the others say
             ValueRecord(
-                channel_name(name),
-                version_key(version),
+                name,
+                record.versions[name],
                 self.dump(values[name], "thread", to.thread_id, "channel", name),
             )
-            for name, version in new_versions.items()
-            if name in values
+            for name in new_versions
+            if name in values and name in record.versions
         ]
         kept = [
             entry

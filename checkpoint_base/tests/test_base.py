@@ -31,6 +31,7 @@ from checkpoint_base.filters import json_equal, matches
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.sweeper import Sweeper
+from conformance_tests.build import values
 
 VERSIONS = (
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -331,6 +332,16 @@ def test_memory_by_url() -> None:
             assert isinstance(saver, MemorySaver)
 
     asyncio.run(go())
+
+
+def test_a_value_is_stored_at_the_version_that_its_checkpoint_reads() -> None:
+    """Whatever `new_versions` says: a checkpoint that was stored can be read."""
+    saver = MemorySaver()
+    head = {"configurable": {"thread_id": "t", "checkpoint_ns": ""}}
+    stored = {**empty_checkpoint(), "channel_values": {"a": 1}, "channel_versions": {"a": 1}}
+    saver.put(head, stored, {}, {"a": 2, "b": 1})  # type: ignore[arg-type]  # a dict
+    found = saver.get_tuple(head)  # type: ignore[arg-type]
+    assert values(found) == {"a": 1}
 
 
 def test_migrations_run_in_order_and_a_newer_schema_is_named() -> None:
