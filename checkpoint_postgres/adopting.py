@@ -99,7 +99,7 @@ class Adopting:
         """
         thread = yield from self._logs.open(task.thread_id, None)
         if task.compare_only:
-            stored = Stored(Prepared([], None), 0, 0)
+            stored = Stored(Prepared([], None, salt=thread.salt), 0, 0)
         else:
             stored = yield from self._add(thread, page)
         yield from self._compare(thread, page)

@@ -24,7 +24,6 @@ T = TypeVar("T")
 _BEYOND_LIMITS: Final = ("too many ", "Expression tree is too large")
 """These have no code of their own."""
 
-_NO_TEXT: Final = "Could not decode to UTF-8 column"
 _NO_TABLE: Final = ("no such table: saver_", "no such table: store_")
 _READ_ONLY: Final = "attempt to write a readonly database"
 _REFUSED: Final = (_READ_ONLY, "unable to open database file")
@@ -54,9 +53,6 @@ def closed_by_its_owner(error: BaseException) -> ClosedError:
 
 
 def _told(error: BaseException, connection: sqlite3.Connection) -> CheckpointError | None:
-    if isinstance(error, sqlite3.OperationalError) and str(error).startswith(_NO_TEXT):
-        column = str(error).partition(" with text ")[0]  # what it has is nobody's to read in a log
-        return CorruptValueError(f"a stored row is damaged: {column}")
     if isinstance(error, sqlite3.OperationalError):
         return _operational(str(error), connection)
     if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):

@@ -26,14 +26,14 @@ end
 
 local THREAD, HORIZON = arg(), tonumber(arg())
 
--- Ends the script; the caller gets a CorruptValueError.
+-- Ends the script; the caller gets a CorruptValueError, with the thread's key.
 local function corrupt(why)
-  error('CORRUPT thread ' .. THREAD .. ': ' .. why, 0)
+  error('CORRUPT ' .. why, 0)
 end
 
 -- where the next NUL of a name is
 local function nul_in(name, from)
-  return string.find(name, '\0', from or 1, true) or corrupt('a name in its order is damaged')
+  return string.find(name, '\0', from or 1, true) or corrupt('a name in the order of a thread is damaged')
 end
 
 local function in_batches(command, key, list)

@@ -9,5 +9,5 @@ end
 
 if EPOCH and not (SALT and is_count(EPOCH) and is_count(END) and is_count(REVISION)
     and is_number_or_empty(state[3]) and is_number_or_empty(TTL)) then
-  corrupt('its own record is damaged')
+  corrupt('the own record of a thread is damaged')
 end

@@ -5,11 +5,11 @@ local EPOCH, END, TTL, REVISION, SALT = state[1], state[2], state[4], state[5], 
 local DUE = tonumber(state[3])
 local has_order = redis.call('EXISTS', ORDER) == 1
 if (EPOCH and true or false) ~= has_order then
-  corrupt('one of its two keys is gone')
+  corrupt('one of the two keys of a thread is gone')
 end
 if not EPOCH and UPDATED and redis.call('ZSCORE', UPDATED, THREAD)
     and not redis.call('ZSCORE', EXPIRES, THREAD) then
-  corrupt('it has no expiry, and is gone')
+  corrupt('a thread without expiry is gone')
 end
 local HAS_EXPIRED = DUE and HORIZON and DUE <= HORIZON
 local ABSENT = not EPOCH or HAS_EXPIRED

@@ -4,7 +4,7 @@ local NONE = 4294967295
 -- `struct.unpack` of a record's lengths, which take `size` bytes
 local function unpacked(format, size, packed)
   if not packed or #packed < size then
-    corrupt('a record is gone or cut short')
+    corrupt('a record of a thread is gone or cut short')
   end
   return struct.unpack(format, packed)
 end

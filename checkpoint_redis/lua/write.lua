@@ -1,6 +1,7 @@
--- Opening a thread to write to it. ARGV: this run's time to live ('' for none), an epoch for a new
--- thread; the salt of the checksums, which a new thread gets, and another thread must have; the epoch that the log must have ('' if any will do), where it must end, where it ends
--- afterwards; segments; whether the thread must be there already; values that must be there.
+-- Opening a thread to write to it. ARGV: this run's time to live ('' for none); an epoch for a new
+-- thread; the salt that the records' checksums were made with: a new thread gets it, one that is
+-- there must have it; the epoch that the log must have ('' if any will do), where it must end, where
+-- it ends afterwards; segments; whether the thread must be there already; values that must be there.
 local RUN_TTL, NEW_EPOCH, NEW_SALT, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg(), arg()
 local SEGMENTS, MUST_EXIST, GRANTED = args(), arg() == '1', args()
 
