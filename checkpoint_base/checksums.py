@@ -35,7 +35,7 @@ def checksum(salt: bytes, names: Sequence[str], *data: bytes) -> bytes:
             has a NUL, so that no two lists of names are the same when they are joined.
         data: its bytes.
     """
-    head = "\0".join([*names, *(str(len(piece)) for piece in data)])
+    head = "\0".join([*names, *map(str, map(len, data))])
     return xxh3_64_digest(b"".join((salt, head.encode(), *data)))
 
 
