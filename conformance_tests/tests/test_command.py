@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from conformance_tests.command import main
-from conformance_tests.harness import SaverHarness
+from conformance_tests.harness import FaultHooks, SaverHarness
 from conformance_tests.stores.harness import StoreHarness
 
 ROOT = Path(__file__).parents[2]
@@ -159,10 +159,17 @@ def test_a_run_that_cannot_begin_ends_with_two() -> None:
 
 def test_the_docs_name_every_method_of_a_harness() -> None:
     text = (ROOT / "docs/howto/conformance.md").read_text(encoding="utf-8")
-    cells = re.findall(r"^\| (`\w+\(.*?) \|", text, re.MULTILINE)
-    named = {name for cell in cells for name in re.findall(r"`(\w+)\(", cell)}
-    needed = SaverHarness.__abstractmethods__ | StoreHarness.__abstractmethods__
-    assert named == needed
+    needed, optional = (
+        {
+            name
+            for cell in re.findall(r"^\| (`\w+\(.*?) \|", part, re.MULTILINE)
+            for name in re.findall(r"`(\w+)\(", cell)
+        }
+        for part in text.split("\n## Faults\n")
+    )
+    assert needed == SaverHarness.__abstractmethods__ | StoreHarness.__abstractmethods__
+    hooks = {name for name in vars(FaultHooks) if callable(getattr(FaultHooks, name))}
+    assert optional == {name for name in hooks if name[0] != "_"} - {"not_offered"}
 
 
 def test_the_list_has_every_clause_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
