@@ -235,7 +235,8 @@ def test_a_put_that_is_interrupted_while_another_thread_runs_it_is_decided(
             return
         if (when, sql) == ("before", "BEGIN IMMEDIATE"):
             until(lambda: waiting_in(saver) == 2)
-        if (when, sql) == ("before", "COMMIT"):
+        # Python 3.10 executes on a cursor of the connection's, which is watched as well
+        if (when, sql) == ("before", "COMMIT") and not steps:
             time.sleep(MOMENT)
             press_ctrl_c()
             time.sleep(MOMENT)

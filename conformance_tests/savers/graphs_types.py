@@ -5,13 +5,15 @@ from __future__ import annotations
 import operator
 from typing import Annotated, Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, StateGraph
-from langgraph.types import Command, interrupt
+from langgraph.types import Command
 from typing_extensions import TypedDict
 
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.savers.graphs_clause import GraphClauses, Graphs, told
 from conformance_tests.savers.graphs_driver import Graph, Open, Saver, on_thread
+from conformance_tests.savers.graphs_questions import ask
 from conformance_tests.specimens import NOON, Address, Colour, Frozen, Person, Purse
 
 
@@ -33,9 +35,9 @@ def move_in(state: Household) -> Household:  # noqa: ARG001
     }
 
 
-def furnish(state: Household) -> Household:
+def furnish(state: Household, config: RunnableConfig) -> Household:
     """In a subgraph, which reads what the graph gave it and asks a question."""
-    verdict = interrupt({"colours": state["colours"]})
+    verdict = ask(config, {"colours": state["colours"]})
     return {"purses": [Purse(verdict)], "oldest": Frozen(NOON, state["purses"][0])}
 
 
