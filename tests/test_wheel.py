@@ -58,7 +58,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     # what builds it is in the dev group, so nothing has to be downloaded for the build
     flags = ("-qq", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
-    run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
+    with pytest.MonkeyPatch.context() as patch:
+        # `make` sets it, and pip refuses it without build isolation
+        patch.delenv("PIP_BUILD_CONSTRAINT", raising=False)
+        run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("langgraph_checkpoint_suite-*.whl")
     return built
 
