@@ -136,8 +136,8 @@ class ServerCipher:
         """Implements `CipherProtocol.decrypt`.
 
         Raises:
-            DecryptionError: the handler raised an error, which is the cause, or there is none for
-                this cipher.
+            DecryptionError: the handler raised an error, which is the cause, or the server has no
+                handler for this cipher.
         """
         if ciphername == "aes" and self._aes is not None:
             return self._aes.decrypt(ciphername, ciphertext)

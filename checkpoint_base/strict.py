@@ -245,7 +245,7 @@ def _model(cls: Any, values: Mapping[str, Any]) -> Any:
     """
     try:
         return cls(**values)
-    except Exception:
+    except Exception:  # a validator is the user's: anything
         construct = getattr(cls, "model_construct", None) or getattr(cls, "construct", None)
         if construct is None or any(_loses(*field, values) for field in _fields_of(cls)):
             raise

@@ -80,12 +80,12 @@ class Attempts:
             BackendUnavailableError: there is no server, or it did not do it in time.
             ClosedError: the owner of the connection or of the pool has closed it.
             ConflictError: other transactions were in the way each time.
-            CorruptValueError: what is stored is damaged.
+            CorruptValueError: Postgres found damaged rows.
             InvalidArgumentError: what was asked for is beyond what Postgres takes.
             NotSetUpError: setup was never called.
             PermissionDeniedError: the role may not do it.
             TransactionFailedError: the caller's transaction has failed.
-            CheckpointError: somebody shares out prepared statements.
+            CheckpointError: a pooler gives a session with prepared statements to several clients.
         """
         if use.closed or isinstance(error, PoolClosed):
             raise ClosedError(

@@ -32,7 +32,7 @@ def expect_schema(key: bytes, known: int) -> Plan[None]:
     """Look for the version.
 
     Raises:
-        NotSetUpError: there is none.
+        NotSetUpError: no version is stored: setup() was never called.
         SchemaVersionError: it is newer.
     """
     if not (yield from schema_version(key, known)):

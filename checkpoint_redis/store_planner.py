@@ -117,8 +117,8 @@ class RedisStorePlanner:
         return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
 
     def setup(self) -> Plan[None]:
-        """Note the version of what is stored, and build an index, if the server can keep one; later
-        only looks.
+        """Store the schema's version, and build an index if the server has an engine for it. Where
+        that is done already, this only reads.
         """
         if not (yield from schema_version(self._schema, SCHEMA)):
             yield from schema_version(self._schema, SCHEMA, note=True)

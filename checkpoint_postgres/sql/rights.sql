@@ -1,6 +1,7 @@
 -- name: rights
--- $1: the words of the message of an error. Who asks, whether the server is a standby, and which
--- rights are missing on the tables, schemas and database that the message names; one row at least.
+-- $1: the words of an error's message. Returns the current role, whether the server is a standby,
+-- and each right that the role lacks on a table, schema or database named in the message; at least
+-- one row.
 SELECT current_user::text, pg_is_in_recovery(), lacking.kind, lacking.name, lacking.privilege
 FROM (SELECT 1) AS one
 LEFT JOIN (

@@ -66,7 +66,7 @@ def refused(error: Exception, *lacking: str) -> None:
 
 
 async def failure(work: Any) -> Exception:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 (looked at by whoever asks)
+    with pytest.raises(Exception) as caught:  # noqa: PT011 (the caller checks the class)
         await work
     return caught.value
 

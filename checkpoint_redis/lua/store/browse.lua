@@ -2,8 +2,8 @@
 -- path, from, to, whether it is one key); the namespace they are in, how many to leave out, how many
 -- to give, how many to look at, whether that moves their expiry, where to go on ('' or the negated
 -- time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are still
--- to be left out, how many it looked at, which span is of a path that is not listed (0: none), why an
--- expiry was not moved ('': there was no refusal).
+-- to be left out, how many it looked at, which span is of a path that is not listed (0: none), the
+-- error that kept an expiry from being moved ('' if none did).
 local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()

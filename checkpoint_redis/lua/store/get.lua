@@ -1,5 +1,6 @@
 -- Items. ARGV: names, then for each whether reading moves its expiry, a digit. Replies them joined,
--- nothing where there is none; and why an expiry was not moved ('': there was no refusal).
+-- an empty string for an item that does not exist; and the error that kept an expiry from being
+-- moved ('' if none did).
 local names, moves = args(), arg()
 local found = all_of(ITEMS, names)
 if redis.call('EXISTS', EXPIRES) == 1 then
