@@ -65,7 +65,7 @@ class Removal(Writing):
             forget = script("drop_run")
             yield from calls(
                 [
-                    Call(forget, self._keys.registry(name.decode()), [name, *some])
+                    Call(forget, self._keys.registry(name.decode()), [name, 0, *some])
                     for name, some in threads.items()
                 ]
             )

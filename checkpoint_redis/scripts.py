@@ -18,10 +18,12 @@ class Script(NamedTuple):
     sha: bytes
 
 
-_THREAD: Final = ("common", "intact")
+_STATE: Final = ("common", "state")
+_THREAD: Final = (*_STATE, "intact")
 _CHECKED: Final = (*_THREAD, "complete")
 _READING: Final = (*_CHECKED, "touch", "records", "parts", "refresh")
-_WRITING: Final = (*_CHECKED, "touch", "records", "digests", "write", "collect")
+_WRITING: Final = (*_CHECKED, "touch", "records", "digests", "write")
+_REMOVING: Final = (*_CHECKED, "records", "collect")
 _STORE: Final = ("store/common",)
 _PARTS: Final = {
     "put": _WRITING,
@@ -32,12 +34,13 @@ _PARTS: Final = {
     "names": (*_THREAD, "order"),
     "lineage": _READING,
     "heads": (*_CHECKED, "records"),
-    "keep": (*_CHECKED, "records", "collect"),
-    "drop_runs": (*_CHECKED, "records", "collect"),
+    "keep": _REMOVING,
+    "drop_runs": _REMOVING,
+    "collect_garbage": _REMOVING,
     "delete": ("common",),
     "expire": ("common",),
-    "peek": _THREAD,
-    "stats": _THREAD,
+    "peek": _STATE,
+    "stats": _STATE,
     "snapshot": _CHECKED,
     "outline": _CHECKED,
     "paste": (*_CHECKED, "touch"),
@@ -49,6 +52,7 @@ _PARTS: Final = {
     "postpone": ("registered",),
     "runs": ("registry",),
     "drop_run": ("registered",),
+    "collectable": ("registry",),
     "store/put": (*_STORE, "store/fields", "store/graph", "store/changes"),
     "store/get": _STORE,
     "store/browse": (*_STORE, "store/fields", "store/filters"),

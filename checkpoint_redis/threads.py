@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -14,6 +15,8 @@ from checkpoint_redis.removal import Removal
 from checkpoint_redis.requests import Call, call, calls
 from checkpoint_redis.scripts import script
 from checkpoint_redis.writing import OVERDUE, moment, seconds
+
+logger = logging.getLogger(__name__)
 
 _SWEPT_AT_ONCE: Final = 200
 _WALKED_AT_ONCE: Final = 500
@@ -62,6 +65,9 @@ class Threads(Removal):
             for entry, reply in zip(entries, (yield from calls(looks)), strict=True):
                 if reply is None:
                     gone.append(entry)
+                elif len(reply) == 1:
+                    thread_id, damage = entry.name.decode(), reply[0].decode()
+                    logger.error("thread %r is not listed: %s", thread_id, damage)
                 elif reply:
                     created, due = float(reply[0]), seconds(reply[1])
                     rows.append((entry.name.decode(), created, entry.updated, due))
@@ -133,7 +139,29 @@ class Threads(Removal):
             else:
                 swept += yield from self._thin_out(codec, overdue[:left], now, unreadable)
             parts = [part for part in parts if any(one.part is part for one in overdue)]
+        yield from self._collect_garbage()
         return swept
+
+    def _collect_garbage(self) -> Plan[None]:
+        """Remove what writes have replaced, in threads that have much of it: each atomically."""
+        epoch = str(self._logs.new_epoch())
+        places = [(part, b"") for part in self._keys.parts]
+        while places:
+            asked = [Call(script("collectable"), part, [at, _SWEPT_AT_ONCE]) for part, at in places]
+            pages = list(zip(places, (yield from calls(asked)), strict=True))
+            for (part, _), names in pages:
+                for name in names:
+                    yield from self._collect_thread(part, name, epoch)
+            places = [(part, names[-1]) for (part, _), names in pages if names]
+
+    def _collect_thread(self, part: list[bytes], name: bytes, epoch: str) -> Plan[None]:
+        try:
+            yield from self._ask("collect_garbage", name.decode(), [epoch])
+        except UNREADABLE as error:
+            log_unreadable(name.decode(), error)
+            return
+        if self._keys.clustered:
+            yield from calls([Call(script("drop_run"), part, [name, 1])])
 
     def _tidy(self, part: list[bytes]) -> Plan[None]:
         now = self._logs.clock()
@@ -173,6 +201,8 @@ class Threads(Removal):
             reply = yield from self._ask("peek", one.name.decode())
             if reply is None:
                 settle.append(self._forget(one.name, one.updated, one.due))
+            elif len(reply) == 1:  # damaged since
+                unreadable.add(one.name)
             else:
                 settle.append(one.postponed(reply[1]))
         yield from calls(settle)

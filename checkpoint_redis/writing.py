@@ -112,8 +112,7 @@ class Writing:
                 prepared = yield from self._prepare_again(thread_id, reply, epoch, values)
             else:
                 break
-        if reply[0] == b"done":
-            self._noted(thread_id, reply, prepared._replace(salt=salt))
+        self._noted(thread_id, reply, prepared._replace(salt=salt))
         if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
         return []
@@ -135,13 +134,17 @@ class Writing:
             *overdue, reply = yield from calls([register, put])
         if reply[0] in (b"absent", b"other", b"partial"):
             return reply
-        if seconds(reply[3]) != due:  # the thread has a time to live of its own
-            yield from calls([self._register(thread_id, seconds(reply[3]), None)])
+        if seconds(reply[3]) != due or reply[5]:  # it has a time to live of its own, or garbage
+            due = seconds(reply[3])
+            yield from calls([self._register(thread_id, due, has_garbage=bool(reply[5]))])
         return [*reply[:4], *overdue]
 
-    def _register(self, thread_id: str, due: float | None, *runs: str | None) -> Call:
+    def _register(
+        self, thread_id: str, due: float | None, *runs: str | None, has_garbage: bool = False
+    ) -> Call:
         noted = [run.encode() for run in runs if run is not None]
-        args = [thread_id.encode(), moment(self._logs.clock()), moment(due), *noted]
+        now = moment(self._logs.clock())
+        args = [thread_id.encode(), now, moment(due), int(has_garbage), *noted]
         return Call(script("register"), self._keys.registry(thread_id), args)
 
     def _prepare_again(

@@ -1,27 +1,5 @@
--- Removing what nothing refers to.
-local function drop_writes(members)
-  in_batches('HDEL', RECORDS, members)
-  in_batches('ZREM', ORDER, members)
-end
-
-local function drop_checkpoint(ns, id)
-  local name = 'n' .. ns .. '\0' .. id
-  local packed = redis.call('HGET', RECORDS, name)
-  if not packed then
-    return
-  end
-  local _, run = checkpoint_of(packed)
-  redis.call('HDEL', RECORDS, name)
-  redis.call('ZREM', ORDER, name, 'a' .. id .. '\0' .. ns)
-  if run then
-    redis.call('ZREM', ORDER, 'r' .. run .. '\0' .. ns .. '\0' .. id)
-    if RUNS and #named('r' .. run .. '\0') == 0 then
-      forget_run(run)
-    end
-  end
-  drop_writes(named('w' .. ns .. '\0' .. id .. '\0'))
-end
-
+-- Removing checkpoints, and what nothing refers to afterwards. All is read before anything is
+-- removed: a damaged record ends the script with the thread as it was.
 local function each_record(names, use)
   for first = 1, #names, 100 do
     local last = math.min(first + 99, #names)
@@ -46,27 +24,23 @@ local function merged(spans)
   return ranges
 end
 
-local function drop_segments(starts, spans)
+-- the starts of those segments that no span needs
+local function dead_segments(starts, spans)
   table.sort(starts)
   local ranges, at, dead = merged(spans), 1, {}
   for _, start in ipairs(starts) do
-    local name = string.format('%.0f', start)
-    local stop = start + redis.call('HSTRLEN', RECORDS, 's' .. name)
+    local stop = start + redis.call('HSTRLEN', RECORDS, 's' .. string.format('%.0f', start))
     while ranges[at] and ranges[at][2] <= start do
       at = at + 1
     end
     if not ranges[at] or ranges[at][1] >= stop then
-      dead[#dead + 1] = 's' .. name
-      dead[#dead + 1] = 'd' .. name
+      dead[#dead + 1] = start
     end
   end
-  in_batches('HDEL', RECORDS, dead)
-  return #dead > 0
+  return dead
 end
 
--- Removes values no checkpoint has, segments no value needs, and the thread if it is empty. Who
--- knows the log must look again, and so it gets another epoch.
-local function collect(epoch)
+local function fields_by_kind()
   local kinds = { n = {}, v = {}, w = {}, s = {} }
   for _, name in ipairs(redis.call('HKEYS', RECORDS)) do
     local kind = kinds[string.sub(name, 1, 1)]
@@ -76,30 +50,74 @@ local function collect(epoch)
       kind[#kind + 1] = name
     end
   end
-  if #kinds.n == 0 and #kinds.w == 0 then
+  return kinds
+end
+
+-- Removes the checkpoints of the set `doomed` with their writes, the writes of the set `early`,
+-- values that no checkpoint has, segments that no value needs, and the thread if it is empty. A
+-- writer that knows removed segments must look again: the thread gets another epoch.
+local function collect(epoch, doomed, early)
+  local kinds = fields_by_kind()
+  local fields, members, runs = {}, {}, {} -- to be removed; runs that may have nothing left
+  local live, kept, spans, checkpoints = {}, {}, {}, 0
+  each_record(kinds.n, function(name, packed)
+    local at = nul_in(name)
+    local ns, id = string.sub(name, 2, at - 1), string.sub(name, at + 1)
+    local _, run, versions = checkpoint_of(packed)
+    if not doomed[name] then
+      checkpoints = checkpoints + 1
+      each_version(versions, function(channel, version)
+        live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true
+      end)
+      return
+    end
+    fields[#fields + 1] = name
+    members[#members + 1], members[#members + 2] = name, 'a' .. id .. '\0' .. ns
+    if run then
+      members[#members + 1], runs[run] = 'r' .. run .. '\0' .. ns .. '\0' .. id, true
+    end
+  end)
+  local writes = {}
+  for _, name in ipairs(kinds.w) do
+    local place = string.sub(name, 2, nul_in(name, nul_in(name) + 1) - 1)
+    if early[name] or doomed['n' .. place] then
+      fields[#fields + 1], members[#members + 1] = name, name
+    else
+      writes[#writes + 1] = name
+    end
+  end
+  if checkpoints == 0 and #writes == 0 then
     purge()
     return
   end
-  local live, spans = {}, {}
-  each_record(kinds.n, function(name, packed)
-    local ns = string.sub(name, 2, nul_in(name) - 1)
-    local _, _, versions = checkpoint_of(packed)
-    each_version(versions, function(channel, version)
-      live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true
-    end)
-  end)
+  for _, name in ipairs(kinds.v) do
+    local list = live[name] and kept or fields
+    list[#list + 1] = name
+  end
   local function note(first, last)
     spans[#spans + 1] = { first, last }
   end
-  local kept, dead = {}, {}
-  for _, name in ipairs(kinds.v) do
-    local list = live[name] and kept or dead
-    list[#list + 1] = name
-  end
-  in_batches('HDEL', RECORDS, dead)
   each_record(kept, function(_, packed) each_span(layout_of_value(packed), note) end)
-  each_record(kinds.w, function(_, packed) each_span(layout_of_write(packed), note) end)
-  if drop_segments(kinds.s, spans) then
+  each_record(writes, function(_, packed) each_span(layout_of_write(packed), note) end)
+  local dead = dead_segments(kinds.s, spans)
+  for _, start in ipairs(dead) do
+    local name = string.format('%.0f', start)
+    fields[#fields + 1], fields[#fields + 2] = 's' .. name, 'd' .. name
+    members[#members + 1] = segment_member(start)
+  end
+
+  in_batches('HDEL', RECORDS, fields)
+  in_batches('ZREM', ORDER, members)
+  redis.call('HDEL', RECORDS, 'garbage')
+  if RUNS then
+    redis.call('ZREM', RUNS, 'g' .. THREAD)
+    for run in pairs(runs) do
+      if #named('r' .. run .. '\0') == 0 then
+        forget_run(run)
+      end
+    end
+  end
+  if #dead > 0 then
     redis.call('HSET', RECORDS, 'epoch', epoch)
   end
   redis.call('HINCRBY', RECORDS, 'revision', 1)

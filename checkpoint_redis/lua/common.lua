@@ -51,11 +51,17 @@ local function forget_run(run)
   redis.call('ZREM', RUNS, 'r' .. run .. '\0' .. THREAD, 't' .. THREAD .. '\0' .. run)
 end
 
+-- a segment's name in the order: the newest is the last
+local function segment_member(start)
+  return 's' .. struct.pack('>I8', start)
+end
+
 local function purge()
   redis.call('UNLINK', RECORDS, ORDER)
   if UPDATED then
     redis.call('ZREM', UPDATED, THREAD)
     redis.call('ZREM', EXPIRES, THREAD)
+    redis.call('ZREM', RUNS, 'g' .. THREAD)
     local start = 't' .. THREAD .. '\0'
     for _, member in ipairs(redis.call('ZRANGEBYLEX', RUNS, '[' .. start, '(' .. start .. '\255')) do
       forget_run(string.sub(member, #start + 1))

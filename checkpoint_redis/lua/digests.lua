@@ -1,17 +1,10 @@
 -- (start, digests) of up to so many of the newest segments.
 local function newest_digests(count)
-  local starts = {}
-  for _, name in ipairs(redis.call('HKEYS', RECORDS)) do
-    if string.sub(name, 1, 1) == 'd' then
-      starts[#starts + 1] = tonumber(string.sub(name, 2))
-    end
-  end
-  table.sort(starts, function(a, b) return a > b end)
   local found = {}
-  for n = 1, math.min(count, #starts) do
-    local start = string.format('%.0f', starts[n])
+  for _, member in ipairs(redis.call('ZREVRANGEBYLEX', ORDER, '(t', '[s', 'LIMIT', 0, count)) do
+    local start = string.format('%.0f', (struct.unpack('>I8', member, 2)))
     found[#found + 1] = start
-    found[#found + 1] = redis.call('HGET', RECORDS, 'd' .. start)
+    found[#found + 1] = redis.call('HGET', RECORDS, 'd' .. start) or '' -- the reader says so
   end
   return found
 end

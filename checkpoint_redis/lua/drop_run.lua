@@ -1,5 +1,9 @@
--- ARGV: a thread, and runs of which it has nothing any more.
-for n = 2, #ARGV do
-  redis.call('ZREM', RUNS, 'r' .. ARGV[n] .. '\0' .. ARGV[1], 't' .. ARGV[1] .. '\0' .. ARGV[n])
+-- ARGV: a thread, whether its garbage was collected, runs of which it has nothing any more.
+local thread = ARGV[1]
+if ARGV[2] == '1' then
+  redis.call('ZREM', RUNS, 'g' .. thread)
+end
+for n = 3, #ARGV do
+  redis.call('ZREM', RUNS, 'r' .. ARGV[n] .. '\0' .. thread, 't' .. thread .. '\0' .. ARGV[n])
 end
 return 1

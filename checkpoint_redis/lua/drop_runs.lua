@@ -3,17 +3,15 @@ local epoch, runs = arg(), args()
 if not EPOCH then
   return 0
 end
-local gone = 0
+local doomed, gone = {}, 0
 for _, run in ipairs(runs) do
   local start = 'r' .. run .. '\0'
   for _, member in ipairs(named(start)) do
-    local rest = string.sub(member, #start + 1)
-    local at = nul_in(rest)
-    drop_checkpoint(string.sub(rest, 1, at - 1), string.sub(rest, at + 1))
+    doomed['n' .. string.sub(member, #start + 1)] = true
     gone = gone + 1
   end
 end
 if gone > 0 then
-  collect(epoch)
+  collect(epoch, doomed, {})
 end
 return gone

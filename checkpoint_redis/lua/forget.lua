@@ -16,6 +16,7 @@ if not is_as_seen(UPDATED, updated) then
 end
 redis.call('ZREM', UPDATED, thread)
 redis.call('ZREM', EXPIRES, thread)
+redis.call('ZREM', RUNS, 'g' .. thread)
 local start = 't' .. thread .. '\0'
 for _, member in ipairs(redis.call('ZRANGEBYLEX', RUNS, '[' .. start, '(' .. start .. '\255')) do
   redis.call('ZREM', RUNS, member, 'r' .. string.sub(member, #start + 1) .. '\0' .. thread)

@@ -8,27 +8,26 @@ end
 if looked_at ~= state_now() then
   return 'other'
 end
-local stays = {}
+local stays, doomed, early = {}, {}, {}
 for n = 1, #kept, 2 do
   stays['n' .. kept[n] .. '\0' .. kept[n + 1]] = true
 end
 for _, name in ipairs(named('n')) do
-  if not stays[name] then
-    local at = nul_in(name)
-    drop_checkpoint(string.sub(name, 2, at - 1), string.sub(name, at + 1))
-  end
+  doomed[name] = not stays[name] or nil
 end
 -- Writes may come before their checkpoint, but not before one that is older than the newest.
 for n = 1, #newest, 2 do
-  local start, early = 'w' .. newest[n] .. '\0', {}
+  local start = 'w' .. newest[n] .. '\0'
   local older = redis.call('ZRANGEBYLEX', ORDER, '[' .. start, '(' .. start .. newest[n + 1])
   for _, name in ipairs(older) do
     local id = string.sub(name, #start + 1, nul_in(name, #start + 1) - 1)
     if redis.call('HEXISTS', RECORDS, 'n' .. newest[n] .. '\0' .. id) == 0 then
-      early[#early + 1] = name
+      early[name] = true
     end
   end
-  drop_writes(early)
+end
+if next(doomed) or next(early) or redis.call('HEXISTS', RECORDS, 'garbage') == 1 then
+  collect(epoch, doomed, early)
 end
 if now ~= '' then
   redis.call('HSET', RECORDS, 'expires', '')
@@ -38,5 +37,4 @@ if now ~= '' then
     redis.call('ZREM', EXPIRES, THREAD)
   end
 end
-collect(epoch)
 return 'done'

@@ -1,8 +1,14 @@
--- When a thread was made and when it expires ('' for never); nothing of both if it has expired.
-if not EPOCH then
+-- When a thread was made and when it expires ('' for never); nothing of both if it has expired; what is
+-- wrong with it if it is damaged.
+if DAMAGE then
+  return { DAMAGE }
+elseif not EPOCH then
   return false
-end
-if HAS_EXPIRED then
+elseif HAS_EXPIRED then
   return {}
 end
-return { redis.call('HGET', RECORDS, 'created'), DUE and state[3] or '' }
+local created = redis.call('HGET', RECORDS, 'created')
+if not tonumber(created or '') then
+  return { 'the own record of a thread is damaged' }
+end
+return { created, DUE and state[3] or '' }

@@ -1,14 +1,16 @@
 -- Stores a checkpoint. ARGV: namespace, id, packed record, run ('' for none), values (name, packed).
 local ns, id, packed, has_run, run, values = arg(), arg(), arg(), arg() == '1', arg(), args()
 local name = 'n' .. ns .. '\0' .. id
-local replaced = redis.call('HSETNX', RECORDS, name, packed) == 0
-if replaced then
-  local _, old = checkpoint_of(redis.call('HGET', RECORDS, name))
-  if old then
-    redis.call('ZREM', ORDER, 'r' .. old .. '\0' .. ns .. '\0' .. id)
+local old = redis.call('HGET', RECORDS, name)
+local is_same = old == packed -- as when a put is tried again
+if old and not is_same then
+  local _, old_run, versions = checkpoint_of(old)
+  if old_run then
+    redis.call('ZREM', ORDER, 'r' .. old_run .. '\0' .. ns .. '\0' .. id)
   end
-  redis.call('HSET', RECORDS, name, packed)
+  replaced = #versions -- whatever values only the old one had
 end
+redis.call('HSET', RECORDS, name, packed)
 redis.call('ZADD', ORDER, 0, name)
 if ns ~= '' then
   redis.call('ZADD', ORDER, 0, 'a' .. id .. '\0' .. ns)
@@ -19,10 +21,10 @@ end
 for first = 1, #values, BATCH do
   local last = math.min(first + BATCH - 1, #values)
   local new = redis.call('HSET', RECORDS, unpack(values, first, last))
-  replaced = replaced or new < (last - first + 1) / 2
+  if new < (last - first + 1) / 2 and not is_same then -- about as much as the new ones
+    for n = first + 1, last, 2 do
+      leave(layout_of_value(values[n]))
+    end
+  end
 end
-local due, overdue = wrote(has_run and run)
-if replaced then
-  collect(NEW_EPOCH)
-end
-return { replaced and 'changed' or 'done', EPOCH, END, due, overdue }
+return wrote(has_run and run)

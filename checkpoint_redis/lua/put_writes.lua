@@ -1,6 +1,5 @@
 -- Stores pending writes. ARGV: writes (name, whether the last one counts, packed).
 local writes = args()
-local lost = false
 for n = 1, #writes, 3 do
   local name, special, packed = writes[n], writes[n + 1] == '1', writes[n + 2]
   local old = redis.call('HGET', RECORDS, name)
@@ -8,12 +7,8 @@ for n = 1, #writes, 3 do
     redis.call('HSET', RECORDS, name, packed)
     redis.call('ZADD', ORDER, 0, name)
   end
-  if old and ((layout_of_write(special and old or packed)) ~= '') then
-    lost = true
+  if old and old ~= packed then
+    leave((layout_of_write(special and old or packed)))
   end
 end
-local due, overdue = wrote()
-if lost then
-  collect(NEW_EPOCH)
-end
-return { lost and 'changed' or 'done', EPOCH, END, due, overdue }
+return wrote()

@@ -1,5 +1,6 @@
--- How many checkpoints, values, segments and writes there are, and the bytes of those.
-if ABSENT then
+-- How many checkpoints, values, segments and writes there are, and the bytes of those; also of
+-- a damaged thread, as far as it is there.
+if HAS_EXPIRED or (not EPOCH and not DAMAGE) then
   return false
 end
 local counts, bytes = { n = 0, v = 0, s = 0, d = 0, w = 0 }, 0

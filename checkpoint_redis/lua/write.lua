@@ -42,6 +42,15 @@ if WANTED ~= '' then
 end
 for n = 1, #SEGMENTS, 3 do
   redis.call('HSET', RECORDS, 's' .. SEGMENTS[n], SEGMENTS[n + 2], 'd' .. SEGMENTS[n], SEGMENTS[n + 1])
+  redis.call('ZADD', ORDER, 0, segment_member(tonumber(SEGMENTS[n])))
+end
+
+-- Bytes that this write replaced, about. They stay until prune or a sweep collects them.
+local COLLECT_AT = 1048576 -- a thread with so much garbage is noted for the sweep
+local replaced = 0
+
+local function leave(layout)
+  replaced = replaced + #layout + (#layout > 5 and struct.unpack('<I4', layout, 2) or 0)
 end
 
 -- Notes what was written, in the thread and in the registry.
@@ -67,5 +76,12 @@ local function wrote(run)
       redis.call('ZADD', RUNS, 0, 'r' .. run .. '\0' .. THREAD, 0, 't' .. THREAD .. '\0' .. run)
     end
   end
-  return due, overdue
+  local is_noted = 0
+  if replaced > 0 and redis.call('HINCRBY', RECORDS, 'garbage', replaced) >= COLLECT_AT then
+    is_noted = 1
+    if RUNS then
+      redis.call('ZADD', RUNS, 0, 'g' .. THREAD)
+    end
+  end
+  return { 'done', EPOCH, END, due, overdue, is_noted }
 end

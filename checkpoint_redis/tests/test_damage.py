@@ -156,3 +156,40 @@ def test_a_sweep_removes_expired_threads_that_are_damaged(one_server: RedisHarne
         one_server.advance(3600)
         assert saver.sweep_ttl() == 3
     assert not any(one_server.rows().values())
+
+
+def test_one_damaged_thread_hides_no_other(
+    one_server: RedisHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    (client,) = one_server.nodes
+    with opened(one_server, "sync") as saver:
+        for thread_id in ("a", "b", "c", "d"):
+            Chain(saver, thread_id).put({"small": 1})
+        for key in ("{b}:order", "{c}:records"):
+            client.delete(*(name for _, name in one_server.keys(key)))
+        damage_of_d = [key for _, key in one_server.keys("{d}:records")]
+        client.hset(damage_of_d[0], "created", "never")
+        assert [info.thread_id for info in saver.list_threads().threads] == ["a"]
+        assert [record.args[0] for record in caplog.records if record.args] == ["d", "c", "b"]
+        counts = saver.stats()
+        assert (counts["threads"], counts["checkpoints"]) == (4, 3)
+
+
+@pytest.mark.parametrize("change", ["prune", "delete_for_runs"])
+@pytest.mark.parametrize("record", ["n", "v", "w"])
+def test_a_removal_that_meets_damage_has_removed_nothing(
+    saver: Facade, chain: Chain, one_server: RedisHarness, record: str, change: str
+) -> None:
+    """All is read before anything is removed."""
+    chain.put({"a": large(5, 9000)}, run_id="run 0")
+    chain.put({"small": 3}, run_id="run 2")
+    chain.write(("a", large(6, 9000)))
+    if record == "n":  # one of several
+        node, key, name = next(iter(one_server._fields(b"n")))
+        node.hset(key, name, node.hget(key, name)[:3])
+    else:
+        damage(one_server, record.encode(), cut_short)
+    before = one_server.stored()
+    with pytest.raises(CorruptValueError):
+        changes(saver, chain)[change]()
+    assert one_server.stored() == before

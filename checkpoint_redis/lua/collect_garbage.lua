@@ -1,0 +1,8 @@
+-- Removes what writes have replaced. ARGV: an epoch.
+local epoch = arg()
+if EPOCH and redis.call('HEXISTS', RECORDS, 'garbage') == 1 then
+  collect(epoch, {}, {})
+elseif RUNS then
+  redis.call('ZREM', RUNS, 'g' .. THREAD)
+end
+return 1
