@@ -46,6 +46,16 @@ def switch(name: str, value: Any, *, default: bool) -> bool:
     return value
 
 
+def refresh_threshold(ttl: float) -> float:
+    """By more than how many seconds a read must move an expiry, so that it does: most reads then
+    write nothing. 2 % of the time to live and at least a second, but never more than half of it.
+
+    Args:
+        ttl: minutes.
+    """
+    return min(max(1.2 * ttl, 1.0), 30.0 * ttl)
+
+
 @dataclass(frozen=True)
 class TTLPolicy:
     """What `ttl=` of a saver means.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Any
 
 import redis
 from langgraph.checkpoint.base import ChannelVersions
@@ -10,6 +12,7 @@ from langgraph.checkpoint.base import ChannelVersions
 from checkpoint_base.tests.load import arguments
 from checkpoint_redis import RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
+from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, the, values
 from tests.servers.redis import redis_server
 
@@ -69,6 +72,7 @@ def test_the_server_expires_both_keys_at_once(one_server: RedisHarness) -> None:
         ):
             for name in names:
                 client.pexpire(name, 60_000)
+            one_server.advance(30)
             call()
             assert all(client.pttl(name) > 590_000 for name in names)
         saver.copy_thread("t", "u")
@@ -136,3 +140,69 @@ def test_puts_remove_what_expired_by_our_clock(one_server: RedisHarness) -> None
         for n in range(200):
             saver.put(*arguments(f"new {n}", 1))
         assert one_server.rows()["threads"] < 250 + 16 * 64
+
+
+WRITES = {"hset", "hincrby", "zadd", "zrem", "pexpire", "persist"}
+
+
+def written(client: redis.Redis, call: Callable[[], Any]) -> bool:
+    """Whether a call wrote anything, by the server's own count of commands."""
+    client.config_resetstat()
+    call()
+    told: dict[str, Any] = client.info("commandstats")
+    return any(name.removeprefix("cmdstat_") in WRITES for name in told)
+
+
+def test_a_read_moves_an_expiry_only_if_it_moves_far(one_server: RedisHarness) -> None:
+    """By more than 2 % of the time to live, here 12 seconds."""
+    (client,) = one_server.nodes
+    with one_server.open(ttl={"default_ttl": 10, "refresh_on_read": True}) as saver:
+        saver.put(*arguments("t", 1))
+        for read in (
+            lambda: saver.get_tuple(on("t")),
+            lambda: list(saver.list(on("t"))),
+            lambda: saver.get_delta_channel_history(config=on("t"), channels=["step"]),
+        ):
+            one_server.advance(11)
+            assert not written(client, read)
+            one_server.advance(2)
+            assert written(client, read)
+            assert not written(client, read)
+        one_server.advance(599)
+        assert saver.get_tuple(on("t")) is not None
+
+
+def test_a_short_time_to_live_moves_with_half_of_it_at_the_latest(
+    one_server: RedisHarness,
+) -> None:
+    (client,) = one_server.nodes
+    with one_server.open(ttl={"default_ttl": 1 / 60, "refresh_on_read": True}) as saver:
+        saver.put(*arguments("t", 1))
+        one_server.advance(0.45)
+        assert not written(client, lambda: saver.get_tuple(on("t")))
+        one_server.advance(0.1)
+        assert written(client, lambda: saver.get_tuple(on("t")))
+        one_server.advance(0.9)
+        assert saver.get_tuple(on("t")) is not None
+
+
+def test_an_item_that_is_read_moves_only_if_it_moves_far(
+    redis_url: str,
+) -> None:
+    harness = RedisStoreHarness(redis_url, "coarse-expiry")
+    try:
+        (client,) = harness.nodes
+        with harness.open(ttl={"default_ttl": 10}) as store:
+            store.put(("a",), "k", {"n": 1})
+            for read in (
+                lambda: store.get(("a",), "k"),
+                lambda: store.search(("a",)),
+                lambda: store.search(("a",), filter={"n": 1}),
+            ):
+                harness.advance(11)
+                assert not written(client, read)
+                harness.advance(2)
+                assert written(client, read)
+                assert not written(client, read)
+    finally:
+        harness.close()

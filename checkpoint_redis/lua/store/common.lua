@@ -44,13 +44,17 @@ local function is_shown(packed)
   return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
 end
 
--- The item with its expiry moved.
+-- The item with its expiry moved, if it moves far enough (checkpoint_base.ttl.refresh_threshold).
 local function refreshed(name, packed)
   local ttl = struct.unpack('<d', packed, 25)
   if ttl == 0 then
     return packed
   end
   local due = NOW + ttl * 60
+  local moved_by = math.abs(due - struct.unpack('<d', packed, 17))
+  if moved_by <= math.min(math.max(1.2 * ttl, 1), 30 * ttl) then
+    return packed
+  end
   local moved = string.sub(packed, 1, 16) .. struct.pack('<d', due) .. string.sub(packed, 25)
   redis.call('ZADD', EXPIRES, string.format('%.17g', due), name)
   redis.call('HSET', ITEMS, name, moved)
