@@ -14,8 +14,8 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
-from checkpoint_base.ttl import refresh_threshold
 from checkpoint_base.touch import moved_if_possible, warn_not_moved
+from checkpoint_base.ttl import refresh_threshold
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script

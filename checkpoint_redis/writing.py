@@ -112,7 +112,8 @@ class Writing:
                 prepared = yield from self._prepare_again(thread_id, reply, epoch, values)
             else:
                 break
-        self._noted(thread_id, reply, prepared._replace(salt=salt))
+        if reply[0] == b"done":
+            self._noted(thread_id, reply, prepared._replace(salt=salt))
         if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
         return []
@@ -144,7 +145,7 @@ class Writing:
     ) -> Call:
         noted = [run.encode() for run in runs if run is not None]
         now = moment(self._logs.clock())
-        args = [thread_id.encode(), now, moment(due), int(has_garbage), *noted]
+        args: list[Arg] = [thread_id.encode(), now, moment(due), int(has_garbage), *noted]
         return Call(script("register"), self._keys.registry(thread_id), args)
 
     def _prepare_again(

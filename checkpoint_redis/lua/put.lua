@@ -10,6 +10,9 @@ if old and not is_same then
   end
   replaced = #versions -- whatever values only the old one had
 end
+for n = 1, #SEGMENTS, 3 do
+  append_segment(SEGMENTS[n], SEGMENTS[n + 1], SEGMENTS[n + 2])
+end
 redis.call('HSET', RECORDS, name, packed)
 redis.call('ZADD', ORDER, 0, name)
 if ns ~= '' then

@@ -1,14 +1,38 @@
 -- Stores pending writes. ARGV: writes (name, whether the last one counts, packed).
-local writes = args()
+local writes, ranges, has_lost = args(), {}, false
+
+local function note(first, last)
+  ranges[#ranges + 1] = { first, last }
+end
+
 for n = 1, #writes, 3 do
   local name, special, packed = writes[n], writes[n + 1] == '1', writes[n + 2]
   local old = redis.call('HGET', RECORDS, name)
+  local layout = layout_of_write(packed)
   if not old or special then
     redis.call('HSET', RECORDS, name, packed)
     redis.call('ZADD', ORDER, 0, name)
-  end
-  if old and old ~= packed then
-    leave((layout_of_write(special and old or packed)))
+    each_span(layout, note)
+    if old and old ~= packed then
+      leave((layout_of_write(old)))
+    end
+  elseif old ~= packed and layout ~= '' then
+    has_lost = true
   end
 end
-return wrote()
+
+local function is_needed(start, data)
+  for _, range in ipairs(ranges) do
+    if range[1] < start + #data and start < range[2] then
+      return true
+    end
+  end
+end
+
+-- What only writes need that came second is not stored, and the writer must not rely on it.
+for n = 1, #SEGMENTS, 3 do
+  if not has_lost or is_needed(tonumber(SEGMENTS[n]), SEGMENTS[n + 2]) then
+    append_segment(SEGMENTS[n], SEGMENTS[n + 1], SEGMENTS[n + 2])
+  end
+end
+return wrote(nil, has_lost and 'lost')

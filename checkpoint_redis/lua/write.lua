@@ -40,9 +40,10 @@ end
 if WANTED ~= '' then
   END = LAST
 end
-for n = 1, #SEGMENTS, 3 do
-  redis.call('HSET', RECORDS, 's' .. SEGMENTS[n], SEGMENTS[n + 2], 'd' .. SEGMENTS[n], SEGMENTS[n + 1])
-  redis.call('ZADD', ORDER, 0, segment_member(tonumber(SEGMENTS[n])))
+
+local function append_segment(start, digests, data)
+  redis.call('HSET', RECORDS, 's' .. start, data, 'd' .. start, digests)
+  redis.call('ZADD', ORDER, 0, segment_member(tonumber(start)))
 end
 
 -- Bytes that this write replaced, about. They stay until prune or a sweep collects them.
@@ -54,7 +55,7 @@ local function leave(layout)
 end
 
 -- Notes what was written, in the thread and in the registry.
-local function wrote(run)
+local function wrote(run, outcome)
   local ttl = RUN_TTL ~= '' and RUN_TTL or TTL
   local minutes = tonumber(ttl ~= '' and ttl or DEFAULT_TTL)
   local due = due_at(minutes)
@@ -83,5 +84,5 @@ local function wrote(run)
       redis.call('ZADD', RUNS, 0, 'g' .. THREAD)
     end
   end
-  return { 'done', EPOCH, END, due, overdue, is_noted }
+  return { outcome or 'done', EPOCH, END, due, overdue, is_noted }
 end

@@ -170,7 +170,7 @@ def test_one_damaged_thread_hides_no_other(
         damage_of_d = [key for _, key in one_server.keys("{d}:records")]
         client.hset(damage_of_d[0], "created", "never")
         assert [info.thread_id for info in saver.list_threads().threads] == ["a"]
-        assert [record.args[0] for record in caplog.records if record.args] == ["d", "c", "b"]
+        assert [repr(record.args)[2] for record in caplog.records if record.args] == ["d", "c", "b"]
         counts = saver.stats()
         assert (counts["threads"], counts["checkpoints"]) == (4, 3)
 

@@ -11,11 +11,14 @@ from langgraph.types import Send
 
 from conformance_tests.build import (
     Chain,
+    checkpoint,
     checkpoint_id,
     ids,
     large,
+    metadata,
     new_id,
     new_thread,
+    new_versions,
     on,
     the,
     values,
@@ -120,6 +123,20 @@ class PruneClauses(SaverClauses):
         again = Chain(saver, chain.thread_id)
         again.put({"grown": [large(i) for i in range(7)]})
         assert values(saver.get_tuple(again.head)) == {"grown": [large(i) for i in range(7)]}
+
+    def test_prune_keep_latest_collects_what_puts_over_a_checkpoint_left(
+        self, saver: Facade, harness: SaverHarness
+    ) -> None:
+        """Neither the values of the first puts nor a piece of them, whatever the versions."""
+        chain = Chain(saver)
+        stored = chain.put({"a": large(1, 60_000)})
+        rows = harness.rows()
+        for n in range(2, 5):
+            body = checkpoint({"a": large(n, 60_000)}, id=stored["configurable"]["checkpoint_id"])
+            saver.put(on(chain.thread_id), body, metadata(), new_versions(body))
+        saver.prune([chain.thread_id])
+        assert values(saver.get_tuple(stored)) == {"a": large(4, 60_000)}
+        assert harness.rows() == rows
 
     def test_prune_delete_removes_the_threads(self, saver: Facade, harness: SaverHarness) -> None:
         """Strategy "delete" leaves nothing of them and everything of others."""

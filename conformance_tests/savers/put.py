@@ -256,21 +256,6 @@ class PutAgainClauses(SaverClauses):
             stored = saver.put(on(thread), body, metadata(), dict(one))
         assert values(saver.get_tuple(stored)) == {"a": "second", "b": "second" + large()}
 
-    def test_put_again_leaves_nothing_of_what_it_replaced(
-        self, saver: Facade, harness: SaverHarness
-    ) -> None:
-        """Neither the values of the first put nor a piece of them, whatever the versions."""
-        chain = Chain(saver)
-        stored = chain.put({"a": large(1, 60_000)})
-        rows, size = harness.rows(), saver.stats(chain.thread_id)["bytes"]
-        for n in range(2, 5):
-            body = checkpoint({"a": large(n, 60_000)}, id=stored["configurable"]["checkpoint_id"])
-            saver.put(on(chain.thread_id), body, metadata(), new_versions(body))
-        assert values(saver.get_tuple(stored)) == {"a": large(4, 60_000)}
-        now = harness.rows()
-        assert {**now, "segments": 0} == {**rows, "segments": 0}
-        assert saver.stats(chain.thread_id)["bytes"] < 1.5 * size
-
     def test_put_again_keeps_the_pending_writes(self, saver: Facade) -> None:
         """Finished tasks must not run again because their checkpoint was rewritten."""
         thread, body = new_thread(), checkpoint({"a": 1})

@@ -248,6 +248,18 @@ class PrunesWhatDeltasNeed(MemoryPlanner):
             thread.drop([key for key in thread.checkpoints if key not in kept])
 
 
+@saver("saver.prune.keep_latest_collects_what_puts_over_a_checkpoint_left")
+class PrunesOnlyOldCheckpoints(MemoryPlanner):
+    """Pruning does nothing where no checkpoint is to go."""
+
+    def _keep_latest(self, codec: Codec, name: str) -> None:
+        thread = self._find(name)
+        if thread is not None and len(thread.checkpoints) > len(
+            {ns for ns, _ in thread.checkpoints}
+        ):
+            super()._keep_latest(codec, name)
+
+
 @saver("saver.ttl.minutes_as_floats")
 class WholeMinutes(MemoryPlanner):
     """A time to live is rounded to minutes."""
