@@ -17,6 +17,9 @@ from checkpoint_base.ttl import TTLPolicy
 DIGESTS_READ: Final = 4096
 """Of a log that nothing is known of, so many of its newest segments are looked at."""
 
+SWEPT_GARBAGE: Final = 1 << 20
+"""Bytes: from this count of garbage on, a sweep collects a thread."""
+
 Id = TypeVar("Id", bound=Hashable)
 
 
@@ -52,6 +55,11 @@ class Prepared(NamedTuple):
     def segments(self) -> Sequence[Segment]:
         """What is to be appended to the log."""
         return self.appender.segments if self.appender else ()
+
+    @property
+    def appended(self) -> int:
+        """How many bytes that is, with the digests."""
+        return sum(len(one.data) + len(one.digests) for one in self.segments)
 
 
 class Logs:
@@ -140,6 +148,25 @@ def _share(known: KnownLog, values: Sequence[Typed], end: int) -> Prepared:
 
 
 # ---------------------------------------------------------------- what is not needed any more
+
+
+def garbage_of(replaced: bytes | None, layout: bytes | None = None) -> int:
+    """About how many bytes of the log a replaced value leaves, for the thread's count.
+
+    Other values may need them as well: only `collect`, which reads all layouts, can tell.
+
+    Args:
+        replaced: its layout.
+        layout: of the value that replaces it.
+    """
+    if replaced is None or replaced == layout:
+        return 0
+    needed = [] if layout is None else [layout]
+    return _size(ranges_of([replaced, *needed])) - _size(ranges_of(needed))
+
+
+def _size(ranges: Iterable[tuple[int, int]]) -> int:
+    return sum(end - start for start, end in ranges)
 
 
 def sort_values(

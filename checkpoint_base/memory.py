@@ -27,6 +27,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
+from checkpoint_base.log import SWEPT_GARBAGE
 from checkpoint_base.memory_thread import Key, MemoryThread, history, newest
 from checkpoint_base.plan import Offload, Plan
 from checkpoint_base.planner import Listing, Page, ThreadQuery
@@ -112,10 +113,10 @@ class MemoryPlanner:
     def _put(self, put: PutRecord) -> None:
         to = put.checkpoint
         thread = self._open(to.thread_id, put.ttl)
+        thread.count_garbage(to)
         thread.checkpoints[to.ns, to.checkpoint_id] = to, put.run_id
         for value in put.values:
             thread.values[to.ns, value.channel, value.version] = value.value
-        thread.drop([])
 
     def put_writes(
         self,
@@ -271,7 +272,7 @@ class MemoryPlanner:
             key: (record._replace(thread_id=target), run)
             for key, (record, run) in original.checkpoints.items()
         }
-        copy.values = dict(original.values)
+        copy.values, copy.garbage = dict(original.values), original.garbage
         copy.writes = {key: dict(writes) for key, writes in original.writes.items()}
 
     # ------------------------------------------------------------------ threads
@@ -295,7 +296,7 @@ class MemoryPlanner:
         return (yield from locked(work))
 
     def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired."""
+        """Apply the policy to the threads that expired, and collect garbage."""
         return (yield from locked(lambda: self._sweep(codec)))
 
     def _sweep(self, codec: Codec) -> int:
@@ -319,6 +320,9 @@ class MemoryPlanner:
                     continue
                 self.threads[name].expires = None
             swept += 1
+        for thread in self.threads.values():
+            if thread.garbage >= SWEPT_GARBAGE:
+                thread.drop([])
         return swept
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:

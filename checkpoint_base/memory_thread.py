@@ -23,6 +23,8 @@ class MemoryThread:
     updated: float = 0.0
     expires: float | None = None
     ttl: float | None = None
+    garbage: int = 0
+    """about how many bytes puts over checkpoints have left since the last `drop`"""
     checkpoints: dict[Key, tuple[CheckpointRecord, str | None]] = field(default_factory=dict)
     values: dict[tuple[str, str, str], Typed] = field(default_factory=dict)
     writes: dict[Key, dict[tuple[str, int], WriteRecord]] = field(default_factory=dict)
@@ -77,6 +79,14 @@ class MemoryThread:
                 break
         return chain
 
+    def count_garbage(self, record: CheckpointRecord) -> None:
+        """Count the values of the checkpoint that a record replaces, if it replaces one."""
+        before, _ = self.checkpoints.get((record.ns, record.checkpoint_id), (None, None))
+        for channel, version in before.versions.items() if before else ():
+            value = self.values.get((record.ns, channel, version))
+            if value is not None and record.versions.get(channel) != version:
+                self.garbage += len(value[1])
+
     def drop(self, gone: Sequence[Key]) -> None:
         """Remove checkpoints, their writes, and the values that no other has."""
         for key in gone:
@@ -88,6 +98,7 @@ class MemoryThread:
             for entry in record.versions.items()
         }
         self.values = {key: value for key, value in self.values.items() if key in live}
+        self.garbage = 0
 
 
 def newest(thread: MemoryThread, ns: str, checkpoint_id: str | None) -> CheckpointRecord | None:

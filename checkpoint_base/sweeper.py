@@ -33,8 +33,8 @@ UNREADABLE: Final = (
 
 
 def log_unreadable(thread_id: str, error: Exception) -> None:
-    """Tell of a thread that a sweep leaves as it is."""
-    logger.error("expired thread %r cannot be read: it is left", thread_id, exc_info=error)
+    """Log that a sweep leaves a thread as it is."""
+    logger.error("thread %r cannot be read: the sweep leaves it", thread_id, exc_info=error)
 
 
 class Sweeper:

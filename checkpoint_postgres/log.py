@@ -88,9 +88,3 @@ class Logs(StatementLogs):
 
     def copy_segments(self, source: Thread, target: Thread) -> Plan[None]:
         yield from execute(self.queries["copy_segments"], (source.key, target.key))
-
-    def collect_of(self, thread_id: str) -> Plan[None]:
-        """`collect`, with the thread's lock."""
-        thread = yield from self.find(thread_id)
-        if thread is not None:
-            yield from self.collect(thread.key)

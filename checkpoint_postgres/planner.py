@@ -154,6 +154,15 @@ class PostgresPlanner(Setup, Writing, Threads):
         found = yield from rows(self._queries["values_there"], (key, ns, channels, versions))
         return {(channel, version) for channel, version in found}
 
+    def _sizes(
+        self, key: ThreadKey, ns: str, values: Sequence[ValueKey]
+    ) -> Plan[Sequence[tuple[str, str, int, bytes | None]]]:
+        channels, versions = map(list, zip(*values, strict=True))
+        found: list[Any] = yield from rows(
+            self._queries["value_sizes"], (key, ns, channels, versions)
+        )
+        return found
+
     def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
         """The values, and the epoch for the thread if this put is the one that makes it.
 
@@ -246,15 +255,17 @@ class PostgresPlanner(Setup, Writing, Threads):
             [one.idx for one in records],
             writes_json,
         ]
-        replied = yield from attempt(self._queries[f"writes_{kind}"], values)
+        some = "special" if any(one.idx < 0 for one in records) else "writes"
+        replied = yield from attempt(self._queries[f"{some}_{kind}"], values)
         if not replied:
             again = yield from write(self._store_writes, at, records, None)
             yield from self._committed(at.thread_id, again)
-        elif replied[0][2] < len(records) and prepared.segments:
-            # somebody wrote the same at the same moment: what was appended may not be needed
-            yield from write(self._logs.collect_of, at.thread_id)
-        else:
-            yield from self._noted(at.thread_id, replied[0], prepared)
+            return
+        yield from self._noted(at.thread_id, replied[0], prepared)
+        if replied[0][2] < len(records) and prepared.segments:
+            # another writer stored the same at the same moment: ours may be needed by nothing
+            counted = prepared.appended, at.thread_id
+            yield from write(execute, self._queries["add_garbage"], counted)
 
     # ------------------------------------------------------------------ read
 

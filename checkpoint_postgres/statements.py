@@ -45,13 +45,17 @@ def statements(schema: str) -> Mapping[str, str]:
     """All named statements. Those of puts and reads are built of the blocks of their files."""
     plain = load_queries(_PACKAGE)
     put, read = load_queries(_PACKAGE, "put.sql"), load_queries(_PACKAGE, "read.sql")
+    new, known = {"open": "open"}, {"open": "reopen"}
+    of_put = {"and_garbage": "no_garbage"}
+    of_writes = {"allowed": "put_writes_allowed", "and_garbage": "no_garbage"}
+    of_special = {**of_writes, "and_garbage": "garbage_of_writes"}
     whole = {
-        "put_new": _filled(put, "put", {"open": "open", "allowed": "put_allowed"}),
-        "put_known": _filled(put, "put", {"open": "reopen", "allowed": "put_known_allowed"}),
-        "writes_new": _filled(put, "put_writes", {"open": "open", "allowed": "put_writes_allowed"}),
-        "writes_known": _filled(
-            put, "put_writes", {"open": "reopen", "allowed": "put_writes_allowed"}
-        ),
+        "put_new": _filled(put, "put", {**new, **of_put, "allowed": "put_allowed"}),
+        "put_known": _filled(put, "put", {**known, **of_put, "allowed": "put_known_allowed"}),
+        "writes_new": _filled(put, "put_writes", new | of_writes),
+        "writes_known": _filled(put, "put_writes", known | of_writes),
+        "special_new": _filled(put, "put_writes", new | of_special),
+        "special_known": _filled(put, "put_writes", known | of_special),
         "newest": _filled(read, "single", {"found": "newest"}),
         "one": _filled(read, "single", {"found": "one"}),
         # `list` fills in what it looks for

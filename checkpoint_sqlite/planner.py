@@ -46,10 +46,12 @@ _LATEST = (
     "WHERE t.thread_id = ? AND (t.expires_at IS NULL OR t.expires_at > ?) AND c.ns = ? "
 )
 _ONE = _LATEST + "AND c.checkpoint_id = ?"
-_STORED = (
-    "SELECT v.channel, v.version FROM want CROSS JOIN saver_values AS v ON v.thread = want.a "
+_WANTED_VALUES = (
+    "FROM want CROSS JOIN saver_values AS v ON v.thread = want.a "
     "AND v.ns = want.b AND v.channel = want.c AND v.version = want.d"
 )
+_STORED = f"SELECT v.channel, v.version {_WANTED_VALUES}"
+_SIZES = f"SELECT v.channel, v.version, length(v.data), v.layout {_WANTED_VALUES}"
 _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
 
 
@@ -97,6 +99,11 @@ class SqlitePlanner(Setup, Writing, Threads):
 
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
         return set((yield from wanted(_STORED, [(key, ns, *each) for each in values])))
+
+    def _sizes(
+        self, key: ThreadKey, ns: str, values: Sequence[ValueKey]
+    ) -> Plan[Sequence[tuple[str, str, int, bytes | None]]]:
+        return (yield from wanted(_SIZES, [(key, ns, *each) for each in values]))
 
     # ------------------------------------------------------------------ put_writes
 

@@ -72,13 +72,19 @@ class StatementLogs(log.Logs):
         ((key,),) = yield from rows(self.queries["insert_thread"], values)
         return Thread(key, epoch, log_end, expires, ttl, salt, is_new=True)
 
-    def touch(self, thread: Thread, log_end: int) -> Plan[None]:
-        """Note that the thread was written to."""
+    def touch(self, thread: Thread, log_end: int, garbage: int = 0) -> Plan[None]:
+        """Note that the thread was written to.
+
+        Args:
+            thread: what was written to.
+            log_end: where its log ends now.
+            garbage: about how many bytes the write left that nothing refers to.
+        """
         if thread.is_new and log_end == thread.log_end:
             return
         now = self.clock()
         expires = self.policy.expiry(now, thread.ttl_override)
-        values = (now, expires, thread.ttl_override, log_end, thread.key)
+        values = (now, expires, thread.ttl_override, log_end, garbage, thread.key)
         yield from execute(self.queries["touch_thread"], values)
 
     def refresh(self, thread_id: str) -> Plan[None]:
@@ -122,6 +128,9 @@ class StatementLogs(log.Logs):
     def collect(self, key: ThreadKey) -> Plan[None]:
         """Remove what nothing refers to: values no checkpoint has, segments no value needs, and
         the thread itself when it is empty.
+
+        This reads the keys of the whole thread, so no put does it: what a put replaces is counted
+        in the thread's row, and stays until `prune`, `delete_for_runs` or a sweep collects.
         """
         thread, queries = Thread(key, 0, 0, None, None), self.queries
         ((is_empty,),) = yield from rows(queries["is_empty"], (key,))
@@ -139,6 +148,12 @@ class StatementLogs(log.Logs):
             yield from self.delete_segments(thread, dead)
         if dead or unused:
             yield from execute(queries["new_epoch"], (self.new_epoch(), key))
+        else:
+            yield from self.clear_garbage(key)
+
+    def clear_garbage(self, key: ThreadKey) -> Plan[None]:
+        """Note that nothing is left to be collected."""
+        yield from execute(self.queries["clear_garbage"], (key,))
 
     # ------------------------------------------------------------------ how a dialect does it
 

@@ -161,3 +161,4 @@ class Removal:
         for table in ("checkpoints", "values", "writes"):
             yield from execute(queries[f"copy_{table}"], (original.key, copy.key))
         yield from self._logs.copy_segments(original, copy)
+        yield from execute(queries["copy_garbage"], (original.key, copy.key))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from checkpoint_base.codec import Codec
+from checkpoint_base.log import SWEPT_GARBAGE
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.reading import Snapshot
@@ -43,7 +44,14 @@ class Threads(Removal):
             yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 
     def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired: one transaction each."""
+        """Apply the policy to the threads that expired, and collect the garbage of those that have
+        much: one transaction for each thread. The reply counts the expired ones.
+        """
+        swept = yield from self._sweep_expired(codec)
+        yield from self._sweep_garbage()
+        return swept
+
+    def _sweep_expired(self, codec: Codec) -> Plan[int]:
         now, swept = self._logs.clock(), 0
         limit = self._logs.policy.sweep_limit
         unreadable: set[str] = set()
@@ -75,6 +83,27 @@ class Threads(Removal):
             yield from self._keep_latest(codec, thread_id)
             yield from execute(self._logs.queries["refresh_thread"], (None, thread.key))
         return 1
+
+    def _sweep_garbage(self) -> Plan[None]:
+        limit = self._logs.policy.sweep_limit
+        visited: set[str] = set()  # each once: its writers may leave garbage again meanwhile
+        while limit is None or len(visited) < limit:
+            wanted = SWEPT_GARBAGE, _SWEPT_AT_ONCE + len(visited)
+            found = yield from read(rows, self._logs.queries["garbage_threads"], wanted)
+            due = [thread_id for (thread_id,) in found if thread_id not in visited]
+            if not due:
+                return
+            for thread_id in due if limit is None else due[: limit - len(visited)]:
+                visited.add(thread_id)
+                try:
+                    yield from write(self._collect, thread_id)
+                except UNREADABLE as error:
+                    log_unreadable(thread_id, error)
+
+    def _collect(self, thread_id: str) -> Plan[None]:
+        thread = yield from self._logs.find(thread_id)
+        if thread is not None:
+            yield from self._logs.collect(thread.key)
 
     # ------------------------------------------------------------------ size
 

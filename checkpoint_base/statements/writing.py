@@ -1,4 +1,8 @@
-"""Storing checkpoints and pending writes, statement by statement, in one transaction each."""
+"""Storing checkpoints and pending writes, statement by statement, in one transaction each.
+
+What a put replaces is counted and left where it is, so that no put's cost depends on the length of
+its thread. `StatementLogs.collect` removes it later.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,9 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
+from checkpoint_base.codec import parse_versions
 from checkpoint_base.config import Address
-from checkpoint_base.log import Prepared
+from checkpoint_base.log import Prepared, garbage_of
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import (
@@ -19,15 +24,14 @@ from checkpoint_base.records import (
     ValueRecord,
     WriteRecord,
 )
+from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import StatementLogs, Thread
-from checkpoint_base.statements.requests import execute, execute_many, row
+from checkpoint_base.statements.requests import execute, execute_many, rows
 from checkpoint_base.statements.rows import checked_value, checked_write, checkpoint_columns
 
 
 class Writing:
-    """Sub-plans that store. They return None when they had to remove something, which makes what
-    is known of the log void.
-    """
+    """Sub-plans that store."""
 
     _logs: StatementLogs
 
@@ -38,7 +42,7 @@ class Writing:
 
     def _store_checkpoint(
         self, put: PutRecord, early: Prepared | None, complete: Complete
-    ) -> Plan[Prepared | None]:
+    ) -> Plan[Prepared]:
         to = put.checkpoint
         thread = yield from self._logs.open(to.thread_id, put.ttl)
         if missing := (yield from self._not_there(thread, put)):
@@ -48,12 +52,9 @@ class Writing:
             to.thread_id, thread, early, [record.value for record in values]
         )
         columns = checkpoint_columns(thread.salt, to, put.run_id)
-        replaced = yield from self._store_row(thread, to, columns)
-        replaced |= yield from self._store_values(thread, to.ns, values, prepared.stored)
-        yield from self._logs.touch(thread, prepared.end(thread.log_end))
-        if replaced:
-            yield from self._logs.collect(thread.key)
-            return None
+        garbage = yield from self._store_row(thread, to, columns)
+        garbage += yield from self._store_values(thread, to.ns, values, prepared.stored)
+        yield from self._logs.touch(thread, prepared.end(thread.log_end), garbage)
         return prepared
 
     def _not_there(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
@@ -68,20 +69,35 @@ class Writing:
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
         """Which of some values are stored."""
 
+    @abstractmethod
+    def _sizes(
+        self, key: ThreadKey, ns: str, values: Sequence[ValueKey]
+    ) -> Plan[Sequence[tuple[str, str, int, bytes | None]]]:
+        """(channel, version, inline bytes, layout) of those of some values that are stored."""
+
     def _store_row(
         self, thread: Thread, record: CheckpointRecord, columns: tuple[Any, ...]
-    ) -> Plan[bool]:
-        values = (*columns, thread.key, record.ns, record.checkpoint_id)
-        if (yield from execute(self._logs.queries["insert_checkpoint"], values)):
-            return False
-        yield from execute(self._logs.queries["replace_checkpoint"], values)
-        return True
+    ) -> Plan[int]:
+        """Store a checkpoint's row; about how many bytes of garbage that leaves."""
+        key = thread.key, record.ns, record.checkpoint_id
+        if (yield from execute(self._logs.queries["insert_checkpoint"], (*columns, *key))):
+            return 0
+        ((versions,),) = yield from rows(self._logs.queries["checkpoint_versions"], key)
+        yield from execute(self._logs.queries["replace_checkpoint"], (*columns, *key))
+        before = parse_versions(versions)[0].items()
+        gone = [entry for entry in before if record.versions.get(entry[0]) != entry[1]]
+        if not gone:
+            return 0
+        # another checkpoint may have them as well: `collect` looks
+        sizes = yield from self._sizes(thread.key, record.ns, gone)
+        return sum(size + garbage_of(layout) for _, _, size, layout in sizes)
 
     def _store_values(
         self, thread: Thread, ns: str, records: Sequence[ValueRecord], stored: Sequence[Stored]
-    ) -> Plan[bool]:
+    ) -> Plan[int]:
+        """Store values; about how many bytes of garbage those leave that they replace."""
         if not records:
-            return False
+            return 0
         values = [
             (
                 *self._columns(checked_value(thread.salt, ns, record, one)),
@@ -90,38 +106,49 @@ class Writing:
             for record, one in zip(records, stored, strict=True)
         ]
         if (yield from execute_many(self._logs.queries["insert_value"], values)) == len(values):
-            return False
+            return 0
+        layouts = {
+            (record.channel, record.version): one.layout
+            for record, one in zip(records, stored, strict=True)
+        }
+        sizes = yield from self._sizes(thread.key, ns, list(layouts))
         yield from execute_many(self._logs.queries["replace_value"], values)
-        return True
+        return sum(
+            garbage_of(layout, layouts[channel, version]) for channel, version, _, layout in sizes
+        )
 
     def _store_writes(
         self, at: Address, records: Sequence[WriteRecord], early: Prepared | None
-    ) -> Plan[Prepared | None]:
+    ) -> Plan[Prepared]:
         queries = self._logs.queries
         thread = yield from self._logs.open(at.thread_id, at.ttl)
+        place = at.namespace, at.checkpoint_id or ""
+        key = (thread.key, *place, records[0].task_id)
+        stored: dict[int, bytes | None] = {}
+        if not thread.is_new and any(
+            one.idx < 0 or len(one.value[1]) > THRESHOLD for one in records
+        ):
+            stored = dict((yield from rows(queries["task_layouts"], key)))
+            # a regular write that is stored stays, and nothing is appended for the new one
+            new = [one for one in records if one.idx < 0 or one.idx not in stored]
+            records, early = new, early if len(new) == len(records) else None
         prepared = yield from self._logs.append(
             at.thread_id, thread, early, [record.value for record in records]
         )
-        place = at.namespace, at.checkpoint_id or ""
-        key = (thread.key, *place, records[0].task_id)
-        values = [
-            (
+        garbage, special, regular = 0, [], []
+        for record, value in zip(records, prepared.stored, strict=True):
+            values = (
                 *(*key, record.idx, record.task_path, record.channel),
-                *self._columns(checked_write(thread.salt, *place, record, one)),
+                *self._columns(checked_write(thread.salt, *place, record, value)),
             )
-            for record, one in zip(records, prepared.stored, strict=True)
-        ]
-        regular = [entry for entry in values if entry[4] >= 0]
-        special = [entry for entry in values if entry[4] < 0]
-        replaced = False
+            if record.idx < 0:
+                garbage += garbage_of(stored.get(record.idx), value.layout)
+                special.append(values)
+            else:
+                regular.append(values)
         if special:
-            replaced = (yield from row(queries["shared_special_writes"], key)) != (0,)
             yield from execute_many(queries["upsert_write"], special)
         if regular:
-            new = yield from execute_many(queries["insert_write"], regular)
-            replaced |= new < len(regular) and bool(prepared.segments)
-        yield from self._logs.touch(thread, prepared.end(thread.log_end))
-        if replaced:
-            yield from self._logs.collect(thread.key)
-            return None
+            yield from execute_many(queries["insert_write"], regular)
+        yield from self._logs.touch(thread, prepared.end(thread.log_end), garbage)
         return prepared

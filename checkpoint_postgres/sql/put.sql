@@ -25,7 +25,7 @@ ON CONFLICT (thread_id) DO UPDATE SET
     updated_at = excluded.updated_at,
     expires_at = excluded.updated_at
         + coalesce(excluded.ttl_override, t.ttl_override, $4::double precision) * 60,
-    ttl_override = coalesce(excluded.ttl_override, t.ttl_override)
+    ttl_override = coalesce(excluded.ttl_override, t.ttl_override){and_garbage}
 WHERE t.salt = $14::bytea AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
     AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
 RETURNING t.thread_id, t.epoch, t.log_end
@@ -36,12 +36,26 @@ UPDATE {schema}.saver_threads AS t SET
     expires_at = $2::double precision
         + coalesce($3::double precision, t.ttl_override, $4::double precision) * 60,
     ttl_override = coalesce($3::double precision, t.ttl_override),
-    log_end = CASE WHEN $9::boolean THEN $8::bigint ELSE t.log_end END
+    log_end = CASE WHEN $9::boolean THEN $8::bigint ELSE t.log_end END{and_garbage}
 WHERE t.thread_id = $1::text AND t.salt = $14::bytea
     AND (t.expires_at IS NULL OR t.expires_at > $5::double precision)
     AND (NOT $9::boolean OR (t.epoch = $6::bigint AND t.log_end = $7::bigint))
     AND {allowed}
 RETURNING t.thread_id, t.epoch, t.log_end
+
+-- name: no_garbage
+
+-- name: garbage_of_writes
+,
+    -- About what the replaced writes need of the log and the new ones do not.
+    garbage = t.garbage + (
+        SELECT coalesce(sum(upper(r) - lower(r)), 0)
+        FROM json_to_recordset($18::json) AS n (idx integer, ranges text)
+        JOIN {schema}.saver_writes AS w ON w.thread_id = $1::text AND w.ns = $10::text
+            AND w.checkpoint_id = $11::text AND w.task_id = $15::text AND w.idx = n.idx
+        CROSS JOIN unnest(w.ranges - coalesce(n.ranges, '{}')::int8multirange) AS r
+        WHERE n.idx < 0
+    )
 
 -- name: append
 INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
@@ -97,7 +111,7 @@ NOT EXISTS (
     SELECT 1 FROM {schema}.saver_writes AS w
     WHERE w.thread_id = $1::text AND w.ns = $10::text AND w.checkpoint_id = $11::text
         AND w.task_id = $15::text AND w.idx = ANY ($17::integer[])
-        AND (json_array_length($13::json) > 0 OR (w.idx < 0 AND w.layout IS NOT NULL))
+        AND w.idx >= 0 AND json_array_length($13::json) > 0
 )
 
 -- name: put_writes

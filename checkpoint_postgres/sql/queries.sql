@@ -36,8 +36,8 @@ RETURNING thread_id
 
 -- name: touch_thread
 UPDATE {schema}.saver_threads
-SET updated_at = $1, expires_at = $2, ttl_override = $3, log_end = $4
-WHERE thread_id = $5
+SET updated_at = $1, expires_at = $2, ttl_override = $3, log_end = $4, garbage = garbage + $5
+WHERE thread_id = $6
 
 -- name: refresh_thread
 UPDATE {schema}.saver_threads SET expires_at = $1 WHERE thread_id = $2
@@ -51,7 +51,17 @@ WHERE thread_id = $1 AND coalesce(ttl_override, $3::double precision) IS NOT NUL
 RETURNING 1
 
 -- name: new_epoch
-UPDATE {schema}.saver_threads SET epoch = $1 WHERE thread_id = $2
+UPDATE {schema}.saver_threads SET epoch = $1, garbage = 0 WHERE thread_id = $2
+
+-- name: clear_garbage
+UPDATE {schema}.saver_threads SET garbage = 0 WHERE thread_id = $1 AND garbage > 0
+
+-- name: add_garbage
+UPDATE {schema}.saver_threads SET garbage = garbage + $1 WHERE thread_id = $2
+
+-- name: garbage_threads
+SELECT thread_id FROM {schema}.saver_threads
+WHERE garbage > 0 AND garbage >= $1 ORDER BY garbage DESC LIMIT $2
 
 -- name: insert_checkpoint
 INSERT INTO {schema}.saver_checkpoints
@@ -59,6 +69,10 @@ INSERT INTO {schema}.saver_checkpoints
      sealed, thread_id, ns, checkpoint_id)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 ON CONFLICT DO NOTHING
+
+-- name: checkpoint_versions
+SELECT versions FROM {schema}.saver_checkpoints
+WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
 
 -- name: replace_checkpoint
 UPDATE {schema}.saver_checkpoints
@@ -98,10 +112,9 @@ ON CONFLICT (thread_id, ns, checkpoint_id, task_id, idx) DO UPDATE SET
     task_path = excluded.task_path, channel = excluded.channel, type = excluded.type,
     data = excluded.data, layout = excluded.layout, ranges = excluded.ranges
 
--- name: shared_special_writes
-SELECT count(*) FROM {schema}.saver_writes
-WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3 AND task_id = $4 AND idx < 0
-    AND layout IS NOT NULL
+-- name: task_layouts
+SELECT idx, layout FROM {schema}.saver_writes
+WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3 AND task_id = $4
 
 -- name: parents
 WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions, link_checksum) AS (
@@ -127,6 +140,15 @@ SELECT v.channel, v.version
 FROM unnest($3::text[], $4::text[]) AS k (channel, version)
 CROSS JOIN LATERAL (
     SELECT channel, version FROM {schema}.saver_values
+    WHERE thread_id = $1 AND ns = $2 AND channel = k.channel AND version = k.version
+    OFFSET 0
+) AS v
+
+-- name: value_sizes
+SELECT v.channel, v.version, v.size, v.layout
+FROM unnest($3::text[], $4::text[]) AS k (channel, version)
+CROSS JOIN LATERAL (
+    SELECT channel, version, length(data) AS size, layout FROM {schema}.saver_values
     WHERE thread_id = $1 AND ns = $2 AND channel = k.channel AND version = k.version
     OFFSET 0
 ) AS v
@@ -263,6 +285,10 @@ FROM {schema}.saver_writes WHERE thread_id = $1
 -- name: copy_segments
 INSERT INTO {schema}.saver_segments (thread_id, start, digests, data)
 SELECT $2::text, start, digests, data FROM {schema}.saver_segments WHERE thread_id = $1
+
+-- name: copy_garbage
+UPDATE {schema}.saver_threads AS t SET garbage = s.garbage
+FROM {schema}.saver_threads AS s WHERE s.thread_id = $1 AND t.thread_id = $2
 
 -- name: list_threads
 SELECT thread_id, created_at, updated_at, expires_at FROM {schema}.saver_threads

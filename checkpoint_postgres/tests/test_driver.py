@@ -283,7 +283,7 @@ def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool
             lent.execute("SELECT 1")
 
 
-def test_putting_over_a_checkpoint_leaves_nothing_behind(database: PostgresHarness) -> None:
+def test_pruning_collects_what_a_put_over_a_checkpoint_left(database: PostgresHarness) -> None:
     with PostgresSaver.from_conn_string(database.url) as saver:
         saver.setup()
         chain = Chain(SyncFacade(saver), "t")
@@ -293,6 +293,7 @@ def test_putting_over_a_checkpoint_leaves_nothing_behind(database: PostgresHarne
         found.checkpoint["channel_values"] = {"b": large(2)}
         found.checkpoint["channel_versions"] = {"b": "1"}
         saver.put(on("t"), found.checkpoint, metadata(), {"b": "1"})
+        saver.prune(["t"])
         assert values(saver.get_tuple(on("t"))) == {"b": large(2)}
         assert database.rows() == {
             "threads": 1,

@@ -24,14 +24,20 @@ RETURNING no
 
 -- name: touch_thread
 UPDATE saver_threads
-SET updated_at = ?, expires_at = ?, ttl_override = ?, log_end = ?
+SET updated_at = ?, expires_at = ?, ttl_override = ?, log_end = ?, garbage = garbage + ?
 WHERE no = ?
 
 -- name: refresh_thread
 UPDATE saver_threads SET expires_at = ? WHERE no = ?
 
 -- name: new_epoch
-UPDATE saver_threads SET epoch = ? WHERE no = ?
+UPDATE saver_threads SET epoch = ?, garbage = 0 WHERE no = ?
+
+-- name: clear_garbage
+UPDATE saver_threads SET garbage = 0 WHERE no = ? AND garbage > 0
+
+-- name: garbage_threads
+SELECT thread_id FROM saver_threads WHERE garbage > 0 AND garbage >= ? ORDER BY garbage DESC LIMIT ?
 
 -- name: insert_checkpoint
 INSERT INTO saver_checkpoints
@@ -39,6 +45,9 @@ INSERT INTO saver_checkpoints
      sealed, thread, ns, checkpoint_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
+
+-- name: checkpoint_versions
+SELECT versions FROM saver_checkpoints WHERE thread = ? AND ns = ? AND checkpoint_id = ?
 
 -- name: replace_checkpoint
 UPDATE saver_checkpoints
@@ -75,10 +84,9 @@ ON CONFLICT (thread, ns, checkpoint_id, task_id, idx) DO UPDATE SET
     task_path = excluded.task_path, channel = excluded.channel,
     type = excluded.type, data = excluded.data, layout = excluded.layout
 
--- name: shared_special_writes
-SELECT count(*) FROM saver_writes
-WHERE thread = ? AND ns = ? AND checkpoint_id = ? AND task_id = ? AND idx < 0
-    AND layout IS NOT NULL
+-- name: task_layouts
+SELECT idx, layout FROM saver_writes
+WHERE thread = ? AND ns = ? AND checkpoint_id = ? AND task_id = ?
 
 -- name: parents
 WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions, link_checksum) AS (
@@ -196,6 +204,10 @@ FROM saver_writes WHERE thread = ?1
 -- name: copy_segments
 INSERT INTO saver_segments (id, digests, data)
 SELECT id - ?1 + ?3, digests, data FROM saver_segments WHERE id >= ?1 AND id < ?2
+
+-- name: copy_garbage
+UPDATE saver_threads SET garbage = (SELECT s.garbage FROM saver_threads AS s WHERE s.no = ?1)
+WHERE no = ?2
 
 -- name: expired_threads
 SELECT thread_id FROM saver_threads WHERE expires_at <= ? ORDER BY expires_at LIMIT ?

@@ -11,12 +11,15 @@ from checkpoint_sqlite.log import LOG_BITS
 
 
 def unreferenced(connection: sqlite3.Connection) -> list[str]:
-    """Every row that nothing refers to, and everything that is referred to but not there."""
+    """Every row that nothing refers to, unless its thread counts garbage, and everything that is
+    referred to but not there.
+    """
 
     def query(sql: str) -> list[Any]:
         return connection.execute(sql).fetchall()
 
     numbers = {no for (no,) in query("SELECT no FROM saver_threads")}
+    counting = {no for (no,) in query("SELECT no FROM saver_threads WHERE garbage > 0")}
     live = {
         (no, ns, *entry)
         for no, ns, versions in query("SELECT thread, ns, versions FROM saver_checkpoints")
@@ -27,7 +30,7 @@ def unreferenced(connection: sqlite3.Connection) -> list[str]:
     for no, ns, channel, version, layout in query(
         "SELECT thread, ns, channel, version, layout FROM saver_values"
     ):
-        if (no, ns, channel, version) not in live:
+        if (no, ns, channel, version) not in live and no not in counting:
             wrong.append(f"value {channel} {version} of thread {no}")
         layouts.append((no, layout))
     layouts += query("SELECT thread, layout FROM saver_writes")
@@ -45,7 +48,7 @@ def unreferenced(connection: sqlite3.Connection) -> list[str]:
         pieces = [(max(a, number), min(b, number + size)) for a, b in needed]
         used = [(a, b) for a, b in pieces if a < b]
         covered += sum(b - a for a, b in used)
-        if not used:
+        if not used and number >> LOG_BITS not in counting:
             wrong.append(f"segment {number}")
     if covered != sum(b - a for a, b in needed):
         wrong.append("a span reaches into segments that are not there")

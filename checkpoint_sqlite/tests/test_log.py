@@ -1,4 +1,6 @@
-"""The logs in the file: after every single call, no row is left that nothing refers to."""
+"""The logs in the file: after every single call, no row is left that nothing refers to and that
+is not counted as garbage.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ from conformance_tests.facade import SyncFacade
 from conformance_tests.savers.stateful import SaverMachine
 
 
-def test_no_call_leaves_anything_behind(tmp_path: Path) -> None:
+def test_no_call_leaves_anything_uncounted(tmp_path: Path) -> None:
     numbers = iter(range(10**6))
 
     class Machine(SaverMachine):
@@ -36,6 +38,18 @@ def test_no_call_leaves_anything_behind(tmp_path: Path) -> None:
                 assert unreferenced(connection) == []
             finally:
                 connection.close()
+
+        def teardown(self) -> None:
+            """Pruning leaves no garbage and no count of it."""
+            connection = sqlite3.connect(self.harness.location())
+            try:
+                self.both(0, "prune", ["t1", "t2", "t3"])
+                left = "SELECT count(*) FROM saver_threads WHERE garbage > 0"
+                assert connection.execute(left).fetchone() == (0,)
+                assert unreferenced(connection) == []
+            finally:
+                connection.close()
+                super().teardown()
 
     run_state_machine_as_test(
         Machine,

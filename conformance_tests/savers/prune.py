@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import pytest
-from langgraph.checkpoint.serde.types import TASKS
+from langgraph.checkpoint.serde.types import RESUME, TASKS
 from langgraph.types import Send
 
 from conformance_tests.build import (
@@ -136,6 +136,20 @@ class PruneClauses(SaverClauses):
             saver.put(on(chain.thread_id), body, metadata(), new_versions(body))
         saver.prune([chain.thread_id])
         assert values(saver.get_tuple(stored)) == {"a": large(4, 60_000)}
+        assert harness.rows() == rows
+
+    def test_prune_keep_latest_collects_what_writes_replaced(
+        self, saver: Facade, harness: SaverHarness
+    ) -> None:
+        """Of an answer that was given three times more, the last one alone is left."""
+        chain = Chain(saver)
+        chain.put({"a": 1})
+        chain.write((RESUME, large(1, 40_000)))
+        rows = harness.rows()
+        for n in range(2, 5):
+            chain.write((RESUME, large(n, 40_000)))
+        saver.prune([chain.thread_id])
+        assert writes(saver.get_tuple(chain.head)) == [("task-1", RESUME, large(4, 40_000))]
         assert harness.rows() == rows
 
     def test_prune_delete_removes_the_threads(self, saver: Facade, harness: SaverHarness) -> None:

@@ -7,7 +7,8 @@
 -- `body`, the values' and writes' `data`, and `digests` end with the checksum of their row, which
 -- covers the thread's salt. `link_checksum` covers parent_id and versions alone.
 
--- Threads: the lock, the clock and the log of everything below.
+-- Threads: the lock, the clock and the log of everything below. `garbage` is about how many bytes
+-- puts have replaced in the thread since its last collection.
 CREATE TABLE {schema}.saver_threads (
     thread_id text COLLATE "C" PRIMARY KEY,
     created_at double precision NOT NULL,
@@ -16,6 +17,7 @@ CREATE TABLE {schema}.saver_threads (
     ttl_override double precision,
     epoch bigint NOT NULL,
     log_end bigint NOT NULL,
+    garbage bigint NOT NULL DEFAULT 0,
     salt bytea NOT NULL,
     updated_minute bigint NOT NULL
         GENERATED ALWAYS AS (floor(updated_at / 60)::bigint) STORED
@@ -26,6 +28,7 @@ CREATE TABLE {schema}.saver_threads (
 CREATE INDEX saver_threads_updated ON {schema}.saver_threads (updated_minute);
 CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
     WHERE expires_at IS NOT NULL;
+CREATE INDEX saver_threads_garbage ON {schema}.saver_threads (garbage) WHERE garbage > 0;
 
 -- Checkpoints without their values. The key has the order of lists, of one namespace or of all.
 CREATE TABLE {schema}.saver_checkpoints (

@@ -1,7 +1,8 @@
 -- `body`, the values' and writes' `data`, and `digests` end with the checksum of their row, which
 -- covers the thread's salt. `link_checksum` covers parent_id and versions alone.
 
--- Threads: the lock, the clock and the log of everything below.
+-- Threads: the lock, the clock and the log of everything below. `garbage` is about how many bytes
+-- puts have replaced in the thread since its last collection.
 CREATE TABLE saver_threads (
     no INTEGER PRIMARY KEY,
     thread_id TEXT NOT NULL UNIQUE,
@@ -11,10 +12,12 @@ CREATE TABLE saver_threads (
     ttl_override REAL,
     epoch INTEGER NOT NULL,
     log_end INTEGER NOT NULL DEFAULT 0,
+    garbage INTEGER NOT NULL DEFAULT 0,
     salt BLOB NOT NULL
 );
 CREATE INDEX saver_threads_updated ON saver_threads (updated_at, thread_id);
 CREATE INDEX saver_threads_expires ON saver_threads (expires_at) WHERE expires_at IS NOT NULL;
+CREATE INDEX saver_threads_garbage ON saver_threads (garbage) WHERE garbage > 0;
 
 -- Checkpoints without their values. Rows of a kilobyte do not fit WITHOUT ROWID tables.
 CREATE TABLE saver_checkpoints (
