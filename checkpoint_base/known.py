@@ -11,16 +11,26 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sized
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.records import Remembered
+from checkpoint_base.resemblance import History
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 CACHED_CHUNKS: Final = 200_000
 """How many chunks are remembered over all threads: about 50 MB at most."""
 CACHED_SALTS: Final = 50_000
 """How many threads' salts are remembered: about 10 MB at most."""
+
+CACHED_HISTORIES: Final = 20_000
+"""How many channels' histories are remembered over all threads: about 15 MB at most."""
+
+Channel = tuple[bool, str]
+"""A channel of a thread, in whichever namespace: whether its writes are meant, and its name."""
 
 _REMEMBERED: Final = 4
 _REMEMBERED_SIZE: Final = 1 << 21  # bytes for each thread
@@ -67,7 +77,7 @@ class KnownLog:
     def learn(self, start: int, table: bytes) -> None:
         """Note the segment that begins at `start`. Its table is read when a put needs it."""
         with self._lock:
-            if start not in self._segments:
+            if table and start not in self._segments:  # one that was not cut has nothing to share
                 self._segments.add(start)
                 self._unread[start] = table
 
@@ -101,38 +111,47 @@ class KnownLog:
         self.recent = recent
 
 
-class SaltCache:
-    """The salts of the threads used last. A write is refused where the salt is not the thread's, so
-    one that is wrong or not here costs a second try, and nothing else.
+class LruCache(Generic[K, V]):
+    """The entries used last. What is kept in one may be forgotten at any time.
+
+    Args:
+        capacity: how many entries are kept.
     """
 
-    def __init__(self, capacity: int = CACHED_SALTS) -> None:
+    def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._salts: OrderedDict[str, bytes] = OrderedDict()
+        self._entries: OrderedDict[K, V] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, thread_id: str) -> bytes | None:
-        """The salt of a thread."""
+    def get(self, key: K) -> V | None:
+        """The entry of a key."""
         with self._lock:
-            salt = self._salts.get(thread_id)
-            if salt is not None:
-                self._salts.move_to_end(thread_id)
-            return salt
+            entry = self._entries.get(key)
+            if entry is not None:
+                self._entries.move_to_end(key)
+            return entry
 
-    def put(self, thread_id: str, salt: bytes) -> None:
-        """Note the salt of a thread."""
+    def put(self, key: K, entry: V) -> None:
+        """Note an entry."""
         with self._lock:
-            self._salts[thread_id] = salt
-            self._salts.move_to_end(thread_id)
-            if len(self._salts) > self._capacity:
-                self._salts.popitem(last=False)
+            self._entries[key] = entry
+            self._entries.move_to_end(key)
+            if len(self._entries) > self._capacity:
+                self._entries.popitem(last=False)
 
 
 class LogCache:
-    """The known logs of the threads used last, shared by all threads of the process."""
+    """The known logs of the threads used last, shared by all threads of the process.
+
+    Attributes:
+        salts: of the threads. A write is refused where the salt is not the thread's, so one that is
+            wrong or not here costs a second try, and nothing else.
+        histories: of the channels, which decide what is cut.
+    """
 
     def __init__(self, capacity: int = CACHED_CHUNKS) -> None:
-        self.salts = SaltCache()
+        self.salts = LruCache[str, bytes](CACHED_SALTS)
+        self.histories = LruCache[tuple[str, Channel], History](CACHED_HISTORIES)
         self._capacity = capacity
         self._logs: OrderedDict[str, tuple[KnownLog, int]] = OrderedDict()
         self._total = 0

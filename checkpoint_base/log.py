@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeVar
 from checkpoint_base.codec import parse_versions
 from checkpoint_base.known import KnownLog, LogCache
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Stored, Typed
+from checkpoint_base.records import ChannelRecord, Stored, WriteRecord
 from checkpoint_base.sharing import THRESHOLD, Appender, Segment, ranges_of
 from checkpoint_base.ttl import TTLPolicy
 
@@ -66,12 +66,18 @@ class Logs:
     """What a backend knows of its threads' logs, and their time to live."""
 
     def __init__(
-        self, policy: TTLPolicy, clock: Callable[[], float], new_epoch: Callable[[], int]
+        self,
+        policy: TTLPolicy,
+        clock: Callable[[], float],
+        new_epoch: Callable[[], int],
+        *,
+        deduplicate: bool = True,
     ) -> None:
         self.policy = policy
         self.clock = clock
         self.known = LogCache()
         self.new_epoch = new_epoch
+        self._deduplicate = deduplicate
 
     @property
     def horizon(self) -> float:
@@ -83,19 +89,19 @@ class Logs:
         return expires_at is not None and expires_at <= self.horizon
 
     def prepare(
-        self, thread_id: str, values: Sequence[Typed], unknown: KnownLog | None = None
+        self, thread_id: str, records: Sequence[ChannelRecord], unknown: KnownLog | None = None
     ) -> Prepared | None:
         """What can be made ready before the transaction, from what is known; no request.
 
         Args:
             thread_id: whose log it is.
-            values: to be stored.
+            records: whose values are to be stored.
             unknown: what to take the log for if nothing is known of it; None: prepare nothing.
         """
-        if all(len(data) <= THRESHOLD for _, data in values):
-            return Prepared([Stored(kind, data, None) for kind, data in values], None)
+        if all(len(one.value[1]) <= THRESHOLD for one in records):
+            return Prepared([Stored(*one.value, None) for one in records], None)
         known = self.known.get(thread_id) or unknown
-        return None if known is None else _share(known, values, known.end)
+        return None if known is None else self._append(thread_id, known, records, known.end)
 
     def fit(
         self,
@@ -103,18 +109,18 @@ class Logs:
         epoch: int,
         log_end: int,
         early: Prepared | None,
-        values: Sequence[Typed],
+        records: Sequence[ChannelRecord],
         *,
         newest: Callable[[int], Plan[list[tuple[int, bytes]]]],
     ) -> Plan[Prepared]:
-        """`early` if it fits the log, else `values` prepared again from the start.
+        """`early` if it fits the log, else the records' values prepared again from the start.
 
         Args:
             thread_id: whose log it is.
             epoch: of the log, as the transaction found it.
             log_end: where it ends.
             early: what was prepared before the transaction.
-            values: what `early` was made of.
+            records: what `early` was made of.
             newest: reads (start, digests) of up to so many segments, the newest first.
         """
         if early is not None and early.fits(epoch, log_end):
@@ -125,26 +131,40 @@ class Logs:
             self.known.forget(thread_id)
             known = None
         if known is not None or not log_end:
-            return _share(known or KnownLog(epoch, 0), values, log_end)
+            return self._append(thread_id, known or KnownLog(epoch, 0), records, log_end)
         # What is seen here may never be committed: it is for nobody else to know yet.
         seen = (yield from newest(DIGESTS_READ))[::-1]
         known = KnownLog(epoch, log_end)
         for start, digests in seen:
             known.learn(start, digests)
-        return _share(known, values, log_end)._replace(seen=seen)
+        return self._append(thread_id, known, records, log_end)._replace(seen=seen)
+
+    def _append(
+        self, thread_id: str, known: KnownLog, records: Sequence[ChannelRecord], end: int
+    ) -> Prepared:
+        histories = self.known.histories
+        appender = Appender(
+            known,
+            end,
+            history=lambda channel: histories.get((thread_id, channel)),
+            deduplicate=self._deduplicate,
+        )
+        stored = [
+            appender.add(one.value, (isinstance(one, WriteRecord), one.channel)) for one in records
+        ]
+        return Prepared(stored, appender)
 
     def committed(self, thread_id: str, prepared: Prepared) -> None:
         """The transaction that stored `prepared` is committed: remember what it saw and added."""
         self.known.salts.put(thread_id, prepared.salt)
         log = prepared.appender
-        if log is not None and (log.shares or prepared.seen):
+        if log is None:
+            return
+        for channel, history in log.histories.items():
+            self.known.histories.put((thread_id, channel), history)
+        if log.shares or prepared.seen:
             added = [(segment.start, segment.digests) for segment in log.segments]
             self.known.put(thread_id, log.epoch, log.end, [*prepared.seen, *added], log.added)
-
-
-def _share(known: KnownLog, values: Sequence[Typed], end: int) -> Prepared:
-    appender = Appender(known, end)
-    return Prepared([appender.add(value) for value in values], appender)
 
 
 # ---------------------------------------------------------------- what is not needed any more

@@ -67,6 +67,10 @@ class WriteRecord(NamedTuple):
     value: Typed
 
 
+ChannelRecord = ValueRecord | WriteRecord
+"""What has a channel and a serialized value."""
+
+
 class PutRecord(NamedTuple):
     """All that one `put` stores."""
 

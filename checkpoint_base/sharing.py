@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -24,8 +24,9 @@ from xxhash import xxh3_128_digest
 
 from checkpoint_base.chunks import average_chunk, cut, digest
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.known import KnownLog, digest_table
+from checkpoint_base.known import Channel, KnownLog, digest_table
 from checkpoint_base.records import Remembered, Stored, Typed
+from checkpoint_base.resemblance import History, after
 
 THRESHOLD: Final = 2048
 """Values up to this many bytes are stored inline."""
@@ -122,41 +123,89 @@ def _copy(span: Span, log: Mapping[int, bytes], pieces: list[bytes]) -> None:
 class Appender:
     """Turns the serialized values of one put into what is stored, and collects new segments.
 
+    Args:
+        known: the thread's log as far as it is known.
+        end: where the log ends; None: where it is known to end.
+        history: gives what is known of a channel's versions.
+        deduplicate: cut values; otherwise each is stored whole.
+
     Attributes:
         epoch: the epoch of the log that the spans refer to.
         begin: where the log ended before.
         end: where it ends with the new segments.
+        histories: of the channels whose values were put into the log, as they are with these.
         segments: what is to be appended.
         shares: whether anything stored needs the log to be as it was known.
         added: the values that were put into the log.
     """
 
-    def __init__(self, known: KnownLog, end: int | None = None) -> None:
+    def __init__(
+        self,
+        known: KnownLog,
+        end: int | None = None,
+        history: Callable[[Channel], History | None] = lambda _: None,
+        *,
+        deduplicate: bool = True,
+    ) -> None:
         self.epoch = known.epoch
         self.begin = self.end = known.end if end is None else end
         self.segments: list[Segment] = []
         self.shares = False
         self.added: list[Remembered] = []
         self._recent = known.recent
-        self._known = known.settle()
+        self._log = known
+        self._known: Mapping[bytes, tuple[int, int]] = {}
+        self._history = history
+        self._deduplicate = deduplicate
+        self.histories: dict[Channel, History] = {}
         self._new: dict[bytes, tuple[int, int]] = {}
         self._run: list[tuple[bytes, memoryview]] = []  # chunks of the segment being filled
         self._filled = 0
 
-    def add(self, value: Typed) -> Stored:
-        """Store one value."""
+    def add(self, value: Typed, channel: Channel | None = None) -> Stored:
+        """Store one value.
+
+        Args:
+            value: what the serializer made of it.
+            channel: whose it is; None: none whose versions resemble each other.
+        """
         kind, data = value
         if len(data) <= THRESHOLD:
             return Stored(kind, data, None)
         # a task's write becomes its channel's value
         again = (entry for entry in (*self._recent, *self.added) if entry.value == value)
-        entry = next(again, None) or self._store(kind, data)
+        entry = next(again, None) or self._store(kind, data, channel)
         if entry.stored.layout is not None:
             self.shares = True
             self.added.append(entry)
         return entry.stored
 
-    def _store(self, kind: str, data: bytes) -> Remembered:
+    def _store(self, kind: str, data: bytes, channel: Channel | None) -> Remembered:
+        if not self._deduplicate:
+            return self._store_whole(kind, data)
+        history = None
+        if channel is not None:
+            history = self.histories.get(channel) or self._history(channel)
+        worth, before = history is None or history.is_worth_cutting(data), self.end
+        entry = self._cut(kind, data) if worth else self._store_whole(kind, data)
+        if channel is not None:
+            new = self.end - before + len(entry.stored.inline)
+            self.histories[channel] = after(history, data, is_cut=bool(entry.ends), new=new)
+        return entry
+
+    def _store_whole(self, kind: str, data: bytes) -> Remembered:
+        """Append a value as it is, without digests: nothing will be shared with it, unless the same
+        value comes again at once.
+        """
+        span = Span(self.end, 0, len(data))
+        for at in range(0, len(data), SEGMENT):
+            piece = data[at : at + SEGMENT]
+            self.segments.append(Segment(self.end, b"", piece))
+            self.end += len(piece)
+        return Remembered((kind, data), Stored(kind, b"", _layout(data, [span])), [])
+
+    def _cut(self, kind: str, data: bytes) -> Remembered:
+        self._known = self._log.settle()
         body = memoryview(data)[HEAD:]
         before, spans = self._begun(body)
         begin = before[-1] if before else 0
@@ -175,9 +224,7 @@ class Appender:
             pieces = [memoryview(data)[:HEAD], *pieces, body[ends[-1] :]]
             names = [digest(pieces[0]), *names, digest(pieces[-1])]
             spans, inline = self._whole(data, pieces, names), b""
-        header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
-        layout = header + b"".join(_SPAN.pack(*span) for span in spans)
-        return Remembered((kind, data), Stored(kind, inline, layout), ends)
+        return Remembered((kind, data), Stored(kind, inline, _layout(data, spans)), ends)
 
     def _begun(self, body: memoryview) -> tuple[list[int], list[Span]]:
         """The ends and the spans of what the body has in common with a recent value, from its
@@ -186,6 +233,8 @@ class Appender:
         best: list[int] = []
         spans: list[Span] = []
         for entry in reversed((*self._recent, *self.added)):
+            if not entry.ends:
+                continue
             old = memoryview(entry.value[1])[HEAD:]
             if average_chunk(len(old)) != average_chunk(len(body)):
                 continue
@@ -254,6 +303,11 @@ class Appender:
                 result += run
             begin = end
         return result
+
+
+def _layout(data: bytes, spans: Sequence[Span]) -> bytes:
+    header = _HEADER.pack(_FORMAT, len(data), xxh3_128_digest(data))
+    return header + b"".join([_SPAN.pack(*span) for span in spans])
 
 
 def _common(a: memoryview, b: memoryview) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from checkpoint_base.log import Prepared
-from checkpoint_base.records import Complete, PutRecord, Typed, ValueKey
+from checkpoint_base.records import ChannelRecord, Complete, PutRecord, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_mongo.documents import put_documents, segment_document
 from checkpoint_mongo.requests import Op
@@ -37,14 +37,14 @@ class Storing(NamedTuple):
     Attributes:
         thread_id: where.
         ttl: minutes that this run asks for.
-        values: serialized.
+        records: whose values are to be stored.
         made_of: gives their documents.
         granted: what has to be there already.
     """
 
     thread_id: str
     ttl: float | None
-    values: Sequence[Typed]
+    records: Sequence[ChannelRecord]
     made_of: Documents
     granted: Granted | None = None
 
@@ -68,7 +68,7 @@ class Storing(NamedTuple):
 
         to = put.checkpoint
         granted = Granted(to.ns, put.kept, epoch, completed) if put.kept else None
-        return cls(to.thread_id, put.ttl, [one.value for one in put.values], made_of, granted)
+        return cls(to.thread_id, put.ttl, put.values, made_of, granted)
 
 
 class Done(NamedTuple):

@@ -93,11 +93,13 @@ class MongoPlanner(Setup, Reading, Threads):
         prefix: str = "",
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
         stale: float = STALE,
+        *,
+        deduplicate: bool = True,
     ) -> None:
         self._prefix = prefix
         self._stale = stale
         self._landmarks = Landmarks()
-        self._logs = Logs(STATEMENTS, policy, clock, new_epoch)
+        self._logs = Logs(STATEMENTS, policy, clock, new_epoch, deduplicate=deduplicate)
 
     def _guard(self, thread_id: str) -> Guard:
         return Guard(thread_id, self._logs.horizon, self._stale)
@@ -157,9 +159,8 @@ class MongoPlanner(Setup, Reading, Threads):
         def new(prepared: Prepared, _epoch: int) -> list[Op]:
             return new_task_documents(at, records, prepared)
 
-        values = [one.value for one in records]
         several = len({part_of(one.idx) for one in records}) > 1
-        what = Storing(at.thread_id, at.ttl, values, made_of)
+        what = Storing(at.thread_id, at.ttl, records, made_of)
         if (yield from self._add(what._replace(made_of=new))):
             return
         done = yield from self._store(what, whole=several)
@@ -174,16 +175,16 @@ class MongoPlanner(Setup, Reading, Threads):
         not one, or the thread is not known. False: it was there, or the thread is not there any
         more, or what it takes for granted may not be; what was added is to be stored again.
         """
-        thread_id, ttl, values, made_of, granted = what
+        thread_id, ttl, records, made_of, granted = what
         if granted is not None and granted.epoch is None:
             return None
         epoch = None if granted is None else granted.epoch
-        if any(len(data) > THRESHOLD for _, data in values):
+        if any(len(one.value[1]) > THRESHOLD for one in records):
             return None
         known = self._logs.known.get(thread_id)
         if known is None:
             return None
-        stored = [Stored(kind, data, None) for kind, data in values]
+        stored = [Stored(*one.value, None) for one in records]
         documents = made_of(Prepared(stored, None), self._epoch(thread_id, known.epoch))
         if len(documents) > 1:
             return None
@@ -231,11 +232,11 @@ class MongoPlanner(Setup, Reading, Threads):
         """What can be tried on what is known of the thread; perhaps there is none. None: whether
         all is there that is taken for granted, has to be looked at first.
         """
-        thread_id, ttl, values, made_of, granted = what
+        thread_id, ttl, records, made_of, granted = what
         if granted is not None and granted.epoch is None:
             return None
         epoch = self._logs.new_epoch()
-        prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
+        prepared = self._logs.prepare(thread_id, records, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         log = prepared.appender
         makes = granted is None and (log is None or not log.shares or log.epoch == epoch)
@@ -260,7 +261,7 @@ class MongoPlanner(Setup, Reading, Threads):
         what = yield from self._whole_put(what, thread)
         newest = partial(logs.newest, thread)
         prepared = yield from logs.fit(
-            thread_id, thread.epoch, thread.log_end, None, what.values, newest=newest
+            thread_id, thread.epoch, thread.log_end, None, what.records, newest=newest
         )
         thread = thread._replace(ttl_override=what.ttl)
         attempt = Attempt.of(thread, prepared, what.made_of, thread.epoch)

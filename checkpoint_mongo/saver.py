@@ -40,6 +40,8 @@ class MongoDBSaver(FullSyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -59,6 +61,7 @@ class MongoDBSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -71,7 +74,7 @@ class MongoDBSaver(FullSyncSaver):
         database: Database[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, prefix)
+        planner = MongoPlanner(policy, clock, prefix, deduplicate=deduplicate)
         super().__init__(
             planner,
             SyncMongoDriver(database, prefix),
@@ -94,6 +97,7 @@ class MongoDBSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> Iterator[Self]:
@@ -107,6 +111,7 @@ class MongoDBSaver(FullSyncSaver):
             serde: as in the constructor.
             on_unreadable: as in the constructor.
             encrypted: as in the constructor.
+            deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
 
@@ -124,6 +129,7 @@ class MongoDBSaver(FullSyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
             )
@@ -146,6 +152,8 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -165,6 +173,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -177,7 +186,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, prefix)
+        planner = MongoPlanner(policy, clock, prefix, deduplicate=deduplicate)
         self._commands = AsyncMongoDriver(database, prefix)
         super().__init__(
             planner,
@@ -201,6 +210,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
@@ -216,6 +226,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
             )

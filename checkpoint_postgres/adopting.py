@@ -111,13 +111,15 @@ class Adopting:
     def _add(self, thread: Thread, page: Originals) -> Plan[Stored]:
         values = yield from self._new_values(thread, page)
         writes = yield from self._new_writes(thread, page)
-        typed = [self._codec.seal(value) for value in values.values()]
-        typed += [self._codec.seal(write.value) for _, write in writes]
-        prepared = yield from self._logs.append(thread.key, thread, None, typed)
+        sealed = [
+            ValueRecord(channel, version, self._codec.seal(value))
+            for (_, channel, version), value in values.items()
+        ]
+        written = [write._replace(value=self._codec.seal(write.value)) for _, write in writes]
+        prepared = yield from self._logs.append(thread.key, thread, None, [*sealed, *written])
         in_order = iter(prepared.stored)
         salt, stored = thread.salt, list[Any]()
-        for (ns, channel, version), one in zip(values, in_order, strict=False):
-            record = ValueRecord(channel, version, typed[len(stored)])
+        for (ns, _, _), record, one in zip(values, sealed, in_order, strict=False):
             stored.append(columns(checked_value(salt, ns, record, one)))
         for (spot, write), one in zip(writes, in_order, strict=True):
             stored.append(columns(checked_write(salt, *spot, write, one)))

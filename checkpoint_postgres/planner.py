@@ -28,7 +28,7 @@ from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
-from checkpoint_base.records import Stored, ThreadPage, Typed, ValueKey
+from checkpoint_base.records import ChannelRecord, Stored, ThreadPage, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.rows import (
@@ -65,11 +65,13 @@ class PostgresPlanner(Setup, Writing, Threads):
         clock: Callable[[], float] = time.time,
         schema: str = "public",
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+        *,
+        deduplicate: bool = True,
     ) -> None:
         self._queries = statements(schema)
         self._schema = schema
         self._migrations = migrations(schema)
-        self._logs = Logs(self._queries, policy, clock, new_epoch)
+        self._logs = Logs(self._queries, policy, clock, new_epoch, deduplicate=deduplicate)
 
     @property
     def logs(self) -> Logs:
@@ -115,7 +117,7 @@ class PostgresPlanner(Setup, Writing, Threads):
         """Store a checkpoint: one statement."""
         put = codec.put(config, checkpoint, metadata, new_versions)
         to = put.checkpoint
-        epoch, prepared = self._prepare(to.thread_id, [one.value for one in put.values])
+        epoch, prepared = self._prepare(to.thread_id, put.values)
         salt = prepared.salt
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
         rows_of_values = [
@@ -163,13 +165,15 @@ class PostgresPlanner(Setup, Writing, Threads):
         )
         return found
 
-    def _prepare(self, thread_id: str, values: Sequence[Typed]) -> tuple[int | None, Prepared]:
-        """The values, and the epoch for the thread if this put is the one that makes it.
+    def _prepare(
+        self, thread_id: str, records: Sequence[ChannelRecord]
+    ) -> tuple[int | None, Prepared]:
+        """The records' values, and the epoch for the thread if this put is the one that makes it.
 
         A thread whose salt is not known is taken for a new one.
         """
         epoch = self._logs.new_epoch()
-        prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
+        prepared = self._logs.prepare(thread_id, records, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         log = prepared.appender
         makes = log is None or not log.shares or log.epoch == epoch
@@ -234,7 +238,7 @@ class PostgresPlanner(Setup, Writing, Threads):
         if not writes:
             return
         records = codec.writes(writes, task_id, task_path)
-        epoch, prepared = self._prepare(at.thread_id, [one.value for one in records])
+        epoch, prepared = self._prepare(at.thread_id, records)
         salt = prepared.salt
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
         where = at.namespace, at.checkpoint_id or ""

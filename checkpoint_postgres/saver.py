@@ -48,6 +48,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reconnect: makes another connection when `conn` is lost; None: it is not replaced. A pool
@@ -70,6 +72,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         schema: str = "public",
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Connection[Any]] | None = None,
@@ -78,7 +81,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         from checkpoint_postgres.sync_driver import SyncPostgresDriver
 
         policy = TTLPolicy.of(ttl)
-        planner = PostgresPlanner(policy, clock, schema)
+        planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
         super().__init__(
             planner,
             SyncPostgresDriver(source),
@@ -121,6 +124,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> Iterator[Self]:
@@ -136,6 +140,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             serde: as in the constructor.
             on_unreadable: as in the constructor.
             encrypted: as in the constructor.
+            deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
 
@@ -153,6 +158,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
                 reconnect=reconnect,
@@ -178,6 +184,8 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reconnect: as in `PostgresSaver`, awaitable.
@@ -199,6 +207,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         schema: str = "public",
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reconnect: Callable[[], Any] | None = None,
@@ -207,7 +216,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         from checkpoint_postgres.async_driver import AsyncPostgresDriver
 
         policy = TTLPolicy.of(ttl)
-        planner = PostgresPlanner(policy, clock, schema)
+        planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
         driver = AsyncPostgresDriver(source, pipelined=True)
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
@@ -237,6 +246,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator[Self]:
@@ -248,6 +258,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
                 reconnect=reconnect,

@@ -68,8 +68,9 @@ class RedisPlanner(Everywhere):
         *,
         clustered: bool = False,
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+        deduplicate: bool = True,
     ) -> None:
-        self._logs = Logs(policy, clock, new_epoch)
+        self._logs = Logs(policy, clock, new_epoch, deduplicate=deduplicate)
         self._keys = Keys(prefix, clustered=clustered)
 
     # ------------------------------------------------------------------ setup
@@ -123,8 +124,7 @@ class RedisPlanner(Everywhere):
                 packed += name, int(one.idx < 0), with_checksum(salt, name, pack_write(one, value))
             return [len(packed), *packed]
 
-        values = [one.value for one in records]
-        yield from self._store(Storing("put_writes", at.thread_id, at.ttl, values, finish))
+        yield from self._store(Storing("put_writes", at.thread_id, at.ttl, records, finish))
 
     # ------------------------------------------------------------------ read
 
@@ -202,6 +202,5 @@ def _storing(put: PutRecord) -> Storing:
         where = (to.ns.encode(), to.checkpoint_id.encode())
         return [*where, packed, *run, len(values), *values]
 
-    values = [one.value for one in put.values]
     granted = [value_name(to.ns, *key) for key in put.kept]
-    return Storing("put", to.thread_id, put.ttl, values, finish, run_id, granted)
+    return Storing("put", to.thread_id, put.ttl, put.values, finish, run_id, granted)

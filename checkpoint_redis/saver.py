@@ -41,6 +41,8 @@ class RedisSaver(FullSyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`. With the
             strategy "delete" the server removes a thread by itself.
         clock: epoch seconds, for `ttl`.
@@ -60,6 +62,7 @@ class RedisSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -70,7 +73,7 @@ class RedisSaver(FullSyncSaver):
         if not clustered and not isinstance(client, redis.Redis):
             raise neither("redis.Redis or redis.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
-        planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
+        planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
         super().__init__(
             planner,
             SyncRedisDriver(client),
@@ -91,6 +94,7 @@ class RedisSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
@@ -106,6 +110,7 @@ class RedisSaver(FullSyncSaver):
             serde: as in the constructor.
             on_unreadable: as in the constructor.
             encrypted: as in the constructor.
+            deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             max_connections: to one server; further calls wait for one.
@@ -128,6 +133,7 @@ class RedisSaver(FullSyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
             )
@@ -147,6 +153,8 @@ class AsyncRedisSaver(FullAsyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
 
@@ -165,6 +173,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -177,7 +186,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         if not clustered and not isinstance(client, redis.Redis):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
-        planner = RedisPlanner(policy, clock, prefix, clustered=clustered)
+        planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
         self._commands = AsyncRedisDriver(client)
         super().__init__(
             planner,
@@ -199,6 +208,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
@@ -217,6 +227,7 @@ class AsyncRedisSaver(FullAsyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
             )

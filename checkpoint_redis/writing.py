@@ -10,7 +10,7 @@ from checkpoint_base.checksums import new_salt
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Stored, Typed
+from checkpoint_base.records import ChannelRecord, Stored
 from checkpoint_redis.keys import Keys
 from checkpoint_redis.packing import digests_name, with_checksum, without_checksum
 from checkpoint_redis.requests import Arg, Call, calls
@@ -30,7 +30,7 @@ class Storing(NamedTuple):
         name: of the script.
         thread_id: where.
         ttl: minutes that this run asks for.
-        values: serialized.
+        records: whose values are to be stored.
         finish: gives the script's own arguments.
         run_id: to be noted in the registry.
         granted: names of values that must be there.
@@ -39,7 +39,7 @@ class Storing(NamedTuple):
     name: str
     thread_id: str
     ttl: float | None
-    values: Sequence[Typed]
+    records: Sequence[ChannelRecord]
     finish: Finish
     run_id: str | None = None
     granted: Sequence[bytes] = ()
@@ -91,10 +91,10 @@ class Writing:
 
     def _store(self, what: Storing) -> Plan[list[int]]:
         """Store it; or nothing, but say which of the values are missing that must be there."""
-        name, thread_id, ttl, values, finish, run_id, granted = what
+        name, thread_id, ttl, records, finish, run_id, granted = what
         epoch = self._logs.new_epoch()
         must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
-        prepared = self._logs.prepare(thread_id, values, KnownLog(epoch, 0))
+        prepared = self._logs.prepare(thread_id, records, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         salt = self._logs.known.salts.get(thread_id) or new_salt()
         while True:
@@ -109,7 +109,7 @@ class Writing:
                 return [at - 1 for at in reply[1]]
             elif reply[0] == b"other":
                 salt = reply[4] if reply[1] else salt
-                prepared = yield from self._prepare_again(thread_id, reply, epoch, values)
+                prepared = yield from self._prepare_again(thread_id, reply, epoch, records)
             else:
                 break
         if reply[0] == b"done":
@@ -149,9 +149,9 @@ class Writing:
         return Call(script("register"), self._keys.registry(thread_id), args)
 
     def _prepare_again(
-        self, thread_id: str, reply: Sequence[Any], new_epoch: int, values: Sequence[Typed]
+        self, thread_id: str, reply: Sequence[Any], new_epoch: int, records: Sequence[ChannelRecord]
     ) -> Plan[Prepared]:
-        """The values, for the log that a script found."""
+        """The records' values, for the log that a script found."""
 
         def newest(_: int) -> Plan[list[tuple[int, bytes]]]:
             yield from ()
@@ -165,7 +165,7 @@ class Writing:
         _, epoch, log_end = reply[:3]
         found = int(epoch) if epoch else new_epoch
         return (
-            yield from self._logs.fit(thread_id, found, int(log_end), None, values, newest=newest)
+            yield from self._logs.fit(thread_id, found, int(log_end), None, records, newest=newest)
         )
 
     def _noted(self, thread_id: str, reply: Sequence[Any], prepared: Prepared) -> None:

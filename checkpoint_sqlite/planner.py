@@ -72,8 +72,10 @@ class SqlitePlanner(Setup, Writing, Threads):
         policy: TTLPolicy,
         clock: Callable[[], float] = time.time,
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
+        *,
+        deduplicate: bool = True,
     ) -> None:
-        self._logs = Logs(QUERIES, policy, clock, new_epoch)
+        self._logs = Logs(QUERIES, policy, clock, new_epoch, deduplicate=deduplicate)
         self._migrations = MIGRATIONS
 
     # ------------------------------------------------------------------ put
@@ -89,7 +91,7 @@ class SqlitePlanner(Setup, Writing, Threads):
         """Store a checkpoint: one transaction."""
         put = codec.put(config, checkpoint, metadata, new_versions)
         to = put.checkpoint
-        early = self._logs.prepare(to.thread_id, [record.value for record in put.values])
+        early = self._logs.prepare(to.thread_id, put.values)
         complete = partial(codec.completed, put, checkpoint)
         store = partial(self._store_checkpoint, put, early, complete)
         prepared = yield from write(unless_callers, store)
@@ -120,7 +122,7 @@ class SqlitePlanner(Setup, Writing, Threads):
         if not writes:
             return
         records = codec.writes(writes, task_id, task_path)
-        early = self._logs.prepare(at.thread_id, [record.value for record in records])
+        early = self._logs.prepare(at.thread_id, records)
         store = partial(self._store_writes, at, records, early)
         prepared = yield from write(unless_callers, store)
         if prepared is not None:

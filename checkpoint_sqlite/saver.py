@@ -42,6 +42,8 @@ class SqliteSaver(FullSyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reader: a second connection to the same file, so that reads wait for no commit.
@@ -60,13 +62,14 @@ class SqliteSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
         policy = TTLPolicy.of(ttl)
-        planner = SqlitePlanner(policy, clock)
+        planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
         driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
@@ -88,6 +91,7 @@ class SqliteSaver(FullSyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         busy_timeout: float = 30.0,
@@ -100,6 +104,7 @@ class SqliteSaver(FullSyncSaver):
             serde: as in the constructor.
             on_unreadable: as in the constructor.
             encrypted: as in the constructor.
+            deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             busy_timeout: seconds to wait for other processes that write.
@@ -121,6 +126,7 @@ class SqliteSaver(FullSyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
                 reader=reader,
@@ -141,6 +147,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
             what LangGraph's serializer makes of it (`"langgraph"`).
         encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
             has no `cipher`: metadata goes through it, too.
+        deduplicate: store what a thread's large values have in common once. Without it each is
+            stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
         reader: a second connection to the same file, so that reads wait for no commit.
@@ -160,6 +168,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         reader: aiosqlite.Connection | None = None,
@@ -169,7 +178,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         from checkpoint_sqlite.async_driver import AsyncSqliteDriver
 
         policy = TTLPolicy.of(ttl)
-        planner = SqlitePlanner(policy, clock)
+        planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
         driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
@@ -191,6 +200,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         busy_timeout: float = 30.0,
@@ -212,6 +222,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 serde=serde,
                 on_unreadable=on_unreadable,
                 encrypted=encrypted,
+                deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
                 reader=reader,

@@ -14,7 +14,7 @@ from checkpoint_base.checksums import new_salt
 from checkpoint_base.log import Prepared, dead_segments, sort_values
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
-from checkpoint_base.records import Typed
+from checkpoint_base.records import ChannelRecord
 from checkpoint_base.sharing import Segment
 from checkpoint_base.statements.requests import Statement, execute, execute_many, row, rows
 from checkpoint_base.statements.rows import ThreadRows, checked_segments
@@ -44,8 +44,10 @@ class StatementLogs(log.Logs):
         policy: TTLPolicy,
         clock: Callable[[], float],
         new_epoch: Callable[[], int],
+        *,
+        deduplicate: bool = True,
     ) -> None:
-        super().__init__(policy, clock, new_epoch)
+        super().__init__(policy, clock, new_epoch, deduplicate=deduplicate)
         self.queries = queries
 
     def find(self, thread_id: str) -> Plan[Thread | None]:
@@ -96,15 +98,19 @@ class StatementLogs(log.Logs):
                 yield from execute(self.queries["refresh_thread"], (expires, thread.key))
 
     def append(
-        self, thread_id: str, thread: Thread, early: Prepared | None, values: Sequence[Typed]
+        self,
+        thread_id: str,
+        thread: Thread,
+        early: Prepared | None,
+        records: Sequence[ChannelRecord],
     ) -> Plan[Prepared]:
-        """Append to the log what `values` need; again from the start if `early` does not fit."""
+        """Append to the log what the records need; again from the start if `early` does not fit."""
         prepared = yield from self.fit(
             thread_id,
             thread.epoch,
             thread.log_end,
             early,
-            values,
+            records,
             newest=partial(self._newest, thread_id, thread),
         )
         if prepared.segments:

@@ -48,9 +48,7 @@ class Writing:
         if missing := (yield from self._not_there(thread, put)):
             put, early = complete(missing), None
         values = put.values
-        prepared = yield from self._logs.append(
-            to.thread_id, thread, early, [record.value for record in values]
-        )
+        prepared = yield from self._logs.append(to.thread_id, thread, early, values)
         columns = checkpoint_columns(thread.salt, to, put.run_id)
         garbage = yield from self._store_row(thread, to, columns)
         garbage += yield from self._store_values(thread, to.ns, values, prepared.stored)
@@ -132,9 +130,7 @@ class Writing:
             # a regular write that is stored stays, and nothing is appended for the new one
             new = [one for one in records if one.idx < 0 or one.idx not in stored]
             records, early = new, early if len(new) == len(records) else None
-        prepared = yield from self._logs.append(
-            at.thread_id, thread, early, [record.value for record in records]
-        )
+        prepared = yield from self._logs.append(at.thread_id, thread, early, records)
         garbage, special, regular = 0, [], []
         for record, value in zip(records, prepared.stored, strict=True):
             values = (

@@ -19,7 +19,7 @@ from checkpoint_base.known import KnownLog, LogCache, digest_table
 from checkpoint_base.log import Logs, Prepared
 from checkpoint_base.plan import Plan, run
 from checkpoint_base.reading import Found, Replies, Snapshot
-from checkpoint_base.records import Typed
+from checkpoint_base.records import Typed, ValueRecord
 from checkpoint_base.sharing import Segment, assemble
 from checkpoint_base.ttl import TTLPolicy
 from conformance_tests.build import checkpoint, metadata, new_versions, on
@@ -150,7 +150,8 @@ def fit(logs: Logs, log_end: int, value: Typed, there: Sequence[Segment] = ()) -
         yield from ()
         return [(one.start, one.digests) for one in reversed(there[-count:])]
 
-    plan = logs.fit("t", 7, log_end, None, [value], newest=newest)
+    record = ValueRecord(value[1][:4].hex(), "1", value)  # a channel of its own
+    plan = logs.fit("t", 7, log_end, None, [record], newest=newest)
     return run(plan, lambda request: pytest.fail(f"asked for {request}"))
 
 

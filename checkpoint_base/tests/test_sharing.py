@@ -34,15 +34,19 @@ class Log:
     def store(self, value: bytes) -> Stored:
         appender = Appender(self.known)
         stored = appender.add(("bytes", value))
+        self.commit(appender)
+        self.kept += len(stored.inline) + len(stored.layout or b"")
+        self.kept += sum(len(s.data) + len(s.digests) for s in appender.segments)
+        return stored
+
+    def commit(self, appender: Appender) -> None:
+        """Note what was appended."""
         for segment in appender.segments:
             assert segment.start not in self.segments
             self.segments[segment.start] = segment.data
             self.known.learn(segment.start, segment.digests)
         self.known.end = appender.end
         self.known.remember(appender.added)
-        self.kept += len(stored.inline) + len(stored.layout or b"")
-        self.kept += sum(len(s.data) + len(s.digests) for s in appender.segments)
-        return stored
 
     def load(self, stored: Stored) -> bytes:
         """Read with exactly the segments that the layout asks for."""
