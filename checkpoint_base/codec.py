@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import (
     PendingWrite,
     get_checkpoint_metadata,
 )
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
@@ -30,7 +31,8 @@ from checkpoint_base.records import (
     ValueRecord,
     WriteRecord,
 )
-from checkpoint_base.values import ValueCodec, place_of
+from checkpoint_base.sizes import ChannelSizes
+from checkpoint_base.values import OnUnreadable, ValueCodec, place_of
 
 BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
 """Metadata that stays readable in the database even with encryption on."""
@@ -125,9 +127,26 @@ class Values(NamedTuple):
 
 
 class Codec(ValueCodec):
-    """Encodes and decodes records with one serializer."""
+    """Encodes and decodes records with one serializer.
 
-    __slots__ = ()
+    Args:
+        serde: see `ValueCodec`.
+        on_unreadable: see `ValueCodec`.
+        encrypted: see `ValueCodec`.
+        sizes: where the sizes of what is encoded are noted.
+    """
+
+    __slots__ = ("_sizes",)
+
+    def __init__(
+        self,
+        serde: SerializerProtocol,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
+        sizes: ChannelSizes | None = None,
+    ) -> None:
+        super().__init__(serde, on_unreadable, encrypted)
+        self._sizes = ChannelSizes() if sizes is None else sizes
 
     # ------------------------------------------------------------------ put
 
@@ -163,6 +182,9 @@ class Codec(ValueCodec):
             for entry in record.versions.items()
             if entry[0] in values and entry[0] not in new_versions
         ]
+        for one in stored:
+            size = len(one.value[1])
+            self._sizes.note((to.thread_id, one.channel, False), values[one.channel], size)
         return PutRecord(record, stored, run_id, to.ttl, kept)
 
     def completed(
@@ -229,7 +251,7 @@ class Codec(ValueCodec):
         return plain, sealed
 
     def writes(
-        self, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
+        self, thread_id: str, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> list[WriteRecord]:
         """The records of one `put_writes`, no two of them with the same `idx`.
 
@@ -239,10 +261,9 @@ class Codec(ValueCodec):
         records: dict[int, WriteRecord] = {}
         for position, (name, value) in enumerate(writes):
             idx = WRITES_IDX_MAP.get(name, position)
-            records[idx] = WriteRecord(
-                *(task_id, task_path, idx, channel_name(name)),
-                self.dump(value, "task", task_id, "write to", name),
-            )
+            encoded = self.dump(value, "task", task_id, "write to", name)
+            records[idx] = WriteRecord(task_id, task_path, idx, channel_name(name), encoded)
+            self._sizes.note((thread_id, name, True), value, len(encoded[1]))
         return list(records.values())
 
     # ------------------------------------------------------------------ read

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 
 from checkpoint_base.codec import Codec, is_stored
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import ValueKey
 
@@ -84,8 +84,9 @@ def lineage(
 
 def histories(
     codec: Codec, target: Found, line: Lineage, snapshot: Snapshot, channels: Sequence[str]
-) -> dict[str, DeltaChannelHistory]:
+) -> Plan[dict[str, DeltaChannelHistory]]:
     """What `get_delta_channel_history` gives, of a snapshot with the lineage's rows."""
+    yield from offload(snapshot.weight)
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
     for ancestor in reversed(line.needed):
         place = (target.thread, target.record.ns, ancestor)

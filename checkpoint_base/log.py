@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, TypeVar
 
 from checkpoint_base.codec import parse_versions
 from checkpoint_base.known import KnownLog, LogCache
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import ChannelRecord, Stored, WriteRecord
 from checkpoint_base.sharing import THRESHOLD, Appender, Segment, ranges_of
 from checkpoint_base.ttl import TTLPolicy
@@ -130,13 +130,16 @@ class Logs:
             # A database that was restored, or a replica that took over: what is known may be gone.
             self.known.forget(thread_id)
             known = None
+        size = sum(len(one.value[1]) for one in records)
         if known is not None or not log_end:
+            yield from offload(size)
             return self._append(thread_id, known or KnownLog(epoch, 0), records, log_end)
         # What is seen here may never be committed: it is for nobody else to know yet.
         seen = (yield from newest(DIGESTS_READ))[::-1]
         known = KnownLog(epoch, log_end)
         for start, digests in seen:
             known.learn(start, digests)
+        yield from offload(size)
         return self._append(thread_id, known, records, log_end)._replace(seen=seen)
 
     def _append(

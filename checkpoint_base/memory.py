@@ -28,8 +28,8 @@ from checkpoint_base.config import address, config_of
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
 from checkpoint_base.log import SWEPT_GARBAGE
-from checkpoint_base.memory_thread import Key, MemoryThread, history, newest
-from checkpoint_base.plan import Offload, Plan
+from checkpoint_base.memory_thread import History, Key, MemoryThread, Parts, newest
+from checkpoint_base.plan import Plan, arun, offload
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.records import (
     PutRecord,
@@ -128,7 +128,7 @@ class MemoryPlanner:
     ) -> Plan[None]:
         """Store a task's writes."""
         at = address(config, checkpoint=True)
-        records = codec.writes(writes, task_id, task_path)
+        records = codec.writes(at.thread_id, writes, task_id, task_path)
 
         def work() -> None:
             thread = self._open(at.thread_id, at.ttl)
@@ -146,20 +146,26 @@ class MemoryPlanner:
         """One checkpoint."""
         at = address(config)
 
-        def work() -> CheckpointTuple | None:
+        def work() -> Parts | None:
             thread = self._read(at.thread_id)
             record = newest(thread, at.namespace, at.checkpoint_id) if thread else None
             if thread is None or record is None:
                 return None
-            return thread.tuple_of(codec, (record.ns, record.checkpoint_id))
+            return thread.parts_of((record.ns, record.checkpoint_id))
 
-        return (yield from locked(work))
+        parts = yield from locked(work)
+        if parts is None:
+            return None
+        yield from offload(parts.size)
+        return parts.decoded(codec)
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
         """Some checkpoints."""
-        return (yield from locked(lambda: self._page(codec, listing)))
+        page, rest = yield from locked(lambda: self._page(codec, listing))
+        yield from offload(sum(parts.size for parts in page))
+        return Page([parts.decoded(codec) for parts in page], rest)
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
+    def _page(self, codec: Codec, listing: Listing) -> tuple[list[Parts], Listing | None]:
         wanted = [listing.thread_id] if listing.thread_id is not None else list(self.threads)
         threads = {name: thread for name in wanted if (thread := self._find(name))}
         if listing.thread_id is not None:
@@ -176,9 +182,8 @@ class MemoryPlanner:
         found.sort(key=lambda one: one[0], reverse=True)
         after = [one for one in found if listing.position is None or one[0] < listing.position]
         page = after[: listing.page_size]
-        tuples = [thread.tuple_of(codec, (ns, name)) for (name, _, ns), thread in page]
         rest = listing.after(len(page), page[-1][0]) if len(after) > len(page) else None
-        return Page(tuples, rest)
+        return [thread.parts_of((ns, name)) for (name, _, ns), thread in page], rest
 
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
@@ -186,14 +191,16 @@ class MemoryPlanner:
         """What DeltaChannels are rebuilt from."""
         at = address(config)
 
-        def work() -> dict[str, DeltaChannelHistory]:
+        def work() -> list[History]:
             thread = self._read(at.thread_id)
             target = newest(thread, at.namespace, at.checkpoint_id) if thread else None
             if thread is None or target is None:
-                return {channel: {"writes": []} for channel in channels}
-            return {channel: history(codec, thread, target, channel) for channel in channels}
+                return [History(at.thread_id, channel, (), None) for channel in channels]
+            return [History.of(thread, target, channel) for channel in channels]
 
-        return (yield from locked(work))
+        found = yield from locked(work)
+        yield from offload(sum(one.size for one in found))
+        return {one.channel: one.decoded(codec) for one in found}
 
     # ------------------------------------------------------------------ removing
 
@@ -353,7 +360,7 @@ class _Driver:
         self._lock = Lock()
 
     def perform(self, request: Any) -> Any:
-        if isinstance(request, (Locked, Offload)):
+        if isinstance(request, Locked):
             with self._lock:
                 return request.work()
         raise TypeError(f"cannot perform {request!r}")
@@ -399,6 +406,13 @@ class MemorySaver(FullSyncSaver):
         return self._memory.threads
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        if self._executor is None:
-            return self._drive(plan)  # nothing here waits for anything
-        return await super()._adrive(plan)
+        if self._executor is not None:
+            return await super()._adrive(plan)
+
+        if self._life.is_over:
+            raise self._life.ended()
+
+        async def perform(request: Any) -> Any:
+            return self._driver.perform(request)  # nothing here waits for anything
+
+        return await arun(plan, perform)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, PendingWrite
+from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.codec import Codec, Values, is_stored
@@ -13,6 +14,27 @@ from checkpoint_base.records import CheckpointRecord, Typed, ValueKey, WriteReco
 
 Key = tuple[str, str]
 """(namespace, checkpoint id)"""
+
+
+class Parts(NamedTuple):
+    """A checkpoint with all that belongs to it, not decoded yet."""
+
+    record: CheckpointRecord
+    values: Mapping[ValueKey, Typed]
+    writes: Sequence[WriteRecord]
+    sends: Sequence[WriteRecord]
+
+    @property
+    def size(self) -> int:
+        """Bytes to decode."""
+        written = (write.value for write in (*self.writes, *self.sends))
+        return sum(len(data) for _, data in (*self.values.values(), *written))
+
+    def decoded(self, codec: Codec) -> CheckpointTuple:
+        """Decode it."""
+        metadata = codec.metadata_of(self.record)
+        values = Values(self.values, self.values.__getitem__)
+        return codec.checkpoint_tuple(self.record, metadata, values, self.writes, self.sends)
 
 
 @dataclass
@@ -29,16 +51,14 @@ class MemoryThread:
     values: dict[tuple[str, str, str], Typed] = field(default_factory=dict)
     writes: dict[Key, dict[tuple[str, int], WriteRecord]] = field(default_factory=dict)
 
-    def tuple_of(self, codec: Codec, key: Key) -> CheckpointTuple:
-        """Decode a checkpoint."""
+    def parts_of(self, key: Key) -> Parts:
+        """A checkpoint with all that belongs to it."""
         record, _ = self.checkpoints[key]
-        values = self.values_of(record)
         sends = self.writes.get((record.ns, record.parent_id), {}) if record.parent_id else {}
-        return codec.checkpoint_tuple(
+        return Parts(
             record,
-            codec.metadata_of(record),
-            Values(values, values.__getitem__),
-            self.writes.get(key, {}).values(),
+            self.values_of(record),
+            [*self.writes.get(key, {}).values()],
             [write for write in sends.values() if write.channel == TASKS],
         )
 
@@ -108,22 +128,47 @@ def newest(thread: MemoryThread, ns: str, checkpoint_id: str | None) -> Checkpoi
     return thread.checkpoints.get((ns, checkpoint_id), (None, None))[0]
 
 
-def history(
-    codec: Codec, thread: MemoryThread, target: CheckpointRecord, channel: str
-) -> DeltaChannelHistory:
-    """What a DeltaChannel is rebuilt from."""
-    chain = thread.lineage(target, channel)
-    writes: list[PendingWrite] = []
-    for ancestor in reversed(chain):
-        there = thread.writes.get((ancestor.ns, ancestor.checkpoint_id), {}).values()
-        writes += codec.pending_writes(
-            [write for write in there if write.channel == channel], target.thread_id
-        )
-    history: DeltaChannelHistory = {"writes": writes}
-    if chain:
-        last = chain[-1]
-        seed = thread.values.get((last.ns, channel, last.versions.get(channel, "")))
-        if seed is not None:
-            for value in codec.readable(seed, "thread", last.thread_id, "channel", channel):
+class History(NamedTuple):
+    """What a DeltaChannel is rebuilt from, not decoded yet."""
+
+    thread_id: str
+    channel: str
+    writes: Sequence[Sequence[WriteRecord]]
+    """of each ancestor, the oldest first"""
+    seed: Typed | None
+
+    @classmethod
+    def of(cls, thread: MemoryThread, target: CheckpointRecord, channel: str) -> History:
+        """The history of a channel before a checkpoint."""
+        chain = thread.lineage(target, channel)
+        writes = [
+            [
+                write
+                for write in thread.writes.get((one.ns, one.checkpoint_id), {}).values()
+                if write.channel == channel
+            ]
+            for one in reversed(chain)
+        ]
+        seed = None
+        if chain:
+            last = chain[-1]
+            seed = thread.values.get((last.ns, channel, last.versions.get(channel, "")))
+        return cls(target.thread_id, channel, writes, seed)
+
+    @property
+    def size(self) -> int:
+        """Bytes to decode."""
+        written = sum(len(write.value[1]) for some in self.writes for write in some)
+        return written + (0 if self.seed is None else len(self.seed[1]))
+
+    def decoded(self, codec: Codec) -> DeltaChannelHistory:
+        """Decode it."""
+        pending = [
+            write for some in self.writes for write in codec.pending_writes(some, self.thread_id)
+        ]
+        history: DeltaChannelHistory = {"writes": pending}
+        if self.seed is not None:
+            where = "thread", self.thread_id, "channel", self.channel
+            for value in codec.readable(self.seed, *where):
                 history["seed"] = value
-    return history
+        return history

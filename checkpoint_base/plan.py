@@ -1,24 +1,30 @@
 """Plans: every operation is written once, as a generator that asks for I/O and does none.
 
 A planner's generator yields *requests* and is sent *replies*; `run` and `arun` are the only two
-loops that drive one. What a request means is the driver's business, except for those that every
-driver knows: `Atomic` (run a sub-plan in one transaction) and `Offload` (run a costly function,
-off the event loop where there is one). Drivers that can run inside a transaction of the caller's
-also know `InCallersTransaction`.
+loops that drive one. What a request means is the driver's business, except for two: every driver
+knows `Atomic` (run a sub-plan in one transaction), and the loops themselves answer `Offload`
+(leave the event loop, where there is one). Drivers that can run inside a transaction of the
+caller's also know `InCallersTransaction`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
+
+from checkpoint_base.cancellation import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Plan = Generator[Any, Any, T]
 """An operation that returns a T. Its requests and replies are typed by the helpers that yield."""
+
+OFFLOADED: Final = 1 << 16
+"""Bytes. Encoding or decoding more than this would hold up an event loop."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +39,25 @@ class Atomic(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Offload(Generic[T]):
-    """Request: call `work` where it does not hold up an event loop; the reply is its result."""
+class Offload:
+    """Request: run the plan in another thread, up to its next request. Only on an event loop."""
 
-    work: Callable[[], T]
+
+_OFFLOAD: Final = Offload()
+
+
+class _Returned(NamedTuple):
+    """What a plan returned. A StopIteration cannot leave the thread that resumed the plan."""
+
+    value: Any
+
+
+def _resume(plan: Plan[Any]) -> Any:
+    """A plan's next request, or what it returned."""
+    try:
+        return next(plan)
+    except StopIteration as stop:
+        return _Returned(stop.value)
 
 
 @dataclass(frozen=True)
@@ -65,10 +86,14 @@ def in_callers_transaction() -> Plan[bool]:
     return result
 
 
-def offload(work: Callable[[], T]) -> Plan[T]:
-    """Call `work` off the event loop."""
-    result: T = yield Offload(work)
-    return result
+def offload(size: int = OFFLOADED + 1) -> Plan[None]:
+    """Leave the event loop up to the plan's next request, if there is enough to do.
+
+    Args:
+        size: bytes that the plan encodes or decodes before that request, about.
+    """
+    if size > OFFLOADED:
+        yield _OFFLOAD
 
 
 def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
@@ -76,6 +101,9 @@ def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
     try:
         request = next(plan)
         while True:
+            if request is _OFFLOAD:
+                request = next(plan)
+                continue
             try:
                 reply = perform(request)
             except BaseException as error:
@@ -92,6 +120,10 @@ def answered(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
     try:
         request = next(plan)
         while True:
+            if request is _OFFLOAD:
+                yield request
+                request = next(plan)
+                continue
             try:
                 reply = yield from answer(request)
             except BaseException as error:
@@ -104,10 +136,22 @@ def answered(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
 
 
 async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:
-    """Drive `plan` with an awaitable `perform`: `run`, with one `await`."""
+    """Drive `plan` with an awaitable `perform`: `run`, on an event loop.
+
+    A task that is cancelled while its plan runs in another thread waits for the plan's next
+    request, which is not performed.
+    """
     try:
         request = next(plan)
         while True:
+            if request is _OFFLOAD:
+                try:
+                    request = await in_thread(partial(_resume, plan))
+                except asyncio.CancelledError as error:
+                    request = plan.throw(error)
+                if type(request) is _Returned:
+                    return cast("T", request.value)
+                continue
             try:
                 reply = await perform(request)
             except BaseException as error:

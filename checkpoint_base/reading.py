@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import TASKS
@@ -17,9 +17,6 @@ from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import CheckpointRecord, Stored, Typed, ValueKey, WriteRecord
 from checkpoint_base.sharing import assemble, ranges_of
 from checkpoint_base.values import place_of
-
-_OFFLOAD_BYTES: Final = 1 << 18
-"""With more than this to decode, an event loop should not wait for it."""
 
 ThreadKey = int | str
 """What a backend's rows name their thread by."""
@@ -135,6 +132,7 @@ class Snapshot:
     def weight(self) -> int:
         """About how many bytes there are to decode."""
         inline = sum(len(v.inline) for some in self.values.values() for v in some.values())
+        inline += sum(len(row[5]) for some in self.writes.values() for row in some)
         return inline + sum(len(d) for some in self.segments.values() for d in some.values())
 
     def value(self, thread: ThreadKey, stored: Stored, *where: str) -> Typed:
@@ -232,12 +230,8 @@ class Replies:
 
 
 def _decoded(codec: Codec, parts: Sequence[Snapshot]) -> Plan[list[CheckpointTuple]]:
-    def decode() -> list[CheckpointTuple]:
-        return [one for part in parts for one in part.tuples(codec)]
-
-    if sum(part.weight for part in parts) <= _OFFLOAD_BYTES:
-        return decode()
-    return (yield from offload(decode))
+    yield from offload(sum(part.weight for part in parts))
+    return [one for part in parts for one in part.tuples(codec)]
 
 
 def _is_tasks(channel: str) -> bool:

@@ -31,8 +31,9 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import text
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.life import Life, LoopLife
-from checkpoint_base.plan import Plan, arun, run
+from checkpoint_base.plan import OFFLOADED, Plan, arun, offload, run
 from checkpoint_base.planner import Listing, Page, Planner
+from checkpoint_base.sizes import ChannelSizes
 from checkpoint_base.values import OnUnreadable
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class Saver(BaseCheckpointSaver[str]):
         self._planner = planner
         self._on_unreadable: OnUnreadable = on_unreadable
         self._encrypted = encrypted
-        self._last_codec = Codec(self.serde, on_unreadable, encrypted)
+        self._sizes = ChannelSizes()
+        self._last_codec = Codec(self.serde, on_unreadable, encrypted, self._sizes)
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
@@ -88,7 +90,8 @@ class Saver(BaseCheckpointSaver[str]):
     def _codec(self) -> Codec:
         codec = self._last_codec
         if codec.serde is not self.serde:  # a clone of `with_allowlist`, or it was assigned
-            codec = self._last_codec = Codec(self.serde, self._on_unreadable, self._encrypted)
+            options = self._on_unreadable, self._encrypted, self._sizes
+            codec = self._last_codec = Codec(self.serde, *options)
         return codec
 
     def _decoding(self, serde: SerializerProtocol) -> Self:
@@ -96,7 +99,7 @@ class Saver(BaseCheckpointSaver[str]):
         clone = copy.copy(self)
         clone.serde = serde
         clone._on_unreadable = "raise"
-        clone._last_codec = Codec(serde, "raise", self._encrypted)
+        clone._last_codec = Codec(serde, "raise", self._encrypted, self._sizes)
         return clone
 
     async def asetup(self) -> None:
@@ -139,7 +142,9 @@ class Saver(BaseCheckpointSaver[str]):
     ) -> RunnableConfig:
         """`put`, without blocking."""
         put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
-        return await self._adrive(put)
+        values = checkpoint.get("channel_values") or {}
+        new = [(name, values[name]) for name in new_versions if name in values]
+        return await self._adrive(self._encoding(put, config, new))
 
     def put_writes(
         self,
@@ -169,7 +174,20 @@ class Saver(BaseCheckpointSaver[str]):
     ) -> None:
         """`put_writes`, without blocking."""
         plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
-        await self._adrive(plan)
+        await self._adrive(self._encoding(plan, config, writes, are_writes=True))
+
+    def _encoding(
+        self,
+        plan: Plan[T],
+        config: RunnableConfig,
+        values: Sequence[tuple[str, Any]],
+        *,
+        are_writes: bool = False,
+    ) -> Plan[T]:
+        """A plan that begins with encoding these values: off the event loop, if they are large."""
+        thread_id = str((config.get("configurable") or {}).get("thread_id"))
+        keyed = [((thread_id, name, are_writes), value) for name, value in values]
+        return plan if self._sizes.estimate(keyed) <= OFFLOADED else _offloaded(plan)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the newest of its namespace; implements
@@ -247,6 +265,11 @@ class Saver(BaseCheckpointSaver[str]):
         """The version after `current`: greater, and never that of another fork."""
         count = int(str(current).split(".")[0]) if current is not None else 0
         return f"{count + 1:032}.{random.random():016}"  # noqa: S311 (no secret: tells forks apart)
+
+
+def _offloaded(plan: Plan[T]) -> Plan[T]:
+    yield from offload()
+    return (yield from plan)
 
 
 def _naming(thread_id: object, plan: Plan[T]) -> Plan[T]:

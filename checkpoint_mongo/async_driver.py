@@ -15,7 +15,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.plan import Atomic, Offload, arun
+from checkpoint_base.plan import Atomic, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.adding import added
 from checkpoint_mongo.bson_ops import (
@@ -84,8 +84,6 @@ class AsyncMongoDriver:
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        if isinstance(request, Offload):
-            return await asyncio.to_thread(request.work)
         if type(request) is Pause:
             return await asyncio.sleep(pause_of(request.attempt))
         if type(request) is Wait:
@@ -196,8 +194,6 @@ class AsyncMongoDriver:
             return await self._write(request, session)
         if kind in (Query, Execute, ExecuteMany):
             return request.sql.reply(await self._do(session, request.sql.request(request)))
-        if kind is Offload:
-            return await asyncio.to_thread(request.work)
         if kind is Deployment:
             return await self._deployment()
         if kind is CreateIndexes:

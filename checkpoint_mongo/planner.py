@@ -151,7 +151,7 @@ class MongoPlanner(Setup, Reading, Threads):
         at = address(config, checkpoint=True)
         if not writes:
             return
-        records = codec.writes(writes, task_id, task_path)
+        records = codec.writes(at.thread_id, writes, task_id, task_path)
 
         def made_of(prepared: Prepared, _epoch: int) -> list[Op]:
             return task_documents(at, records, prepared.stored)
@@ -350,7 +350,7 @@ class MongoPlanner(Setup, Reading, Threads):
             return {channel: {"writes": []} for channel in channels}
         target, line, snapshot = gathered
         yield from self._refresh(at.thread_id, snapshot)
-        return histories(codec, target, line, snapshot, channels)
+        return (yield from histories(codec, target, line, snapshot, channels))
 
     def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
         logs = self._logs

@@ -124,7 +124,7 @@ class Meaning:
     @staticmethod
     def _ranked(view: View, query: Array) -> Plan[Leading]:
         if view.vectors.rows.nbytes > _COSTLY:
-            return (yield from offload(lambda: view.ranked(query)))
+            yield from offload()
         return view.ranked(query)
 
     def _best_of(self, search: Search, leading: Leading) -> Plan[list[Found] | None]:

@@ -11,7 +11,7 @@ from pymongo.client_session import ClientSession
 from pymongo.database import Database
 from pymongo.errors import OperationFailure, PyMongoError
 
-from checkpoint_base.plan import Atomic, Offload, run
+from checkpoint_base.plan import Atomic, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_mongo.bson_ops import (
     BATCH,
@@ -63,8 +63,6 @@ class SyncMongoDriver:
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        if isinstance(request, Offload):
-            return request.work()
         if type(request) is Pause:
             return time.sleep(pause_of(request.attempt))
         if type(request) is Wait:
@@ -139,8 +137,6 @@ class SyncMongoDriver:
             return self._write(request, session)
         if kind in (Query, Execute, ExecuteMany):
             return request.sql.reply(self._do(session, request.sql.request(request)))
-        if kind is Offload:
-            return request.work()
         if kind is Deployment:
             return self._deployment()
         if kind is CreateIndexes:

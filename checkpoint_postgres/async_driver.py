@@ -17,7 +17,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.plan import Atomic, InCallersTransaction, Offload, arun
+from checkpoint_base.plan import Atomic, InCallersTransaction, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
@@ -126,8 +126,6 @@ class AsyncPostgresDriver:
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        if isinstance(request, Offload):
-            return await asyncio.to_thread(request.work)
         if isinstance(request, InCallersTransaction):
             return await self._in_callers_transaction()
         if isinstance(request, (Query, Attempt)) and not _is_large(request.values):
@@ -253,8 +251,6 @@ async def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any)
     if kind is ExecuteMany:
         await cursor.executemany(encoded(request.sql), request.rows)
         return (await _done(cursor)).rowcount
-    if kind is Offload:
-        return await asyncio.to_thread(request.work)
     if kind is Query or kind is Attempt:
         return await (await _done(await _execute(cursor, request, prepare))).fetchall()
     if kind is Execute:

@@ -237,7 +237,7 @@ class PostgresPlanner(Setup, Writing, Threads):
         at = address(config, checkpoint=True)
         if not writes:
             return
-        records = codec.writes(writes, task_id, task_path)
+        records = codec.writes(at.thread_id, writes, task_id, task_path)
         epoch, prepared = self._prepare(at.thread_id, records)
         salt = prepared.salt
         kind, place = self._opening(at.thread_id, at.ttl, epoch, prepared)
@@ -305,7 +305,7 @@ class PostgresPlanner(Setup, Writing, Threads):
             return {channel: {"writes": []} for channel in channels}
         target, line, snapshot = gathered
         yield from self._refresh(at.thread_id, snapshot)
-        return histories(codec, target, line, snapshot, channels)
+        return (yield from histories(codec, target, line, snapshot, channels))
 
     def _gather(
         self, at: Address, channels: Sequence[str]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -115,8 +114,8 @@ class Meaning:
         """All that pass are fetched: in one statement, or page by page if they are many."""
         some = yield from rows(*self._passing(search, horizon, None))
         if len(some) < self._page:
-            best = yield from offload(lambda: self._best_of(search, query, some, []))
-            return best[search.offset :]
+            yield from offload()
+            return self._best_of(search, query, some, [])[search.offset :]
         return (yield from read(self._paged, search, query, horizon))
 
     def _paged(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
@@ -124,7 +123,8 @@ class Meaning:
         after: Row | None = None
         while True:
             some = yield from rows(*self._passing(search, horizon, after))
-            best = yield from offload(partial(self._best_of, search, query, some, best))
+            yield from offload()
+            best = self._best_of(search, query, some, best)
             if len(some) < self._page:
                 return best[search.offset :]
             after = some[-1]

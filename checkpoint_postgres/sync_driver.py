@@ -15,7 +15,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from checkpoint_base.plan import Atomic, InCallersTransaction, Offload, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
@@ -100,8 +100,6 @@ class SyncPostgresDriver:
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        if isinstance(request, Offload):
-            return request.work()
         if isinstance(request, InCallersTransaction):
             return self._in_callers_transaction()
         attempts = Attempts()
@@ -181,8 +179,6 @@ def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> An
     if kind is ExecuteMany:
         cursor.executemany(encoded(request.sql), request.rows)
         return _done(cursor).rowcount
-    if kind is Offload:
-        return request.work()
     if kind is Query or kind is Attempt:
         return _execute(cursor, request, prepare).fetchall()
     if kind is Execute:

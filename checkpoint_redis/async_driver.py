@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, Final
@@ -11,7 +10,6 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole, withdraw
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
@@ -47,8 +45,6 @@ class AsyncRedisDriver:
                     return await self._run(request.calls)
             except ERRORS as error:
                 raise named(error) from error
-        if isinstance(request, Offload):
-            return await asyncio.to_thread(request.work)
         raise TypeError(f"cannot perform {request!r}")
 
     async def aclose(self) -> None:

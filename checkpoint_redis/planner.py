@@ -115,7 +115,7 @@ class RedisPlanner(Everywhere):
         at = address(config, checkpoint=True)
         if not writes:
             return
-        records = codec.writes(writes, task_id, task_path)
+        records = codec.writes(at.thread_id, writes, task_id, task_path)
 
         def finish(salt: bytes, stored: Sequence[Stored]) -> list[Arg]:
             packed: list[Arg] = []
@@ -156,7 +156,7 @@ class RedisPlanner(Everywhere):
         snapshot = Snapshot([])
         (target,) = found_in(snapshot, at.thread_id, reply)
         line = lineage_of(at.thread_id, target.record.ns, reply, channels)
-        return histories(codec, target, line, snapshot, channels)
+        return (yield from histories(codec, target, line, snapshot, channels))
 
     # ------------------------------------------------------------------ list
 

@@ -97,9 +97,8 @@ class Meaning:
                 return None
             view, size = self._cache.view(search), self._cache.size
         if size > _COSTLY:
-            leading = yield from offload(lambda: view.ranked(query))
-        else:
-            leading = view.ranked(query)
+            yield from offload()
+        leading = view.ranked(query)
         seen, found = 0, list[Found]()
         count = max(search.end, _FILTERED) if search.filter else search.end
         revision: int | None = None

@@ -8,7 +8,6 @@ from typing import Any
 from redis import Redis, RedisCluster
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from checkpoint_base.plan import Offload
 from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
@@ -35,8 +34,6 @@ class SyncRedisDriver:
                     return self._run(request.calls)
             except ERRORS as error:
                 raise named(error) from error
-        if isinstance(request, Offload):
-            return request.work()
         raise TypeError(f"cannot perform {request!r}")
 
     def _run(self, calls: Sequence[Call]) -> list[Any]:

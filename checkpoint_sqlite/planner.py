@@ -121,7 +121,7 @@ class SqlitePlanner(Setup, Writing, Threads):
         at = address(config, checkpoint=True)
         if not writes:
             return
-        records = codec.writes(writes, task_id, task_path)
+        records = codec.writes(at.thread_id, writes, task_id, task_path)
         early = self._logs.prepare(at.thread_id, records)
         store = partial(self._store_writes, at, records, early)
         prepared = yield from write(unless_callers, store)
@@ -164,7 +164,7 @@ class SqlitePlanner(Setup, Writing, Threads):
             return {channel: {"writes": []} for channel in channels}
         target, line, snapshot = gathered
         yield from self._refresh(at.thread_id, snapshot)
-        return histories(codec, target, line, snapshot, channels)
+        return (yield from histories(codec, target, line, snapshot, channels))
 
     def _gather(
         self, at: Address, channels: Sequence[str]

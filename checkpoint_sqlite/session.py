@@ -18,7 +18,7 @@ from checkpoint_base.errors import (
     PermissionDeniedError,
     UncommittedWarning,
 )
-from checkpoint_base.plan import Atomic, InCallersTransaction, Offload, Plan, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 from checkpoint_sqlite.failures import named
 
@@ -120,8 +120,6 @@ class Session:
             return cursor.executemany(request.sql, rows).rowcount
         if kind is InCallersTransaction:
             return not self._owns_transaction
-        if kind is Offload:
-            return request.work()
         raise TypeError(f"a transaction cannot perform {request!r}")
 
     def query(self, request: Query) -> list[Row]:

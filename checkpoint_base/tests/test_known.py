@@ -222,7 +222,7 @@ def test_known_each_reply_by_its_own_epoch() -> None:
 def test_known_writes_that_two_replies_tell_are_there_once() -> None:
     """A parent's writes, whose sends an old checkpoint needs, and again those of the parent."""
     codec, replies, found = Codec(JsonPlusSerializer()), Replies(), []
-    (write,) = codec.writes([(TASKS, "send")], "task", "")
+    (write,) = codec.writes("t", [(TASKS, "send")], "task", "")
     for step in (2, 1):
         part = replies.add()
         body = checkpoint(id=f"{step:08}", v=3)

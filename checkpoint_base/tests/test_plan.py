@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from threading import Event, get_ident
 from typing import Any
 
 import pytest
 
-from checkpoint_base.plan import Atomic, Offload, Plan, answered, arun, offload, read, run, write
+from checkpoint_base.plan import (
+    OFFLOADED,
+    Atomic,
+    Plan,
+    answered,
+    arun,
+    offload,
+    read,
+    run,
+    write,
+)
 
 Runner = Callable[[Plan[Any], Callable[[Any], Any]], Any]
 
@@ -88,18 +99,99 @@ def test_helpers_yield_what_drivers_know(drive: Runner) -> None:
     def perform(request: Any) -> Any:
         if isinstance(request, Atomic):
             return request.write, run(request.make(), perform)
-        if isinstance(request, Offload):
-            return request.work()
         return request
 
     def plan() -> Plan[list[Any]]:
-        return [
-            (yield from read(double_until, 1)),
-            (yield from write(double_until, 1)),
-            (yield from offload(lambda: "worked")),
-        ]
+        return [(yield from read(double_until, 1)), (yield from write(double_until, 1))]
 
-    assert drive(plan(), perform) == [(False, 1), (True, 1), "worked"]
+    assert drive(plan(), perform) == [(False, 1), (True, 1)]
+
+
+@runners
+def test_offload_lasts_until_the_next_request(drive: Runner) -> None:
+    """On an event loop in another thread; a blocking caller has nothing to leave."""
+    threads = []
+
+    def plan() -> Plan[str]:
+        threads.append(get_ident())
+        yield from offload(OFFLOADED)
+        threads.append(get_ident())
+        yield from offload()
+        threads.append(get_ident())
+        reply: str = yield "request"
+        threads.append(get_ident())
+        yield from offload()
+        threads.append(get_ident())
+        return reply
+
+    assert drive(plan(), str.upper) == "REQUEST"
+    here = get_ident()
+    is_here = [thread == here for thread in threads]
+    assert is_here == [True, True, drive is drive_sync, True, drive is drive_sync]
+
+
+@runners
+def test_offload_inside_a_nested_plan(drive: Runner) -> None:
+    threads = []
+
+    def inner() -> Plan[str]:
+        yield from offload()
+        threads.append(get_ident())
+        reply: str = yield "request"
+        return reply
+
+    def answer(request: Any) -> Plan[Any]:
+        return (yield request)
+
+    assert drive(answered(inner(), answer), str.upper) == "REQUEST"
+    assert (threads == [get_ident()]) is (drive is drive_sync)
+
+
+@runners
+def test_an_error_in_another_thread_comes_out(drive: Runner) -> None:
+    closed = []
+
+    def plan() -> Plan[None]:
+        try:
+            yield from offload()
+            raise LookupError("in the other thread")
+        finally:
+            closed.append(True)
+
+    with pytest.raises(LookupError, match="in the other thread"):
+        drive(plan(), str.upper)
+    assert closed == [True]
+
+
+def test_a_caller_cancelled_meanwhile_sends_no_request() -> None:
+    """What was encoded for it is not stored: the plan ends at its next request."""
+    asked, ended = [], []
+    begun, go_on = Event(), Event()
+
+    def plan() -> Plan[None]:
+        try:
+            yield from offload()
+            begun.set()
+            go_on.wait(10)
+            yield "store"
+        except asyncio.CancelledError:
+            ended.append(True)
+            raise
+
+    async def perform(request: Any) -> None:
+        asked.append(request)
+
+    async def scenario() -> None:
+        task = asyncio.create_task(arun(plan(), perform))
+        await asyncio.to_thread(begun.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(scenario())
+    assert (asked, ended) == ([], [True])
 
 
 @runners

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import INTERRUPT
 
 from conformance_tests.build import (
@@ -32,6 +33,40 @@ from conformance_tests.savers.base import Opener, SaverClauses, row_count
 
 T = TypeVar("T")
 THREADS = 16
+LARGE = 1 << 20
+TURN_WITHIN = 10.0  # seconds; only a saver that holds up its loop waits so long
+
+
+class WaitsForTheLoop(JsonPlusSerializer):
+    """Encodes and decodes a large value only after the event loop had a turn: where that is done on
+    the loop itself, it has none.
+
+    Attributes:
+        held_up: What was done on the loop.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held_up: list[str] = []
+        self.loops: list[asyncio.AbstractEventLoop] = []
+
+    def _wait(self, doing: str, size: int) -> None:
+        if size < LARGE or self.held_up:  # once is enough
+            return
+        for loop in self.loops:
+            turn = threading.Event()
+            loop.call_soon_threadsafe(turn.set)
+            if not turn.wait(TURN_WITHIN):
+                self.held_up.append(doing)
+
+    def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+        kind, data = super().dumps_typed(obj)
+        self._wait("encoded", len(data))
+        return kind, data
+
+    def loads_typed(self, data: tuple[str, bytes]) -> Any:
+        self._wait("decoded", len(data[1]))
+        return super().loads_typed(data)
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
@@ -74,6 +109,28 @@ class ConcurrencyClauses(SaverClauses):
             found = list(saver.list(on(chain.thread_id)))
             assert [values(each) for each in found] == [told(n, step) for step in range(4, -1, -1)]
             assert [len(writes(each)) for each in found] == [1] * 5
+
+    def test_concurrency_event_loop_goes_on_while_large_values_are_encoded(
+        self, reopened: Opener
+    ) -> None:
+        """In the async flavour 8 MB are encoded and decoded in another thread: a server's other
+        requests do not wait for them."""
+        serde = WaitsForTheLoop()
+        saver = reopened(serde=serde)
+        if isinstance(saver, AsyncFacade):
+            serde.loops.append(saver.loop.loop)
+        chain, state = Chain(saver), [large(n, LARGE) for n in range(8)]
+        chain.put({"a": state})
+        chain.write(("a", state))
+        assert serde.held_up == [], "by put or put_writes"
+        assert values(saver.get_tuple(chain.head)) == {"a": state}
+        assert serde.held_up == [], "by get_tuple"
+        assert [values(found) for found in saver.list(on(chain.thread_id))] == [{"a": state}]
+        assert serde.held_up == [], "by list"
+        chain.put({}, empty=["a"])
+        found = saver.get_delta_channel_history(config=chain.head, channels=["a"])
+        assert found["a"]["seed"] == state
+        assert serde.held_up == [], "by get_delta_channel_history"
 
     def test_concurrency_all_on_one_thread_id(self, saver: Facade) -> None:
         """A user with 16 tabs: every put is there, whole, with its own values."""

@@ -11,7 +11,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullSyncSaver
 from checkpoint_base.memory import Locked, MemoryPlanner
-from checkpoint_base.plan import Offload, Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import Stats
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
@@ -28,7 +28,8 @@ class FilePlanner(MemoryPlanner):
 
     def setup(self) -> Plan[None]:
         """Make the directory."""
-        yield Offload(self._folder.create)
+        yield from offload()
+        self._folder.create()
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count what is stored."""
@@ -43,8 +44,6 @@ class FileDriver:
         self._folder = folder
 
     def perform(self, request: Any) -> Any:
-        if isinstance(request, Offload):
-            return request.work()
         if isinstance(request, Locked):
             with self._folder.transaction():
                 return request.work()

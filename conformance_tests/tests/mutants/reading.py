@@ -28,8 +28,8 @@ from conformance_tests.tests.mutants.writing import Unmarked, saver
 class OldestFirst(MemoryPlanner):
     """`list` begins with the oldest checkpoint."""
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
-        found = super()._page(codec, listing)
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        found = yield from super().list_page(codec, listing)
         return found._replace(tuples=found.tuples[::-1])
 
 
@@ -37,42 +37,42 @@ class OldestFirst(MemoryPlanner):
 class BeforeIsIncluded(MemoryPlanner):
     """`before` lists the named checkpoint as well."""
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
         before = None if listing.before is None else f"{listing.before}\x01"
-        return super()._page(codec, replace(listing, before=before))
+        return (yield from super().list_page(codec, replace(listing, before=before)))
 
 
 @saver("saver.list.across_namespaces_when_none_is_given")
 class OnlyTheRoot(MemoryPlanner):
     """Without a namespace, only the root's checkpoints are listed."""
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
-        return super()._page(codec, replace(listing, ns=listing.ns or ""))
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        return (yield from super().list_page(codec, replace(listing, ns=listing.ns or "")))
 
 
 @saver("saver.list.long_histories_come_whole")
 class FirstPageOnly(MemoryPlanner):
     """`list` ends with its first page."""
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
-        return super()._page(codec, listing)._replace(rest=None)
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        return (yield from super().list_page(codec, listing))._replace(rest=None)
 
 
 @saver("saver.filter.limit_and_before_count_what_matches")
 class FilterAfterTheLimit(MemoryPlanner):
     """The newest few are taken first, then filtered."""
 
-    def _page(self, codec: Codec, listing: Listing) -> Page:
-        everything = super()._page(codec, replace(listing, filter=None))
-        matching = super()._page(codec, replace(listing, remaining=None))
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        everything = yield from super().list_page(codec, replace(listing, filter=None))
+        matching = yield from super().list_page(codec, replace(listing, remaining=None))
         ids = {found.checkpoint["id"] for found in matching.tuples}
         kept = [found for found in everything.tuples if found.checkpoint["id"] in ids]
         return everything._replace(tuples=kept)
 
 
 class _Compares(MemoryPlanner):
-    def _page(self, codec: Codec, listing: Listing) -> Page:
-        found = super()._page(codec, replace(listing, filter=None))
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
+        found = yield from super().list_page(codec, replace(listing, filter=None))
         wanted = (listing.filter or {}).items()
         kept = [
             one

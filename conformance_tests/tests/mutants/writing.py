@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -36,6 +36,7 @@ def saver(caught_by: str) -> Callable[[C], C]:
     return mutant(caught_by, _opened)
 
 
+T = TypeVar("T")
 Writes = Sequence[tuple[str, Any]]
 
 
@@ -347,6 +348,14 @@ class DeletesLetters(MemorySaver):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         super().delete_for_runs(list(run_ids))
+
+
+@mutant("saver.concurrency.event_loop_goes_on_while_large_values_are_encoded", _with_saver)
+class EncodesOnTheEventLoop(MemorySaver):
+    """An async method does all of its work on the event loop, 8 MB of it."""
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        return self._drive(plan)
 
 
 @mutant("saver.put.next_version", _with_saver)
