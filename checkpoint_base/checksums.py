@@ -39,13 +39,13 @@ def checksum(salt: bytes, names: Sequence[str], *data: bytes) -> bytes:
     return xxh3_64_digest(b"".join((salt, head.encode(), *data)))
 
 
-def with_checksum(salt: bytes, names: Sequence[str], data: bytes, more: bytes = b"") -> bytes:
+def with_checksum(salt: bytes, names: Sequence[str], data: bytes, *more: bytes) -> bytes:
     """A record's data with its checksum behind it, which covers `more` bytes as well."""
-    return data + checksum(salt, names, data, more)
+    return data + checksum(salt, names, data, *more)
 
 
 def without_checksum(
-    thread_id: str, salt: bytes, names: Sequence[str], stored: bytes, more: bytes = b""
+    thread_id: str, salt: bytes, names: Sequence[str], stored: bytes, *more: bytes
 ) -> bytes:
     """The data that `with_checksum` was given; `thread_id` is for the error only.
 
@@ -54,7 +54,7 @@ def without_checksum(
     """
     try:
         data, expected = stored[:-CHECKSUM_SIZE], stored[-CHECKSUM_SIZE:]
-        is_intact = checksum(salt, names, data, more) == expected
+        is_intact = checksum(salt, names, data, *more) == expected
     except TypeError:  # in a SQLite file each row says of which types its columns are
         is_intact = False
     if not is_intact:

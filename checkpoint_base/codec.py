@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final, NamedTuple, cast
 
 from langchain_core.runnables import RunnableConfig
@@ -22,6 +21,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
+from checkpoint_base.drafts import Draft
 from checkpoint_base.errors import CheckpointError, CorruptValueError, InvalidArgumentError
 from checkpoint_base.records import (
     CheckpointRecord,
@@ -33,53 +33,20 @@ from checkpoint_base.records import (
 )
 from checkpoint_base.sizes import ChannelSizes
 from checkpoint_base.values import OnUnreadable, ValueCodec, place_of
+from checkpoint_base.versions import version_keys, versions_of
 
 BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
 """Metadata that stays readable in the database even with encryption on."""
 
-_COUNT_WIDTH: Final = 32  # LangGraph's versions are f"{n:032}.{random:016}"
 _OWN_KEYS: Final = frozenset({"v", "id", "channel_values", "channel_versions"})
 """What of a checkpoint a record has besides the body."""
 
+_MSGPACK: Final = frozenset({"msgpack", "null"})
+_JOINED_BYTES: Final = 1 << 14
+"""More than this is not copied to be decoded together."""
 _SEEN: Final = "versions_seen"
 _COUNTERS: Final = "counters_since_delta_snapshot"
-_VALUELESS: Final = "-"  # no version key begins with it
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def version_key(version: str | int | float) -> str:
-    """A version as text that keeps its type; LangGraph's own format without its zeros."""
-    if isinstance(version, str):
-        return _text_key(version)
-    return f"i{version}" if isinstance(version, int) else f"f{version!r}"
-
-
-@lru_cache(8192)  # only of texts: 0.0 and -0.0 are equal, and would share an entry
-def _text_key(version: str) -> str:
-    count, dot, random = version.partition(".0.")
-    if dot and len(count) == _COUNT_WIDTH and count.isdecimal():
-        return f"v{count.lstrip('0')}.{random}"
-    return "s" + text("channel version", version)
-
-
-@lru_cache(8192)
-def version_of(key: str) -> str | int | float:
-    """The version that `version_key` made `key` of, of the same type."""
-    kind, rest = key[0], key[1:]
-    if kind == "v":
-        count, _, random = rest.partition(".")
-        return f"{count.zfill(_COUNT_WIDTH)}.0.{random}"
-    if kind == "s":
-        return rest
-    return int(rest) if kind == "i" else float(rest)
-
-
-def _keys(versions: Mapping[str, str | int | float]) -> dict[str, str]:
-    return {name: version_key(version) for name, version in versions.items()}
-
-
-def _versions(keys: Mapping[str, str]) -> dict[str, Any]:
-    return {name: version_of(key) for name, key in keys.items()}
 
 
 def is_plain(value: Any) -> bool:
@@ -92,30 +59,6 @@ def is_plain(value: Any) -> bool:
     if kind is list or kind is tuple:
         return all(map(is_plain, value))
     return kind is float and math.isfinite(value)
-
-
-def versions_json(versions: Mapping[str, str], valueless: Iterable[str] | None = None) -> str:
-    """Channel -> version key, as text; `-` before the key where a channel came without a value."""
-    if not valueless:
-        return _to_json(versions)
-    marked = {name: f"{_VALUELESS}{versions[name]}" for name in valueless}
-    return _to_json({**versions, **marked})
-
-
-def parse_versions(stored: str) -> tuple[dict[str, str], frozenset[str]]:
-    """The versions and the channels without a value of `versions_json`.
-
-    Raises:
-        CorruptValueError: it is not such a text.
-    """
-    try:
-        versions: dict[str, str] = json.loads(stored)
-        valueless = frozenset([name for name, key in versions.items() if key[0] == _VALUELESS])
-    except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise CorruptValueError("a checkpoint's channel versions cannot be read") from error
-    for name in valueless:
-        versions[name] = versions[name][1:]
-    return versions, valueless
 
 
 class Values(NamedTuple):
@@ -150,14 +93,16 @@ class Codec(ValueCodec):
 
     # ------------------------------------------------------------------ put
 
-    def put(
+    def draft(
         self,
         config: RunnableConfig,
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
-    ) -> PutRecord:
-        """All records of one `put`. Values that are not new are not serialized: see `completed`."""
+    ) -> Draft:
+        """One `put`, with its new values serialized. Those that are not new are only serialized if
+        it turns out that they are not stored: `Draft.complete`.
+        """
         to = address(config)
         values = checkpoint.get("channel_values") or {}
         record, run_id = self.record(
@@ -167,30 +112,44 @@ class Codec(ValueCodec):
             checkpoint,
             self._metadata(config, metadata),
         )
-        record = record._replace(valueless=frozenset(record.versions.keys() - values.keys()))
-        stored = [  # at the checkpoint's own versions: where it is read, whatever the others say
-            ValueRecord(
-                name,
-                record.versions[name],
-                self.dump(values[name], "thread", to.thread_id, "channel", name),
-            )
+        where = "thread", to.thread_id, "channel"
+        new = [  # at the checkpoint's own versions: where it is read, whatever the others say
+            ValueRecord(name, record.versions[name], self.dump(values[name], *where, name))
             for name in new_versions
             if name in values and name in record.versions
         ]
-        kept = [
-            entry
-            for entry in record.versions.items()
-            if entry[0] in values and entry[0] not in new_versions
-        ]
-        for one in stored:
+        for one in new:
             size = len(one.value[1])
             self._sizes.note((to.thread_id, one.channel, False), values[one.channel], size)
-        return PutRecord(record, stored, run_id, to.ttl, kept)
+        unchanged = {name: value for name, value in values.items() if name not in new_versions}
+
+        def dump(name: str) -> Typed:
+            return self.dump(values[name], *where, name)
+
+        return Draft(record, new, new_versions, unchanged, dump, run_id, to.ttl)
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> PutRecord:
+        """All records of one `put`, for a backend that stores every value in a record of its own.
+        Values that are not new are not serialized: see `completed`.
+        """
+        draft = self.draft(config, checkpoint, metadata, new_versions)
+        record, carried = draft.checkpoint, draft.unchanged
+        new = {one.channel for one in draft.new}
+        valueless = frozenset(record.versions.keys() - new - carried.keys())
+        kept = [entry for entry in record.versions.items() if entry[0] in carried]
+        record = record._replace(valueless=valueless)
+        return PutRecord(record, draft.new, draft.run_id, draft.ttl, kept)
 
     def completed(
         self, put: PutRecord, checkpoint: Checkpoint, missing: Sequence[ValueKey]
     ) -> PutRecord:
-        """A put that also stores values that are not new, but are not there any more: the thread
+        """What `put` gave, with values that are not new, but are not there any more: the thread
         was deleted or has expired, or all checkpoints that had them were removed.
         """
         values = checkpoint["channel_values"]
@@ -211,7 +170,7 @@ class Codec(ValueCodec):
         versions = checkpoint.get("channel_versions") or {}
         body = {key: value for key, value in checkpoint.items() if key not in _OWN_KEYS}
         if _SEEN in body:
-            body[_SEEN] = {node: _keys(seen) for node, seen in body[_SEEN].items()}
+            body[_SEEN] = {node: version_keys(seen) for node, seen in body[_SEEN].items()}
         plain, sealed = self._split(metadata)
         run_id = plain.get("run_id")
         record = CheckpointRecord(
@@ -220,7 +179,7 @@ class Codec(ValueCodec):
             text("checkpoint['id']", checkpoint["id"]),
             parent_id,
             checkpoint.get("v", 1),
-            {channel_name(name): key for name, key in _keys(versions).items()},
+            {channel_name(name): key for name, key in version_keys(versions).items()},
             self.dump(body),
             _to_json(plain),
             self.dump(sealed, "thread", thread_id, "metadata of checkpoint", checkpoint["id"])
@@ -318,16 +277,12 @@ class Codec(ValueCodec):
             sends: its parent's writes to TASKS, which are its own where v < 4.
         """
         thread_id = record.thread_id
-        body = self.load(record.body, "thread", thread_id, "checkpoint", record.checkpoint_id)
+        body, loaded, pending = self._decoded(record, in_order(writes))
         if _SEEN in body:
-            body[_SEEN] = {node: _versions(seen) for node, seen in body[_SEEN].items()}
-        versions = _versions(record.versions)
-        loaded = {
-            entry[0]: value
-            for entry in record.versions.items()
-            if is_stored((thread_id, record.ns), record.valueless, entry, values.stored)
-            for value in self.readable(values.get(entry), "thread", thread_id, "channel", entry[0])
-        }
+            body[_SEEN] = {node: versions_of(seen) for node, seen in body[_SEEN].items()}
+        versions = versions_of(record.versions)
+        if record.valueless is None or len(loaded) + len(record.valueless) < len(versions):
+            self._load_records(record, values, loaded)
         if record.v < 4 and (tasks := self.pending_writes(sends, thread_id)):
             loaded[TASKS] = [value for _, _, value in tasks]
             versions[TASKS] = max(versions.values()) if versions else 1
@@ -344,8 +299,53 @@ class Codec(ValueCodec):
             cast("Checkpoint", checkpoint),
             cast("CheckpointMetadata", metadata),
             config_of(*where, record.parent_id) if record.parent_id else None,
-            self.pending_writes(writes, thread_id),
+            pending,
         )
+
+    def _decoded(
+        self, record: CheckpointRecord, writes: Sequence[WriteRecord]
+    ) -> tuple[dict[str, Any], dict[str, Any], list[PendingWrite]]:
+        """A checkpoint's body, the values in its row, and its writes."""
+        names, thread_id = record.small.names, record.thread_id
+        joined = self._joined(record, writes)
+        if joined is not None:
+            body, *values = joined
+            loaded = dict(zip(names, values, strict=False))
+            rest = zip(writes, values[len(names) :], strict=True)
+            return body, loaded, [(one.task_id, one.channel, value) for one, value in rest]
+        body = self.load(record.body, "thread", thread_id, "checkpoint", record.checkpoint_id)
+        loaded = {
+            name: value
+            for name, stored in record.small.values().items()
+            for value in self.readable(stored, "thread", thread_id, "channel", name)
+        }
+        return body, loaded, self.pending_writes(writes, thread_id)
+
+    def _joined(self, record: CheckpointRecord, writes: Sequence[WriteRecord]) -> list[Any] | None:
+        """All of it decoded at once, as one array of msgpack; None: not possible."""
+        small = record.small
+        values = [record.body, *[one.value for one in writes]]
+        inside = [small.data]
+        if small.names and small.kinds != "msgpack":
+            values[1:1] = small.values().values()
+            inside = []
+        pieces = [b"\xc0" if kind == "null" else data for kind, data in values]
+        if {kind for kind, _ in values} - _MSGPACK or sum(map(len, pieces)) > _JOINED_BYTES:
+            return None
+        pieces[1:1] = inside
+        return self.load_array(1 + len(small.names) + len(writes), pieces)
+
+    def _load_records(
+        self, record: CheckpointRecord, values: Values, loaded: dict[str, Any]
+    ) -> None:
+        """Decode the values that have a record."""
+        where = record.thread_id, record.ns
+        inside = set(record.small.names)
+        for entry in record.versions.items():
+            if entry[0] not in inside and is_stored(where, record.valueless, entry, values.stored):
+                stored = values.get(entry)
+                for value in self.readable(stored, "thread", where[0], "channel", entry[0]):
+                    loaded[entry[0]] = value
 
     def pending_writes(self, writes: Iterable[WriteRecord], thread_id: str) -> list[PendingWrite]:
         """Writes as `get_tuple` gives them."""
@@ -358,6 +358,9 @@ class Codec(ValueCodec):
 
 def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
     """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
+    writes = list(writes)
+    if len(writes) < 2:
+        return writes
     return sorted(writes, key=lambda write: (write.task_path, write.task_id, write.idx))
 
 

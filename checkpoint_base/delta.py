@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -11,7 +11,7 @@ from langgraph.checkpoint.base import DeltaChannelHistory, PendingWrite
 from checkpoint_base.codec import Codec, is_stored
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.reading import Found, Snapshot
-from checkpoint_base.records import ValueKey
+from checkpoint_base.records import Typed, ValueKey
 
 _CHAIN: Final = 256  # ancestors read at a time
 
@@ -24,6 +24,8 @@ class Link(NamedTuple):
     versions: Mapping[str, str]
     valueless: frozenset[str] | None
     """as in `CheckpointRecord`"""
+    embedded: Collection[str] = ()
+    """channels whose value is in the checkpoint's row"""
 
 
 Chain = Callable[[str, int], Plan[list[Link]]]
@@ -36,31 +38,30 @@ class Lineage:
 
     Attributes:
         needed: ancestor -> the channels whose writes there count.
-        seeds: channel -> the value to begin with.
+        seeds: channel -> the value to begin with, which has a record.
+        embedded: channel -> the ancestor whose row has the value to begin with.
+        small: channel -> such a value, once the row is read.
     """
 
     needed: dict[str, set[str]] = field(default_factory=dict)
     seeds: dict[str, ValueKey] = field(default_factory=dict)
+    embedded: dict[str, str] = field(default_factory=dict)
+    small: dict[str, Typed] = field(default_factory=dict)
 
 
 def lineage(
-    where: tuple[str, str],
     checkpoint_id: str,
     channels: Sequence[str],
-    stored: set[ValueKey],
     ancestors: Chain,
+    stored: Container[ValueKey] = (),
 ) -> Plan[Lineage]:
-    """Walk from a checkpoint's parent towards the root, until each channel has a stored value.
+    """Walk from a checkpoint's parent towards the root, until each channel has a value.
 
     Args:
-        where: thread and namespace of the checkpoint, for errors.
         checkpoint_id: where to begin.
         channels: what is to be rebuilt.
-        stored: (channel, version) of their values in this namespace.
         ancestors: reads a piece of the way.
-
-    Raises:
-        CorruptValueError: a stored value on the way is gone.
+        stored: values that are there, for links that do not say which channels have one.
     """
     result = Lineage()
     remaining = set(channels)
@@ -76,10 +77,19 @@ def lineage(
             visited.add(link.checkpoint_id)
             result.needed[link.checkpoint_id] = set(remaining)
             for entry in link.versions.items():
-                if entry[0] in remaining and is_stored(where, link.valueless, entry, stored):
-                    result.seeds[entry[0]] = entry
-                    remaining.discard(entry[0])
+                channel = entry[0]
+                if channel not in remaining or not _has_value(link, entry, stored):
+                    continue
+                remaining.discard(channel)
+                if channel in link.embedded:
+                    result.embedded[channel] = link.checkpoint_id
+                else:
+                    result.seeds[channel] = entry
     return result
+
+
+def _has_value(link: Link, key: ValueKey, stored: Container[ValueKey]) -> bool:
+    return key in stored if link.valueless is None else key[0] not in link.valueless
 
 
 def histories(
@@ -97,10 +107,25 @@ def histories(
     result: dict[str, DeltaChannelHistory] = {}
     for channel in channels:
         result[channel] = {"writes": writes[channel]}
-        if (key := line.seeds.get(channel)) is not None:
-            stored = snapshot.values[target.thread, target.record.ns][key]
-            where = "thread", target.record.thread_id, "channel", channel
-            value = snapshot.value(target.thread, stored, *where)
-            for seed in codec.readable(value, *where):
+        for value in _seed(target, line, snapshot, channel):
+            for seed in codec.readable(value, *_at(target, channel)):
                 result[channel]["seed"] = seed
     return result
+
+
+def _seed(target: Found, line: Lineage, snapshot: Snapshot, channel: str) -> Iterator[Typed]:
+    """The value that a channel's history begins with, if there is one.
+
+    Raises:
+        CorruptValueError: its record is gone.
+    """
+    if channel in line.small:
+        yield line.small[channel]
+    elif (key := line.seeds.get(channel)) is not None:
+        there = snapshot.values.get((target.thread, target.record.ns), {})
+        if is_stored((target.record.thread_id, target.record.ns), frozenset(), key, there):
+            yield snapshot.value(target.thread, there[key], *_at(target, channel))
+
+
+def _at(target: Found, channel: str) -> tuple[str, ...]:
+    return "thread", target.record.thread_id, "channel", channel

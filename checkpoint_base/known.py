@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
+from checkpoint_base.channels import ChannelCache
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.records import Remembered
@@ -152,6 +153,7 @@ class LogCache:
     def __init__(self, capacity: int = CACHED_CHUNKS) -> None:
         self.salts = LruCache[str, bytes](CACHED_SALTS)
         self.histories = LruCache[tuple[str, Channel], History](CACHED_HISTORIES)
+        self.channels = ChannelCache()
         self._capacity = capacity
         self._logs: OrderedDict[str, tuple[KnownLog, int]] = OrderedDict()
         self._total = 0

@@ -7,12 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
-from checkpoint_base.codec import parse_versions
+from checkpoint_base.drafts import Draft
 from checkpoint_base.known import KnownLog, LogCache
 from checkpoint_base.plan import Plan, offload
-from checkpoint_base.records import ChannelRecord, Stored, WriteRecord
+from checkpoint_base.records import ChannelRecord, PutRecord, Stored, WriteRecord
 from checkpoint_base.sharing import THRESHOLD, Appender, Segment, ranges_of
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.versions import parse_versions
 
 DIGESTS_READ: Final = 4096
 """Of a log that nothing is known of, so many of its newest segments are looked at."""
@@ -62,6 +63,20 @@ class Prepared(NamedTuple):
         return sum(len(one.data) + len(one.digests) for one in self.segments)
 
 
+class EarlyPut(NamedTuple):
+    """A put, made before its transaction.
+
+    Attributes:
+        put: made of what is known of the parent; None: nothing is known.
+        salt: of the thread that the parent was in; None: nothing was taken from a parent.
+        prepared: its values; None: nothing is known of the log.
+    """
+
+    put: PutRecord | None = None
+    salt: bytes | None = None
+    prepared: Prepared | None = None
+
+
 class Logs:
     """What a backend knows of its threads' logs, and their time to live."""
 
@@ -102,6 +117,19 @@ class Logs:
             return Prepared([Stored(*one.value, None) for one in records], None)
         known = self.known.get(thread_id) or unknown
         return None if known is None else self._append(thread_id, known, records, known.end)
+
+    def early(self, draft: Draft) -> EarlyPut:
+        """What can be made ready of a put from what is known; no request."""
+        to, known = draft.checkpoint, self.known
+        salt, parent = None, None
+        if draft.needs_parent:
+            salt = known.salts.get(to.thread_id)
+            parent = known.channels.get(to.thread_id, to.ns, to.parent_id, salt)
+            if parent is None:
+                return EarlyPut()
+        put = draft.complete(parent)
+        prepared = self.prepare(to.thread_id, put.values)
+        return EarlyPut(put, salt, prepared)
 
     def fit(
         self,
@@ -169,6 +197,11 @@ class Logs:
             added = [(segment.start, segment.digests) for segment in log.segments]
             self.known.put(thread_id, log.epoch, log.end, [*prepared.seen, *added], log.added)
 
+    def put_committed(self, put: PutRecord, prepared: Prepared) -> None:
+        """`committed`, of a put: remember what the checkpoint has for its channels, too."""
+        self.committed(put.checkpoint.thread_id, prepared)
+        self.known.channels.put(prepared.salt, put.checkpoint)
+
 
 # ---------------------------------------------------------------- what is not needed any more
 
@@ -196,7 +229,7 @@ def sort_values(
     checkpoints: Iterable[tuple[str, str]],
     values: Iterable[tuple[Id, str, str, str, bytes | None]],
 ) -> tuple[list[Id], list[bytes]]:
-    """Which of a thread's values no checkpoint has, and the layouts of the others.
+    """Which of a thread's value records no checkpoint has, and the layouts of the others.
 
     Args:
         checkpoints: (namespace, versions as JSON) of each checkpoint.
@@ -204,7 +237,9 @@ def sort_values(
     """
     live: set[tuple[str, str, str]] = set()
     for ns, versions in checkpoints:
-        live.update((ns, *entry) for entry in parse_versions(versions)[0].items())
+        named = parse_versions(versions)
+        inside = {*named.embedded, *named.valueless}
+        live.update((ns, *entry) for entry in named.versions.items() if entry[0] not in inside)
     dead, layouts = [], []
     for name, ns, channel, version, layout in values:
         if (ns, channel, version) not in live:

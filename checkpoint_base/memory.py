@@ -23,8 +23,10 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.capabilities import FullSyncSaver
+from checkpoint_base.channels import Channels
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
+from checkpoint_base.drafts import Draft
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.filters import matches
 from checkpoint_base.log import SWEPT_GARBAGE
@@ -100,15 +102,19 @@ class MemoryPlanner:
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint."""
-        put = codec.put(config, checkpoint, metadata, new_versions)
-        yield from locked(lambda: self._put(self._completed(codec, checkpoint, put)))
-        return config_of(*put.checkpoint[:3])
+        draft = codec.draft(config, checkpoint, metadata, new_versions)
+        yield from locked(lambda: self._put(self._completed(draft)))
+        return config_of(*draft.checkpoint[:3])
 
-    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
-        thread, ns = self._find(put.checkpoint.thread_id), put.checkpoint.ns
+    def _completed(self, draft: Draft) -> PutRecord:
+        to, parent = draft.checkpoint, None
+        thread = self._find(to.thread_id)
         there = thread.values if thread else {}
-        missing = [key for key in put.kept if (ns, *key) not in there]
-        return codec.completed(put, checkpoint, missing) if missing else put
+        if thread and to.parent_id and (to.ns, to.parent_id) in thread.checkpoints:
+            parent = Channels.of(thread.checkpoints[to.ns, to.parent_id][0])
+        put = draft.complete(parent, embeds=False)
+        lost = [key for key in put.kept if (to.ns, *key) not in there]
+        return draft.complete(parent, lost, embeds=False) if lost else put
 
     def _put(self, put: PutRecord) -> None:
         to = put.checkpoint

@@ -68,12 +68,16 @@ class Snapshot:
     # ------------------------------------------------------------------ what to read
 
     def keys(self) -> list[tuple[ThreadKey, str, str, str]]:
-        """The values that the checkpoints have: (thread, namespace, channel, version)."""
-        entries = {
-            (one.thread, one.record.ns, *entry): None
-            for one in self.found
-            for entry in one.record.versions.items()
-        }
+        """The values that have a record: (thread, namespace, channel, version)."""
+        entries: dict[tuple[ThreadKey, str, str, str], None] = {}
+        for one in self.found:
+            record = one.record
+            without = {*record.small.names, *(record.valueless or ())}
+            if len(without) == len(record.versions):
+                continue
+            for channel, version in record.versions.items():
+                if channel not in without:
+                    entries[one.thread, record.ns, channel, version] = None
         return list(entries)
 
     def places(self) -> list[Place]:
@@ -115,6 +119,8 @@ class Snapshot:
         epochs, or later than those. A thread of which none was read stays as it is, unless its log
         is known to be empty.
         """
+        if len(self.found) == 1:  # to read one is what a run begins with
+            known.channels.put(self.found[0].salt, self.found[0].record)
         for one in {one.thread: one for one in self.found}.values():
             known.salts.put(one.record.thread_id, one.salt)
             seen = sorted(self._tables.get(one.thread, ()))

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
+from checkpoint_base.small import NOTHING, Small
+
 Typed = tuple[str, bytes]
 """What a serializer makes of a value: (type, bytes). Kept verbatim."""
 
@@ -30,7 +32,7 @@ class Remembered(NamedTuple):
 
 
 class CheckpointRecord(NamedTuple):
-    """A checkpoint without its channel values."""
+    """A checkpoint, with those of its channel values that are small."""
 
     thread_id: str
     ns: str
@@ -38,15 +40,17 @@ class CheckpointRecord(NamedTuple):
     parent_id: str | None
     v: int
     versions: Mapping[str, str]
-    """channel -> version key (see `codec.version_key`)"""
+    """channel -> version key (see `versions.version_key`)"""
     body: Typed
     metadata: str
     """JSON of the entries that may be read and filtered in the database"""
     sealed: Typed | None
     """the other entries, through the serializer"""
     valueless: frozenset[str] | None = None
-    """channels of `versions` that came without a value; every other one has a stored value. None:
-    not recorded, so any value may be absent"""
+    """channels of `versions` that have no value; the value of any other one is in `small` or in a
+    record. None: not recorded, so any value may be absent"""
+    small: Small = NOTHING
+    """the values that are embedded in it"""
 
 
 class ValueRecord(NamedTuple):
@@ -79,7 +83,8 @@ class PutRecord(NamedTuple):
     run_id: str | None
     ttl: float | None
     kept: Sequence[ValueKey] = ()
-    """the values that it has besides, which an earlier put stored: if they are still there"""
+    """the values that it has besides, of which an earlier put stored a record: if that is still
+    there"""
 
 
 Complete = Callable[[Sequence[ValueKey]], PutRecord]

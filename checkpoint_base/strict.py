@@ -11,7 +11,7 @@ import copy
 import importlib
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from inspect import isclass
 from typing import Any, Final, get_args
@@ -72,6 +72,33 @@ def load_strictly(serde: SerializerProtocol, value: Typed) -> Any:
         raise _failure.error from _failure.error.__cause__ or error
     finally:
         _failure.error = outer
+
+
+def ext_hook_of(serde: SerializerProtocol) -> ExtHook | None:
+    """How a serializer decodes msgpack's extension types; None: it is not LangGraph's, and may
+    store other things as msgpack.
+    """
+    if type(serde).loads_typed is not JsonPlusSerializer.loads_typed:
+        return None
+    hook: ExtHook = serde._unpack_ext_hook  # type: ignore[attr-defined]
+    return hook
+
+
+def unpack_array(hook: ExtHook, count: int, values: Sequence[bytes]) -> list[Any] | None:
+    """Decode so many values, each of which is msgpack, as one array; None: one of them fails."""
+    if count >= 1 << 16:
+        return None
+    head = b"\xdc" + count.to_bytes(2, "big")
+    outer, _failure.error = _failure.error, None
+    try:
+        found: list[Any] = ormsgpack.unpackb(
+            b"".join((head, *values)), ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS
+        )
+    except Exception:  # noqa: BLE001 (the hook calls constructors of the user's: anything)
+        return None
+    finally:
+        _failure.error = outer
+    return found
 
 
 def strict(serde: SerializerProtocol) -> SerializerProtocol:

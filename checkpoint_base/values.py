@@ -18,7 +18,14 @@ from checkpoint_base.errors import (
     UnserializableValueError,
 )
 from checkpoint_base.records import Typed
-from checkpoint_base.strict import Unbuildable, load_strictly, strict, without_objects
+from checkpoint_base.strict import (
+    Unbuildable,
+    ext_hook_of,
+    load_strictly,
+    strict,
+    unpack_array,
+    without_objects,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +51,7 @@ class ValueCodec:
         InvalidArgumentError: no such `on_unreadable`.
     """
 
-    __slots__ = ("_encrypted", "_marks_type", "_on_unreadable", "_reader", "serde")
+    __slots__ = ("_encrypted", "_ext_hook", "_marks_type", "_on_unreadable", "_reader", "serde")
 
     def __init__(
         self,
@@ -60,6 +67,7 @@ class ValueCodec:
         self._on_unreadable = on_unreadable
         self._encrypted = encrypted or hasattr(serde, "cipher")
         self._reader = serde if on_unreadable == "langgraph" else strict(serde)
+        self._ext_hook = None if self._encrypted else ext_hook_of(self._reader)
         self._marks_type: bool | None = True if isinstance(serde, EncryptedSerializer) else None
 
     # ------------------------------------------------------------------ writing
@@ -130,6 +138,16 @@ class ValueCodec:
             UnreadableValueError: the serializer cannot rebuild it.
         """
         return self._load(self._reader, value, where)
+
+    def load_array(self, count: int, values: Sequence[bytes]) -> list[Any] | None:
+        """Deserialize several values of the type msgpack in one step.
+
+        Returns:
+            None where each has to be loaded by itself: the serializer is not LangGraph's, it
+            encrypts, or one of the values cannot be rebuilt, and the error has to name that one.
+        """
+        hook = self._ext_hook
+        return None if hook is None else unpack_array(hook, count, values)
 
     def readable(self, value: Typed, *where: str) -> Sequence[Any]:
         """`load`, in a tuple; an empty one for an unreadable value that `on_unreadable="skip"`

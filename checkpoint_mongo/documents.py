@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from checkpoint_base.codec import versions_json
 from checkpoint_base.config import Address
 from checkpoint_base.log import Prepared
 from checkpoint_base.reading import Found
 from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, WriteRecord
 from checkpoint_base.sharing import Segment
+from checkpoint_base.versions import versions_json
 from checkpoint_mongo.keys import (
     checkpoint_key,
     place_of,

@@ -274,13 +274,16 @@ class Reading:
         return record_in(found)
 
     def _lineage(
-        self, checked: ThreadRows, key: Any, ns: str, checkpoint_id: str, channels: Sequence[str]
+        self,
+        checked: ThreadRows,  # noqa: ARG002 (its documents have no checksums yet)
+        key: Any,
+        ns: str,
+        checkpoint_id: str,
+        channels: Sequence[str],
     ) -> Plan[Lineage]:
         stored = yield from self._stored_versions(key, ns, channels)
         ancestors = partial(self._ancestors, (key, ns), channels, stored)
-        return (
-            yield from lineage((checked.thread_id, ns), checkpoint_id, channels, stored, ancestors)
-        )
+        return (yield from lineage(checkpoint_id, channels, ancestors, stored))
 
     def _ancestors(
         self,

@@ -184,6 +184,9 @@ class Adopting:
             for (_, ns), named in snapshot.values.items()
             for name, stored in named.items()
         }
+        for (ns, _), record in records.items():
+            for channel, value in record.small.values().items():
+                got[ns, channel, record.versions[channel]] = self._codec.unseal(value)
         for name in page.values.keys() | page.absent:
             if got.get(name) != page.values.get(name) or (name in got and name in page.absent):
                 raise Clash(f"channel {name[1]!r} has another value here at version {name[2]!r}")

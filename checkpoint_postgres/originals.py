@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from checkpoint_base.codec import Codec, version_key
+from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord, Typed, WriteRecord
 from checkpoint_base.statements.requests import Row, rows
+from checkpoint_base.versions import version_key
 
 PAGE_CHECKPOINTS: Final = 100
 PAGE_BYTES: Final = 1 << 23

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -17,18 +16,20 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from checkpoint_base.channels import Channels
 from checkpoint_base.checksums import new_salt
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
+from checkpoint_base.drafts import Draft
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
 from checkpoint_base.listing import fill_page, is_judged
-from checkpoint_base.log import Prepared
+from checkpoint_base.log import EarlyPut, Prepared
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
-from checkpoint_base.records import ChannelRecord, Stored, ThreadPage, ValueKey
+from checkpoint_base.records import ChannelRecord, PutRecord, Stored, ThreadPage, ValueKey
 from checkpoint_base.statements.logs import Thread
 from checkpoint_base.statements.requests import Row, execute, row, rows
 from checkpoint_base.statements.rows import (
@@ -115,8 +116,10 @@ class PostgresPlanner(Setup, Writing, Threads):
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one statement."""
-        put = codec.put(config, checkpoint, metadata, new_versions)
-        to = put.checkpoint
+        draft = codec.draft(config, checkpoint, metadata, new_versions)
+        to = draft.checkpoint
+        parent = (yield from self._parent(draft)) if draft.needs_parent else None
+        put = draft.complete(parent)
         epoch, prepared = self._prepare(to.thread_id, put.values)
         salt = prepared.salt
         kind, place = self._opening(to.thread_id, put.ttl, epoch, prepared)
@@ -128,7 +131,7 @@ class PostgresPlanner(Setup, Writing, Threads):
             for one, stored in zip(put.values, prepared.stored, strict=True)
         ]
         data, segments, values_json = parameters(salt, prepared, rows_of_values)
-        if put.kept:  # a new thread would lack them
+        if put.kept or parent is not None:  # a new thread would not have what is taken for granted
             kind = "known"
         values = [
             *place,
@@ -137,19 +140,35 @@ class PostgresPlanner(Setup, Writing, Threads):
             data,
             segments,
             salt,
-            *checkpoint_columns(salt, to, put.run_id),
+            *checkpoint_columns(salt, put.checkpoint, put.run_id),
             values_json,
         ]
         if kind == "known":
             values.append(keys_json(put.kept))
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
-            yield from self._noted(to.thread_id, replied[0], prepared)
+            yield from self._noted(to.thread_id, replied[0], prepared, put)
         else:
-            complete = partial(codec.completed, put, checkpoint)
-            again = yield from write(self._store_checkpoint, put, None, complete)
-            yield from self._committed(to.thread_id, again)
+            again = yield from write(self._store_checkpoint, draft, EarlyPut())
+            if not (yield from self._is_uncommitted(to.thread_id)):
+                self._logs.put_committed(*again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _parent(self, draft: Draft) -> Plan[Channels | None]:
+        """What the parent of a put has: known of the last read or put, or else read now."""
+        to, known = draft.checkpoint, self._logs.known
+        salt = known.salts.get(to.thread_id)
+        if parent := known.channels.get(to.thread_id, to.ns, to.parent_id, salt):
+            return parent
+        key = (to.thread_id, self._logs.horizon, to.ns, to.parent_id)
+        found = yield from row(self._queries["parent"], key)
+        if found is None:
+            return None
+        salt, *columns = found
+        known.salts.put(to.thread_id, salt)  # a wrong one is refused
+        if columns[0] is None:
+            return None
+        return Channels.of(ThreadRows(to.thread_id, salt).checkpoint(columns))
 
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
         channels, versions = map(list, zip(*values, strict=True))
@@ -193,13 +212,18 @@ class PostgresPlanner(Setup, Writing, Threads):
         values += [known, begin, end, prepared.shares]
         return ("known" if epoch is None else "new"), values
 
-    def _noted(self, thread_id: str, reply: Row, prepared: Prepared) -> Plan[None]:
+    def _noted(
+        self, thread_id: str, reply: Row, prepared: Prepared, put: PutRecord | None = None
+    ) -> Plan[None]:
         """A statement stored `prepared`."""
         epoch, log_end = reply[:2]
         if not (yield from self._is_uncommitted(thread_id)):
             if not log_end:
                 self._logs.known.put(thread_id, epoch, 0, ())
-            self._logs.committed(thread_id, prepared)
+            if put is None:
+                self._logs.committed(thread_id, prepared)
+            else:
+                self._logs.put_committed(put, prepared)
 
     def _committed(self, thread_id: str, prepared: Prepared | None) -> Plan[None]:
         if prepared is not None and not (yield from self._is_uncommitted(thread_id)):
@@ -318,18 +342,13 @@ class PostgresPlanner(Setup, Writing, Threads):
         key, ns = target.thread, target.record.ns
         checked = ThreadRows(target.record.thread_id, target.salt)
         line = yield from self._lineage(checked, key, ns, target.record.checkpoint_id, channels)
+        yield from self._read_embedded(checked, key, ns, line)
         keys = [(key, ns, *entry) for entry in line.seeds.values()]
         places = [(key, ns, ancestor) for ancestor in line.needed]
         found = yield from rows(self._queries["some"], arrays_of(keys, places))
         parts = Snapshot([target])
         found_in(parts, found)
         return target, line, parts
-
-    def _stored_versions(
-        self, key: ThreadKey, ns: str, channels: Sequence[str]
-    ) -> Plan[set[ValueKey]]:
-        found = yield from rows(self._queries["stored_versions"], (key, ns, list(channels)))
-        return {(channel, version) for channel, version in found}
 
     # ------------------------------------------------------------------ list
 

@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -21,7 +21,6 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
 from checkpoint_base.listing import fill_page, fragments
-from checkpoint_base.log import Prepared
 from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
@@ -36,6 +35,8 @@ from checkpoint_base.statements.writing import Writing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.log import LOG_BITS, Logs
 from checkpoint_sqlite.reading import COLUMNS, found_of, load, load_parts, wanted
+
+T = TypeVar("T")
 
 QUERIES = load_queries("checkpoint_sqlite")
 MIGRATIONS = load_migrations("checkpoint_sqlite")
@@ -55,10 +56,10 @@ _SIZES = f"SELECT v.channel, v.version, length(v.data), v.layout {_WANTED_VALUES
 _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
 
 
-def unless_callers(make: Callable[[], Plan[Prepared | None]]) -> Plan[Prepared | None]:
+def unless_callers(make: Callable[[], Plan[T | None]]) -> Plan[T | None]:
     """What a put has stored, for the cache; None in a transaction that the caller may roll back."""
-    prepared = yield from make()
-    return None if (yield from in_callers_transaction()) else prepared
+    stored = yield from make()
+    return None if (yield from in_callers_transaction()) else stored
 
 
 class SqlitePlanner(Setup, Writing, Threads):
@@ -89,14 +90,12 @@ class SqlitePlanner(Setup, Writing, Threads):
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one transaction."""
-        put = codec.put(config, checkpoint, metadata, new_versions)
-        to = put.checkpoint
-        early = self._logs.prepare(to.thread_id, put.values)
-        complete = partial(codec.completed, put, checkpoint)
-        store = partial(self._store_checkpoint, put, early, complete)
-        prepared = yield from write(unless_callers, store)
-        if prepared is not None:
-            self._logs.committed(to.thread_id, prepared)
+        draft = codec.draft(config, checkpoint, metadata, new_versions)
+        store = partial(self._store_checkpoint, draft, self._logs.early(draft))
+        stored = yield from write(unless_callers, store)
+        if stored is not None:
+            self._logs.put_committed(*stored)
+        to = draft.checkpoint
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
@@ -175,21 +174,12 @@ class SqlitePlanner(Setup, Writing, Threads):
         no, ns = target.thread, target.record.ns
         checked = ThreadRows(target.record.thread_id, target.salt)
         line = yield from self._lineage(checked, no, ns, target.record.checkpoint_id, channels)
+        yield from self._read_embedded(checked, no, ns, line)
         snapshot = Snapshot([target])
         keys = [(no, ns, *key) for key in line.seeds.values()]
         places = [(no, ns, ancestor) for ancestor in line.needed]
         yield from load_parts(snapshot, keys, places, self._logs.known)
         return target, line, snapshot
-
-    def _stored_versions(
-        self, key: ThreadKey, ns: str, channels: Sequence[str]
-    ) -> Plan[set[ValueKey]]:
-        marks = ", ".join("?" * len(channels))
-        sql = (
-            "SELECT channel, version FROM saver_values "  # noqa: S608 (marks only)
-            f"WHERE thread = ? AND ns = ? AND channel IN ({marks})"
-        )
-        return set((yield from rows(sql, (key, ns, *channels))))
 
     # ------------------------------------------------------------------ list
 

@@ -15,7 +15,8 @@ from checkpoint_sqlite.log import LOG_BITS
 
 COLUMNS: Final = (
     "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.salt, c.id, c.ns, c.checkpoint_id, "
-    "c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed"
+    "c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed, "
+    "c.small"
 )
 """What `found_of` reads, of saver_threads AS t and saver_checkpoints AS c."""
 

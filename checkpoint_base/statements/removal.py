@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from checkpoint_base.delta import Lineage, Link, lineage
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.reading import Place, ThreadKey
-from checkpoint_base.records import CheckpointRecord, ValueKey
+from checkpoint_base.records import CheckpointRecord
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_base.statements.requests import execute, execute_many, row, rows
 from checkpoint_base.statements.rows import ThreadRows
@@ -125,15 +124,17 @@ class Removal:
             found = yield from rows(self._logs.queries["parents"], (key, ns, at, depth))
             return [checked.link(ns, each) for each in found]
 
-        where = checked.thread_id, ns
-        stored = yield from self._stored_versions(key, ns, channels)
-        return (yield from lineage(where, checkpoint_id, channels, stored, ancestors))
+        return (yield from lineage(checkpoint_id, channels, ancestors))
 
-    @abstractmethod
-    def _stored_versions(
-        self, key: ThreadKey, ns: str, channels: Sequence[str]
-    ) -> Plan[set[ValueKey]]:
-        """(channel, version) of the values that some channels have in a namespace."""
+    def _read_embedded(
+        self, checked: ThreadRows, key: ThreadKey, ns: str, line: Lineage
+    ) -> Plan[None]:
+        """Read the rows that have values to begin with."""
+        for checkpoint_id in dict.fromkeys(line.embedded.values()):
+            small = (yield from self._record(checked, key, ns, checkpoint_id)).small.values()
+            for channel, ancestor in line.embedded.items():
+                if ancestor == checkpoint_id:
+                    line.small[channel] = small[channel]
 
     # ------------------------------------------------------------------ copy
 

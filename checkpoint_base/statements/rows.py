@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from checkpoint_base.checksums import with_checksum, without_checksum
-from checkpoint_base.codec import parse_versions, versions_json
 from checkpoint_base.delta import Link
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import CheckpointRecord, Stored, ValueRecord, WriteRecord
 from checkpoint_base.sharing import Segment
+from checkpoint_base.small import unpacked
+from checkpoint_base.versions import parse_versions, versions_json
 
 
 class ThreadRows:
@@ -30,16 +31,17 @@ class ThreadRows:
 
     def checkpoint(self, row: Sequence[Any]) -> CheckpointRecord:
         """A record of the columns ns, checkpoint_id, parent_id, v, versions, body_type, body,
-        metadata, sealed_type, sealed.
+        metadata, sealed_type, sealed, small.
 
         Raises:
             CorruptValueError: the row was damaged, or is another checkpoint's.
         """
-        ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, kind, sealed = row
+        ns, checkpoint_id, parent_id, v, text, body_type, body, metadata, kind, sealed, small = row
         place = ns, checkpoint_id, parent_id
-        names = _checkpoint_names(*place, v, versions, body_type, metadata, kind)
-        body = without_checksum(self.thread_id, self.salt, names, body, sealed or b"")
-        versions, valueless = parse_versions(versions)
+        names = _checkpoint_names(*place, v, text, body_type, metadata, kind)
+        more = sealed or b"", small or b""
+        body = without_checksum(self.thread_id, self.salt, names, body, *more)
+        versions, valueless, embedded = parse_versions(text)
         return CheckpointRecord(
             self.thread_id,
             ns,
@@ -51,6 +53,7 @@ class ThreadRows:
             metadata,
             None if kind is None else (kind, sealed),
             valueless,
+            unpacked(small, embedded),
         )
 
     def link(self, ns: str, row: Sequence[Any]) -> Link:
@@ -134,7 +137,8 @@ def checkpoint_columns(
     salt: bytes, record: CheckpointRecord, run_id: str | None
 ) -> tuple[Any, ...]:
     """What a checkpoint's row has besides its key."""
-    versions = versions_json(record.versions, record.valueless)
+    versions = versions_json(record.versions, record.valueless, record.small.names)
+    small = record.small.packed()
     body_type, body = record.body
     kind, sealed = record.sealed or (None, None)
     place = record.ns, record.checkpoint_id, record.parent_id
@@ -146,10 +150,11 @@ def checkpoint_columns(
         versions,
         with_checksum(salt, _link_names(*place, versions), b""),
         body_type,
-        with_checksum(salt, names, body, sealed or b""),
+        with_checksum(salt, names, body, sealed or b"", small or b""),
         record.metadata,
         kind,
         sealed,
+        small,
     )
 
 

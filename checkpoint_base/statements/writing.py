@@ -10,14 +10,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from checkpoint_base.codec import parse_versions
+from checkpoint_base.channels import Channels
 from checkpoint_base.config import Address
-from checkpoint_base.log import Prepared, garbage_of
+from checkpoint_base.drafts import Draft
+from checkpoint_base.log import EarlyPut, Prepared, garbage_of
 from checkpoint_base.plan import Plan
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import (
     CheckpointRecord,
-    Complete,
     PutRecord,
     Stored,
     ValueKey,
@@ -26,8 +26,14 @@ from checkpoint_base.records import (
 )
 from checkpoint_base.sharing import THRESHOLD
 from checkpoint_base.statements.logs import StatementLogs, Thread
-from checkpoint_base.statements.requests import execute, execute_many, rows
-from checkpoint_base.statements.rows import checked_value, checked_write, checkpoint_columns
+from checkpoint_base.statements.requests import execute, execute_many, row, rows
+from checkpoint_base.statements.rows import (
+    ThreadRows,
+    checked_value,
+    checked_write,
+    checkpoint_columns,
+)
+from checkpoint_base.versions import parse_versions
 
 
 class Writing:
@@ -40,22 +46,37 @@ class Writing:
         """A stored value as columns: type, data, layout."""
         return stored
 
-    def _store_checkpoint(
-        self, put: PutRecord, early: Prepared | None, complete: Complete
-    ) -> Plan[Prepared]:
-        to = put.checkpoint
-        thread = yield from self._logs.open(to.thread_id, put.ttl)
-        if missing := (yield from self._not_there(thread, put)):
-            put, early = complete(missing), None
+    def _store_checkpoint(self, draft: Draft, early: EarlyPut) -> Plan[tuple[PutRecord, Prepared]]:
+        """Store a checkpoint; what was made early of a thread that is another one now, or takes for
+        granted what is not there, is made again.
+        """
+        to = draft.checkpoint
+        thread = yield from self._logs.open(to.thread_id, draft.ttl)
+        put, salt, ready = early
+        if put is None or salt not in (None, thread.salt) or (yield from self._lost(thread, put)):
+            put, ready = (yield from self._completed(thread, draft)), None
         values = put.values
-        prepared = yield from self._logs.append(to.thread_id, thread, early, values)
-        columns = checkpoint_columns(thread.salt, to, put.run_id)
+        prepared = yield from self._logs.append(to.thread_id, thread, ready, values)
+        columns = checkpoint_columns(thread.salt, put.checkpoint, put.run_id)
         garbage = yield from self._store_row(thread, to, columns)
         garbage += yield from self._store_values(thread, to.ns, values, prepared.stored)
         yield from self._logs.touch(thread, prepared.end(thread.log_end), garbage)
-        return prepared
+        return put, prepared
 
-    def _not_there(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
+    def _completed(self, thread: Thread, draft: Draft) -> Plan[PutRecord]:
+        """A put whose parent, and what it keeps, are looked at in the transaction."""
+        to, parent = draft.checkpoint, None
+        if draft.needs_parent and not thread.is_new:
+            place = thread.key, to.ns, to.parent_id
+            if found := (yield from row(self._logs.queries["checkpoint"], place)):
+                checked = ThreadRows(to.thread_id, thread.salt)
+                parent = Channels.of(checked.checkpoint(found))
+        put = draft.complete(parent)
+        lost = yield from self._lost(thread, put)
+        return draft.complete(parent, lost) if lost else put
+
+    def _lost(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
+        """Which records that a put keeps are not there."""
         if not put.kept:
             return []
         there: set[ValueKey] = set()
@@ -82,7 +103,7 @@ class Writing:
             return 0
         ((versions,),) = yield from rows(self._logs.queries["checkpoint_versions"], key)
         yield from execute(self._logs.queries["replace_checkpoint"], (*columns, *key))
-        before = parse_versions(versions)[0].items()
+        before = parse_versions(versions).versions.items()
         gone = [entry for entry in before if record.versions.get(entry[0]) != entry[1]]
         if not gone:
             return 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 COLUMNS = {
-    "value": ("values", "data"),
+    "value": ("checkpoints", "small"),
+    "longer value": ("values", "data"),
     "write": ("writes", "data"),
     "body": ("checkpoints", "body"),
     "versions": ("checkpoints", "versions"),
@@ -15,12 +16,23 @@ _VALUE = ("type", "data", "layout")
 CONTENTS = {
     "value": _VALUE,
     "write": ("task_path", *_VALUE),
-    "checkpoint": ("parent_id", "v", "versions", "link_checksum", "body_type", "body", "metadata"),
+    "checkpoint": (
+        *("parent_id", "v", "versions", "link_checksum", "body_type", "body", "metadata", "small"),
+    ),
 }
 """The columns that a record has besides its key."""
 
 
-def flipped(stored: bytes) -> bytes:
-    """Bytes with one of them changed, in the middle."""
-    middle = len(stored) // 2
-    return stored[:middle] + bytes([stored[middle] ^ 1]) + stored[middle + 1 :]
+CONDITIONS = {
+    "value": "WHERE small IS NOT NULL",
+    "longer value": "WHERE layout IS NULL AND length(data) BETWEEN 1000 AND 2100",
+}
+"""Of which rows."""
+
+
+def flipped(stored: bytes, record: str = "") -> bytes:
+    """Bytes with one of them changed: in the middle, or of embedded values the last but one, which
+    is none of those that say what there is.
+    """
+    at = len(stored) - 2 if record == "value" else len(stored) // 2
+    return stored[:at] + bytes([stored[at] ^ 1]) + stored[at + 1 :]

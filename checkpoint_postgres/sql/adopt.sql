@@ -176,7 +176,7 @@ FROM unnest($2::text[], $3::text[]) AS p (ns, id), LATERAL (
 
 -- name: stored_checkpoints
 SELECT c.ns, c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata,
-    c.sealed_type, c.sealed
+    c.sealed_type, c.sealed, c.small
 FROM unnest($2::text[], $3::text[]) AS p (ns, id), LATERAL (
     SELECT * FROM {schema}.saver_checkpoints AS c
     WHERE c.thread_id = $1 AND c.ns = p.ns AND c.checkpoint_id = p.id

@@ -73,7 +73,7 @@ NOT EXISTS (
 -- name: put_known_allowed
 {put_allowed}
 AND NOT EXISTS (
-    SELECT 1 FROM json_to_recordset($26::json) AS k (channel text, version text)
+    SELECT 1 FROM json_to_recordset($27::json) AS k (channel text, version text)
     WHERE NOT EXISTS (
         SELECT 1 FROM {schema}.saver_values AS v
         WHERE v.thread_id = $1::text AND v.ns = $10::text
@@ -89,9 +89,9 @@ s AS ({append}),
 c AS (
     INSERT INTO {schema}.saver_checkpoints
         (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type,
-         body, metadata, sealed_type, sealed)
+         body, metadata, sealed_type, sealed, small)
     SELECT t.thread_id, $10::text, $11::text, $15::text, $16::text, $17::integer, $18::text,
-        $19::bytea, $20::text, $21::bytea, $22::text, $23::text, $24::bytea
+        $19::bytea, $20::text, $21::bytea, $22::text, $23::text, $24::bytea, $25::bytea
     FROM t
 ),
 v AS (
@@ -100,7 +100,7 @@ v AS (
     SELECT t.thread_id, $10::text, v.channel, v.version, v.type,
         substring($12::bytea FROM v.at FOR v.size),
         substring($12::bytea FROM v.at + v.size FOR v.layout), v.ranges::int8multirange
-    FROM t, json_to_recordset($25::json) AS v (
+    FROM t, json_to_recordset($26::json) AS v (
         channel text, version text, type text, at integer, size integer, layout integer, ranges text
     )
 )

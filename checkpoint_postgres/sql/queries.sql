@@ -66,8 +66,8 @@ WHERE garbage > 0 AND garbage >= $1 ORDER BY garbage DESC LIMIT $2
 -- name: insert_checkpoint
 INSERT INTO {schema}.saver_checkpoints
     (parent_id, run_id, v, versions, link_checksum, body_type, body, metadata, sealed_type,
-     sealed, thread_id, ns, checkpoint_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+     sealed, small, thread_id, ns, checkpoint_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT DO NOTHING
 
 -- name: checkpoint_versions
@@ -77,8 +77,8 @@ WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
 -- name: replace_checkpoint
 UPDATE {schema}.saver_checkpoints
 SET parent_id = $1, run_id = $2, v = $3, versions = $4, link_checksum = $5, body_type = $6,
-    body = $7, metadata = $8, sealed_type = $9, sealed = $10
-WHERE thread_id = $11 AND ns = $12 AND checkpoint_id = $13
+    body = $7, metadata = $8, sealed_type = $9, sealed = $10, small = $11
+WHERE thread_id = $12 AND ns = $13 AND checkpoint_id = $14
 
 -- name: insert_value
 INSERT INTO {schema}.saver_values
@@ -130,10 +130,6 @@ WITH RECURSIVE chain (depth, checkpoint_id, parent_id, versions, link_checksum) 
     WHERE chain.depth < $4
 )
 SELECT checkpoint_id, parent_id, versions, link_checksum FROM chain
-
--- name: stored_versions
-SELECT channel, version FROM {schema}.saver_values
-WHERE thread_id = $1 AND ns = $2 AND channel = ANY ($3::text[])
 
 -- name: values_there
 SELECT v.channel, v.version
@@ -238,9 +234,17 @@ ORDER BY thread_id FOR UPDATE
 SELECT ns, max(checkpoint_id) FROM {schema}.saver_checkpoints WHERE thread_id = $1 GROUP BY ns
 
 -- name: checkpoint
-SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed
+SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed,
+    small
 FROM {schema}.saver_checkpoints
 WHERE thread_id = $1 AND ns = $2 AND checkpoint_id = $3
+
+-- name: parent
+SELECT t.salt, c.ns, c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body,
+    c.metadata, c.sealed_type, c.sealed, c.small
+FROM {schema}.saver_threads AS t LEFT JOIN {schema}.saver_checkpoints AS c
+    ON c.thread_id = t.thread_id AND c.ns = $3::text AND c.checkpoint_id = $4::text
+WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::double precision)
 
 -- name: has_write
 SELECT 1 FROM {schema}.saver_writes
@@ -266,9 +270,9 @@ LIMIT 1
 -- name: copy_checkpoints
 INSERT INTO {schema}.saver_checkpoints
     (thread_id, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
-     metadata, sealed_type, sealed)
+     metadata, sealed_type, sealed, small)
 SELECT $2::text, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
-    metadata, sealed_type, sealed
+    metadata, sealed_type, sealed, small
 FROM {schema}.saver_checkpoints WHERE thread_id = $1
 
 -- name: copy_values
@@ -316,7 +320,7 @@ SELECT 1,
     (SELECT count(*) FROM {schema}.saver_writes WHERE thread_id = $1),
     (
         (SELECT coalesce(sum(length(body) + octet_length(versions) + octet_length(metadata)
-            + coalesce(length(sealed), 0)), 0)
+            + coalesce(length(sealed), 0) + coalesce(length(small), 0)), 0)
             FROM {schema}.saver_checkpoints WHERE thread_id = $1)
         + (SELECT coalesce(sum(length(data) + coalesce(length(layout), 0)), 0)
             FROM {schema}.saver_values WHERE thread_id = $1)

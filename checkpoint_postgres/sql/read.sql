@@ -1,11 +1,12 @@
 -- Checkpoints with all that belongs to them: one statement. Sets of keys go through arrays and
 -- LATERAL … OFFSET 0, so that a table is always entered by its key, whatever statistics say.
 
--- A version that begins with `-` is that of a channel without a value (codec.versions_json).
+-- A version that begins with `-` is that of a channel without a value, one with `=` that of a value
+-- that is embedded in the checkpoint's row (versions.versions_json): only the others have a record.
 
 -- name: columns
 t.thread_id, t.epoch, t.log_end, t.expires_at, t.salt, c.ns, c.checkpoint_id, c.parent_id, c.v,
-c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed
+c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed, c.small
 
 -- name: tables
 {schema}.saver_threads AS t JOIN {schema}.saver_checkpoints AS c ON c.thread_id = t.thread_id
@@ -24,7 +25,7 @@ WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::dou
 -- name: own
 SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
     epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
-    sealed AS more, salt
+    sealed AS more, salt, small
 FROM c
 
 -- name: bare
@@ -37,9 +38,10 @@ v AS MATERIALIZED (
     SELECT v.* FROM c, json_each_text(c.versions::json) AS e, LATERAL (
         SELECT * FROM {schema}.saver_values AS v
         WHERE v.thread_id = c.thread_id AND v.ns = c.ns AND v.channel = e.key
-            AND v.version = ltrim(e.value, '-')
+            AND v.version = e.value
         OFFSET 0
     ) AS v
+    WHERE e.value !~ '^[-=]'
 ),
 {their_writes},
 {logs}
@@ -53,8 +55,9 @@ keys AS (
     SELECT array_agg(thread_id) AS threads, array_agg(ns) AS spaces, array_agg(key) AS channels,
         array_agg(value) AS versions
     FROM (
-        SELECT DISTINCT c.thread_id, c.ns, e.key, ltrim(e.value, '-') AS value
+        SELECT DISTINCT c.thread_id, c.ns, e.key, e.value
         FROM c, json_each_text(c.versions::json) AS e
+        WHERE e.value !~ '^[-=]'
     ) AS k
 ),
 {values_of_keys},
@@ -107,15 +110,15 @@ needed AS (
 
 -- name: rows
 SELECT 1, thread_id, ns, channel, version, NULL, NULL, NULL, NULL, NULL, NULL, type, data, NULL,
-    layout, NULL
+    layout, NULL, NULL
 FROM v
 UNION ALL
 SELECT 2, thread_id, ns, checkpoint_id, task_id, task_path, channel, idx, NULL, NULL, NULL, type,
-    data, NULL, layout, NULL
+    data, NULL, layout, NULL, NULL
 FROM w
 UNION ALL
 SELECT 3, s.thread_id, NULL, NULL, NULL, NULL, NULL, s.start, NULL, NULL, NULL, NULL, s.data, NULL,
-    s.digests, NULL
+    s.digests, NULL, NULL
 FROM needed, unnest(needed.threads, needed.firsts, needed.ends) AS r (a, b, c),
     LATERAL (
         SELECT * FROM {schema}.saver_segments AS s
@@ -142,7 +145,7 @@ SELECT * FROM (
         NULL::text AS b, NULL::text AS c, NULL::text AS d, NULL::bigint AS n,
         NULL::bigint AS log_end, NULL::integer AS v, NULL::double precision AS expires_at,
         NULL::text AS type, NULL::bytea AS data, NULL::text AS sealed_type, NULL::bytea AS more,
-        NULL::bytea AS salt
+        NULL::bytea AS salt, NULL::bytea AS small
     WHERE false
     UNION ALL
     {rows}

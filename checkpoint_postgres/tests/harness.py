@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
+from checkpoint_base.tests.damage import COLUMNS, CONDITIONS, CONTENTS, flipped
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
@@ -175,9 +175,9 @@ class PostgresHarness(OnServer, SaverHarness):
 
     def damage_record(self, record: str) -> None:
         table, column = COLUMNS[record]
-        small = "WHERE layout IS NULL AND length(data) < 100" if record == "value" else ""
-        stored, place = self.query(f"SELECT {column}, ctid::text FROM saver_{table} {small}")[0]
-        changed = flipped(stored.encode() if isinstance(stored, str) else stored)
+        where = CONDITIONS.get(record, "")
+        stored, place = self.query(f"SELECT {column}, ctid::text FROM saver_{table} {where}")[0]
+        changed = flipped(stored.encode() if isinstance(stored, str) else stored, record)
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(
                 f"UPDATE saver_{table} SET {column} = %s WHERE ctid = %s::tid".encode(),

@@ -185,10 +185,13 @@ class RedisHarness(OnServer, SaverHarness):
                     yield node, key, name
 
     def damage_record(self, record: str) -> None:
-        kind = {"value": b"v", "write": b"w", "digests": b"d"}.get(record, b"n")
+        kinds = {"value": b"v", "longer value": b"v", "write": b"w", "digests": b"d"}
+        kind = kinds.get(record, b"n")
         for node, key, name in self._fields(kind):
             stored = node.hget(key, name) or b""
             if record == "value" and len(stored) > 100:
+                continue
+            if record == "longer value" and not 1000 < len(stored) < 2200:
                 continue
             first, last = part_of(stored, record) if kind == b"n" else (0, len(stored))
             changed = stored[:first] + flipped(stored[first:last]) + stored[last:]

@@ -42,8 +42,8 @@ SELECT thread_id FROM saver_threads WHERE garbage > 0 AND garbage >= ? ORDER BY 
 -- name: insert_checkpoint
 INSERT INTO saver_checkpoints
     (parent_id, run_id, v, versions, link_checksum, body_type, body, metadata, sealed_type,
-     sealed, thread, ns, checkpoint_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     sealed, small, thread, ns, checkpoint_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO NOTHING
 
 -- name: checkpoint_versions
@@ -52,7 +52,7 @@ SELECT versions FROM saver_checkpoints WHERE thread = ? AND ns = ? AND checkpoin
 -- name: replace_checkpoint
 UPDATE saver_checkpoints
 SET parent_id = ?, run_id = ?, v = ?, versions = ?, link_checksum = ?, body_type = ?, body = ?,
-    metadata = ?, sealed_type = ?, sealed = ?
+    metadata = ?, sealed_type = ?, sealed = ?, small = ?
 WHERE thread = ? AND ns = ? AND checkpoint_id = ?
 
 -- name: insert_value
@@ -158,7 +158,8 @@ SELECT thread, ns, checkpoint_id FROM saver_checkpoints WHERE run_id = ?
 SELECT ns, max(checkpoint_id) FROM saver_checkpoints WHERE thread = ? GROUP BY ns
 
 -- name: checkpoint
-SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed
+SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed,
+    small
 FROM saver_checkpoints
 WHERE thread = ? AND ns = ? AND checkpoint_id = ?
 
@@ -186,9 +187,9 @@ LIMIT 1
 -- name: copy_checkpoints
 INSERT INTO saver_checkpoints
     (thread, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
-     metadata, sealed_type, sealed)
+     metadata, sealed_type, sealed, small)
 SELECT ?2, ns, checkpoint_id, parent_id, run_id, v, versions, link_checksum, body_type, body,
-    metadata, sealed_type, sealed
+    metadata, sealed_type, sealed, small
 FROM saver_checkpoints WHERE thread = ?1
 
 -- name: copy_values
@@ -222,7 +223,7 @@ SELECT count(*),
     (SELECT count(*) FROM saver_segments WHERE id >= ?2 AND id < ?3),
     (SELECT count(*) FROM saver_writes WHERE thread = ?1),
     (SELECT coalesce(sum(length(body) + length(versions) + length(metadata)
-        + coalesce(length(sealed), 0)), 0) FROM saver_checkpoints WHERE thread = ?1)
+        + coalesce(length(sealed), 0) + coalesce(length(small), 0)), 0) FROM saver_checkpoints WHERE thread = ?1)
     + (SELECT coalesce(sum(length(data) + coalesce(length(layout), 0)), 0)
         FROM saver_values WHERE thread = ?1)
     + (SELECT coalesce(sum(length(data) + length(digests)), 0)

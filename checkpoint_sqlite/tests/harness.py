@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, asynccontextmanager, closing, con
 from pathlib import Path
 from typing import Any
 
-from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
+from checkpoint_base.tests.damage import COLUMNS, CONDITIONS, CONTENTS, flipped
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from conformance_tests import MovableClock, Place, SaverHarness
 
@@ -105,12 +105,12 @@ class SqliteHarness(SaverHarness):
 
     def damage_record(self, record: str) -> None:
         table, column = COLUMNS[record]
-        small = "WHERE layout IS NULL AND length(data) < 100" if record == "value" else ""
+        where = CONDITIONS.get(record, "")
         with self._raw() as connection, connection:
             number, stored = connection.execute(
-                f"SELECT rowid, CAST({column} AS BLOB) FROM saver_{table} {small}"
+                f"SELECT rowid, CAST({column} AS BLOB) FROM saver_{table} {where}"
             ).fetchone()
-            changed = flipped(stored)
+            changed = flipped(stored, record)
             connection.execute(
                 f"UPDATE saver_{table} SET {column} = ? WHERE rowid = ?",
                 (changed.decode() if record in ("versions", "metadata") else changed, number),

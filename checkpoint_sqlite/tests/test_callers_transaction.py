@@ -173,7 +173,7 @@ def test_a_call_that_fails_leaves_the_callers_transaction_as_it_was(
     saver = SqliteSaver(connection)
     saver.setup()
     connection.execute(
-        "CREATE TRIGGER refuse BEFORE INSERT ON saver_values "
+        "CREATE TRIGGER refuse BEFORE INSERT ON saver_checkpoints "
         "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
     )
     connection.row_factory, connection.text_factory = sqlite3.Row, bytes

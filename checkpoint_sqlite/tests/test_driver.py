@@ -113,8 +113,8 @@ def test_one_failing_write_does_not_take_the_others_with_it(path: Path) -> None:
         async with AsyncSqliteSaver.from_conn_string(path) as saver:
             await saver.setup()
             await saver.conn.execute(
-                # the thread and the checkpoint are there by then
-                "CREATE TRIGGER refuse BEFORE INSERT ON saver_values "
+                # the thread is there by then
+                "CREATE TRIGGER refuse BEFORE INSERT ON saver_checkpoints "
                 "WHEN NEW.thread = (SELECT no FROM saver_threads WHERE thread_id = 'thread 3') "
                 "BEGIN SELECT RAISE(ABORT, 'not this one'); END"
             )

@@ -15,10 +15,16 @@ from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses
 from conformance_tests.savers.sharing import said
 
-CHANGED = ["value", "write", "body", "versions", "metadata", "digests"]
+CHANGED = ["value", "longer value", "write", "body", "versions", "metadata", "digests"]
 """What `SaverHarness.damage_record` changes."""
 SWAPPED = ["value", "write", "checkpoint"]
 """What `SaverHarness.swap_records` exchanges."""
+
+
+def state(small: Any) -> dict[str, Any]:
+    """Channel values of all sizes; not all of them fit into a checkpoint's own record."""
+    longer = {name: said(number, 1500)[:1500] for number, name in enumerate(["one", "two"])}
+    return {"small": small, **longer, "large": said(1, 30_000)}
 
 
 def reads(saver: Facade, chain: Chain) -> dict[str, Callable[[], Any]]:
@@ -41,7 +47,7 @@ class RecordIntegrityClauses(SaverClauses):
         """A changed byte in a small value, in a write or in what describes a checkpoint is an
         error: it is never read as something else, and never as "no such checkpoint"."""
         chain = Chain(saver)
-        chain.put({"small": "pay 100", "large": said(1, 30_000)}, note="a metadata entry")
+        chain.put(state("pay 100"), note="a metadata entry")
         chain.write(("small", "pay 200"))
         harness.damage_record(record)
         for each in (saver, reopened()):
@@ -54,7 +60,7 @@ class RecordIntegrityClauses(SaverClauses):
     ) -> None:
         """The operator learns from the message which thread to restore or to delete."""
         chain = Chain(saver)
-        chain.put({"small": 1, "large": said(1, 30_000)}, note="a metadata entry")
+        chain.put(state(1), note="a metadata entry")
         chain.write(("small", 2))
         harness.damage_record(record)
         with pytest.raises(CorruptValueError) as raised:
@@ -68,7 +74,7 @@ class RecordIntegrityClauses(SaverClauses):
         """A value that is gone is never read as a channel without a value, also by a later
         checkpoint that shares it; a channel that has none is still read without one."""
         chain = Chain(saver)
-        chain.put({"lost": 1, "emptied": 1})
+        chain.put({"lost": said(1, 5_000), "emptied": said(2, 5_000)})
         chain.put({"other": 2}, empty=["emptied"])
         harness.lose_value("emptied")
         assert saver.get_tuple(chain.head)
@@ -81,8 +87,8 @@ class RecordIntegrityClauses(SaverClauses):
     ) -> None:
         """Delta history does not look for an older value where the nearest one is gone."""
         chain = Chain(saver)
-        chain.put({"log": ["first"]})
-        chain.put({"log": ["second"]})
+        chain.put({"log": ["first", said(1, 5_000)]})
+        chain.put({"log": ["second", said(2, 5_000)]})
         chain.put({}, empty=["log"])
         saver.get_delta_channel_history(config=chain.head, channels=["log"])
         harness.lose_value("log")
@@ -107,7 +113,7 @@ class RecordIntegrityClauses(SaverClauses):
     ) -> None:
         """`delete_thread` reads nothing that could be damaged."""
         chain = Chain(saver)
-        chain.put({"small": 1, "large": said(1, 30_000)})
+        chain.put(state(1))
         chain.write(("small", 2))
         for record in CHANGED:
             harness.damage_record(record)
@@ -127,7 +133,7 @@ class RecordIdentityClauses(SaverClauses):
         """Two records of one kind whose contents are exchanged are found, though no byte of either
         is damaged."""
         chain = Chain(saver)
-        chain.put({"a": "for ann", "b": "for bob"})
+        chain.put({"a": f"for ann: {said(1, 5_000)}", "b": f"for bob: {said(2, 5_000)}"})
         chain.put({})
         chain.write(("a", "one"), ("b", "two"))
         harness.swap_records(record)
@@ -141,7 +147,7 @@ class RecordIdentityClauses(SaverClauses):
         names = {"ann": new_thread(), "bob": new_thread()}
         versions = {"name": version(1)}
         for name, thread_id in names.items():
-            body = checkpoint({"name": name}, versions)
+            body = checkpoint({"name": name + said(1, 5_000)}, versions)
             saver.put(on(thread_id), body, metadata(), dict(versions))
         harness.swap_records("value")
         for thread_id in names.values():

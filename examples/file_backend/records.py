@@ -27,7 +27,7 @@ def encode(name: str, thread: MemoryThread) -> bytes:
 
 
 def _fields(record: CheckpointRecord) -> list[object]:
-    return [*record[:-1], sorted(record.valueless or ())]
+    return [*record[:-2], sorted(record.valueless or ())]  # no value is embedded
 
 
 def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:

@@ -30,7 +30,7 @@ CREATE INDEX saver_threads_expires ON {schema}.saver_threads (expires_at)
     WHERE expires_at IS NOT NULL;
 CREATE INDEX saver_threads_garbage ON {schema}.saver_threads (garbage) WHERE garbage > 0;
 
--- Checkpoints without their values. The key has the order of lists, of one namespace or of all.
+-- Checkpoints, with their small values in `small`: a row of up to 4 KB stays in one piece. The key has the order of lists, of one namespace or of all.
 CREATE TABLE {schema}.saver_checkpoints (
     thread_id text COLLATE "C" NOT NULL,
     ns text COLLATE "C" NOT NULL,
@@ -45,8 +45,12 @@ CREATE TABLE {schema}.saver_checkpoints (
     metadata text NOT NULL,
     sealed_type text,
     sealed bytea,
+    small bytea,
     PRIMARY KEY (thread_id, checkpoint_id, ns)
-) WITH (autovacuum_analyze_threshold = 500, autovacuum_vacuum_threshold = 500);
+) WITH (
+    toast_tuple_target = 4080, autovacuum_analyze_threshold = 500,
+    autovacuum_vacuum_threshold = 500
+);
 -- For lists over all threads. An expression, lest the newest of one thread be looked for in it.
 CREATE INDEX saver_checkpoints_newest ON {schema}.saver_checkpoints ((checkpoint_id || ''));
 CREATE INDEX saver_checkpoints_run ON {schema}.saver_checkpoints (run_id)

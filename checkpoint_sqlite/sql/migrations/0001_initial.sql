@@ -19,7 +19,8 @@ CREATE INDEX saver_threads_updated ON saver_threads (updated_at, thread_id);
 CREATE INDEX saver_threads_expires ON saver_threads (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX saver_threads_garbage ON saver_threads (garbage) WHERE garbage > 0;
 
--- Checkpoints without their values. Rows of a kilobyte do not fit WITHOUT ROWID tables.
+-- Checkpoints, with their small values in `small`. Rows of a kilobyte do not fit WITHOUT ROWID
+-- tables.
 CREATE TABLE saver_checkpoints (
     id INTEGER PRIMARY KEY,
     thread INTEGER NOT NULL,
@@ -34,7 +35,8 @@ CREATE TABLE saver_checkpoints (
     body BLOB NOT NULL,
     metadata TEXT NOT NULL,
     sealed_type TEXT,
-    sealed BLOB
+    sealed BLOB,
+    small BLOB
 );
 CREATE UNIQUE INDEX saver_checkpoints_key ON saver_checkpoints (thread, ns, checkpoint_id);
 CREATE INDEX saver_checkpoints_thread ON saver_checkpoints (thread, checkpoint_id);

@@ -54,6 +54,18 @@ class SmallValuesAreTaken(_Replaced):
     """A small value is read without a look at its checksum."""
 
 
+_checksum = checksums.checksum
+
+
+@without(
+    "checkpoint_base.checksums.checksum",
+    lambda salt, names, *data: _checksum(salt, names, *data[:2]),
+    "saver.record_integrity.each_byte_counts",
+)
+class EmbeddedValuesAreTaken(_Replaced):
+    """The checksum of a checkpoint does not cover the values that are embedded in it."""
+
+
 @without(
     "checkpoint_base.codec.is_stored",
     lambda _where, _valueless, key, stored: key in stored,
@@ -68,11 +80,8 @@ class LostIsAbsent(_Replaced):
     lambda _where, _valueless, key, stored: key in stored,
     "saver.record_integrity.a_lost_seed_is_an_error",
 )
-class OlderSeed(_Replaced):
-    """Delta history begins with an older value where the nearest one is gone."""
-
-
-_checksum = checksums.checksum
+class NoSeed(_Replaced):
+    """Delta history begins with nothing where the value to begin with is gone."""
 
 
 @without(

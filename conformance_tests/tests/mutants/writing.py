@@ -15,12 +15,15 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
 )
 
+from checkpoint_base.channels import Channels
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address
+from checkpoint_base.drafts import Draft
 from checkpoint_base.memory import MemoryPlanner, MemorySaver
 from checkpoint_base.memory_thread import MemoryThread
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import PutRecord
+from checkpoint_base.small import NOTHING
 from conformance_tests.tests.broken import BrokenHarness
 from conformance_tests.tests.mutants.registry import C, mutant
 
@@ -72,8 +75,9 @@ class Unmarked(MemoryPlanner):
 class TrustsThatTheRestIsThere(Unmarked):
     """Only new values are stored, even where those that did not change are gone."""
 
-    def _completed(self, codec: Codec, checkpoint: Checkpoint, put: PutRecord) -> PutRecord:
-        return put
+    def _completed(self, draft: Draft) -> PutRecord:
+        parent = draft.checkpoint._replace(valueless=frozenset(), small=NOTHING)
+        return draft.complete(Channels.of(parent), embeds=False)
 
 
 @saver("saver.put.failed_put_leaves_nothing")

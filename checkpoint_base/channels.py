@@ -1,0 +1,78 @@
+"""What checkpoints have for their channels, as far as this process has just read or written it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from threading import Lock
+from typing import Final, NamedTuple
+
+from checkpoint_base.records import CheckpointRecord
+from checkpoint_base.small import Small
+
+CACHED_BYTES: Final = 32 << 20
+"""How much is remembered of checkpoints, about."""
+
+_BYTES_PER_CHANNEL, _BYTES_PER_CHECKPOINT = 200, 1000  # in memory, about
+
+
+class Channels(NamedTuple):
+    """What a stored checkpoint has for its channels.
+
+    Attributes:
+        versions: channel -> version key.
+        valueless: the channels that have no value.
+        small: the values that are embedded in its row; every other one has a record.
+    """
+
+    versions: Mapping[str, str]
+    valueless: Collection[str]
+    small: Small
+
+    @classmethod
+    def of(cls, record: CheckpointRecord) -> Channels:
+        """Those of a record, whose `valueless` says all."""
+        return cls(record.versions, record.valueless or (), record.small)
+
+
+class ChannelCache:
+    """The channels of the checkpoints used last: a put looks its parent up here, and takes from it
+    what did not change.
+
+    An entry may be older than the database in what does no harm. Of a thread that was deleted and
+    made again, the salt is another one: the put is refused. A record that was removed is looked for
+    by the put. Embedded bytes are what the writer's own state came from, or is made of: at one
+    version a channel has one value, and whoever removed or replaced the parent meanwhile did not
+    take that from a run that goes on from it.
+    """
+
+    def __init__(self, capacity: int = CACHED_BYTES) -> None:
+        self._capacity = capacity
+        self._entries: OrderedDict[tuple[str, str, str], tuple[bytes, Channels, int]]
+        self._entries = OrderedDict()
+        self._total = 0
+        self._lock = Lock()
+
+    def get(
+        self, thread_id: str, ns: str, checkpoint_id: str | None, salt: bytes | None
+    ) -> Channels | None:
+        """What a checkpoint has, of a thread with this salt."""
+        key = thread_id, ns, checkpoint_id or ""
+        with self._lock:
+            entry = self._entries.get(key)
+            if entry is None or entry[0] != salt:
+                return None
+            self._entries.move_to_end(key)
+            return entry[1]
+
+    def put(self, salt: bytes, record: CheckpointRecord) -> None:
+        """Note a checkpoint that was read, or whose put is committed."""
+        size = _BYTES_PER_CHECKPOINT + _BYTES_PER_CHANNEL * len(record.versions)
+        size += len(record.small.data)
+        key = record.thread_id, record.ns, record.checkpoint_id
+        with self._lock:
+            before = self._entries.pop(key, None)
+            self._entries[key] = salt, Channels.of(record), size
+            self._total += size - (0 if before is None else before[2])
+            while self._total > self._capacity:
+                self._total -= self._entries.popitem(last=False)[1][2]
