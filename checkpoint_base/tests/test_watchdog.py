@@ -1,0 +1,122 @@
+"""The watchdog: which steps it ends, in which order, and what it costs those that end in time."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from threading import Event
+from typing import Any
+
+import pytest
+
+from checkpoint_base import watchdog
+from checkpoint_base.timeouts import Deadline
+from checkpoint_base.watchdog import Watch
+
+LONG = 30.0
+
+
+class Statement:
+    """One that ends when it is cancelled or severed."""
+
+    def __init__(self, *, can_be_cancelled: bool) -> None:
+        self.ended = Event()
+        self.calls: list[str] = []
+        self._can_be_cancelled = can_be_cancelled
+
+    def cancel(self) -> None:
+        self.calls.append("cancel")
+        if self._can_be_cancelled:
+            self.ended.set()
+
+    def sever(self) -> None:
+        self.calls.append("sever")
+        self.ended.set()
+
+    def run(self, seconds: float) -> Watch:
+        with Watch(Deadline(seconds, "a step"), self.cancel, self.sever) as watch:
+            assert self.ended.wait(LONG)
+        return watch
+
+
+@pytest.mark.parametrize(("can_be_cancelled", "calls"), [(True, 1), (False, 2)])
+def test_a_statement_is_cancelled_first_and_severed_next(
+    can_be_cancelled: bool, calls: int
+) -> None:
+    statement = Statement(can_be_cancelled=can_be_cancelled)
+    watch = statement.run(0.02)
+    assert watch.expired
+    assert watch.settled()
+    assert statement.calls == ["cancel", "sever"][:calls]
+
+
+def test_a_cancellation_that_fails_is_followed_by_the_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    statement = Statement(can_be_cancelled=False)
+
+    def cancel() -> None:
+        raise OSError("no second connection")
+
+    with Watch(Deadline(0.02, "a step"), cancel, statement.sever) as watch:
+        assert statement.ended.wait(LONG)
+    assert watch.settled()
+    assert "no second connection" in caplog.text
+
+
+def test_a_step_that_goes_on_is_not_ended() -> None:
+    slow, quick = Statement(can_be_cancelled=True), Statement(can_be_cancelled=True)
+    with Watch(deadline := Deadline(0.05, "a step"), slow.cancel, slow.sever) as watch:
+        for _ in range(3):  # another one's end shows that the watchdog has looked
+            deadline.restart()
+            Statement(can_be_cancelled=True).run(0.03)
+            deadline.restart()
+    assert not watch.expired
+    assert quick.run(0.01).expired
+
+
+def test_a_short_deadline_is_seen_beside_a_long_one() -> None:
+    with Watch(Deadline(3600, "a step"), None, lambda: None) as watch:
+        assert Statement(can_be_cancelled=True).run(0.02).expired
+    assert not watch.expired
+
+
+def test_the_thread_is_not_woken_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = watchdog._Watchdog()
+    monkeypatch.setattr(watchdog, "_watchdog", own)
+    notified: Counter[str] = Counter()
+    notify = own._wakes.notify
+
+    def counting(n: int = 1) -> None:
+        notified["thread"] += 1
+        notify(n)
+
+    monkeypatch.setattr(own._wakes, "notify", counting)
+    with Watch(Deadline(60, "a step"), None, lambda: None):
+        while own._next == float("-inf"):
+            pass
+        before = notified["thread"]
+        for _ in range(1000):
+            with Watch(Deadline(61, "a step"), None, lambda: None):
+                pass
+    assert notified["thread"] - before <= 1
+    assert own.watches == set()
+
+
+def test_without_a_limit_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    own: Any = watchdog._Watchdog()
+    monkeypatch.setattr(watchdog, "_watchdog", own)
+    with Watch(Deadline(None, "a step"), None, lambda: None):
+        assert own.watches == set()
+    assert own._thread is None
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_forked_child_has_a_watchdog_of_its_own() -> None:
+    Statement(can_be_cancelled=True).run(0.01)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if Statement(can_be_cancelled=True).run(0.01).expired else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -1,0 +1,138 @@
+"""A watchdog for blocking drivers: one thread that ends statements which take longer than
+`call_timeout`.
+
+To watch a step costs two operations on a set. The thread sleeps until the first deadline that it
+has seen; a deadline that has moved, or a step that has ended, is noticed when it wakes.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Callable
+from threading import Condition, Event, Thread
+from time import monotonic
+from typing import Final
+
+from checkpoint_base.timeouts import Deadline
+
+GRACE: Final = 1.0
+"""Seconds between the attempt to cancel a statement and the end of its connection."""
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+
+class Watch:
+    """A step on a connection, while it is watched: `with Watch(deadline, cancel, sever): …`.
+
+    Args:
+        deadline: of the step. It may be restarted meanwhile.
+        cancel: asks the server to end the statement; called in a thread of its own, once.
+        sever: ends the connection, at once; called if the step has not ended a second later.
+
+    Attributes:
+        expired: whether the deadline has passed before the step ended.
+        due: for the watchdog: when this is to be looked at again.
+    """
+
+    __slots__ = ("_cancel", "_cancelled", "_sever", "deadline", "due", "expired")
+
+    def __init__(
+        self, deadline: Deadline, cancel: Callable[[], None] | None, sever: Callable[[], None]
+    ) -> None:
+        self.deadline = deadline
+        self.expired = False
+        self._cancel = cancel
+        self._sever = sever
+        self._cancelled: Event | None = None
+        self.due = math.inf
+
+    def __enter__(self) -> Watch:
+        if self.deadline.end != math.inf:
+            _watchdog.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _watchdog.watches.discard(self)
+
+    def settled(self) -> bool:
+        """Whether no attempt to cancel is under way: it might end the connection's next statement.
+        It is waited for, as long as it may take.
+        """
+        return self._cancelled is None or self._cancelled.wait(GRACE)
+
+    def expire(self, now: float) -> None:
+        """The deadline has passed. The first time this tries to cancel, the second time it
+        severs.
+        """
+        if self.expired or self._cancel is None:
+            self.expired, self.due = True, math.inf
+            self._sever()
+            return
+        self._cancelled = Event()
+        self.expired, self.due = True, now + GRACE
+        Thread(target=self._try, args=(self._cancel, self._cancelled), daemon=True).start()
+
+    @staticmethod
+    def _try(cancel: Callable[[], None], ended: Event) -> None:
+        try:
+            cancel()
+        except Exception:
+            _LOGGER.warning("a statement beyond call_timeout was not cancelled", exc_info=True)
+        finally:
+            ended.set()
+
+
+class _Watchdog:
+    """The thread, and the steps that are under way. It is started by the first one."""
+
+    def __init__(self) -> None:
+        self.watches: set[Watch] = set()
+        self._wakes = Condition()
+        self._next = -math.inf  # when it looks again; nothing is to be told to it before
+        self._thread: Thread | None = None
+
+    def add(self, watch: Watch) -> None:
+        """Watch a step until it is taken out of the set."""
+        self.watches.add(watch)
+        # The thread sets `_next` to infinity before it looks at the set: either it sees this watch
+        # or this sees infinity.
+        if watch.deadline.end < self._next or self._thread is None:
+            with self._wakes:
+                if self._thread is None:
+                    self._thread = Thread(target=self._run, name="call_timeout", daemon=True)
+                    self._thread.start()
+                self._wakes.notify()
+
+    def _run(self) -> None:
+        with self._wakes:
+            while True:
+                self._next = math.inf
+                self._next = self._expire_due()
+                left = self._next - monotonic()
+                self._wakes.wait(None if left == math.inf else max(left, 0))
+
+    def _expire_due(self) -> float:
+        """End the steps whose time is over; when the next one's is."""
+        now, following = monotonic(), math.inf
+        for watch in tuple(self.watches):
+            if not watch.expired:
+                watch.due = watch.deadline.end
+            if watch.due <= now:
+                watch.expire(now)
+            following = min(following, watch.due)
+        return following
+
+
+_watchdog = _Watchdog()
+
+
+def _forget() -> None:
+    """A child process has neither the thread nor the steps of its parent."""
+    global _watchdog  # noqa: PLW0603
+    _watchdog = _Watchdog()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
