@@ -85,10 +85,8 @@ class MemoryPlanner:
 
     def _read(self, thread_id: str) -> MemoryThread | None:
         thread = self._find(thread_id)
-        if thread and thread.expires is not None and self._policy.refresh_on_read:
-            expires = self._policy.expiry(self._clock(), thread.ttl)
-            # a reader without a policy leaves the thread its expiry
-            thread.expires = thread.expires if expires is None else expires
+        if thread and thread.expires is not None:
+            thread.expires = self._policy.refreshed(thread.expires, thread.ttl, self._clock())
         return thread
 
     # ------------------------------------------------------------------ writing

@@ -56,6 +56,17 @@ def refresh_threshold(ttl: float) -> float:
     return min(max(1.2 * ttl, 1.0), 30.0 * ttl)
 
 
+def is_refresh_due(expires_at: float, ttl: float, now: float) -> bool:
+    """Whether a read at `now` moves an expiry: only if that moves it far enough, earlier or later.
+
+    Args:
+        expires_at: as it was read, epoch seconds.
+        ttl: minutes.
+        now: epoch seconds.
+    """
+    return abs(now + 60.0 * ttl - expires_at) > refresh_threshold(ttl)
+
+
 @dataclass(frozen=True)
 class TTLPolicy:
     """What `ttl=` of a saver means.
@@ -114,6 +125,15 @@ class TTLPolicy:
     def expires_whole(self) -> bool:
         """Whether an expired thread is absent (otherwise a sweep only prunes it)."""
         return self.strategy == "delete"
+
+    def refreshed(self, expires_at: float, override: float | None, now: float) -> float:
+        """The expiry of a thread after a read at `now`: as it was, unless that moves it far enough.
+        A reader whose policy has no time to live leaves a thread its expiry.
+        """
+        ttl = self.default_ttl if override is None else override
+        if not self.refresh_on_read or ttl is None or not is_refresh_due(expires_at, ttl, now):
+            return expires_at
+        return now + ttl * 60.0
 
     def expiry(self, now: float, override: float | None) -> float | None:
         """When a thread touched at `now` (epoch seconds) expires; `override` is in minutes."""

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan, in_callers_transaction, read, write
-from checkpoint_base.statements.requests import Row, execute, row, rows
+from checkpoint_base.statements.requests import execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
-from checkpoint_base.touch import NOT_MOVED, moved_if_possible, warn_not_moved
+from checkpoint_base.touch import moved_if_possible
 from checkpoint_postgres.requests import attempt, keeping_settings
 from checkpoint_postgres.statements import (
     statements,
@@ -72,7 +72,6 @@ class PostgresStorePlanner(Setup):
         self._is_exact = settings is None or settings.engine == "exact"
         self._looked_at = -math.inf
         self._has_warned = False
-        self._moves = ttl.default_ttl is not None  # whether items with a ttl are to be expected
 
     @property
     def _setup_schema(self) -> StoreSchema:
@@ -193,45 +192,29 @@ class PostgresStorePlanner(Setup):
     # ------------------------------------------------------------------ get
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one statement, which moves expiries where that is to be expected."""
-        found = yield from self._get_and_move(reads, now)
-        if found is None and len(reads) == 1:
+        """Items: one statement, and another where that moves an expiry."""
+        if len(reads) == 1:
             ns, key, _ = reads[0]
             found = [(1, *one) for one in (yield from rows(self._queries["get"], (ns, key)))]
-        elif found is None:
+        else:
             found = yield from rows(self._queries["get_some"], (json.dumps(_columns(reads)),))
         horizon = self._ttl.horizon(now)
         shown: list[Record | None] = [None] * len(reads)
-        seen: list[Name] = []
+        moved: list[Name] = []
         for place, value, created_at, updated_at, expires_at, ttl in found:
             if horizon is None or expires_at is None or expires_at > horizon:
                 ns, key, refresh = reads[place - 1]
-                shown[place - 1] = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
-                if refresh and ttl is not None:
-                    seen.append(Name(ns, key))
-        if not self._moves:
-            yield from self._move(seen, now)
+                record = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
+                shown[place - 1] = record
+                if refresh and ttl is not None and record.is_refresh_due(now):
+                    moved.append(Name(ns, key))
+        yield from self._move(moved, now)
         return shown
-
-    def _get_and_move(self, reads: Sequence[Read], now: float) -> Plan[list[Row] | None]:
-        """The rows of `reads`, whose expiries are moved; None: none are, or they may not be."""
-        moving = [Name(*one[:2]) for one in reads if one.refresh] if self._moves else []
-        if not moving:
-            return None
-        values = [*self._moving(moving, now), json.dumps(_columns(reads))]
-        try:
-            return (yield from rows(self._queries["get_and_move"], values))
-        except NOT_MOVED as error:  # a plain read may succeed
-            warn_not_moved(f"one of {len(moving)} items", error)
-            return None
-
-    def _moving(self, names: Sequence[Name], now: float) -> list[Any]:
-        return [*_columns(sorted(names)), now, self._ttl.horizon(now)]
 
     def _move(self, names: Sequence[Name], now: float) -> Plan[None]:
         if names:
-            self._moves = True
-            refresh = execute(self._queries["moved"], self._moving(names, now))
+            values = [*_columns(sorted(names)), now, self._ttl.horizon(now)]
+            refresh = execute(self._queries["moved"], values)
             yield from moved_if_possible(refresh, f"one of {len(names)} items")
 
     # ------------------------------------------------------------------ search
@@ -246,7 +229,7 @@ class PostgresStorePlanner(Setup):
             engine = yield from self._look(now)
             found = yield from self._meaning.search(engine, search, horizon)
         if search.refresh:
-            names = [one.record.name for one in found if one.record.ttl is not None]
+            names = [one.record.name for one in found if one.record.is_refresh_due(now)]
             yield from self._move(names, now)
         return found
 
@@ -264,7 +247,6 @@ class PostgresStorePlanner(Setup):
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one statement where nothing is embedded, else one transaction."""
-        self._moves = self._moves or any(one.ttl is not None for one in puts)
         puts = sorted(puts, key=lambda one: (one.ns, one.key))  # locks are taken in one order
         values = (json.dumps([_entry(one) for one in puts]), now, self._ttl.horizon(now))
         if not any(one.vectors for one in puts):

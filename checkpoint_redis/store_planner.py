@@ -15,7 +15,6 @@ from checkpoint_base.errors import (
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.touch import moved_if_possible, warn_not_moved
-from checkpoint_base.ttl import refresh_threshold
 from checkpoint_redis.requests import Arg, call
 from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
@@ -180,7 +179,7 @@ class RedisStorePlanner:
             names = [
                 name_of(one.record.ns, one.record.key)
                 for one in found
-                if _is_refreshed(one.record, now)
+                if one.record.is_refresh_due(now)
             ]
             if names:
                 refresh = self._ask("refresh", [len(names), *names], now)
@@ -269,14 +268,6 @@ class RedisStorePlanner:
         info = yield from call(script("server"), (), ())
         items, vectors, size = yield from self._ask("stats", (), 0.0)
         return StoreStats("redis", server_name(info), items, vectors, size)
-
-
-def _is_refreshed(record: Record, now: float) -> bool:
-    """Whether reading an item moves its expiry far enough."""
-    if record.ttl is None or record.expires_at is None:
-        return False
-    moved_by = abs(now + record.ttl * 60.0 - record.expires_at)
-    return moved_by > refresh_threshold(record.ttl)
 
 
 def _warn_of(refusal: bytes, items: int) -> None:

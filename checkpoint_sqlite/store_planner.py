@@ -89,8 +89,9 @@ class SqliteStorePlanner(Setup):
         for at, value, created_at, updated_at, expires_at, ttl in rest:
             if horizon is None or expires_at is None or expires_at > horizon:
                 ns, key, refresh = reads[at]
-                found[at] = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
-                if refresh and ttl is not None:
+                record = Record(ns, key, value, created_at, updated_at, expires_at, ttl)
+                found[at] = record
+                if refresh and ttl is not None and record.is_refresh_due(now):
                     moved.append(Name(ns, key))
         if moved:
             yield from self._refresh(moved, now)
@@ -113,7 +114,7 @@ class SqliteStorePlanner(Setup):
         else:
             found = yield from self._meaning.search(search, now)
         if search.refresh:
-            names = [one.name for one, _ in found if one.ttl is not None]
+            names = [one.name for one, _ in found if one.is_refresh_due(now)]
             yield from self._refresh(names, now)
         return found
 

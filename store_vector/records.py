@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from langgraph.store.base import Item, SearchItem
 
+from checkpoint_base.ttl import is_refresh_due
 from store_vector.facets import Facets
 from store_vector.filters import Filter
 from store_vector.namespaces import bounds, decode
@@ -57,6 +58,12 @@ class Record:
     def name(self) -> Name:
         """Which item it is."""
         return Name(self.ns, self.key)
+
+    def is_refresh_due(self, now: float) -> bool:
+        """Whether being read at `now` (epoch seconds) moves the expiry."""
+        if self.ttl is None or self.expires_at is None:
+            return False
+        return is_refresh_due(self.expires_at, self.ttl, now)
 
     @property
     def decoded(self) -> dict[str, Any]:

@@ -36,17 +36,6 @@ FROM unnest($1::text[], $2::text[]) AS want (ns, key)
 WHERE m.ns = want.ns AND m.key = want.key AND m.ttl IS NOT NULL
     AND ($4::double precision IS NULL OR m.expires_at > $4::double precision)
 
--- name: get_and_move
--- $5: what is read, as in get_some; $1 $2: what of it is moved.
-WITH moved AS ({moved})
-SELECT want.place, {contents}
-FROM ROWS FROM (
-    json_array_elements_text($5::json -> 0), json_array_elements_text($5::json -> 1)
-) WITH ORDINALITY AS want (ns, key, place),
-LATERAL (
-    SELECT * FROM {schema}.store_items AS i WHERE i.ns = want.ns AND i.key = want.key OFFSET 0
-) AS i
-
 -- name: put_items
 INSERT INTO {schema}.store_items AS i
     (ns, key, value, created_at, updated_at, expires_at, ttl, facets)

@@ -92,11 +92,13 @@ async def test_a_read_whose_expiry_another_transaction_has_moved(
         await store.asetup()
         await saver.aput(*arguments(id="1"))
         await store.aput(("a",), "k", {"n": 1})
+        later: Any = {"ttl": ttl, "clock": lambda: time.time() + 600}
+        saver, store = kit.saver(connection, **later), kit.store(connection, **later)
         async with within(connection.transaction()):
             await fetched(connection, "SELECT count(*) FROM orders")  # fixes the snapshot
             with (
-                PostgresSaver.from_conn_string(url, ttl=ttl) as other,
-                PostgresStore.from_conn_string(url, ttl=ttl) as others,
+                PostgresSaver.from_conn_string(url, **later) as other,
+                PostgresStore.from_conn_string(url, **later) as others,
             ):
                 assert other.get_tuple(on("t")) is not None
                 assert others.get(("a",), "k") is not None

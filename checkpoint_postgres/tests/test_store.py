@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -271,10 +272,21 @@ def test_a_namespace_that_was_large(store: PostgresStore) -> None:
     assert counting.of(search) == {"Query": 1}
 
 
-def test_reading_moves_an_expiry_in_the_same_statement(store: PostgresStore) -> None:
-    counting = Counting(store)
-    store.put(AT, "a", {"n": 1}, ttl=5)
-    assert counting.of(lambda: store.get(AT, "a")) == {"Query": 1}
+def test_a_read_that_moves_an_expiry_a_little_is_one_statement(
+    database: PostgresHarness,
+) -> None:
+    now = time.time()
+    with PostgresStore.from_conn_string(database.url, clock=lambda: now) as store:
+        store.setup()
+        counting = Counting(store)
+        reads: list[Callable[[], object]] = [lambda: store.get(AT, "a"), lambda: store.search(AT)]
+        store.batch([PutOp(AT, "a", {"n": 1}, ttl=10), PutOp(AT, "b", {"n": 1}, ttl=1000)])
+        for read in reads:
+            now += 11
+            assert counting.of(read) == {"Query": 1}
+            now += 2
+            assert counting.of(read) == {"Query": 1, "Execute": 1}
+            assert counting.of(read) == {"Query": 1}
 
 
 def test_a_search_by_meaning_is_one_statement(database: PostgresHarness) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -178,9 +179,10 @@ def test_what_expires_can_be_read_where_its_expiry_cannot_be_moved(
         store.put(("a",), "k", {"v": 1})
     url = f"file:{path}?mode=ro"
     with closing(sqlite3.connect(url, uri=True, check_same_thread=False)) as connection:
-        assert SqliteSaver(connection, ttl=ttl).get_tuple(on("t")) is not None
-        assert SqliteStore(connection, ttl=ttl).get(("a",), "k") is not None
-        assert SqliteStore(connection, ttl=ttl).search(("a",), filter={"v": 1})
+        later: Any = {"ttl": ttl, "clock": lambda: time.time() + 600}
+        assert SqliteSaver(connection, **later).get_tuple(on("t")) is not None
+        assert SqliteStore(connection, **later).get(("a",), "k") is not None
+        assert SqliteStore(connection, **later).search(("a",), filter={"v": 1})
     logged = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(logged) == 3
 

@@ -31,6 +31,7 @@ class Counting:
         index = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
         self.settings = IndexSettings.of(index if indexed else None)
         self.planner = SqliteStorePlanner(self.settings, StoreTTL(), cache_bytes=cache_bytes)
+        self.now = NOW
         self.counts: Counter[str] = Counter()
         self.rows = 0
         self.run(self.planner.setup())
@@ -56,7 +57,7 @@ class Counting:
         vectors = Embedded()
         if self.settings is not None:
             vectors = embed(self.settings, batch.texts, batch.queries)
-        return self.run(batch.plan(self.planner, vectors, NOW))
+        return self.run(batch.plan(self.planner, vectors, self.now))
 
     def fill(self, count: int) -> None:
         self.batch(
@@ -115,12 +116,26 @@ def test_many_gets_are_one_statement(counting: Counting) -> None:
 
 def test_reading_writes_only_what_has_a_ttl(counting: Counting) -> None:
     counting.batch(PutOp(("n",), "a", {"n": 1}, ttl=1.0), PutOp(("n",), "b", {"n": 1}))
+    counting.now += 30
     counting.batch(GetOp(("n",), "b"), SearchOp(("n",), filter={"n": 2}))
     assert counting.counts == {"reads": 1, "statements": 3}
     counting.batch(GetOp(("n",), "a"))
     assert counting.counts == {"writes": 1, "statements": 2}
     counting.batch(GetOp(("n",), "a", refresh_ttl=False))
     assert counting.counts == {"statements": 1}
+
+
+@pytest.mark.parametrize("op", [GetOp(("n",), "a"), SearchOp(("n",))])
+def test_a_read_that_moves_an_expiry_a_little_writes_nothing(counting: Counting, op: Any) -> None:
+    counting.batch(PutOp(("n",), "a", {"n": 1}, ttl=10.0))
+    counting.now += 11
+    counting.batch(op)
+    assert "writes" not in counting.counts
+    counting.now += 2
+    counting.batch(op)
+    assert counting.counts["writes"] == 1
+    counting.batch(op)
+    assert "writes" not in counting.counts
 
 
 def test_a_search_reads_what_it_gives(counting: Counting) -> None:

@@ -131,6 +131,19 @@ class ExpiryClauses(SaverClauses):
                 saver.get_delta_channel_history(config=chain.head, channels=["a"])
         assert (saver.get_tuple(on(chain.thread_id)) is not None) is refresh
 
+    def test_ttl_a_thread_that_is_read_again_and_again_stays(
+        self, reopened: Opener, harness: SaverHarness
+    ) -> None:
+        """A saver may move an expiry only where that moves it far, but not too late."""
+        saver = reopened(ttl=policy(refresh_on_read=True))
+        chain = Chain(saver)
+        chain.put({"a": 1})
+        for _ in range(100):
+            harness.advance(SECONDS / 60)
+            assert values(saver.get_tuple(chain.head)) == {"a": 1}
+        harness.advance(SECONDS + 1)
+        assert saver.get_tuple(chain.head) is None
+
     def test_ttl_reading_refreshes_the_thread_that_is_read(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:

@@ -96,6 +96,20 @@ class StoreTTLClauses(StoreClauses):
         harness.advance(5)
         assert store.search(()) == []
 
+    def test_ttl_an_item_that_is_read_again_and_again_stays(
+        self, reopened: StoreOpener, harness: StoreHarness
+    ) -> None:
+        """A store may move an expiry only where that moves it far, but not too late."""
+        store = reopened(ttl={"omit_expired": True, "default_ttl": 0.4})
+        store.put(("got",), "k", {"n": 1})
+        store.put(("found",), "k", {"n": 1})
+        for _ in range(100):
+            harness.advance(SECONDS / 60)
+            assert value_of(store.get(("got",), "k")) == {"n": 1}
+            assert keys(store.search(("found",))) == ["k"]
+        harness.advance(SECONDS + 1)
+        assert store.search(()) == []
+
     def test_ttl_reads_that_do_not(self, reopened: StoreOpener, harness: StoreHarness) -> None:
         """By the store's setting, or by the call's; the call's wins."""
         quiet = reopened(ttl={**OMIT, "default_ttl": 0.4})

@@ -287,6 +287,17 @@ class ReadingNeverRefreshes(MemoryPlanner):
         return self._find(thread_id)
 
 
+@saver("saver.ttl.a_thread_that_is_read_again_and_again_stays")
+class MeasuresFromTheLastRead(MemoryPlanner):
+    """A read soon after another one moves nothing, however much is left until the expiry."""
+
+    def _read(self, thread_id: str) -> MemoryThread | None:
+        reads: dict[str, float] = self.__dict__.setdefault("reads", {})
+        now = self._clock()
+        before, reads[thread_id] = reads.get(thread_id, now), now
+        return super()._read(thread_id) if now - before > 1 else self._find(thread_id)
+
+
 @saver("saver.ttl.unchanged_channel_lives_as_long_as_its_thread")
 class ValuesExpireAlone(Unmarked):
     """Each value has a clock of its own, so a channel that does not change expires."""

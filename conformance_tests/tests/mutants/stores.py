@@ -182,6 +182,18 @@ class EveryReadRefreshes(SqliteStorePlanner):
         return (yield from super().get(refreshed, now))
 
 
+@store("store.ttl.an_item_that_is_read_again_and_again_stays")
+class MeasuresFromTheLastGet(SqliteStorePlanner):
+    """A get soon after another one moves nothing, however much is left until the expiry."""
+
+    def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
+        gets: dict[tuple[str, str], float] = self.__dict__.setdefault("gets", {})
+        late = [one.refresh and now - gets.get(one[:2], now) > 1 for one in reads]
+        gets.update({one[:2]: now for one in reads})
+        some = [one._replace(refresh=far) for one, far in zip(reads, late, strict=True)]
+        return (yield from super().get(some, now))
+
+
 @store("store.ttl.a_put_starts_anew")
 class ExpiryStays(SqliteStorePlanner):
     """A put without a time to live leaves the item the one it had."""
