@@ -17,8 +17,17 @@ from checkpoint_redis.failures import ERRORS, accepted, named
 
 
 @asynccontextmanager
-async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis | RedisCluster]:
-    """The client that a URL names. The driver tries again what was lost, the client does not."""
+async def connected(
+    url: str, target: Target, size: int, wait: float | None
+) -> AsyncIterator[Redis | RedisCluster]:
+    """The client that a URL names. The driver tries again what was lost, the client does not.
+
+    Args:
+        url: names it.
+        target: the same, with the options of its connections.
+        size: how many connections to one server at most.
+        wait: seconds that a call waits for one of them; None: for ever.
+    """
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in target.hosts]
@@ -46,7 +55,7 @@ async def connected(url: str, target: Target, size: int) -> AsyncIterator[Redis 
                 await client.connection_pool.disconnect()
     else:
         with accepted(url):
-            options = {"max_connections": size, **target.options, **once}
+            options = {"max_connections": size, "timeout": wait, **target.options, **once}
             pool = BlockingConnectionPool.from_url(url, **options)
             _tried(pool)
         try:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, Final
 
+from redis import exceptions
 from redis.asyncio import Redis, RedisCluster
-from redis.exceptions import ReadOnlyError, ResponseError
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.lanes import Lanes
-from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole, withdraw
+from checkpoint_base.timeouts import LoopDeadline
+from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
+from checkpoint_redis.connect import STEP, attempt_timeout
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
@@ -22,27 +24,38 @@ _LARGE: Final = 1 << 16
 
 
 class AsyncRedisDriver:
-    """Performs plans."""
+    """Performs plans.
 
-    def __init__(self, client: Redis | RedisCluster) -> None:
+    Args:
+        client: of a server, of a primary that sentinels name, or of a cluster.
+        call_timeout: seconds for a request with its retry; None: no limit.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, call_timeout: float | None = None) -> None:
         self._client: Any = client  # redis-py types its methods in part
-        self._lanes = Lanes[Sequence[Command], list[Any]](
-            self._send_all, _TOGETHER, _WIDTH, lambda: _WIDTH, withdraw=withdraw
+        self._lanes = Lanes[Batch, list[Any]](
+            self._send, _TOGETHER, _WIDTH, lambda: _WIDTH, withdraw=Batch.withdraw
         )
         self._of_cluster = isinstance(client, RedisCluster)
+        # as in SyncRedisDriver
+        self._pool: Any = None
+        if not isinstance(client, RedisCluster) and not client.single_connection_client:
+            self._pool = client.connection_pool
         self._options = {} if self._of_cluster else {"transaction": False}
+        self._call_timeout = call_timeout
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
         if isinstance(request, Calls):
             try:
-                try:
-                    return await self._run(request.calls)
-                except LOST as error:
-                    if isinstance(error, ReadOnlyError) and not self._of_cluster:
-                        # whoever is the primary now is met at the same address, on new connections
-                        await self._client.connection_pool.disconnect(inuse_connections=False)
-                    return await self._run(request.calls)
+                with LoopDeadline(self._call_timeout, STEP):
+                    try:
+                        return await self._run(request.calls)
+                    except LOST as error:
+                        if isinstance(error, exceptions.ReadOnlyError) and not self._of_cluster:
+                            # the primary of now is met at the same address, on new connections
+                            await self._client.connection_pool.disconnect(inuse_connections=False)
+                        return await self._run(request.calls)
             except ERRORS as error:
                 raise named(error) from error
         raise TypeError(f"cannot perform {request!r}")
@@ -52,32 +65,63 @@ class AsyncRedisDriver:
         await self._lanes.aclose()
 
     async def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = await self._reply([known(call) for call in calls])
+        replies = await self._reply(Batch(calls))
         if again := unknown(replies):
-            told = await self._reply([whole(calls[n]) for n in again])
-            for n, reply in zip(again, told, strict=True):
+            found = await self._reply(Batch([calls[n] for n in again], whole=True))
+            for n, reply in zip(again, found, strict=True):
                 replies[n] = reply
         return checked(calls, replies)
 
-    async def _reply(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to some commands, errors of the server among them."""
-        if any(type(arg) is bytes and len(arg) > _LARGE for one in commands for arg in one):
-            return await self._send(commands)
-        return await self._lanes.send(commands)
+    async def _reply(self, batch: Batch) -> list[Any]:
+        """The replies to some calls, errors of the server among them."""
+        if any(type(arg) is bytes and len(arg) > _LARGE for one in batch.calls for arg in one.args):
+            return (await self._send((batch,)))[0]
+        return await self._lanes.send(batch)
 
-    async def _send_all(self, some: Sequence[Sequence[Command]]) -> list[list[Any]]:
-        replies = iter(await self._send([one for commands in some for one in commands]))
-        return [list(islice(replies, len(commands))) for commands in some]
+    async def _send(self, batches: Sequence[Batch]) -> list[list[Any]]:
+        """One trip. Its limit leaves time to try again."""
+        seconds = attempt_timeout(self._call_timeout)
+        try:
+            with LoopDeadline(seconds, STEP):
+                if self._pool is None:
+                    return await self._send_by_client(batches)
+                return await self._send_on_connection(batches)
+        except BackendUnavailableError as error:
+            raise exceptions.TimeoutError(f"no answer within {seconds:g} s") from error
 
-    async def _send(self, commands: Sequence[Command]) -> list[Any]:
+    async def _send_on_connection(self, batches: Sequence[Batch]) -> list[list[Any]]:
+        pool = self._pool
+        getting = pool.get_connection("EVALSHA") if TAKES_NAME else pool.get_connection()
+        connection = await getting
+        try:
+            sent = [batch for batch in batches if not batch.withdrawn]
+            await connection.send_packed_command(b"".join([batch.encoded() for batch in sent]))
+            replies = {batch: [await _reply(connection) for _ in batch.calls] for batch in sent}
+            return [replies.get(batch, []) for batch in batches]
+        except BaseException:  # also a cancellation: the replies belong to nobody now
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def _send_by_client(self, batches: Sequence[Batch]) -> list[list[Any]]:
+        commands = [command for batch in batches for command in batch.commands()]
         if len(commands) == 1:
             try:
-                return [await self._client.execute_command(*commands[0], **RAW)]
-            except ResponseError as error:
-                return [error]
+                return [[await self._client.execute_command(*commands[0], **RAW)]]
+            except exceptions.ResponseError as error:
+                return [[error]]
         pipeline = self._client.pipeline(**self._options)
         async with pipeline:
             for command in commands:
                 pipeline.execute_command(*command, **RAW)
-            replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
+            replies = iter(await pipeline.execute(raise_on_error=False))
+        return [[next(replies) for _ in batch.calls] for batch in batches]
+
+
+async def _reply(connection: Any) -> Any:
+    """A reply, which may be an error of the server."""
+    try:
+        return await connection.read_response(disable_decoding=True)
+    except exceptions.ResponseError as error:
+        return error

@@ -5,41 +5,80 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import redis
 from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError
 
 from checkpoint_redis.failures import LOST, named, unwrapped
-from checkpoint_redis.requests import Call
+from checkpoint_redis.requests import Arg, Call
 
 Command = list[Any]
+
+TAKES_NAME: Final = tuple(map(int, redis.__version__.split(".")[:2])) < (5, 3)
+"""Whether a pool is asked for a connection with the name of a command."""
 
 RAW: Final[dict[str, Any]] = {NEVER_DECODE: []}
 """Option of commands whose reply is bytes, whatever the client makes of others."""
 
 
-def known(call: Call) -> Command:
-    """The command for a server that has seen the script."""
-    return [
-        "EVALSHA",
-        memoryview(bytearray(call.script.sha)),
-        len(call.keys),
-        *call.keys,
-        *call.args,
-    ]
+class Batch:
+    """Calls that one caller waits for, which go to the server together.
 
+    Args:
+        calls: the scripts.
+        whole: send their text and not only their digest.
 
-def whole(call: Call) -> Command:
-    """The command for one that has not; afterwards it has."""
-    return ["EVAL", memoryview(bytearray(call.script.text)), len(call.keys), *call.keys, *call.args]
-
-
-def withdraw(commands: Sequence[Command]) -> None:
-    """Make commands void whose caller is cancelled. redis-py takes their bytes when it sends them,
-    also when it sends them again: what it has not sent by then names no script, or one that does
-    nothing.
+    Attributes:
+        withdrawn: its caller is cancelled: what was not sent by then must not be.
     """
-    for command in commands:
-        command[1][:] = b" " * len(command[1])
+
+    __slots__ = ("_commands", "calls", "whole", "withdrawn")
+
+    def __init__(self, calls: Sequence[Call], *, whole: bool = False) -> None:
+        self.calls = calls
+        self.whole = whole
+        self.withdrawn = False
+        self._commands: list[Command] | None = None
+
+    def encoded(self) -> bytes:
+        """What is written to a connection."""
+        name = b"EVAL" if self.whole else b"EVALSHA"
+        pieces = []
+        for script, keys, args in self.calls:
+            text = script.text if self.whole else script.sha
+            pieces.append(b"*%d\r\n" % (3 + len(keys) + len(args)))
+            for arg in (name, text, b"%d" % len(keys), *keys, *args):
+                data = arg if type(arg) is bytes else _encoded(arg)
+                pieces.append(b"$%d\r\n%b\r\n" % (len(data), data))
+        return b"".join(pieces)
+
+    def commands(self) -> list[Command]:
+        """The same, for a client that writes commands itself."""
+        if self._commands is None:
+            name = "EVAL" if self.whole else "EVALSHA"
+            self._commands = [
+                [name, _withdrawable(self.whole, call), len(call.keys), *call.keys, *call.args]
+                for call in self.calls
+            ]
+        return self._commands
+
+    def withdraw(self) -> None:
+        """Its caller is cancelled. A client takes the commands' bytes when it sends them, also when
+        it sends them again: what it has not sent by then names no script, or one that does nothing.
+        """
+        self.withdrawn = True
+        for command in self._commands or ():
+            command[1][:] = b" " * len(command[1])
+
+
+def _withdrawable(whole: bool, call: Call) -> memoryview:
+    return memoryview(bytearray(call.script.text if whole else call.script.sha))
+
+
+def _encoded(arg: Arg) -> bytes:
+    if isinstance(arg, str):
+        return arg.encode()
+    return arg if isinstance(arg, bytes) else repr(arg).encode()
 
 
 def unknown(replies: Sequence[Any]) -> list[int]:

@@ -12,8 +12,8 @@ from checkpoint_base.errors import InvalidArgumentError
 SINGLE: Final = ("redis", "rediss", "unix")
 SCHEMES: Final = (*SINGLE, "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
 
-TIMEOUTS: Final = {"socket_connect_timeout": 5.0, "socket_timeout": 30.0}
-"""Seconds; a URL's query says otherwise."""
+STEP: Final = "a request to Redis"
+"""What `call_timeout` limits, for its error."""
 ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A, '?' %3F and '[' %5B"
 _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "socket_timeout": float,
@@ -38,6 +38,26 @@ class Target(NamedTuple):
     hosts: list[tuple[str, int]]
     service: str
     options: dict[str, Any]
+
+
+def attempt_timeout(call_timeout: float | None) -> float | None:
+    """Seconds for one try of a request: what was lost is tried once more within `call_timeout`."""
+    return None if call_timeout is None else call_timeout / 2
+
+
+def opened_target(url: str, call_timeout: float | None, *, blocking: bool) -> Target:
+    """What a URL names, with timeouts for a client of our own unless the URL has its own.
+
+    On an event loop the driver limits each try; `socket_timeout` would make a task of each write.
+    """
+    target = target_of(url)
+    attempt = attempt_timeout(call_timeout)
+    options: dict[str, Any] = {"socket_connect_timeout": 5.0}
+    if attempt is not None:
+        options["socket_connect_timeout"] = min(5.0, attempt)
+        if blocking or target.kind == "cluster":
+            options["socket_timeout"] = attempt
+    return target._replace(options={**options, **target.options})
 
 
 def target_of(url: str) -> Target:

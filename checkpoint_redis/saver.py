@@ -11,9 +11,10 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
-from checkpoint_redis.connect import TIMEOUTS, Target, target_of
+from checkpoint_redis.connect import attempt_timeout, opened_target
 from checkpoint_redis.planner import RedisPlanner
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ class RedisSaver(FullSyncSaver):
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`. With the
             strategy "delete" the server removes a thread by itself.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that a step of a call may take; None: no limit. A blocking client that
+            you bring needs a `socket_timeout` (redis-py's default since 8.0) so that new
+            connections are limited, too, and so are calls of a cluster.
 
     `setup()` must have been called once for a prefix.
 
@@ -65,6 +69,7 @@ class RedisSaver(FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         redis = driver(type(self).__name__)
         from checkpoint_redis.sync_driver import SyncRedisDriver
@@ -76,7 +81,7 @@ class RedisSaver(FullSyncSaver):
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
         super().__init__(
             planner,
-            SyncRedisDriver(client),
+            SyncRedisDriver(client, checked_call_timeout(call_timeout)),
             policy,
             serde=serde,
             on_unreadable=on_unreadable,
@@ -98,6 +103,7 @@ class RedisSaver(FullSyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Make a client, and close it at the end.
 
@@ -105,7 +111,8 @@ class RedisSaver(FullSyncSaver):
             conn_string: `redis://[[user]:password@]host[:port][/db]`, `rediss://…` (TLS),
                 `unix:///path?db=0`, `redis+cluster://host:port,host:port`, or
                 `redis+sentinel://host:port,host:port/service[/db]`; `rediss+…` with TLS. Options
-                of redis-py's connections go behind a `?`, e.g. `?socket_timeout=5` (30 seconds).
+                of redis-py's connections go behind a `?`, e.g. `?socket_timeout=5` (else half of
+                `call_timeout`).
             prefix: as in the constructor.
             serde: as in the constructor.
             on_unreadable: as in the constructor.
@@ -114,6 +121,7 @@ class RedisSaver(FullSyncSaver):
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             max_connections: to one server; further calls wait for one.
+            call_timeout: as in the constructor; seconds.
 
         Raises:
             InvalidArgumentError: the URL is none of these.
@@ -121,11 +129,12 @@ class RedisSaver(FullSyncSaver):
                 the first call.
         """
         driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
         from checkpoint_redis.sync_clients import connected
 
         with ExitStack() as stack:
             client = stack.enter_context(
-                connected(conn_string, options_of(conn_string), max_connections)
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
             saver = cls(
                 client,
@@ -136,6 +145,7 @@ class RedisSaver(FullSyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
             )
             stack.callback(saver._end)
             yield saver
@@ -157,6 +167,9 @@ class AsyncRedisSaver(FullAsyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that a step of a call may take; None: no limit. A blocking client that
+            you bring needs a `socket_timeout` (redis-py's default since 8.0) so that new
+            connections are limited, too, and so are calls of a cluster.
 
     `await saver.setup()` must have been called once for a prefix.
 
@@ -176,6 +189,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         driver(type(self).__name__)
         from redis import asyncio as redis
@@ -187,7 +201,7 @@ class AsyncRedisSaver(FullAsyncSaver):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
         planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
-        self._commands = AsyncRedisDriver(client)
+        self._commands = AsyncRedisDriver(client, checked_call_timeout(call_timeout))
         super().__init__(
             planner,
             self._commands,
@@ -212,14 +226,16 @@ class AsyncRedisSaver(FullAsyncSaver):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`RedisSaver.from_conn_string`, for an event loop."""
         driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
         from checkpoint_redis.async_clients import connected
 
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
-                connected(conn_string, options_of(conn_string), max_connections)
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
             saver = cls(
                 client,
@@ -230,16 +246,11 @@ class AsyncRedisSaver(FullAsyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
             )
             stack.push_async_callback(saver._commands.aclose)
             stack.push_async_callback(saver._aend)
             yield saver
-
-
-def options_of(conn_string: str) -> Target:
-    """What a URL names, with our timeouts unless it has its own."""
-    target = target_of(conn_string)
-    return target._replace(options={**TIMEOUTS, **target.options})
 
 
 def neither(wanted: str, given: object) -> InvalidArgumentError:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
-from checkpoint_redis.saver import MAX_CONNECTIONS, driver, neither, options_of
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
+from checkpoint_redis.connect import attempt_timeout, opened_target
+from checkpoint_redis.saver import MAX_CONNECTIONS, driver, neither
 from checkpoint_redis.store_planner import CACHE_BYTES, RedisStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.store import AsyncStore, SyncStore
@@ -38,6 +40,7 @@ class RedisStore(SyncStore):
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
+        call_timeout: as in `RedisSaver`; seconds.
         cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
             vector. Beside it, a few hundred bytes for each item that has vectors.
 
@@ -56,6 +59,7 @@ class RedisStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         redis = driver(type(self).__name__)
         from checkpoint_redis.sync_driver import SyncRedisDriver
@@ -64,7 +68,13 @@ class RedisStore(SyncStore):
             raise neither("redis.Redis or redis.RedisCluster", client)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = RedisStorePlanner(settings, policy, prefix, cache_bytes)
-        super().__init__(planner, SyncRedisDriver(client), settings, policy, clock)
+        super().__init__(
+            planner,
+            SyncRedisDriver(client, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
         self.client = client
 
     @classmethod
@@ -79,6 +89,7 @@ class RedisStore(SyncStore):
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
         max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Make a client, and close it at the end.
 
@@ -90,6 +101,7 @@ class RedisStore(SyncStore):
             clock: as in the constructor.
             cache_bytes: as in the constructor.
             max_connections: to one server; further calls wait for one.
+            call_timeout: as in the constructor; seconds.
 
         Raises:
             InvalidArgumentError: the URL is none, or an `index` or a `ttl` that cannot be used.
@@ -97,13 +109,21 @@ class RedisStore(SyncStore):
                 the first call.
         """
         driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
         from checkpoint_redis.sync_clients import connected
 
         with ExitStack() as stack:
-            target = options_of(conn_string)
-            client = stack.enter_context(connected(conn_string, target, max_connections))
+            client = stack.enter_context(
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
+            )
             store = cls(
-                client, prefix=prefix, index=index, ttl=ttl, clock=clock, cache_bytes=cache_bytes
+                client,
+                prefix=prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+                call_timeout=call_timeout,
             )
             stack.callback(store._end)
             yield store
@@ -120,6 +140,7 @@ class AsyncRedisStore(AsyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: as in `RedisStore`.
+        call_timeout: as in `RedisSaver`; seconds.
 
     Raises:
         InvalidArgumentError: `client` is neither of both; a prefix, an `index` or a `ttl` that
@@ -136,6 +157,7 @@ class AsyncRedisStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         driver(type(self).__name__)
         from redis import asyncio as redis
@@ -146,7 +168,13 @@ class AsyncRedisStore(AsyncStore):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = RedisStorePlanner(settings, policy, prefix, cache_bytes)
-        super().__init__(planner, AsyncRedisDriver(client), settings, policy, clock)
+        super().__init__(
+            planner,
+            AsyncRedisDriver(client, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
         self.client = client
 
     @classmethod
@@ -161,17 +189,25 @@ class AsyncRedisStore(AsyncStore):
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
         max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`RedisStore.from_conn_string`, for an event loop."""
         driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
         from checkpoint_redis.async_clients import connected
 
         async with AsyncExitStack() as stack:
-            target = options_of(conn_string)
-            opened = connected(conn_string, target, max_connections)
-            client = await stack.enter_async_context(opened)
+            client = await stack.enter_async_context(
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
+            )
             store = cls(
-                client, prefix=prefix, index=index, ttl=ttl, clock=clock, cache_bytes=cache_bytes
+                client,
+                prefix=prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+                call_timeout=call_timeout,
             )
             stack.push_async_callback(store._aend)
             yield store

@@ -17,8 +17,17 @@ from checkpoint_redis.failures import ERRORS, accepted, named
 
 
 @contextmanager
-def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisCluster]:
-    """The client that a URL names. The driver tries again what was lost, the client does not."""
+def connected(
+    url: str, target: Target, size: int, wait: float | None
+) -> Iterator[Redis | RedisCluster]:
+    """The client that a URL names. The driver tries again what was lost, the client does not.
+
+    Args:
+        url: names it.
+        target: the same, with the options of its connections.
+        size: how many connections to one server at most.
+        wait: seconds that a call waits for one of them; None: for ever.
+    """
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
         nodes = [ClusterNode(*host) for host in target.hosts]  # type: ignore[no-untyped-call]
@@ -44,7 +53,7 @@ def connected(url: str, target: Target, size: int) -> Iterator[Redis | RedisClus
                 client.connection_pool.disconnect()
     else:
         with accepted(url):
-            options = {"max_connections": size, **target.options, **once}
+            options = {"max_connections": size, "timeout": wait, **target.options, **once}
             pool = BlockingConnectionPool.from_url(url, **options)
             _tried(pool)
         try:

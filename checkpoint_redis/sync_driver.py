@@ -8,43 +8,80 @@ from typing import Any
 from redis import Redis, RedisCluster
 from redis.exceptions import ReadOnlyError, ResponseError
 
-from checkpoint_redis.commands import RAW, Command, checked, known, unknown, whole
+from checkpoint_base.timeouts import Deadline
+from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
+from checkpoint_redis.connect import STEP
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
 
 class SyncRedisDriver:
-    """Performs plans."""
+    """Performs plans.
 
-    def __init__(self, client: Redis | RedisCluster) -> None:
+    Args:
+        client: of a server, of a primary that sentinels name, or of a cluster.
+        call_timeout: seconds for a request with its retry; None: no limit.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, call_timeout: float | None = None) -> None:
         self._client: Any = client  # redis-py types its methods in part
         self._of_cluster = isinstance(client, RedisCluster)
+        # Scripts are written to a connection of the pool: redis-py's way to one takes as long again
+        # as the server. A client with a connection of its own has a lock for it.
+        self._pool: Any = None
+        if not isinstance(client, RedisCluster) and client.connection is None:
+            self._pool = client.connection_pool
         self._options = {} if self._of_cluster else {"transaction": False}
+        self._call_timeout = call_timeout
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
         if isinstance(request, Calls):
+            deadline = Deadline(self._call_timeout, STEP)
             try:
                 try:
-                    return self._run(request.calls)
+                    return self._run(request.calls, deadline)
                 except LOST as error:
+                    if deadline.remaining(1) == 0:
+                        raise deadline.error() from error
                     if isinstance(error, ReadOnlyError) and not self._of_cluster:
                         # whoever is the primary now is met at the same address, on new connections
                         self._client.connection_pool.disconnect(inuse_connections=False)
-                    return self._run(request.calls)
+                    return self._run(request.calls, deadline)
             except ERRORS as error:
                 raise named(error) from error
         raise TypeError(f"cannot perform {request!r}")
 
-    def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = self._send([known(call) for call in calls])
+    def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
+        replies = self._send(Batch(calls), deadline)
         if again := unknown(replies):
-            told = self._send([whole(calls[n]) for n in again])
-            for n, reply in zip(again, told, strict=True):
+            found = self._send(Batch([calls[n] for n in again], whole=True), deadline)
+            for n, reply in zip(again, found, strict=True):
                 replies[n] = reply
         return checked(calls, replies)
 
-    def _send(self, commands: Sequence[Command]) -> list[Any]:
+    def _send(self, batch: Batch, deadline: Deadline) -> list[Any]:
+        if self._pool is None:
+            return self._send_by_client(batch)
+        pool = self._pool
+        connection = pool.get_connection("EVALSHA") if TAKES_NAME else pool.get_connection()
+        is_limited = connection.socket_timeout is not None or self._call_timeout is None
+        try:
+            if not is_limited:
+                _set_timeout(connection, deadline.remaining())
+            connection.send_packed_command([batch.encoded()])
+            replies = [_reply(connection) for _ in batch.calls]
+            if not is_limited:
+                _set_timeout(connection, None)
+            return replies
+        except BaseException:  # also an interruption: the replies belong to nobody now
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+    def _send_by_client(self, batch: Batch) -> list[Any]:
+        commands = batch.commands()
         if len(commands) == 1:
             try:
                 return [self._client.execute_command(*commands[0], **RAW)]
@@ -57,8 +94,22 @@ class SyncRedisDriver:
             replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
 
-    def _where(self, command: Command) -> dict[str, Any]:
+    def _where(self, command: Sequence[Any]) -> dict[str, Any]:
         """The node of a script's first key: else redis-py asks a node for the keys of each."""
         if not self._of_cluster:
             return {}
         return {"target_nodes": self._client.get_node_from_key(command[3])}
+
+
+def _reply(connection: Any) -> Any:
+    """A reply, which may be an error of the server."""
+    try:
+        return connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        return error
+
+
+def _set_timeout(connection: Any, seconds: float | None) -> None:
+    """Bound the waits of a connection whose client has no `socket_timeout`."""
+    if connection._sock is not None:
+        connection._sock.settimeout(seconds)

@@ -18,7 +18,7 @@ from redis.asyncio import RedisCluster as AsyncRedisCluster
 
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver
-from checkpoint_redis.commands import known, whole, withdraw
+from checkpoint_redis.commands import Batch
 from checkpoint_redis.connect import target_of
 from checkpoint_redis.requests import Call
 from checkpoint_redis.scripts import Script
@@ -92,9 +92,9 @@ async def test_puts_to_a_store_that_wait_for_a_connection(harness: RedisHarness)
         assert await store.asearch(("n",)) == []
 
 
-@pytest.mark.parametrize("command", [known, whole])
+@pytest.mark.parametrize("whole", [False, True])
 def test_what_redis_py_has_not_sent_is_withdrawn(
-    one_server: RedisHarness, cluster: RedisHarness, command: Callable[[Call], Any]
+    one_server: RedisHarness, cluster: RedisHarness, whole: bool
 ) -> None:
     """Its pipelines hold commands until they have a connection, and while they try again."""
 
@@ -102,11 +102,12 @@ def test_what_redis_py_has_not_sent_is_withdrawn(
         pipeline = client.pipeline()
         text = b"return redis.call('SET', KEYS[1], ARGV[1])"
         calls = [Call(_script(text), [key], [value]) for value in ("first", "second")]
-        commands = [command(call) for call in calls]
-        for each in commands:
-            pipeline.execute_command(*each)
-        withdraw([commands[1]])
-        if command is known:
+        batches = [Batch([call], whole=whole) for call in calls]
+        for batch in batches:
+            for command in batch.commands():
+                pipeline.execute_command(*command)
+        batches[1].withdraw()
+        if not whole:
             await client.script_load(text)
         await pipeline.execute(raise_on_error=False)
         assert await client.get(key) == b"first"
