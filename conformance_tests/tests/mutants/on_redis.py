@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan
+from checkpoint_base.timeouts import Deadline
 from checkpoint_redis.async_driver import AsyncRedisDriver
 from checkpoint_redis.failures import ERRORS, named
 from checkpoint_redis.requests import Calls
@@ -26,7 +27,7 @@ class _Once(SyncRedisDriver):
         if not isinstance(request, Calls):
             return super().perform(request)
         try:
-            return self._run(request.calls)
+            return self._run(request.calls, Deadline(None, "a request"))
         except ERRORS as error:
             raise named(error) from error
 
