@@ -5,32 +5,49 @@ that nothing is stored after they have ended.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import suppress
 from contextvars import copy_context
 from threading import Lock
+from time import monotonic
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
 
-async def until_done(future: asyncio.Future[Any]) -> None:
+async def until_done(future: asyncio.Future[Any], limit: float | None = None) -> None:
     """Wait for a future, for a caller that is cancelled already: more cancellations change
-    nothing.
+    nothing. Nobody else asks for its result: an error of it is not logged as one that was missed.
+
+    Args:
+        future: what runs for the caller elsewhere.
+        limit: seconds after which it is left to itself; None: never.
     """
-    while not future.done():
+    future.add_done_callback(retrieve)
+    end = math.inf if limit is None else monotonic() + limit
+    while not future.done() and (left := end - monotonic()) > 0:
         with suppress(asyncio.CancelledError):
-            await asyncio.wait((future,))
+            await asyncio.wait((future,), timeout=None if left == math.inf else left)
 
 
-async def in_thread(call: Callable[[], T], executor: Executor | None = None) -> T:
+def retrieve(future: asyncio.Future[Any]) -> None:
+    """Nobody asks for what became of a future: asyncio is not to log its error as one missed."""
+    if future.done() and not future.cancelled():
+        future.exception()
+
+
+async def in_thread(
+    call: Callable[[], T], executor: Executor | None = None, limit: float | None = None
+) -> T:
     """`asyncio.to_thread`, except that a caller that is cancelled waits until the call has ended. A
     call that has not begun by then never begins.
 
     Args:
         call: what to call, in the context of the caller.
         executor: whose threads it is called in; None: those of the loop.
+        limit: seconds that a caller that is cancelled waits at most; the call goes on without it.
     """
     begin = Lock()
 
@@ -45,7 +62,7 @@ async def in_thread(call: Callable[[], T], executor: Executor | None = None) -> 
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         if not begin.acquire(blocking=False):
-            await until_done(future)
+            await until_done(future, limit)
         raise
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from checkpoint_base.cancellation import until_done
+from checkpoint_base.cancellation import retrieve, until_done
+from checkpoint_base.timeouts import Deadline
 
 _SWALLOWED: Final = 0.1
 """Seconds after which a trip that goes on is cancelled again."""
@@ -33,6 +33,11 @@ class _Trip:
 
     entries: Sequence[_Entry[Any, Any]]
     task: asyncio.Task[None]
+
+    @property
+    def is_deserted(self) -> bool:
+        """Whether no caller waits for it any more."""
+        return all(entry.reply.done() for entry in self.entries)
 
 
 class Lanes(Generic[Request, Reply]):
@@ -75,18 +80,19 @@ class Lanes(Generic[Request, Reply]):
         self._waiting: deque[_Entry[Request, Reply]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def send(self, request: Request) -> Reply:
-        """The reply to a request."""
-        if self._busy >= min(self._narrow, self._width()):
-            entry = _Entry[Request, Reply](request, asyncio.get_running_loop().create_future())
-            self._waiting.append(entry)
-            self._be_patient()
-            try:
-                return await entry.reply
-            except asyncio.CancelledError:
-                if entry.trip is not None:
-                    await self._leave(entry, entry.trip)
-                raise
+    async def send(
+        self, request: Request, deadline: Deadline | None = None, *, at_once: bool = True
+    ) -> Reply:
+        """The reply to a request.
+
+        Args:
+            request: what is sent.
+            deadline: when a request that waits, or is on a trip with others, is given up, and its
+                caller gets the deadline's error. A trip ends when all its callers are gone.
+            at_once: whether it may go before others that wait, if there is room.
+        """
+        if not at_once or self._busy >= min(self._narrow, self._width()):
+            return await self._queue(request, Deadline(None, "") if deadline is None else deadline)
         self._busy += 1
         try:
             (reply,) = await self._send((request,))
@@ -95,16 +101,45 @@ class Lanes(Generic[Request, Reply]):
             self._busy -= 1
             self._next()
 
-    async def _leave(self, entry: _Entry[Request, Reply], trip: _Trip) -> None:
-        """Wait for the end of a trip. If all its callers are cancelled, it is."""
+    async def _queue(self, request: Request, deadline: Deadline) -> Reply:
+        loop = asyncio.get_running_loop()
+        entry = _Entry[Request, Reply](request, loop.create_future())
+        self._waiting.append(entry)
+        self._be_patient()
+        left = deadline.remaining()
+        timer = None if left is None else loop.call_later(left, self._expire, entry, deadline)
+        try:
+            return await entry.reply
+        except asyncio.CancelledError:
+            if entry.trip is not None:
+                await self._leave(entry, entry.trip, deadline)
+            retrieve(entry.reply)  # an error may have come together with the cancellation
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _expire(self, entry: _Entry[Request, Reply], deadline: Deadline) -> None:
+        """Let a caller go whose request takes too long."""
+        if entry.reply.done():
+            return
+        deadline.expired = True
+        entry.reply.set_exception(deadline.error())
+        if entry.trip is not None:
+            self._withdraw(entry.request)
+            if entry.trip.is_deserted:
+                entry.trip.task.cancel()
+
+    async def _leave(self, entry: _Entry[Request, Reply], trip: _Trip, deadline: Deadline) -> None:
+        """Wait for the end of a trip, until the deadline at most. If all its callers are cancelled,
+        it is.
+        """
         self._withdraw(entry.request)
-        if all(each.reply.done() for each in trip.entries):
-            while not trip.task.done():
-                trip.task.cancel()
-                # before Python 3.12 `asyncio.wait_for` in a driver may swallow one cancellation
-                with suppress(asyncio.CancelledError):
-                    await asyncio.wait((trip.task,), timeout=_SWALLOWED)
-        await until_done(trip.task)
+        while trip.is_deserted and not trip.task.done() and not deadline.is_over:
+            trip.task.cancel()
+            # before Python 3.12 `asyncio.wait_for` in a driver may swallow one cancellation
+            await until_done(trip.task, _SWALLOWED)
+        await until_done(trip.task, deadline.remaining())
 
     def _be_patient(self) -> None:
         if self._timer is None and self._busy < self._width():
@@ -152,7 +187,14 @@ class Lanes(Generic[Request, Reply]):
         self._busy -= 1
         self._next()
 
-    async def aclose(self) -> None:
-        """Wait for the trips under way, and for those that wait for them."""
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+    async def aclose(self, limit: float | None = None) -> None:
+        """Wait for the trips under way, and for those that wait for them.
+
+        Args:
+            limit: seconds after which what is still under way is cancelled; None: never.
+        """
+        deadline = Deadline(limit, "")
+        while self._tasks and not deadline.is_over:
+            await asyncio.wait(self._tasks, timeout=deadline.remaining())
+        for task in self._tasks:
+            task.cancel()

@@ -18,15 +18,23 @@ Start = Callable[[], Coroutine[Any, Any, T]]
 class Life:
     """Of one saver with its copies, or of a store.
 
+    Args:
+        name: of the class.
+        driver: whose `call_timeout` limits how long a caller that is cancelled waits for what
+            runs for it elsewhere, in seconds; None, or a driver that has none: for ever.
+
     Attributes:
+        limit: that `call_timeout`. After so long the caller gets its cancellation, and what runs
+            goes on without it.
         is_over: whether whoever opened the connection has closed it. Only `from_conn_string` and
             `open_saver` know: a connection of the user's is the user's to close.
     """
 
-    __slots__ = ("_name", "is_over")
+    __slots__ = ("_name", "is_over", "limit")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, driver: object = None) -> None:
         self._name = name
+        self.limit: float | None = getattr(driver, "call_timeout", None)
         self.is_over = False
 
     def end(self) -> None:
@@ -47,6 +55,7 @@ class LoopLife(Life):
     Args:
         name: of the class.
         instead: what to await where a blocking call would wait for itself.
+        driver: as in `Life`.
 
     Attributes:
         loop: the one on which this is made.
@@ -57,8 +66,8 @@ class LoopLife(Life):
 
     __slots__ = ("_instead", "_thread", "loop")
 
-    def __init__(self, name: str, instead: str) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, instead: str, driver: object = None) -> None:
+        super().__init__(name, driver)
         self._instead = instead
         self._thread = get_ident()
         loop = running_loop()
@@ -92,7 +101,7 @@ class LoopLife(Life):
         except BaseException:
             if not future.done():  # this thread was interrupted
                 self._cancel(call)
-                wait((future,))
+                wait((future,), self.limit)
             raise
 
     async def join(self, start: Start[T]) -> T:
@@ -108,7 +117,7 @@ class LoopLife(Life):
         except asyncio.CancelledError:
             if not future.done():
                 self._cancel(call)
-                await until_done(future)
+                await until_done(future, self.limit)
             raise
 
     def _cancel(self, call: RemoteCall[Any]) -> None:

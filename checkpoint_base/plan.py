@@ -4,7 +4,7 @@ A planner's generator yields *requests* and is sent *replies*; `run` and `arun` 
 loops that drive one. What a request means is the driver's business, except for two: every driver
 knows `Atomic` (run a sub-plan in one transaction), and the loops themselves answer `Offload`
 (leave the event loop, where there is one). Drivers that can run inside a transaction of the
-caller's also know `InCallersTransaction`.
+caller's also know `InCallersTransaction`, and those of SQL `Unlimited`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,13 @@ class InCallersTransaction:
 
     The caller may still roll that back. A plan must not cache what it read or stored in it.
     """
+
+
+@dataclass(frozen=True)
+class Unlimited:
+    """Request: perform `request`, however long it takes: `call_timeout` does not end it."""
+
+    request: Any
 
 
 def read(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan[T]:
@@ -133,6 +140,15 @@ def answered(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
     except StopIteration as stop:
         result: T = stop.value
         return result
+
+
+def unlimited(plan: Plan[T]) -> Plan[T]:
+    """Drive `plan` with no limit for its requests."""
+
+    def answer(request: Any) -> Plan[Any]:
+        return (yield Unlimited(request))
+
+    return answered(plan, answer)
 
 
 async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:

@@ -302,7 +302,7 @@ class SyncSaver(Saver):
     ) -> None:
         super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
         self._driver = driver
-        self._life = Life(type(self).__name__)
+        self._life = Life(type(self).__name__, driver)
 
     def _drive(self, plan: Plan[T]) -> T:
         if self._life.is_over:
@@ -310,7 +310,7 @@ class SyncSaver(Saver):
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await in_thread(partial(self._drive, plan), self._executor)
+        return await in_thread(partial(self._drive, plan), self._executor, self._life.limit)
 
     def setup(self) -> None:
         """Create or migrate the schema. Safe from many processes at once; later a no-op."""
@@ -338,7 +338,8 @@ class AsyncSaver(Saver):
     ) -> None:
         super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
         self._driver = driver
-        self._life = LoopLife(type(self).__name__, "aget_tuple, aput, alist, …; ainvoke for graphs")
+        instead = "aget_tuple, aput, alist, …; ainvoke for graphs"
+        self._life = LoopLife(type(self).__name__, instead, driver)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -54,35 +54,46 @@ class Deadline:
     Args:
         seconds: the `call_timeout`.
         step: as in `timed_out`.
+
+    Attributes:
+        end: on `time.monotonic`; infinite without a `call_timeout`.
+        expired: whether somebody has ended the step, because it was time.
     """
 
-    __slots__ = ("_end", "_seconds", "_step")
+    __slots__ = ("_seconds", "_step", "end", "expired")
 
     def __init__(self, seconds: float | None, step: str) -> None:
         self._seconds = seconds
         self._step = step
-        self._end = math.inf if seconds is None else monotonic() + seconds
-
-    @property
-    def end(self) -> float:
-        """On `time.monotonic`; infinite without a `call_timeout`."""
-        return self._end
+        self.end = math.inf if seconds is None else monotonic() + seconds
+        self.expired = False
 
     def remaining(self, most: float | None = None) -> float | None:
         """Seconds that are left, at least 0 and at most `most`; None: no limit."""
         if self._seconds is None:
             return most
-        left = max(0.0, self._end - monotonic())
+        left = max(0.0, self.end - monotonic())
         return left if most is None else min(left, most)
 
     def restart(self) -> None:
-        """The next statement of a transaction begins."""
-        if self._seconds is not None:
-            self._end = monotonic() + self._seconds
+        """The next statement of a transaction begins.
 
-    def error(self) -> BackendUnavailableError:
+        Raises:
+            BackendUnavailableError: the one before was ended, or is about to be.
+        """
+        if self.expired:
+            raise self.error()
+        if self._seconds is not None:
+            self.end = monotonic() + self._seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has passed."""
+        return self.end <= monotonic()
+
+    def error(self, step: str | None = None) -> BackendUnavailableError:
         """The error for a step that has not ended by then."""
-        return timed_out(self._seconds, self._step)
+        return timed_out(self._seconds, self._step if step is None else step)
 
 
 class LoopDeadline:
@@ -96,34 +107,37 @@ class LoopDeadline:
         step: as in `timed_out`.
     """
 
-    __slots__ = ("_cancelling", "_end", "_expired", "_seconds", "_step", "_task", "_timer")
+    __slots__ = ("_cancelling", "_expired", "_task", "_timer", "deadline")
 
     def __init__(self, seconds: float | None, step: str) -> None:
-        self._seconds = seconds
-        self._step = step
+        self.deadline = Deadline(seconds, step)
         self._expired = False
         self._timer: asyncio.TimerHandle | None = None
 
+    @classmethod
+    def until(cls, deadline: Deadline) -> LoopDeadline:
+        """The same, for a step that has begun before."""
+        made = cls(None, "")
+        made.deadline = deadline
+        return made
+
     def __enter__(self) -> LoopDeadline:
-        if self._seconds is not None:
-            loop = asyncio.get_running_loop()
+        if self.deadline.end != math.inf:
             self._task: Any = asyncio.current_task()
             self._cancelling = _cancelling(self._task)
-            self._end = loop.time() + self._seconds
-            self._timer = loop.call_at(self._end, self._expire)
+            self._wait()
         return self
 
     def restart(self) -> None:
         """The next statement of a transaction begins. It moves no timer: that looks again."""
-        if self._seconds is not None:
-            self._end = asyncio.get_running_loop().time() + self._seconds
+        self.deadline.restart()
 
-    def _expire(self) -> None:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._end:
-            self._timer = loop.call_at(self._end, self._expire)
+    def _wait(self) -> None:
+        left = self.deadline.end - monotonic()
+        if left > 0 or self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(left, self._wait)
             return
-        self._expired = True
+        self._expired = self.deadline.expired = True
         self._task.cancel()
 
     def __exit__(
@@ -138,7 +152,7 @@ class LoopDeadline:
             uncancel = getattr(self._task, "uncancel", None)  # since Python 3.11
             left = self._cancelling if uncancel is None else uncancel()
             if kind is asyncio.CancelledError and left <= self._cancelling:
-                raise timed_out(self._seconds, self._step) from error
+                raise self.deadline.error() from error
 
 
 def _cancelling(task: Any) -> int:

@@ -7,42 +7,45 @@ has seen; a deadline that has moved, or a step that has ended, is noticed when i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import os
 from collections.abc import Callable
 from threading import Condition, Event, Thread
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 from checkpoint_base.timeouts import Deadline
 
 GRACE: Final = 1.0
 """Seconds between the attempt to cancel a statement and the end of its connection."""
 
+End = Callable[[Any], object]
+
 _LOGGER: Final = logging.getLogger(__name__)
 
 
 class Watch:
-    """A step on a connection, while it is watched: `with Watch(deadline, cancel, sever): …`.
+    """A step on a connection, while it is watched: `with Watch(deadline, connection, …): …`.
 
     Args:
-        deadline: of the step. It may be restarted meanwhile.
-        cancel: asks the server to end the statement; called in a thread of its own, once.
+        deadline: of the step. It may be restarted meanwhile; it expires when it has passed before
+            the step has ended.
+        connection: what `cancel` and `sever` are given.
+        cancel: asks the server to end the statement; called in a thread of its own, once. None:
+            there is no such thing.
         sever: ends the connection, at once; called if the step has not ended a second later.
 
     Attributes:
-        expired: whether the deadline has passed before the step ended.
         due: for the watchdog: when this is to be looked at again.
     """
 
-    __slots__ = ("_cancel", "_cancelled", "_sever", "deadline", "due", "expired")
+    __slots__ = ("_cancel", "_cancelled", "_connection", "_sever", "deadline", "due")
 
-    def __init__(
-        self, deadline: Deadline, cancel: Callable[[], None] | None, sever: Callable[[], None]
-    ) -> None:
+    def __init__(self, deadline: Deadline, connection: Any, cancel: End | None, sever: End) -> None:
         self.deadline = deadline
-        self.expired = False
+        self._connection = connection
         self._cancel = cancel
         self._sever = sever
         self._cancelled: Event | None = None
@@ -55,33 +58,49 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         _watchdog.watches.discard(self)
+        self._settle()
 
-    def settled(self) -> bool:
-        """Whether no attempt to cancel is under way: it might end the connection's next statement.
-        It is waited for, as long as it may take.
+    def _settle(self) -> None:
+        """An attempt to cancel that is under way might end the connection's next statement: it is
+        waited for, as long as it may take.
         """
-        return self._cancelled is None or self._cancelled.wait(GRACE)
+        if self._cancelled is not None and not self._cancelled.wait(GRACE):
+            self._sever(self._connection)
 
     def expire(self, now: float) -> None:
         """The deadline has passed. The first time this tries to cancel, the second time it
         severs.
         """
-        if self.expired or self._cancel is None:
-            self.expired, self.due = True, math.inf
-            self._sever()
+        if self.deadline.expired or self._cancel is None:
+            self.deadline.expired, self.due = True, math.inf
+            self._sever(self._connection)
             return
         self._cancelled = Event()
-        self.expired, self.due = True, now + GRACE
+        self.deadline.expired, self.due = True, now + GRACE
         Thread(target=self._try, args=(self._cancel, self._cancelled), daemon=True).start()
 
-    @staticmethod
-    def _try(cancel: Callable[[], None], ended: Event) -> None:
+    def _try(self, cancel: End, ended: Event) -> None:
         try:
-            cancel()
+            cancel(self._connection)
         except Exception:
             _LOGGER.warning("a statement beyond call_timeout was not cancelled", exc_info=True)
         finally:
             ended.set()
+
+
+class LoopWatch(Watch):
+    """The same around what a task awaits: `async with LoopWatch(…): …`."""
+
+    __slots__ = ()
+
+    async def __aenter__(self) -> LoopWatch:
+        self.__enter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        _watchdog.watches.discard(self)
+        if self._cancelled is not None:
+            await asyncio.to_thread(self._settle)
 
 
 class _Watchdog:
@@ -117,7 +136,7 @@ class _Watchdog:
         """End the steps whose time is over; when the next one's is."""
         now, following = monotonic(), math.inf
         for watch in tuple(self.watches):
-            if not watch.expired:
+            if not watch.deadline.expired:
                 watch.due = watch.deadline.end
             if watch.due <= now:
                 watch.expire(now)

@@ -17,10 +17,14 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.plan import Atomic, InCallersTransaction, arun
+from checkpoint_base.plan import Atomic, InCallersTransaction, Unlimited, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, LoopDeadline, checked_call_timeout
+from checkpoint_base.turns import LoopTurns, acquired
+from checkpoint_base.watchdog import GRACE, LoopWatch
 from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
+from checkpoint_postgres.limits import STEP, sever, thread_of
 from checkpoint_postgres.requests import Attempt, encoded
 from checkpoint_postgres.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
 
@@ -29,6 +33,11 @@ _NARROW: Final = 4
 
 _LARGE: Final = 1 << 16
 """With a value of more bytes than this a statement holds up nobody: it has its own connection."""
+
+_LOCK_TIMEOUT: Final = b"SELECT set_config('lock_timeout', '50ms', true)"
+"""How long statements that went together wait for a thread's row that one of them needs. Then each
+is tried alone. The setting ends with their transaction.
+"""
 
 Connection = psycopg.AsyncConnection[Any]
 Cursor = psycopg.AsyncRawCursor[Any]
@@ -48,14 +57,19 @@ class OneConnection:
         self._lock = lock_of(connection, asyncio.Lock)
 
     @asynccontextmanager
-    async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
+    async def borrow(self, deadline: Deadline, *, checked: bool) -> AsyncIterator[Connection]:
         """The connection; if it is lost and ours, a new one."""
-        async with self._lock:
+        await acquired(self._lock, deadline)
+        try:
             if self._reconnect is not None and (checked or self.connection.closed):
                 await self.connection.close()
-                self.connection = await self._reconnect()
+                with LoopDeadline.until(deadline):
+                    self.connection = await self._reconnect()
                 lock_of(self.connection, lambda: self._lock)
-            yield self.connection
+            async with _watched(self.connection, deadline):
+                yield self.connection
+        finally:
+            self._lock.release()
 
     async def close(self) -> None:
         """Close the connection, which is ours."""
@@ -76,25 +90,32 @@ class FromPool:
         return self._pool.max_size
 
     @asynccontextmanager
-    async def borrow(self, *, checked: bool) -> AsyncIterator[Connection]:
+    async def borrow(self, deadline: Deadline, *, checked: bool) -> AsyncIterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
         try:
-            connection = await (self._checked() if checked else self._pool.getconn())
+            connection = await (self._checked(deadline) if checked else self._get(deadline))
         except PoolTimeout as error:
-            raise explained(error, self._pool.connection_class) from error
+            raise explained(error, self._pool.connection_class, deadline) from error
         try:
-            yield connection
+            async with _watched(connection, deadline):
+                yield connection
         finally:
             await self._pool.putconn(connection)
 
     async def close(self) -> None:
         """Nothing: the pool is closed by whoever opened it."""
 
-    async def _checked(self) -> Connection:
+    async def _get(self, deadline: Deadline) -> Connection:
+        left = deadline.remaining(self._pool.timeout)
+        connection: Connection = await self._pool.getconn(left)
+        return connection
+
+    async def _checked(self, deadline: Deadline) -> Connection:
         for _ in range(self._pool.max_size):
-            connection: Connection = await self._pool.getconn()
+            connection = await self._get(deadline)
             try:
-                await self._pool.check_connection(connection)
+                async with _watched(connection, deadline):
+                    await self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 await self._pool.putconn(connection)  # the pool replaces it
             except BaseException:  # the caller was cancelled
@@ -102,8 +123,7 @@ class FromPool:
                 raise
             else:
                 return connection
-        lent: Connection = await self._pool.getconn()
-        return lent
+        return await self._get(deadline)
 
 
 class UndoneError(Exception):
@@ -115,47 +135,79 @@ class AsyncPostgresDriver:
 
     Args:
         source: of connections.
-        pipelined: whether statements that wait for a connection may become one transaction. Each
-            of them locks at most one thread's row, the one it names first.
+        by_thread: whether statements that write name first the thread whose row they lock, and
+            lock no other: those that wait for a connection may become one transaction, and on a
+            pool one of them at a time has a connection for a thread.
+        call_timeout: seconds for each step; None: no limit.
     """
 
-    def __init__(self, source: OneConnection | FromPool, *, pipelined: bool = False) -> None:
+    def __init__(
+        self,
+        source: OneConnection | FromPool,
+        *,
+        by_thread: bool = False,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> None:
         self._source = source
-        together, narrow = (_TOGETHER, _NARROW) if pipelined else (1, source.width)
+        self.call_timeout = checked_call_timeout(call_timeout)
+        together, narrow = (_TOGETHER, _NARROW) if by_thread else (1, source.width)
         self._lanes = Lanes[Any, Any](self._send, together, narrow, lambda: source.width)
+        self._turns = LoopTurns() if by_thread and source.is_pool else None
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
+        deadline = Deadline(self.call_timeout, STEP)
+        if isinstance(request, Unlimited):
+            request, deadline = request.request, Deadline(None, STEP)
         if isinstance(request, InCallersTransaction):
-            return await self._in_callers_transaction()
+            return await self._in_callers_transaction(deadline)
         if isinstance(request, (Query, Attempt)) and not _is_large(request.values):
-            try:
-                return await self._lanes.send(request)
-            except UndoneError:
-                pass  # who was at fault finds out alone
-        return await self._alone(request)
+            callers = self._callers(request)
+            # While one waits for the thread's row, the next ones go together; the others wait.
+            if callers < 2:
+                try:
+                    return await self._lanes.send(request, deadline, at_once=callers == 0)
+                except UndoneError:
+                    pass  # who was at fault finds out alone
+        return await self._alone(request, deadline)
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
-        await self._lanes.aclose()
+        await self._lanes.aclose(self.call_timeout)
+
+    def _callers(self, request: Any) -> int:
+        """How many statements about the same thread have a connection for themselves, or wait for
+        that.
+        """
+        return 0 if self._turns is None else self._turns.callers(thread_of(request))
 
     async def _send(self, requests: Sequence[Any]) -> list[Any]:
+        deadline = Deadline(self.call_timeout, STEP)
         if len(requests) == 1:
-            return [await self._alone(requests[0])]
+            if self._callers(requests[0]):
+                raise UndoneError  # it waits for its turn, and holds up no others that wait here
+            return [await self._alone(requests[0], deadline)]
         try:
-            async with self._source.borrow(checked=False) as connection:
+            async with self._source.borrow(deadline, checked=False) as connection:
                 if not self._source.is_pool and not connection.autocommit:
                     raise UndoneError  # each decides whether it is in the caller's transaction
                 return await _together(connection, requests)
         except Exception as error:  # one's values may not even be sendable
             raise UndoneError from error
 
-    async def _alone(self, request: Any) -> Any:
-        attempts = Attempts()
+    async def _alone(self, request: Any, deadline: Deadline) -> Any:
+        thread_id = None if self._turns is None else thread_of(request)
+        if self._turns is None or thread_id is None:
+            return await self._attempted(request, deadline)
+        async with self._turns.turn(thread_id, deadline):
+            return await self._attempted(request, deadline)
+
+    async def _attempted(self, request: Any, deadline: Deadline) -> Any:
+        attempts, alone = Attempts(deadline), partial(self._alone, deadline=deadline)
         while True:
-            use = Use()
+            use = Use(deadline)
             try:
-                async with self._source.borrow(checked=attempts.checked) as connection:
+                async with self._source.borrow(deadline, checked=attempts.checked) as connection:
                     try:
                         return await _once(connection, request, use, from_pool=self._source.is_pool)
                     finally:
@@ -164,14 +216,29 @@ class AsyncPostgresDriver:
                 if type(request) is Attempt and isinstance(error, UniqueViolation):
                     return None
                 if is_denied(error, request):
-                    raise await arun(denied(error), self._alone) from error
+                    raise await arun(denied(error), alone) from error
                 await asyncio.sleep(attempts.after(error, use))
 
-    async def _in_callers_transaction(self) -> bool:
+    async def _in_callers_transaction(self, deadline: Deadline) -> bool:
         if self._source.is_pool:
             return False
-        async with self._source.borrow(checked=False) as connection:
+        async with self._source.borrow(deadline, checked=False) as connection:
             return await _status(connection) != TransactionStatus.IDLE
+
+
+def _watched(connection: Connection, deadline: Deadline) -> LoopWatch:
+    """Until the deadline: then the statement is cancelled, or its connection lost."""
+    return LoopWatch(deadline, (connection, asyncio.get_running_loop()), _cancel, _sever)
+
+
+def _cancel(at: tuple[Connection, asyncio.AbstractEventLoop]) -> None:
+    connection, loop = at
+    cancelling = connection.cancel_safe(timeout=GRACE)
+    asyncio.run_coroutine_threadsafe(cancelling, loop).result(GRACE)
+
+
+def _sever(at: tuple[Connection, asyncio.AbstractEventLoop]) -> None:
+    sever(at[0])
 
 
 def _is_large(values: Sequence[Any]) -> bool:
@@ -187,14 +254,16 @@ async def _together(connection: Connection, requests: Sequence[Any]) -> list[Any
     order = sorted(requests, key=_first_thread)
     cursors = {id(one): psycopg.AsyncRawCursor(connection, row_factory=tuple_row) for one in order}
     async with _autocommit(connection), connection.pipeline():
+        if thread_of(order[-1]) is not None:  # writes come last
+            await connection.execute(_LOCK_TIMEOUT, prepare=prepare)
         for one in order:
             await _execute(cursors[id(one)], one, prepare)
     return [await cursors[id(one)].fetchall() for one in requests]
 
 
 def _first_thread(request: Any) -> tuple[bool, str]:
-    is_write = type(request) is Attempt
-    return is_write, request.values[0] if is_write else ""
+    thread_id = thread_of(request)
+    return thread_id is not None, thread_id or ""
 
 
 async def _status(connection: Connection) -> TransactionStatus:
@@ -240,10 +309,15 @@ async def _savepoint(connection: Connection, *, begins: bool) -> AsyncIterator[N
 async def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
     async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
         prepare = None if connection.prepare_threshold is None else True
-        perform = partial(_perform, cursor, prepare, use)
         if isinstance(request, Atomic):
-            return await arun(request.make(), perform)
-        return await perform(request)
+            return await arun(request.make(), partial(_next, cursor, prepare, use))
+        return await _perform(cursor, prepare, use, request)
+
+
+async def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
+    """Perform a request of a plan that is in a transaction: each has as much time."""
+    use.deadline.restart()
+    return await _perform(cursor, prepare, use, request)
 
 
 async def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.timeouts import checked_call_timeout
 
 MAX_SIZE: Final = 10
 """Connections of a pool that nobody gave a size."""
@@ -19,7 +20,9 @@ PoolOptions = Mapping[str, Any]
 
 
 @contextmanager
-def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Iterator[Any]:
+def connected(
+    needed_by: str, conn_string: str, pool: PoolOptions | None, call_timeout: float | None
+) -> Iterator[Any]:
     """A pool, or a connection and how to make another one.
 
     Raises:
@@ -29,23 +32,30 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
             would not mend it; a server that is not there yet is waited for when it is needed.
     """
     psycopg, psycopg_pool = _drivers(needed_by)
-    from checkpoint_postgres.conninfo import Remembering, is_permanent, understood, unreachable
+    from checkpoint_postgres.conninfo import (
+        Remembering,
+        is_permanent,
+        network_settings,
+        understood,
+        unreachable,
+    )
 
     parts = understood(conn_string)
+    settings = network_settings(parts, checked_call_timeout(call_timeout))
     if pool is not None:
-        options = _pooled(pool, psycopg.Connection, Remembering)
+        options = _pooled(pool, settings, psycopg.Connection, Remembering)
         with _accepted("pool"):
             opened = psycopg_pool.ConnectionPool(conn_string, **options)
         with _accepted("pool['kwargs']"):
             try:
-                opened.connection_class.connect(conn_string, **_trial(options, parts)).close()
+                opened.connection_class.connect(conn_string, **_trial(options, pool, parts)).close()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if is_permanent(error, parts):
                     raise unreachable(error, parts) from error
         with opened as connections:
             yield connections, None
         return
-    connect = partial(psycopg.Connection.connect, conn_string, autocommit=True)
+    connect = partial(psycopg.Connection.connect, conn_string, autocommit=True, **settings)
     try:
         connection = connect()
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -58,20 +68,27 @@ def connected(needed_by: str, conn_string: str, pool: PoolOptions | None) -> Ite
 
 @asynccontextmanager
 async def aconnected(
-    needed_by: str, conn_string: str, pool: PoolOptions | None
+    needed_by: str, conn_string: str, pool: PoolOptions | None, call_timeout: float | None
 ) -> AsyncIterator[Any]:
     """`connected`, for an event loop."""
     psycopg, psycopg_pool = _drivers(needed_by)
-    from checkpoint_postgres.conninfo import AsyncRemembering, is_permanent, understood, unreachable
+    from checkpoint_postgres.conninfo import (
+        AsyncRemembering,
+        is_permanent,
+        network_settings,
+        understood,
+        unreachable,
+    )
 
     parts = understood(conn_string)
+    settings = network_settings(parts, checked_call_timeout(call_timeout))
     if pool is not None:
-        options = _pooled(pool, psycopg.AsyncConnection, AsyncRemembering)
+        options = _pooled(pool, settings, psycopg.AsyncConnection, AsyncRemembering)
         with _accepted("pool"):
             opened = psycopg_pool.AsyncConnectionPool(conn_string, **options)
         with _accepted("pool['kwargs']"):
             try:
-                trial = _trial(options, parts)
+                trial = _trial(options, pool, parts)
                 await (await opened.connection_class.connect(conn_string, **trial)).close()
             except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                 if is_permanent(error, parts):
@@ -79,7 +96,7 @@ async def aconnected(
         async with opened as connections:
             yield connections, None
         return
-    connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True)
+    connect = partial(psycopg.AsyncConnection.connect, conn_string, autocommit=True, **settings)
     try:
         connection = await connect()
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -90,7 +107,9 @@ async def aconnected(
         await connection.close()
 
 
-def _pooled(pool: PoolOptions, usual: Any, remembers: Any) -> dict[str, Any]:
+def _pooled(
+    pool: PoolOptions, settings: Mapping[str, Any], usual: Any, remembers: Any
+) -> dict[str, Any]:
     """Our pools need no statement for autocommit; all else is as the caller wants it."""
     from checkpoint_postgres.conninfo import remembering
 
@@ -99,16 +118,18 @@ def _pooled(pool: PoolOptions, usual: Any, remembers: Any) -> dict[str, Any]:
             "pool: wanted a dict of what psycopg's pool takes, e.g. {'max_size': 16}, "
             f"got {type(pool).__name__}"
         )
-    kwargs = {"autocommit": True, **(pool.get("kwargs") or {})}
+    kwargs = {"autocommit": True, **settings, **(pool.get("kwargs") or {})}
     sizes = {"min_size": 1, "max_size": max(MAX_SIZE, pool.get("min_size", 1))}
     connections = remembering(pool.get("connection_class", usual), remembers)
     own = {"kwargs": kwargs, "connection_class": connections, "open": False}
     return {**sizes, **pool, **own}
 
 
-def _trial(options: Mapping[str, Any], parts: Mapping[str, Any]) -> dict[str, Any]:
+def _trial(
+    options: Mapping[str, Any], pool: PoolOptions, parts: Mapping[str, Any]
+) -> dict[str, Any]:
     """What the first connection is made with, which does not wait as long as the pool would."""
-    given = options["kwargs"].get("connect_timeout", parts.get("connect_timeout"))
+    given = (pool.get("kwargs") or {}).get("connect_timeout", parts.get("connect_timeout"))
     return {**options["kwargs"], "connect_timeout": _TRIAL if given is None else given}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +21,7 @@ from checkpoint_base.errors import (
     InvalidArgumentError,
     PermissionDeniedError,
 )
+from checkpoint_base.timeouts import Deadline
 
 _WANTED: Final = "conn_string: wanted postgresql://user@host:port/database, or host=… dbname=…"
 _ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A and '%' %25"
@@ -41,6 +44,21 @@ _PERMANENT: Final = re.compile(
 """What waiting does not mend. There is no SQLSTATE of a connection that was refused, and a server
 may speak another language than English: what is not found here is taken for temporary.
 """
+
+
+_NETWORK: Final = {
+    "tcp_user_timeout": 60_000,  # milliseconds
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+"""How long the kernel waits until the peer has acknowledged what was sent; and after how many
+seconds without traffic it asks whether the peer is there, how long it waits, and how often it asks.
+"""
+
+_LEAST_CONNECT: Final = 2
+"""Seconds; libpq takes no less for a `connect_timeout`."""
 
 
 def understood(conn_string: Any) -> dict[str, Any]:
@@ -90,6 +108,26 @@ def _wrong(conn_string: str, parts: Mapping[str, Any]) -> str:
     if stray or any("@" in host[1:] for host in hosts):  # in front it names an abstract socket
         return f"there is more than one '@' ({_ESCAPES})"
     return ""
+
+
+def network_settings(parts: Mapping[str, Any], call_timeout: float | None) -> dict[str, int]:
+    """What a connection of ours needs so that a peer that is gone, and says nothing, is found out.
+
+    The kernel gives up what the peer has not acknowledged, and asks an idle peer whether it is
+    there. Where the platform has no such setting, libpq ignores it. An attempt to connect takes as
+    long as a step at most.
+
+    Args:
+        parts: of the connection string; what it says, and what the environment says, stands.
+        call_timeout: seconds.
+    """
+    settings = dict(_NETWORK)
+    if call_timeout is not None:
+        settings["connect_timeout"] = max(_LEAST_CONNECT, math.ceil(call_timeout))
+    stated = {key for key, value in parts.items() if value is not None}
+    if os.environ.get("PGCONNECT_TIMEOUT"):
+        stated.add("connect_timeout")
+    return {key: value for key, value in settings.items() if key not in stated}
 
 
 def is_refused_login(error: psycopg.Error) -> bool:
@@ -158,7 +196,9 @@ def remembering(connection_class: Any, remembers: type[Remembering]) -> Any:
     return type(connection_class.__name__, (remembers, connection_class), {"failure": None})
 
 
-def explained(error: PoolTimeout, connection_class: Any) -> PoolTimeout:
+def explained(error: PoolTimeout, connection_class: Any, deadline: Deadline) -> Exception:
     """The error of a pool that gave no connection, with the reason if its class remembers one."""
     failure = getattr(connection_class, "failure", None)
-    return error if failure is None else PoolTimeout(f"{error}: {str(failure).strip()}")
+    if failure is not None:
+        return PoolTimeout(f"{error}: {str(failure).strip()}")
+    return deadline.error("a free connection of the pool") if deadline.is_over else error

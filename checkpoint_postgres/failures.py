@@ -22,6 +22,7 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import rows
+from checkpoint_base.timeouts import Deadline
 from checkpoint_postgres.conninfo import is_refused_login
 from checkpoint_postgres.statements import rights_statement
 from checkpoint_postgres.transactions import Use
@@ -54,9 +55,13 @@ ISOLATED: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 class Attempts:
     """How often one request was tried. All that savers ask may be asked twice: what is stored
     again is the same, what is deleted again is gone.
+
+    Args:
+        deadline: of all attempts together.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
         self._conflicts = 0
         self._losses = 0
 
@@ -77,7 +82,7 @@ class Attempts:
             use: what became of the connection.
 
         Raises:
-            BackendUnavailableError: there is no server, or it did not do it in time.
+            BackendUnavailableError: there is no server, or it did not do it before the deadline.
             ClosedError: the owner of the connection or of the pool has closed it.
             ConflictError: other transactions were in the way each time.
             CorruptValueError: Postgres found damaged rows.
@@ -87,6 +92,8 @@ class Attempts:
             TransactionFailedError: the caller's transaction has failed.
             CheckpointError: a pooler gives a session with prepared statements to several clients.
         """
+        if self._deadline.expired:
+            raise self._deadline.error() from error
         if use.closed or isinstance(error, PoolClosed):
             raise ClosedError(
                 f"the connection or the pool was closed by its owner, or not opened: {_told(error)}"

@@ -26,7 +26,7 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.known import KnownLog
 from checkpoint_base.listing import fill_page, is_judged
 from checkpoint_base.log import EarlyPut, Prepared
-from checkpoint_base.plan import Plan, in_callers_transaction, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, unlimited, write
 from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Place, Replies, Snapshot, ThreadKey
 from checkpoint_base.records import ChannelRecord, PutRecord, Stored, ThreadPage, ValueKey
@@ -95,8 +95,8 @@ class PostgresPlanner(Setup, Writing, Threads):
         """
         if partitions is not None and (type(partitions) is not int or partitions < 1):
             raise InvalidArgumentError(f"partitions: wanted 1 or more, got {partitions!r}")
-        if (yield from read(self._missing)):
-            yield from write(self._create, partitions)
+        if (yield from unlimited(read(self._missing))):
+            yield from unlimited(write(self._create, partitions))
 
     def _create(self, partitions: int | None) -> Plan[None]:
         yield from rows(self._queries["lock_setup"])

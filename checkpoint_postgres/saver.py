@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
+from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 from checkpoint_postgres.adopt import Adopts
@@ -52,6 +53,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that each step of a call may take, with its retries and its wait for
+            a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: makes another connection when `conn` is lost; None: it is not replaced. A pool
             needs none.
 
@@ -75,6 +78,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
     ) -> None:
         source = sync_source(type(self).__name__, conn, reconnect, pipe)
@@ -84,7 +88,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
         super().__init__(
             planner,
-            SyncPostgresDriver(source),
+            SyncPostgresDriver(source, by_thread=True, call_timeout=call_timeout),
             policy,
             serde=serde,
             on_unreadable=on_unreadable,
@@ -127,6 +131,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
 
@@ -143,6 +148,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
+            call_timeout: as in the constructor; seconds.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
@@ -151,7 +157,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 at once only where waiting mends nothing (no such database), and else when it is
                 asked for a connection for as long as its `timeout`.
         """
-        with connected(cls.__name__, conn_string, pool) as (conn, reconnect):
+        with connected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
             saver = cls(
                 conn,
                 schema=schema,
@@ -161,6 +167,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reconnect=reconnect,
             )
             try:
@@ -188,6 +195,8 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that each step of a call may take, with its retries and its wait for
+            a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: as in `PostgresSaver`, awaitable.
 
     `await saver.setup()` must have been called once for a schema.
@@ -210,6 +219,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
     ) -> None:
         source = async_source(type(self).__name__, conn, reconnect, pipe)
@@ -217,7 +227,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
 
         policy = TTLPolicy.of(ttl)
         planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
-        driver = AsyncPostgresDriver(source, pipelined=True)
+        driver = AsyncPostgresDriver(source, by_thread=True, call_timeout=call_timeout)
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
@@ -249,9 +259,10 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`PostgresSaver.from_conn_string`, for an event loop."""
-        async with aconnected(cls.__name__, conn_string, pool) as (conn, reconnect):
+        async with aconnected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
             saver = cls(
                 conn,
                 schema=schema,
@@ -261,6 +272,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reconnect=reconnect,
             )
             try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
+from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_postgres.connections import (
     PoolOptions,
     aconnected,
@@ -48,6 +49,8 @@ class PostgresStore(SyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         schema: where the tables are; `setup()` creates it if it is not there.
         clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its retries and its wait for
+            a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: makes another connection when `conn` is lost; None: it is not replaced.
         indexed_from: how many vectors there must be before `setup()` builds an approximate index.
 
@@ -71,6 +74,7 @@ class PostgresStore(SyncStore):
         ttl: TTL = None,
         schema: str = "public",
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
         indexed_from: int = INDEXED_FROM,
     ) -> None:
@@ -79,7 +83,7 @@ class PostgresStore(SyncStore):
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
-        driver = SyncPostgresDriver(self._source)
+        driver = SyncPostgresDriver(self._source, call_timeout=call_timeout)
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn, self.pipe = conn, pipe
 
@@ -96,6 +100,7 @@ class PostgresStore(SyncStore):
         ttl: TTL = None,
         schema: str = "public",
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
@@ -111,6 +116,7 @@ class PostgresStore(SyncStore):
             ttl: as in the constructor; minutes.
             schema: as in the constructor.
             clock: as in the constructor.
+            call_timeout: as in the constructor; seconds.
             indexed_from: as in the constructor.
 
         Raises:
@@ -121,13 +127,14 @@ class PostgresStore(SyncStore):
                 asked for a connection for as long as its `timeout`.
         """
         options = pool_options(pool, pool_config)
-        with connected(cls.__name__, conn_string, options) as (conn, reconnect):
+        with connected(cls.__name__, conn_string, options, call_timeout) as (conn, reconnect):
             store = cls(
                 conn,
                 index=index,
                 ttl=ttl,
                 schema=schema,
                 clock=clock,
+                call_timeout=call_timeout,
                 reconnect=reconnect,
                 indexed_from=indexed_from,
             )
@@ -151,6 +158,8 @@ class AsyncPostgresStore(AsyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         schema: as in `PostgresStore`.
         clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its retries and its wait for
+            a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: as in `PostgresStore`, awaitable.
         indexed_from: as in `PostgresStore`.
 
@@ -174,6 +183,7 @@ class AsyncPostgresStore(AsyncStore):
         ttl: TTL = None,
         schema: str = "public",
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
         indexed_from: int = INDEXED_FROM,
     ) -> None:
@@ -182,7 +192,7 @@ class AsyncPostgresStore(AsyncStore):
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
-        driver = AsyncPostgresDriver(self._source)
+        driver = AsyncPostgresDriver(self._source, call_timeout=call_timeout)
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn, self.pipe = conn, pipe
 
@@ -199,17 +209,22 @@ class AsyncPostgresStore(AsyncStore):
         ttl: TTL = None,
         schema: str = "public",
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
     ) -> AsyncIterator[Self]:
         """`PostgresStore.from_conn_string`, for an event loop."""
         options = pool_options(pool, pool_config)
-        async with aconnected(cls.__name__, conn_string, options) as (conn, reconnect):
+        async with aconnected(cls.__name__, conn_string, options, call_timeout) as (
+            conn,
+            reconnect,
+        ):
             store = cls(
                 conn,
                 index=index,
                 ttl=ttl,
                 schema=schema,
                 clock=clock,
+                call_timeout=call_timeout,
                 reconnect=reconnect,
                 indexed_from=indexed_from,
             )

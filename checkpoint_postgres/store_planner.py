@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.plan import Plan, in_callers_transaction, read, write
+from checkpoint_base.plan import Plan, in_callers_transaction, read, unlimited, write
 from checkpoint_base.statements.requests import execute, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_base.touch import moved_if_possible
@@ -84,6 +84,9 @@ class PostgresStorePlanner(Setup):
 
     def setup(self) -> Plan[None]:
         """Create or migrate the schema, and build what the index needs."""
+        yield from unlimited(self._set_up())
+
+    def _set_up(self) -> Plan[None]:
         if (yield from read(self._missing)):
             yield from write(self._create)
         if self._settings is None or self._is_exact:

@@ -15,10 +15,14 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from checkpoint_base.plan import Atomic, InCallersTransaction, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Unlimited, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, checked_call_timeout
+from checkpoint_base.turns import Turns
+from checkpoint_base.watchdog import GRACE, Watch
 from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
+from checkpoint_postgres.limits import STEP, sever, thread_of
 from checkpoint_postgres.requests import Attempt, encoded
 from checkpoint_postgres.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
 
@@ -39,14 +43,20 @@ class OneConnection:
         self._lock = lock_of(connection, Lock)
 
     @contextmanager
-    def borrow(self, *, checked: bool) -> Iterator[Connection]:
+    def borrow(self, deadline: Deadline, *, checked: bool) -> Iterator[Connection]:
         """The connection; if it is lost and ours, a new one."""
-        with self._lock:
+        left = deadline.remaining()
+        if not self._lock.acquire(timeout=-1 if left is None else left):
+            raise deadline.error()
+        try:
             if self._reconnect is not None and (checked or self.connection.closed):
                 self.connection.close()
                 self.connection = self._reconnect()
                 lock_of(self.connection, lambda: self._lock)
-            yield self.connection
+            with Watch(deadline, self.connection, _cancel, sever):
+                yield self.connection
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Close the connection, which is ours."""
@@ -62,25 +72,31 @@ class FromPool:
         self._pool = pool
 
     @contextmanager
-    def borrow(self, *, checked: bool) -> Iterator[Connection]:
+    def borrow(self, deadline: Deadline, *, checked: bool) -> Iterator[Connection]:
         """A connection; with `checked`, one whose server answers."""
         try:
-            connection = self._checked() if checked else self._pool.getconn()
+            connection = self._checked(deadline) if checked else self._get(deadline)
         except PoolTimeout as error:
-            raise explained(error, self._pool.connection_class) from error
+            raise explained(error, self._pool.connection_class, deadline) from error
         try:
-            yield connection
+            with Watch(deadline, connection, _cancel, sever):
+                yield connection
         finally:
             self._pool.putconn(connection)
 
     def close(self) -> None:
         """Nothing: the pool is closed by whoever opened it."""
 
-    def _checked(self) -> Connection:
+    def _get(self, deadline: Deadline) -> Connection:
+        connection: Connection = self._pool.getconn(deadline.remaining(self._pool.timeout))
+        return connection
+
+    def _checked(self, deadline: Deadline) -> Connection:
         for _ in range(self._pool.max_size):
-            connection: Connection = self._pool.getconn()
+            connection = self._get(deadline)
             try:
-                self._pool.check_connection(connection)
+                with Watch(deadline, connection, _cancel, sever):
+                    self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 self._pool.putconn(connection)  # the pool replaces it
             except BaseException:
@@ -88,25 +104,49 @@ class FromPool:
                 raise
             else:
                 return connection
-        lent: Connection = self._pool.getconn()
-        return lent
+        return self._get(deadline)
 
 
 class SyncPostgresDriver:
-    """Performs plans, from any number of threads."""
+    """Performs plans, from any number of threads.
 
-    def __init__(self, source: OneConnection | FromPool) -> None:
+    Args:
+        source: of connections.
+        by_thread: whether statements that write name first the thread whose row they lock: on a
+            pool, one of them at a time has a connection for a thread.
+        call_timeout: seconds for each step; None: no limit.
+    """
+
+    def __init__(
+        self,
+        source: OneConnection | FromPool,
+        *,
+        by_thread: bool = False,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> None:
         self._source = source
+        self.call_timeout = checked_call_timeout(call_timeout)
+        self._turns = Turns() if by_thread and source.is_pool else None
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
+        deadline = Deadline(self.call_timeout, STEP)
+        if isinstance(request, Unlimited):
+            request, deadline = request.request, Deadline(None, STEP)
         if isinstance(request, InCallersTransaction):
-            return self._in_callers_transaction()
-        attempts = Attempts()
+            return self._in_callers_transaction(deadline)
+        thread_id = None if self._turns is None else thread_of(request)
+        if self._turns is None or thread_id is None:
+            return self._perform(request, deadline)
+        with self._turns.turn(thread_id, deadline):
+            return self._perform(request, deadline)
+
+    def _perform(self, request: Any, deadline: Deadline) -> Any:
+        attempts = Attempts(deadline)
         while True:
-            use = Use()
+            use = Use(deadline)
             try:
-                with self._source.borrow(checked=attempts.checked) as connection:
+                with self._source.borrow(deadline, checked=attempts.checked) as connection:
                     try:
                         return _once(connection, request, use, from_pool=self._source.is_pool)
                     finally:
@@ -118,11 +158,15 @@ class SyncPostgresDriver:
                     raise run(denied(error), self.perform) from error
                 time.sleep(attempts.after(error, use))
 
-    def _in_callers_transaction(self) -> bool:
+    def _in_callers_transaction(self, deadline: Deadline) -> bool:
         if self._source.is_pool:
             return False
-        with self._source.borrow(checked=False) as connection:
+        with self._source.borrow(deadline, checked=False) as connection:
             return _status(connection) != TransactionStatus.IDLE
+
+
+def _cancel(connection: Connection) -> None:
+    connection.cancel_safe(timeout=GRACE)
 
 
 def _status(connection: Connection) -> TransactionStatus:
@@ -168,10 +212,15 @@ def _savepoint(connection: Connection, *, begins: bool) -> Iterator[None]:
 def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
     with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
         prepare = None if connection.prepare_threshold is None else True
-        perform = partial(_perform, cursor, prepare, use)
         if isinstance(request, Atomic):
-            return run(request.make(), perform)
-        return perform(request)
+            return run(request.make(), partial(_next, cursor, prepare, use))
+        return _perform(cursor, prepare, use, request)
+
+
+def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
+    """Perform a request of a plan that is in a transaction: each has as much time."""
+    use.deadline.restart()
+    return _perform(cursor, prepare, use, request)
 
 
 def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:

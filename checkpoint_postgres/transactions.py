@@ -15,6 +15,7 @@ from psycopg.pq import TransactionStatus
 
 from checkpoint_base.errors import TransactionFailedError, UncommittedWarning
 from checkpoint_base.statements.requests import Query
+from checkpoint_base.timeouts import Deadline
 
 L = TypeVar("L")
 
@@ -47,6 +48,7 @@ def lock_of(connection: Any, make: Callable[[], L]) -> L:
 class Use:
     """What became of a connection while a request ran on it."""
 
+    deadline: Deadline
     joined: bool = False
     """the request ran in the caller's transaction"""
     lost: bool = False

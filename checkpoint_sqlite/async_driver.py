@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 import aiosqlite
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.plan import Atomic, Plan
+from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query, rows
 from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
 from checkpoint_sqlite.session import Job, Session, withdraw
@@ -187,6 +187,8 @@ class AsyncSqliteDriver:
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
+        if isinstance(request, Unlimited):
+            request = request.request
         if isinstance(request, Query):
             return await self._read(Job(partial(rows, *request), write=False))
         if not isinstance(request, Atomic):

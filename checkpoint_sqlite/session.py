@@ -18,7 +18,7 @@ from checkpoint_base.errors import (
     PermissionDeniedError,
     UncommittedWarning,
 )
-from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
 from checkpoint_sqlite.failures import named
 
@@ -314,7 +314,8 @@ class Session:
         if synchronous is not None:
             self._cursor.execute(f"PRAGMA synchronous = {synchronous}")
 
-    def _set_up(self, request: Atomic[T]) -> T:
+    def _set_up(self, unlimited: Unlimited) -> Any:
+        request: Atomic[Any] = unlimited.request
         job = Job(request.make, write=request.write)
         if request.write:
             self._commit(deque([job]))

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
-from checkpoint_base.plan import Atomic, Plan
+from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query
 from checkpoint_sqlite.failures import connection_of
 from checkpoint_sqlite.session import Job, Session, withdraw
@@ -65,6 +65,8 @@ class SyncSqliteDriver:
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
+        if isinstance(request, Unlimited):
+            request = request.request
         if self._setup is not None:
             self._prepare()
         if isinstance(request, Query):

@@ -49,6 +49,7 @@ class _Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     answered: bool = True  # what the client says next begins a round trip
+    swallowed: bool = False  # nothing passes any more, not even its end
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def reset(self) -> None:
@@ -132,6 +133,12 @@ class Proxy:
         """Let stalled connections go on."""
         self._loop.loop.call_soon_threadsafe(self._resumed.set)
 
+    def swallow(self) -> None:
+        """Let nothing more pass on every open connection, nor its end; new ones are welcome. So
+        does a firewall that has forgotten them.
+        """
+        self._loop.run(self._swallow())
+
     @contextmanager
     def down(self) -> Iterator[None]:
         """Inside the block nobody is connected, and nobody can connect."""
@@ -152,6 +159,10 @@ class Proxy:
         if self._server is not None:
             self._server.close()
         await self._cut()
+
+    async def _swallow(self) -> None:
+        for link in self._links:
+            link.swallowed = True
 
     async def _cut(self) -> None:
         tasks = [task for link in self._links for task in link.tasks]
@@ -198,13 +209,16 @@ class Proxy:
                 due, piece = due_piece
                 if (wait := due - self._loop.loop.time()) > 0:
                     await asyncio.sleep(wait)
+                if link.swallowed:
+                    continue
                 link.answered = link.answered or towards == "client"
                 for counted in self._counted:
                     counted.sent[towards] += len(piece)
                 piece = await self._past_fault(link, writer, piece, towards)
                 writer.write(piece)
                 await writer.drain()
-            writer.write_eof()
+            if not link.swallowed:
+                writer.write_eof()
 
     async def _past_fault(
         self, link: _Link, writer: asyncio.StreamWriter, piece: bytes, towards: Towards

@@ -144,7 +144,7 @@ class SyncStore(Store):
     ) -> None:
         super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
         self._driver = driver
-        self._life = Life(type(self).__name__)
+        self._life = Life(type(self).__name__, driver)
 
     def _drive(self, plan: Plan[T]) -> T:
         if self._life.is_over:
@@ -152,7 +152,7 @@ class SyncStore(Store):
         return run(plan, self._driver.perform)
 
     async def _adrive(self, plan: Plan[T]) -> T:
-        return await in_thread(partial(self._drive, plan))
+        return await in_thread(partial(self._drive, plan), None, self._life.limit)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Carry out operations: reads first, then the puts, in one transaction.
@@ -215,7 +215,7 @@ class AsyncStore(AwaitedSweeps, Store):
     ) -> None:
         super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
         self._driver = driver
-        self._life = LoopLife(type(self).__name__, "aget, aput, asearch, …")
+        self._life = LoopLife(type(self).__name__, "aget, aput, asearch, …", driver)
         self._coalescer = Coalescer(self._aembed, self._perform)
 
     @property

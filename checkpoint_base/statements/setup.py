@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
 from checkpoint_base.migrate import Migration, pending
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, read, unlimited, write
 from checkpoint_base.statements.logs import StatementLogs
 from checkpoint_base.statements.requests import execute, rows
 
@@ -44,8 +44,8 @@ class Setup:
 
     def setup(self) -> Plan[None]:
         """Create or migrate the schema; only reads when there is nothing to do."""
-        if (yield from read(self._missing)):
-            yield from write(self._migrate)
+        if (yield from unlimited(read(self._missing))):
+            yield from unlimited(write(self._migrate))
 
     def _missing(self) -> Plan[bool]:
         if not (yield from rows(self._setup_schema.queries["has_migrations"])):

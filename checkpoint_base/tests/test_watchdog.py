@@ -25,17 +25,17 @@ class Statement:
         self.calls: list[str] = []
         self._can_be_cancelled = can_be_cancelled
 
-    def cancel(self) -> None:
+    def cancel(self, _: object = None) -> None:
         self.calls.append("cancel")
         if self._can_be_cancelled:
             self.ended.set()
 
-    def sever(self) -> None:
+    def sever(self, _: object = None) -> None:
         self.calls.append("sever")
         self.ended.set()
 
     def run(self, seconds: float) -> Watch:
-        with Watch(Deadline(seconds, "a step"), self.cancel, self.sever) as watch:
+        with Watch(Deadline(seconds, "a step"), self, Statement.cancel, Statement.sever) as watch:
             assert self.ended.wait(LONG)
         return watch
 
@@ -46,8 +46,7 @@ def test_a_statement_is_cancelled_first_and_severed_next(
 ) -> None:
     statement = Statement(can_be_cancelled=can_be_cancelled)
     watch = statement.run(0.02)
-    assert watch.expired
-    assert watch.settled()
+    assert watch.deadline.expired
     assert statement.calls == ["cancel", "sever"][:calls]
 
 
@@ -56,30 +55,29 @@ def test_a_cancellation_that_fails_is_followed_by_the_end(
 ) -> None:
     statement = Statement(can_be_cancelled=False)
 
-    def cancel() -> None:
+    def cancel(_: object) -> None:
         raise OSError("no second connection")
 
-    with Watch(Deadline(0.02, "a step"), cancel, statement.sever) as watch:
+    with Watch(Deadline(0.02, "a step"), None, cancel, statement.sever):
         assert statement.ended.wait(LONG)
-    assert watch.settled()
     assert "no second connection" in caplog.text
 
 
 def test_a_step_that_goes_on_is_not_ended() -> None:
     slow, quick = Statement(can_be_cancelled=True), Statement(can_be_cancelled=True)
-    with Watch(deadline := Deadline(0.05, "a step"), slow.cancel, slow.sever) as watch:
+    with Watch(deadline := Deadline(0.05, "a step"), None, slow.cancel, slow.sever) as watch:
         for _ in range(3):  # another one's end shows that the watchdog has looked
             deadline.restart()
             Statement(can_be_cancelled=True).run(0.03)
             deadline.restart()
-    assert not watch.expired
-    assert quick.run(0.01).expired
+    assert not watch.deadline.expired
+    assert quick.run(0.01).deadline.expired
 
 
 def test_a_short_deadline_is_seen_beside_a_long_one() -> None:
-    with Watch(Deadline(3600, "a step"), None, lambda: None) as watch:
-        assert Statement(can_be_cancelled=True).run(0.02).expired
-    assert not watch.expired
+    with Watch(Deadline(3600, "a step"), None, None, str) as watch:
+        assert Statement(can_be_cancelled=True).run(0.02).deadline.expired
+    assert not watch.deadline.expired
 
 
 def test_the_thread_is_not_woken_for_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,12 +91,12 @@ def test_the_thread_is_not_woken_for_each_step(monkeypatch: pytest.MonkeyPatch) 
         notify(n)
 
     monkeypatch.setattr(own._wakes, "notify", counting)
-    with Watch(Deadline(60, "a step"), None, lambda: None):
+    with Watch(Deadline(60, "a step"), None, None, str):
         while own._next == float("-inf"):
             pass
         before = notified["thread"]
         for _ in range(1000):
-            with Watch(Deadline(61, "a step"), None, lambda: None):
+            with Watch(Deadline(61, "a step"), None, None, str):
                 pass
     assert notified["thread"] - before <= 1
     assert own.watches == set()
@@ -107,7 +105,7 @@ def test_the_thread_is_not_woken_for_each_step(monkeypatch: pytest.MonkeyPatch) 
 def test_without_a_limit_nothing_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     own: Any = watchdog._Watchdog()
     monkeypatch.setattr(watchdog, "_watchdog", own)
-    with Watch(Deadline(None, "a step"), None, lambda: None):
+    with Watch(Deadline(None, "a step"), None, None, str):
         assert own.watches == set()
     assert own._thread is None
 
@@ -118,5 +116,5 @@ def test_a_forked_child_has_a_watchdog_of_its_own() -> None:
     Statement(can_be_cancelled=True).run(0.01)
     child = os.fork()
     if child == 0:
-        os._exit(0 if Statement(can_be_cancelled=True).run(0.01).expired else 1)
+        os._exit(0 if Statement(can_be_cancelled=True).run(0.01).deadline.expired else 1)
     assert os.waitpid(child, 0)[1] == 0

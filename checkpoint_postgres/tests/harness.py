@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 
 from checkpoint_base.tests.damage import COLUMNS, CONDITIONS, CONTENTS, flipped
+from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
@@ -106,16 +107,20 @@ class PostgresHarness(OnServer, SaverHarness):
         "delete_thread": 1,
     }
 
-    def __init__(self, url: str, pool: Mapping[str, Any] = POOL) -> None:
+    def __init__(
+        self, url: str, pool: Mapping[str, Any] = POOL, call_timeout: float | None = CALL_TIMEOUT
+    ) -> None:
         self.url = url
         self.pool = pool
+        self.call_timeout = call_timeout
         self.clock = MovableClock()
+
+    def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"clock": self.clock, "call_timeout": self.call_timeout, **options}
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresSaver]:
-        opened = PostgresSaver.from_conn_string(
-            self.url, pool=self.pool, clock=self.clock, **options
-        )
+        opened = PostgresSaver.from_conn_string(self.url, pool=self.pool, **self._options(options))
         with opened as saver:
             saver.setup()
             yield saver
@@ -123,7 +128,7 @@ class PostgresHarness(OnServer, SaverHarness):
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
         opened = AsyncPostgresSaver.from_conn_string(
-            self.url, pool=self.pool, clock=self.clock, **options
+            self.url, pool=self.pool, **self._options(options)
         )
         async with opened as saver:
             await saver.setup()
@@ -133,7 +138,7 @@ class PostgresHarness(OnServer, SaverHarness):
         self.clock.now += seconds
 
     def through(self, host: str, port: int) -> PostgresHarness:
-        return PostgresHarness(self.url_at(host, port), {**self.pool, "timeout": 0.4})
+        return PostgresHarness(self.url_at(host, port), {**self.pool, "timeout": 0.4}, 2.0)
 
     @contextmanager
     def reading_only(self) -> Iterator[PostgresHarness]:

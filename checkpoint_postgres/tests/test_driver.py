@@ -20,6 +20,7 @@ from checkpoint_base.errors import (
     NotSetUpError,
     SchemaVersionError,
 )
+from checkpoint_base.timeouts import Deadline
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.connections import async_source, sync_source
 from checkpoint_postgres.tests.harness import PostgresHarness
@@ -263,7 +264,7 @@ def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool
 
     async def main() -> None:
         async with Slow(database.url, min_size=1, max_size=1, open=False, timeout=10) as pool:
-            checked = async_source("", pool, None).borrow(checked=True)
+            checked = async_source("", pool, None).borrow(Deadline(None, ""), checked=True)
             caller = asyncio.create_task(checked.__aenter__())
             await begun.wait()
             caller.cancel()
@@ -276,7 +277,7 @@ def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool
     with Interrupted(database.url, min_size=1, max_size=1, open=True, timeout=10) as pool:
         with (
             pytest.raises(KeyboardInterrupt),
-            sync_source("", pool, None).borrow(checked=True),
+            sync_source("", pool, None).borrow(Deadline(None, ""), checked=True),
         ):
             pass
         with pool.connection() as lent:

@@ -12,7 +12,7 @@ import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.planner import Listing, ThreadQuery
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres import PostgresSaver
@@ -39,6 +39,8 @@ class Counting:
         return run(plan, self.perform)
 
     def perform(self, request: Any) -> Any:
+        if isinstance(request, Unlimited):
+            return self.perform(request.request)
         if not isinstance(request, InCallersTransaction):  # which sends nothing
             self.counts["transactions" if isinstance(request, Atomic) else "statements"] += 1
         return self.driver.perform(request)

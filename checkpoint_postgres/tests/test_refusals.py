@@ -38,6 +38,8 @@ def admin(database: PostgresHarness) -> Iterator[psycopg.Connection[Any]]:
 def role(database: PostgresHarness, admin: psycopg.Connection[Any]) -> Iterator[str]:
     """A role that may do nothing yet."""
     name = database.url.rpartition("/")[2] + "_role"
+    # a new database grants this to everybody, one that was emptied does not
+    admin.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     admin.execute(f"CREATE ROLE {name} LOGIN".encode())
     yield name
     admin.execute(f"DROP OWNED BY {name}; DROP ROLE {name}".encode())

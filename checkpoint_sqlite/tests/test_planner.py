@@ -12,7 +12,7 @@ import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.planner import Listing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite import SqliteSaver
@@ -38,6 +38,8 @@ class Counting:
         return run(plan, self.perform)
 
     def perform(self, request: Any) -> Any:
+        if isinstance(request, Unlimited):
+            return self.perform(request.request)
         if isinstance(request, Atomic):
             self.counts["writes" if request.write else "reads"] += 1
             return run(request.make(), self.perform)

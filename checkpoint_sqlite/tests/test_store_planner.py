@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, Op, PutOp, SearchOp
 
-from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, run
+from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_sqlite.session import Session
 from checkpoint_sqlite.store_planner import SqliteStorePlanner
 from conformance_tests.stores.base import Numbers
@@ -42,6 +42,8 @@ class Counting:
         return run(plan, self.perform)
 
     def perform(self, request: Any) -> Any:
+        if isinstance(request, Unlimited):
+            return self.perform(request.request)
         if isinstance(request, Atomic):
             self.counts["writes" if request.write else "reads"] += 1
             return run(request.make(), self.perform)

@@ -35,6 +35,10 @@ CALLS: dict[str, Callable[[Facade, Any], Any]] = {
 }
 
 
+_AT_MOST = 90.0
+"""Seconds; a call that has not ended by then is taken for one that never does."""
+
+
 @contextmanager
 def behind_proxy(harness: SaverHarness, flavour: Flavour) -> Iterator[tuple[Facade, Proxy]]:
     """The saver under test, with a proxy between it and its server."""
@@ -126,6 +130,30 @@ class NetworkClauses(SaverClauses):
             found = works_again(lambda: far.get_tuple(chain.head))
             resume.join()
             assert values(found) == {"a": large(1, 30_000)}
+
+    @pytest.mark.parametrize("call", CALLS)
+    def test_network_a_peer_that_swallows_packets_ends_a_call(
+        self, harness: SaverHarness, flavour: Flavour, call: str
+    ) -> None:
+        """A firewall forgets a connection and tells neither side: a run that waits for an answer
+        on it would hang until somebody restarts the process.
+        """
+        with behind_proxy(harness, flavour) as (far, proxy):
+            chain = Chain(far)
+            chain.put({"a": 1})
+            proxy.swallow()
+            ended = threading.Event()
+
+            def attempt() -> None:
+                with suppress(Exception):  # an error is right, so is a second attempt
+                    CALLS[call](far, chain.head)
+                ended.set()
+
+            threading.Thread(target=attempt, daemon=True).start()
+            assert ended.wait(_AT_MOST), f"{call} has not ended within {_AT_MOST} seconds"
+            found = works_again(lambda: far.get_tuple(chain.head))
+            assert found is not None
+            assert values(found) == {"a": 1}
 
     def test_network_a_slow_one_changes_nothing(
         self, harness: SaverHarness, flavour: Flavour

@@ -1,0 +1,33 @@
+"""How long a statement may take, and which thread's row it may have to wait for."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from typing import Any, Final
+
+from psycopg.pq import ConnStatus
+
+from checkpoint_postgres.requests import Attempt
+
+STEP: Final = "a statement of Postgres"
+"""What the error of a `call_timeout` names."""
+
+
+def sever(connection: Any) -> None:
+    """Shut a connection's socket down, from any thread: whoever reads from it gets an error."""
+    pgconn = connection.pgconn
+    with suppress(Exception):
+        number = pgconn.socket
+        copy = socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            # libpq may have closed it meanwhile, and the number may be another file's
+            if pgconn.status == ConnStatus.OK and pgconn.socket == number:
+                copy.shutdown(socket.SHUT_RDWR)
+        finally:
+            copy.close()
+
+
+def thread_of(request: Any) -> str | None:
+    """The thread whose row a request of a saver locks; None: none, or it is not known."""
+    return request.values[0] if type(request) is Attempt else None
