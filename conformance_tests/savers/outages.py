@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -142,15 +143,20 @@ class NetworkClauses(SaverClauses):
             chain = Chain(far)
             chain.put({"a": 1})
             proxy.swallow()
-            ended = threading.Event()
+            answers: queue.Queue[Any] = queue.Queue()
 
             def attempt() -> None:
-                with suppress(Exception):  # an error is right, so is a second attempt
-                    CALLS[call](far, chain.head)
-                ended.set()
+                try:
+                    answers.put(CALLS[call](far, chain.head))
+                except Exception as error:  # noqa: BLE001 (it is right, as a second attempt is)
+                    answers.put(error)
 
             threading.Thread(target=attempt, daemon=True).start()
-            assert ended.wait(_AT_MOST), f"{call} has not ended within {_AT_MOST} seconds"
+            try:
+                answer = answers.get(timeout=_AT_MOST)
+            except queue.Empty:
+                raise AssertionError(f"{call} has not ended within {_AT_MOST} seconds") from None
+            assert answer, f"{call} took no answer for an empty one"
             found = works_again(lambda: far.get_tuple(chain.head))
             assert found is not None
             assert values(found) == {"a": 1}

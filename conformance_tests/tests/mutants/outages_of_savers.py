@@ -50,6 +50,11 @@ class LateIsNone(_Swallowing):
     """What does not answer in time has no such checkpoint."""
 
 
+@on_redis("saver.network.a_peer_that_swallows_packets_ends_a_call")
+class NoAnswerIsNone(_Swallowing):
+    """When a peer has not answered for long enough, there is no such checkpoint."""
+
+
 @on_redis("saver.server_death.is_an_error_until_it_runs_again")
 class DeadServerHasNone(_Swallowing):
     """A server that is dead has no such checkpoint."""
