@@ -99,6 +99,16 @@ class Logs:
         """Threads whose expiry is not after this are absent."""
         return self.clock() if self.policy.expires_whole else float("-inf")
 
+    def is_refresh_due(self, expiry: tuple[float, float | None] | None) -> bool:
+        """Whether a read moves the expiry of its thread.
+
+        Args:
+            expiry: when the thread expires, and its own time to live in minutes, as they were read.
+        """
+        if expiry is None:
+            return False
+        return self.policy.refreshed(*expiry, self.clock()) != expiry[0]
+
     def is_expired(self, expires_at: float | None) -> bool:
         """Whether a thread that expires then is absent now."""
         return expires_at is not None and expires_at <= self.horizon

@@ -37,6 +37,8 @@ class Found(NamedTuple):
     """where it stands in a list over several threads"""
     salt: bytes = b""
     """of the thread's checksums"""
+    ttl: float | None = None
+    """of the thread, minutes; None: the saver's own"""
 
     @property
     def place(self) -> Place:
@@ -128,9 +130,12 @@ class Snapshot:
                 known.put(one.record.thread_id, one.epoch, one.log_end, seen)
 
     @property
-    def expires(self) -> bool:
-        """Whether any of the threads has an expiry, which reading may move."""
-        return any(one.expires_at is not None for one in self.found)
+    def expiry(self) -> tuple[float, float | None] | None:
+        """(expires at, ttl of the thread) of a thread with an expiry, which reading may move."""
+        for one in self.found:
+            if one.expires_at is not None:
+                return one.expires_at, one.ttl
+        return None
 
     # ------------------------------------------------------------------ decoding
 
@@ -226,9 +231,9 @@ class Replies:
             part.teach(known)
 
     @property
-    def expires(self) -> bool:
-        """Whether any of the threads has an expiry, which reading may move."""
-        return any(part.expires for part in self._parts)
+    def expiry(self) -> tuple[float, float | None] | None:
+        """(expires at, ttl of the thread) of a thread with an expiry, which reading may move."""
+        return next((part.expiry for part in self._parts if part.expiry is not None), None)
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
         """Decode everything, off the event loop if that takes long."""

@@ -354,7 +354,7 @@ class MongoPlanner(Setup, Reading, Threads):
 
     def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
         logs = self._logs
-        if snapshot.expires and logs.policy.refresh_on_read:
+        if snapshot.expiry and logs.policy.refresh_on_read:
             clock = Clock(logs.clock(), None, logs.policy.default_ttl)
             refresh = write_all([read_clock(self._guard(thread_id), clock)])
             yield from moved_if_possible(refresh, f"thread {thread_id!r}")

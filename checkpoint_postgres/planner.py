@@ -407,7 +407,7 @@ class PostgresPlanner(Setup, Writing, Threads):
 
     def _refresh(self, thread_id: str, snapshot: Snapshot | Replies) -> Plan[None]:
         logs = self._logs
-        if snapshot.expires and logs.policy.refresh_on_read:
+        if logs.is_refresh_due(snapshot.expiry):
             values = (thread_id, logs.clock(), logs.policy.default_ttl, logs.horizon)
             refresh = attempt(self._queries["read_thread"], values)
             yield from moved_if_possible(refresh, f"thread {thread_id!r}")

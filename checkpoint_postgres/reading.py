@@ -29,7 +29,7 @@ def found_in(
     """
     found = [_found(row) for row in rows if row[0] == 0]
     threads = threads or checked_threads(found or snapshot.found)
-    for kind, thread, ns, a, b, c, d, n, _, _, _, data_type, data, _, more, _, _ in rows:
+    for kind, thread, ns, a, b, c, d, n, _, _, _, data_type, data, _, more, *_ in rows:
         if kind == 1:
             add_value(snapshot, threads, (thread, ns, a, b, data_type, data, more))
         elif kind == 2:
@@ -41,11 +41,12 @@ def found_in(
 
 def _found(row: Row) -> Found:
     _, thread, ns, checkpoint_id, parent_id, versions, metadata, epoch, log_end, *rest = row
-    v, expires_at, body_type, body, sealed_type, sealed, salt, small = rest
+    v, expires_at, body_type, body, sealed_type, sealed, salt, small, ttl = rest
     place = ns, checkpoint_id, parent_id
     columns = (*place, v, versions, body_type, body, metadata, sealed_type, sealed, small)
     record = ThreadRows(thread, salt).checkpoint(columns)
-    return Found(record, thread, epoch, log_end, expires_at, (checkpoint_id, thread, ns), salt)
+    position = checkpoint_id, thread, ns
+    return Found(record, thread, epoch, log_end, expires_at, position, salt, ttl)
 
 
 def arrays_of(

@@ -14,9 +14,9 @@ from checkpoint_base.statements.rows import ThreadRows, add_value, add_write, ch
 from checkpoint_sqlite.log import LOG_BITS
 
 COLUMNS: Final = (
-    "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.salt, c.id, c.ns, c.checkpoint_id, "
-    "c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed, "
-    "c.small"
+    "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.ttl_override, t.salt, c.id, c.ns, "
+    "c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, "
+    "c.sealed_type, c.sealed, c.small"
 )
 """What `found_of` reads, of saver_threads AS t and saver_checkpoints AS c."""
 
@@ -40,9 +40,10 @@ BATCH: Final = 400
 
 def found_of(row: Row) -> Found:
     """Read a row of COLUMNS."""
-    thread_id, no, epoch, log_end, expires_at, salt, row_id = row[:7]
-    record = ThreadRows(thread_id, salt).checkpoint(row[7:])
-    return Found(record, no, epoch, log_end, expires_at, (record.checkpoint_id, row_id), salt)
+    thread_id, no, epoch, log_end, expires_at, ttl, salt, row_id = row[:8]
+    record = ThreadRows(thread_id, salt).checkpoint(row[8:])
+    position = record.checkpoint_id, row_id
+    return Found(record, no, epoch, log_end, expires_at, position, salt, ttl)
 
 
 def wanted(

@@ -38,8 +38,8 @@ class Threads(Removal):
     # ------------------------------------------------------------------ expiry
 
     def _refresh(self, thread_id: str, snapshot: Snapshot) -> Plan[None]:
-        """Move a thread's expiry, because it was read."""
-        if snapshot.expires and self._logs.policy.refresh_on_read:
+        """Move a thread's expiry because it was read, if that moves it far enough."""
+        if self._logs.is_refresh_due(snapshot.expiry):
             refresh = write(self._logs.refresh, thread_id)
             yield from moved_if_possible(refresh, f"thread {thread_id!r}")
 

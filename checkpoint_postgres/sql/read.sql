@@ -5,8 +5,8 @@
 -- that is embedded in the checkpoint's row (versions.versions_json): only the others have a record.
 
 -- name: columns
-t.thread_id, t.epoch, t.log_end, t.expires_at, t.salt, c.ns, c.checkpoint_id, c.parent_id, c.v,
-c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed, c.small
+t.thread_id, t.epoch, t.log_end, t.expires_at, t.ttl_override, t.salt, c.ns, c.checkpoint_id,
+c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, c.sealed_type, c.sealed, c.small
 
 -- name: tables
 {schema}.saver_threads AS t JOIN {schema}.saver_checkpoints AS c ON c.thread_id = t.thread_id
@@ -25,7 +25,7 @@ WHERE t.thread_id = $1::text AND (t.expires_at IS NULL OR t.expires_at > $2::dou
 -- name: own
 SELECT 0 AS kind, thread_id, ns, checkpoint_id AS a, parent_id AS b, versions AS c, metadata AS d,
     epoch AS n, log_end, v, expires_at, body_type AS type, body AS data, sealed_type,
-    sealed AS more, salt, small
+    sealed AS more, salt, small, ttl_override
 FROM c
 
 -- name: bare
@@ -110,15 +110,15 @@ needed AS (
 
 -- name: rows
 SELECT 1, thread_id, ns, channel, version, NULL, NULL, NULL, NULL, NULL, NULL, type, data, NULL,
-    layout, NULL, NULL
+    layout, NULL, NULL, NULL
 FROM v
 UNION ALL
 SELECT 2, thread_id, ns, checkpoint_id, task_id, task_path, channel, idx, NULL, NULL, NULL, type,
-    data, NULL, layout, NULL, NULL
+    data, NULL, layout, NULL, NULL, NULL
 FROM w
 UNION ALL
 SELECT 3, s.thread_id, NULL, NULL, NULL, NULL, NULL, s.start, NULL, NULL, NULL, NULL, s.data, NULL,
-    s.digests, NULL, NULL
+    s.digests, NULL, NULL, NULL
 FROM needed, unnest(needed.threads, needed.firsts, needed.ends) AS r (a, b, c),
     LATERAL (
         SELECT * FROM {schema}.saver_segments AS s
@@ -145,7 +145,7 @@ SELECT * FROM (
         NULL::text AS b, NULL::text AS c, NULL::text AS d, NULL::bigint AS n,
         NULL::bigint AS log_end, NULL::integer AS v, NULL::double precision AS expires_at,
         NULL::text AS type, NULL::bytea AS data, NULL::text AS sealed_type, NULL::bytea AS more,
-        NULL::bytea AS salt, NULL::bytea AS small
+        NULL::bytea AS salt, NULL::bytea AS small, NULL::double precision AS ttl_override
     WHERE false
     UNION ALL
     {rows}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -27,9 +28,14 @@ CONFIG: Any = {"configurable": {"thread_id": "t"}}
 class Counting:
     """Performs plans on a connection and counts what they ask for."""
 
-    def __init__(self, connection: psycopg.Connection[Any], ttl: Any = None) -> None:
+    def __init__(
+        self,
+        connection: psycopg.Connection[Any],
+        ttl: Any = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.driver = SyncPostgresDriver(OneConnection(connection))
-        self.planner = PostgresPlanner(TTLPolicy.of(ttl))
+        self.planner = PostgresPlanner(TTLPolicy.of(ttl), clock)
         self.codec = Codec(PostgresSaver.serde)
         self.counts: Counter[str] = Counter()
         self.run(self.planner.setup())
@@ -45,7 +51,7 @@ class Counting:
             self.counts["transactions" if isinstance(request, Atomic) else "statements"] += 1
         return self.driver.perform(request)
 
-    def put(self, step: int, **values: Any) -> Any:
+    def put(self, step: int, ttl: float | None = None, **values: Any) -> Any:
         checkpoint: Any = {
             "v": 4,
             "id": f"{step:08}",
@@ -55,6 +61,8 @@ class Counting:
             "versions_seen": {},
         }
         config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+        if ttl is not None:
+            config["configurable"]["ttl"] = ttl
         new: ChannelVersions = dict.fromkeys(values, step)
         return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, new))
 
@@ -167,12 +175,37 @@ def test_a_filter_that_the_database_cannot_judge_is_one_transaction(counting: Co
     assert page({"other": None}) == list(range(60, 50, -1))
 
 
-def test_reading_with_a_ttl_is_two(connection: psycopg.Connection[Any]) -> None:
-    counting = Counting(connection, {"default_ttl": 60})
-    counting.put(1, a=1)
-    assert counting.counts == ONE
-    counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
-    assert counting.counts == {"statements": 2}
+READS: dict[str, Callable[[Counting], Plan[Any]]] = {
+    "get_tuple": lambda own: own.planner.get_tuple(own.codec, CONFIG),
+    "list": lambda own: own.planner.list_page(own.codec, Listing.of(CONFIG, None, None, 1)),
+    "delta history": lambda own: own.planner.delta_history(own.codec, CONFIG, ["a"]),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("own_ttl", [None, 10])
+def test_a_read_that_moves_an_expiry_a_little_sends_nothing_for_it(
+    connection: psycopg.Connection[Any], name: str, own_ttl: float | None
+) -> None:
+    now = 1e9
+    default = 10 if own_ttl is None else 1000
+    counting = Counting(connection, {"default_ttl": default}, lambda: now)
+    counting.put(1, own_ttl, a=1)
+    counting.put(2, a=2)
+    read = READS[name]
+    for step in (0, 11):
+        now += step
+        counting.run(read(counting))
+        few = counting.counts.total()
+    now += 2
+    counting.run(read(counting))
+    assert counting.counts.total() == few + 1
+    counting.run(read(counting))
+    assert counting.counts.total() == few
+    quiet = Counting(connection, {"default_ttl": default, "refresh_on_read": False}, lambda: now)
+    now += 200
+    quiet.run(read(quiet))
+    assert quiet.counts.total() == few
 
 
 def test_a_chain_of_a_thousand_ancestors_is_one_transaction(counting: Counting) -> None:

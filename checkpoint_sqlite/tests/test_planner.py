@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,10 +26,10 @@ BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000
 class Counting:
     """Performs plans on a connection and counts what they ask for."""
 
-    def __init__(self) -> None:
+    def __init__(self, ttl: Any = None, clock: Callable[[], float] = time.time) -> None:
         self.connection = sqlite3.connect(":memory:")
         self.session = Session(self.connection)
-        self.planner = SqlitePlanner(TTLPolicy.of(None))
+        self.planner = SqlitePlanner(TTLPolicy.of(ttl), clock)
         self.codec = Codec(SqliteSaver.serde)
         self.counts: Counter[str] = Counter()
         self.run(self.planner.setup())
@@ -48,7 +49,7 @@ class Counting:
         self.counts["statements"] += 1
         return self.session.perform(request)
 
-    def put(self, step: int, **values: Any) -> Any:
+    def put(self, step: int, ttl: float | None = None, **values: Any) -> Any:
         checkpoint: Any = {
             "v": 4,
             "id": f"{step:08}",
@@ -58,13 +59,15 @@ class Counting:
             "versions_seen": {},
         }
         config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+        if ttl is not None:
+            config["configurable"]["ttl"] = ttl
         new: ChannelVersions = dict.fromkeys(values, step)
         return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, new))
 
 
 @contextmanager
-def opened() -> Iterator[Counting]:
-    counting = Counting()
+def opened(*options: Any) -> Iterator[Counting]:
+    counting = Counting(*options)
     yield counting
     counting.connection.close()
 
@@ -139,6 +142,32 @@ def test_a_chain_of_a_thousand_ancestors_is_few_statements(counting: Counting) -
     counting.run(plan)
     assert counting.counts["reads"] == 1
     assert counting.counts["statements"] < 20
+
+
+CONFIG: Any = {"configurable": {"thread_id": "t"}}
+READS: dict[str, Callable[[Counting], Plan[Any]]] = {
+    "get_tuple": lambda own: own.planner.get_tuple(own.codec, CONFIG),
+    "list": lambda own: own.planner.list_page(own.codec, Listing.of(CONFIG, None, None, 1)),
+    "delta history": lambda own: own.planner.delta_history(own.codec, CONFIG, ["a"]),
+}
+
+
+@pytest.mark.parametrize("name", READS)
+@pytest.mark.parametrize("own_ttl", [None, 10])
+def test_a_read_that_moves_an_expiry_a_little_writes_nothing(
+    name: str, own_ttl: float | None
+) -> None:
+    now = 1e9
+    read = READS[name]
+    ttl = {"default_ttl": 10 if own_ttl is None else 1000}
+    with opened(ttl, lambda: now) as counting:
+        counting.put(1, own_ttl, a=1)
+        counting.put(2, a=2)
+        for step, writes in ((0, 0), (11, 0), (2, 1), (0, 0), (12, 0), (1, 1)):
+            now += step
+            counting.run(read(counting))
+            assert counting.counts["writes"] == writes
+        assert counting.counts["reads"] == 1
 
 
 def test_deleting_a_thread_is_one_transaction(counting: Counting) -> None:

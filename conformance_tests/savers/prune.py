@@ -118,7 +118,7 @@ class PruneClauses(SaverClauses):
         rows = harness.rows()
         assert values(saver.get_tuple(chain.head)) == before
         assert rows["checkpoints"] == 1
-        assert rows["values"] == 3
+        assert rows["values"] <= 3  # small ones may be in the row of the checkpoint
         assert rows["writes"] == 1
         again = Chain(saver, chain.thread_id)
         again.put({"grown": [large(i) for i in range(7)]})

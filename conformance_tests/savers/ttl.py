@@ -378,7 +378,7 @@ class SweepClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == state
         assert saver.sweep_ttl() == 1
         assert harness.rows()["checkpoints"] == 1
-        assert harness.rows()["values"] == 2
+        assert harness.rows()["values"] <= 2  # small ones may be in the row of the checkpoint
         found = the(saver.get_tuple(on(chain.thread_id)))
         assert (values(found), writes(found)) == (state, [("task-1", "n", "pending")])
         assert saver.sweep_ttl() == 0
