@@ -62,7 +62,7 @@ class Everywhere(Threads):
         places: dict[str, list[Arg]] = {}
         for checkpoint_id, thread_id, ns in names:
             places.setdefault(thread_id, []).extend((ns.encode(), checkpoint_id.encode()))
-        asked = [self._call("some", each, [len(some), *some]) for each, some in places.items()]
+        asked = [self._call("some", each, [1, len(some), *some]) for each, some in places.items()]
         told = yield from calls(asked)
         part = replies.add()  # of each thread, one reply
         for thread_id, reply in zip(places, told, strict=True):

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 from checkpoint_base.checksums import CHECKSUM_SIZE, checksum, damaged
 from checkpoint_base.records import CheckpointRecord, Stored, WriteRecord
+from checkpoint_base.small import unpacked
+from checkpoint_base.versions import Versions
 
 _FORMAT: Final = 1
 _NONE: Final = 0xFFFFFFFF
-_VALUELESS: Final = "-"  # before the version of a channel that came without a value
-_CHECKPOINT: Final = struct.Struct("<B8I")
+_VALUELESS, _EMBEDDED = "-", "="  # before the version of a channel without a value of its own
+_CHECKPOINT: Final = struct.Struct("<B9I")
 _VALUE: Final = struct.Struct("<2I")
 _WRITE: Final = struct.Struct("<4I")
 _LENGTH: Final = struct.Struct("<I")
@@ -59,6 +61,7 @@ def pack_checkpoint(salt: bytes, record: CheckpointRecord, run_id: str | None) -
         kind.encode(),
         body,
         None if sealed is None else sealed_kind.encode(),
+        record.small.packed(),
     ]
     lengths = [_NONE if part is None else len(part) for part in parts]
     head = _CHECKPOINT.pack(_FORMAT, record.v, *lengths)
@@ -86,8 +89,8 @@ def unpack_checkpoint(
         else:
             parts.append(packed[at : at + length])
             at += length
-    parent, _, versions, metadata, kind, body, sealed_kind = parts
-    stored_versions, valueless = _unpack_versions(versions)
+    parent, _, versions, metadata, kind, body, sealed_kind, small = parts
+    stored_versions, valueless, embedded = _unpack_versions(versions)
     return CheckpointRecord(
         thread_id,
         *place,
@@ -98,24 +101,31 @@ def unpack_checkpoint(
         metadata.decode(),
         None if sealed_kind is None else (sealed_kind.decode(), packed[at:]),
         valueless,
+        unpacked(small, embedded),
     )
 
 
 def _pack_versions(record: CheckpointRecord) -> bytes:
-    valueless = record.valueless or ()
+    marks = dict.fromkeys(record.valueless or (), _VALUELESS)
+    marks |= dict.fromkeys(record.small.names, _EMBEDDED)
+    mark = marks.get
     return "".join(
-        [
-            f"{channel}\0{_VALUELESS if channel in valueless else ''}{version}\0"
-            for channel, version in record.versions.items()
-        ]
+        [f"{name}\0{mark(name, '')}{version}\0" for name, version in record.versions.items()]
     ).encode()
 
 
-def _unpack_versions(packed: bytes) -> tuple[dict[str, str], frozenset[str]]:
+def _unpack_versions(packed: bytes) -> Versions:
     parts = packed.decode().split("\0")
     versions = dict(zip(parts[:-1:2], parts[1::2], strict=True))
-    valueless = frozenset([name for name, key in versions.items() if key[0] == _VALUELESS])
-    return {name: key.removeprefix(_VALUELESS) for name, key in versions.items()}, valueless
+    valueless, embedded = [], []
+    for name, key in versions.items():
+        if key[0] == _EMBEDDED:
+            embedded.append(name)
+            versions[name] = key[1:]
+        elif key[0] == _VALUELESS:
+            valueless.append(name)
+            versions[name] = key[1:]
+    return Versions(versions, frozenset(valueless), embedded)
 
 
 def link_checksum(

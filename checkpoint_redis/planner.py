@@ -17,16 +17,18 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
+from checkpoint_base.channels import Channels
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.delta import histories
+from checkpoint_base.drafts import Draft
 from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.log import Logs
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Replies, Snapshot
-from checkpoint_base.records import PutRecord, Stored
+from checkpoint_base.records import PutRecord, Stored, ValueKey
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
@@ -97,11 +99,38 @@ class RedisPlanner(Everywhere):
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint: one script."""
-        put = codec.put(config, checkpoint, metadata, new_versions)
-        to = put.checkpoint
-        while missing := (yield from self._store(_storing(put))):
-            put = codec.completed(put, checkpoint, [put.kept[at] for at in missing])
-        return config_of(to.thread_id, to.ns, to.checkpoint_id)
+        draft = codec.draft(config, checkpoint, metadata, new_versions)
+        to, lost = draft.checkpoint, set[ValueKey]()
+        parent = (yield from self._parent(draft)) if draft.needs_parent else None
+        while True:
+            put = draft.complete(parent, lost)
+            outcome = yield from self._store(_storing(put, parent is not None))
+            if outcome == b"absent":  # what was taken from the parent is gone with the thread
+                parent, lost = None, set(draft.complete(None).kept)
+            elif outcome == b"other":
+                parent, lost = (yield from self._read_parent(draft)), set()
+            elif isinstance(outcome, list):
+                lost |= {put.kept[at] for at in outcome}
+            else:
+                return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    def _parent(self, draft: Draft) -> Plan[Channels | None]:
+        """What the parent of a put has: known of the last read or put, or else read now."""
+        to, known = draft.checkpoint, self._logs.known
+        salt = known.salts.get(to.thread_id)
+        if parent := known.channels.get(to.thread_id, to.ns, to.parent_id, salt):
+            return parent
+        return (yield from self._read_parent(draft))
+
+    def _read_parent(self, draft: Draft) -> Plan[Channels | None]:
+        to = draft.checkpoint
+        place = (to.ns.encode(), (to.parent_id or "").encode())
+        reply = yield from self._ask("some", to.thread_id, [0, 2, *place])
+        if reply is None:
+            return None
+        self._logs.known.salts.put(to.thread_id, reply[4])  # a wrong one is refused
+        found = found_in(Snapshot([]), to.thread_id, reply)
+        return Channels.of(found[0].record) if found else None
 
     def put_writes(
         self,
@@ -154,8 +183,8 @@ class RedisPlanner(Everywhere):
         if reply is None:
             return {channel: {"writes": []} for channel in channels}
         snapshot = Snapshot([])
-        (target,) = found_in(snapshot, at.thread_id, reply)
-        line = lineage_of(at.thread_id, target.record.ns, reply, channels)
+        target, *embedding = found_in(snapshot, at.thread_id, reply)
+        line = lineage_of(at.thread_id, target.record.ns, reply, channels, embedding)
         return (yield from histories(codec, target, line, snapshot, channels))
 
     # ------------------------------------------------------------------ list
@@ -189,7 +218,7 @@ class RedisPlanner(Everywhere):
         return found
 
 
-def _storing(put: PutRecord) -> Storing:
+def _storing(put: PutRecord, takes_parent: bool) -> Storing:
     to, run_id = put.checkpoint, put.run_id
     names = [value_name(to.ns, one.channel, one.version) for one in put.values]
 
@@ -203,4 +232,5 @@ def _storing(put: PutRecord) -> Storing:
         return [*where, packed, *run, len(values), *values]
 
     granted = [value_name(to.ns, *key) for key in put.kept]
-    return Storing("put", to.thread_id, put.ttl, put.values, finish, run_id, granted)
+    records = put.values
+    return Storing("put", to.thread_id, put.ttl, records, finish, put, granted, takes_parent)

@@ -83,8 +83,21 @@ def _optional(value: str | bytes | None) -> tuple[int, bytes]:
     return 1, value if isinstance(value, bytes) else value.encode()
 
 
-def lineage_of(thread_id: str, ns: str, reply: Sequence[Any], channels: Sequence[str]) -> Lineage:
+def lineage_of(
+    thread_id: str,
+    ns: str,
+    reply: Sequence[Any],
+    channels: Sequence[str],
+    embedding: Sequence[Found] = (),
+) -> Lineage:
     """The ancestors that a script walked, with what each is needed for.
+
+    Args:
+        thread_id: whose they are.
+        ns: of the checkpoint they lead to.
+        reply: of the script `lineage`.
+        channels: what is to be rebuilt.
+        embedding: ancestors that have a value to begin with in their own record.
 
     Raises:
         CorruptValueError: one of them was damaged, or is another checkpoint.
@@ -92,11 +105,16 @@ def lineage_of(thread_id: str, ns: str, reply: Sequence[Any], channels: Sequence
     salt, told, seeds = reply[4:7]
     links = zip(*[iter(told)] * 4, strict=True)
     chain = [unpack_link(thread_id, salt, ns, link) for link in links]
+    small = {one.record.checkpoint_id: one.record.small.values() for one in embedding}
     line, last = Lineage(), dict.fromkeys(channels, len(chain))
     for n in range(0, len(seeds), 3):
-        channel, version = seeds[n].decode(), seeds[n + 1].decode()
-        line.seeds[channel] = (channel, version)
-        last[channel] = int(seeds[n + 2])
+        channel, version, number = seeds[n].decode(), seeds[n + 1].decode(), int(seeds[n + 2])
+        last[channel] = number
+        value = small.get(chain[number - 1], {}).get(channel)
+        if value is None:
+            line.seeds[channel] = (channel, version)
+        else:
+            line.small[channel] = value
     for number, ancestor in enumerate(chain, 1):
         line.needed[ancestor] = {name for name in last if last[name] >= number}
     return line

@@ -10,7 +10,7 @@ from checkpoint_base.checksums import new_salt
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import ChannelRecord, Stored
+from checkpoint_base.records import ChannelRecord, PutRecord, Stored
 from checkpoint_redis.keys import Keys
 from checkpoint_redis.packing import digests_name, with_checksum, without_checksum
 from checkpoint_redis.requests import Arg, Call, calls
@@ -32,8 +32,10 @@ class Storing(NamedTuple):
         ttl: minutes that this run asks for.
         records: whose values are to be stored.
         finish: gives the script's own arguments.
-        run_id: to be noted in the registry.
+        put: of which this is all, if it is one.
         granted: names of values that must be there.
+        takes_parent: something was taken from the parent, as this process knows it: the thread must
+            be there, and the one in which the parent was.
     """
 
     name: str
@@ -41,8 +43,9 @@ class Storing(NamedTuple):
     ttl: float | None
     records: Sequence[ChannelRecord]
     finish: Finish
-    run_id: str | None = None
+    put: PutRecord | None = None
     granted: Sequence[bytes] = ()
+    takes_parent: bool = False
 
 
 def moment(seconds: float | None) -> bytes:
@@ -89,11 +92,15 @@ class Writing:
 
     # ------------------------------------------------------------------ storing
 
-    def _store(self, what: Storing) -> Plan[list[int]]:
-        """Store it; or nothing, but say which of the values are missing that must be there."""
-        name, thread_id, ttl, records, finish, run_id, granted = what
+    def _store(self, what: Storing) -> Plan[list[int] | bytes]:
+        """Store it: b"done". Or nothing, but say why: which of the values are missing that must be
+        there; with `takes_parent` b"absent" if the thread is gone, b"other" if it is another one.
+        """
+        name, thread_id, ttl, records, finish, to_put, granted, takes_parent = what
+        run_id = to_put.run_id if to_put else None
         epoch = self._logs.new_epoch()
-        must_exist = self._keys.clustered and self._logs.known.get(thread_id) is not None
+        is_known = self._keys.clustered and self._logs.known.get(thread_id) is not None
+        must_exist = is_known or takes_parent
         prepared = self._logs.prepare(thread_id, records, KnownLog(epoch, 0))
         assert prepared is not None  # noqa: S101 (there is a log to take it for)
         salt = self._logs.known.salts.get(thread_id) or new_salt()
@@ -104,19 +111,23 @@ class Writing:
             put = self._call(name, thread_id, [*opening, *last])
             reply = yield from self._registered(put, thread_id, ttl, run_id, alone=not must_exist)
             if reply[0] == b"absent":
+                if takes_parent:
+                    return b"absent"
                 must_exist = False
             elif reply[0] == b"partial":
                 return [at - 1 for at in reply[1]]
             elif reply[0] == b"other":
+                if takes_parent and reply[4] != salt:
+                    return b"other"
                 salt = reply[4] if reply[1] else salt
                 prepared = yield from self._prepare_again(thread_id, reply, epoch, records)
             else:
                 break
         if reply[0] == b"done":
-            self._noted(thread_id, reply, prepared._replace(salt=salt))
+            self._noted(thread_id, reply, prepared._replace(salt=salt), to_put)
         if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
             yield from self._tidy(self._keys.registry(thread_id))
-        return []
+        return b"done"
 
     def _registered(
         self, put: Call, thread_id: str, ttl: float | None, run_id: str | None, *, alone: bool
@@ -168,11 +179,16 @@ class Writing:
             yield from self._logs.fit(thread_id, found, int(log_end), None, records, newest=newest)
         )
 
-    def _noted(self, thread_id: str, reply: Sequence[Any], prepared: Prepared) -> None:
+    def _noted(
+        self, thread_id: str, reply: Sequence[Any], prepared: Prepared, put: PutRecord | None
+    ) -> None:
         epoch, log_end = int(reply[1]), int(reply[2])
         if not log_end:
             self._logs.known.put(thread_id, epoch, 0, ())
-        self._logs.committed(thread_id, prepared)
+        if put is None:
+            self._logs.committed(thread_id, prepared)
+        else:
+            self._logs.put_committed(put, prepared)
 
     # ------------------------------------------------------------------ the registry
 

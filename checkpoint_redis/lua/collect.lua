@@ -66,8 +66,10 @@ local function collect(epoch, doomed, early)
     local _, run, versions = checkpoint_of(packed)
     if not doomed[name] then
       checkpoints = checkpoints + 1
-      each_version(versions, function(channel, version)
-        live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true
+      each_version(versions, function(channel, version, mark)
+        if not mark then
+          live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true
+        end
       end)
       return
     end

@@ -32,26 +32,27 @@ while at and left > 0 and not visited[at] do
   for _, piece in ipairs({ at, parent or '', versions, link_checksum_of(packed) }) do
     chain[#chain + 1] = piece
   end
-  local lost
-  each_version(versions, function(channel, version, is_valueless)
-    local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
-    if not wanted[channel] then
+  local is_told = false
+  each_version(versions, function(channel, version, mark)
+    if not wanted[channel] or mark == '-' then
       return
     end
-    if redis.call('HEXISTS', RECORDS, name) == 1 then
-      wanted[channel], left = nil, left - 1
-      seeds[#seeds + 1], seeds[#seeds + 2] = channel, version
-      seeds[#seeds + 1] = tostring(#chain / 4)
-      if whole then
-        add_records('v', { name }, layout_of_value)
+    wanted[channel], left = nil, left - 1
+    seeds[#seeds + 1], seeds[#seeds + 2], seeds[#seeds + 3] = channel, version, tostring(#chain / 4)
+    if mark == '=' then
+      if whole and not is_told then
+        is_told = true
+        tell('c', ns, at, packed)
       end
-    elseif not is_valueless then
-      lost = true
+      return
+    end
+    local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
+    if redis.call('HEXISTS', RECORDS, name) == 0 then
+      corrupt('a stored value of a channel is gone')
+    elseif whole then
+      add_records('v', { name }, layout_of_value)
     end
   end)
-  if lost then
-    corrupt('a stored value of a channel is gone')
-  end
   if whole then
     add_writes(ns, at)
   end

@@ -88,9 +88,9 @@ end
 
 local function add_values(ns, versions)
   local names = {}
-  each_version(versions, function(channel, version)
+  each_version(versions, function(channel, version, mark)
     local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
-    if not seen[name] then
+    if not mark and not seen[name] then
       seen[name] = true
       names[#names + 1] = name
     end

@@ -12,8 +12,8 @@ end
 -- parent, run, versions, metadata, v, whether metadata is complete
 local function checkpoint_of(packed)
   local _, v, parent, run, versions, metadata, kind, body, sealed =
-    unpacked('<BI4I4I4I4I4I4I4I4', 33, packed)
-  local at = 34
+    unpacked('<BI4I4I4I4I4I4I4I4', 37, packed)
+  local at = 38
   local function part(size)
     if size == NONE then
       return nil
@@ -48,10 +48,10 @@ local function each_span(layout, use)
   end
 end
 
--- calls use(channel, version, whether the channel came without a value)
+-- calls use(channel, version, mark); the mark is '-' where the channel has no value, '=' where the value
+-- is embedded in the checkpoint, nil where it has a record
 local function each_version(versions, use)
-  for channel, version in string.gmatch(versions, '([^%z]*)%z([^%z]*)%z') do
-    local is_valueless = string.sub(version, 1, 1) == '-'
-    use(channel, is_valueless and string.sub(version, 2) or version, is_valueless)
+  for channel, mark, version in string.gmatch(versions, '([^%z]*)%z([-=]?)([^%z]*)%z') do
+    use(channel, version, mark ~= '' and mark or nil)
   end
 end

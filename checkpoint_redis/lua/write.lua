@@ -5,7 +5,7 @@
 local RUN_TTL, NEW_EPOCH, NEW_SALT, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg(), arg()
 local SEGMENTS, MUST_EXIST, GRANTED = args(), arg() == '1', args()
 
-if MUST_EXIST and not EPOCH then
+if MUST_EXIST and ABSENT then
   return { 'absent' }
 end
 local missing = {}

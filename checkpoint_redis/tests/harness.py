@@ -28,11 +28,13 @@ KINDS = {"n": "checkpoints", "v": "values", "s": "segments", "w": "writes"}
 
 
 def part_of(stored: bytes, part: str) -> tuple[int, int]:
-    """Where in a checkpoint's record its versions, metadata or body are (packing.py)."""
-    parent, run, versions, metadata, kind, body, _ = struct.unpack_from("<7I", stored, 5)
-    before = sum(length for length in (parent, run) if length != 0xFFFFFFFF)
-    sizes = {"versions": versions, "metadata": metadata, "kind": kind, "body": body}
-    at = 33 + before
+    """Where in a checkpoint's record its versions, metadata, body or values are (packing.py)."""
+    lengths = struct.unpack_from("<8I", stored, 5)
+    parent, run, *rest = [length if length != 0xFFFFFFFF else 0 for length in lengths]
+    before = parent + run
+    names = ("versions", "metadata", "kind", "body", "sealed kind", "value")
+    sizes = dict(zip(names, rest, strict=True))
+    at = 37 + before
     for name, size in sizes.items():
         if name == part:
             return at, at + size
@@ -185,16 +187,16 @@ class RedisHarness(OnServer, SaverHarness):
                     yield node, key, name
 
     def damage_record(self, record: str) -> None:
-        kinds = {"value": b"v", "longer value": b"v", "write": b"w", "digests": b"d"}
+        kinds = {"longer value": b"v", "write": b"w", "digests": b"d"}
         kind = kinds.get(record, b"n")
         for node, key, name in self._fields(kind):
             stored = node.hget(key, name) or b""
-            if record == "value" and len(stored) > 100:
-                continue
             if record == "longer value" and not 1000 < len(stored) < 2200:
                 continue
             first, last = part_of(stored, record) if kind == b"n" else (0, len(stored))
-            changed = stored[:first] + flipped(stored[first:last]) + stored[last:]
+            if first == last:
+                continue
+            changed = stored[:first] + flipped(stored[first:last], record) + stored[last:]
             node.hset(key, name, changed)
             return
         raise LookupError(f"no {record} is stored")

@@ -46,10 +46,10 @@ def writes_that_replace(
     return {
         "a small RESUME": lambda: saver.put_writes(config, [(RESUME, "yes")], "task"),
         "the INTERRUPT again": lambda: saver.put_writes(config, [(INTERRUPT, "small")], "task"),
+        "a checkpoint again": lambda: saver.put(*arguments(thread, last, log=large(77, 9000))),
         "a write that comes second": lambda: saver.put_writes(
             config, [("log", large(7, 9000))], "task"
         ),
-        "a checkpoint again": lambda: saver.put(*arguments(thread, last, log=large(77, 9000))),
         "a process that knows nothing": lambda: other.put_writes(
             config, [(ERROR, large(78, 9000))], "task"
         ),

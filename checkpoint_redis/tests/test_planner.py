@@ -234,3 +234,50 @@ def test_scripts_reach_no_key_that_is_not_named(
         assert order.startswith(records[: records.index(b"}") + 1])
     names = ["", "}", "%7D", "%", "%25", "{}", "a}", "a%7D"]
     assert len({bytes(keys.thread(name)[0]) for name in names}) == len(names)
+
+
+def test_small_values_are_read_with_their_checkpoint(
+    counting: Counting, client: redis.Redis
+) -> None:
+    """One record; a value that is not small costs one more command, whatever the channels."""
+    read = []
+    for step, values in enumerate([{"a": 1, "b": "x" * 500, "c": None}, {"a": BIG, "b": BIG}], 1):
+        counting.put(step, **values)
+        client.config_resetstat()
+        counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+        told = client.info("commandstats")
+        read.append(told["cmdstat_hget"]["calls"] + told["cmdstat_hmget"]["calls"])
+        counting.run(counting.planner.delete_thread("t"))
+    assert read[0] == 2  # the thread's own record is the other one
+
+
+def test_what_did_not_change_is_taken_from_the_parent(
+    counting: Counting, client: redis.Redis, one_server: RedisHarness
+) -> None:
+    """A process that does not know the parent reads it first; and looks again where the thread was
+    deleted, or made anew.
+    """
+    counting.put(1, a=1, same="small", kept=BIG)
+    cold = Counting(client, one_server.prefix)
+    cold.put(2, a=2, same=Kept("small"), kept=Kept(BIG))
+    assert cold.asked == [["some"], ["put"]]
+    cold.put(3, a=3, same=Kept("small"), kept=Kept(BIG))
+    assert cold.asked == [["put"]]
+    state = {"a": 3, "same": "small", "kept": BIG}
+    assert (
+        cold.run(cold.planner.get_tuple(cold.codec, CONFIG)).checkpoint["channel_values"] == state
+    )
+
+    counting.run(counting.planner.delete_thread("t"))
+    cold.put(4, a=4, same=Kept("small"), kept=Kept(BIG))
+    assert cold.asked[0] == ["put"]  # refused
+    found = counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
+    assert found.checkpoint["channel_values"] == {**state, "a": 4}
+
+    new = Counting(client, one_server.prefix)
+    new.run(new.planner.delete_thread("t"))
+    new.put(1, other=1)
+    cold.put(5, a=5, same=Kept("small"), kept=Kept(BIG))
+    assert cold.asked[:2] == [["put"], ["some"]]  # with another salt; the parent is not there
+    found = new.run(new.planner.get_tuple(new.codec, CONFIG))
+    assert found.checkpoint["channel_values"] == {**state, "a": 5}
