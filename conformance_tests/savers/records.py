@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from checkpoint_base.errors import CorruptValueError
-from conformance_tests.build import Chain, checkpoint, metadata, new_thread, on, version
+from conformance_tests.build import (
+    Chain,
+    checkpoint,
+    metadata,
+    new_id,
+    new_thread,
+    on,
+    version,
+)
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
@@ -140,16 +148,20 @@ class RecordIdentityClauses(SaverClauses):
         with pytest.raises(CorruptValueError):
             reads(saver, chain)[read]()
 
+    @pytest.mark.parametrize("record", ["value", "checkpoint"])
     def test_record_identity_records_of_another_thread_are_an_error(
-        self, saver: Facade, harness: SaverHarness
+        self, saver: Facade, harness: SaverHarness, record: str
     ) -> None:
-        """The same channel at the same version in another thread is another record."""
+        """The same channel at the same version, or a checkpoint of the same id, is another record
+        in another thread."""
         names = {"ann": new_thread(), "bob": new_thread()}
         versions = {"name": version(1)}
+        size = 5_000 if record == "value" else 10
+        body = checkpoint({}, versions, id=new_id())
         for name, thread_id in names.items():
-            body = checkpoint({"name": name + said(1, 5_000)}, versions)
+            body["channel_values"] = {"name": name + said(1, size)}
             saver.put(on(thread_id), body, metadata(), dict(versions))
-        harness.swap_records("value")
+        harness.swap_records(record)
         for thread_id in names.values():
             with pytest.raises(CorruptValueError):
                 saver.get_tuple(on(thread_id))
