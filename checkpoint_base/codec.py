@@ -23,6 +23,7 @@ from langgraph.checkpoint.serde.types import TASKS
 from checkpoint_base.config import address, channel_name, config_of, text
 from checkpoint_base.drafts import Draft
 from checkpoint_base.errors import CheckpointError, CorruptValueError, InvalidArgumentError
+from checkpoint_base.jsontext import parsed
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -67,6 +68,14 @@ class Values(NamedTuple):
     stored: Container[ValueKey]
     get: Callable[[ValueKey], Typed]
     """gives one of them"""
+
+
+def _none(key: ValueKey) -> Typed:
+    raise KeyError(key)
+
+
+NO_VALUES: Final = Values((), _none)
+"""No value has a record."""
 
 
 class Codec(ValueCodec):
@@ -229,7 +238,7 @@ class Codec(ValueCodec):
 
     def metadata(self, plain: str, sealed: Typed | None, *where: str) -> dict[str, Any]:
         """The whole metadata of a checkpoint, of its two parts; `where` as for `load`."""
-        entries: dict[str, Any] = json.loads(plain)
+        entries: dict[str, Any] = parsed(plain)
         return {**entries, **self.load_entries(sealed, *where)} if sealed else entries
 
     def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
@@ -247,7 +256,7 @@ class Codec(ValueCodec):
         """
         where = _metadata_at(record)
         try:
-            metadata: dict[str, Any] = json.loads(record.metadata)
+            metadata: dict[str, Any] = parsed(record.metadata)
             if record.sealed and (self._encrypted or _COUNTERS not in metadata):
                 metadata |= self.load_plain_entries(record.sealed, *where)
         except CheckpointError:

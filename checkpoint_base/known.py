@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 from checkpoint_base.channels import ChannelCache
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.records import Remembered
+from checkpoint_base.records import CheckpointRecord, Remembered
 from checkpoint_base.resemblance import History
 
 K = TypeVar("K")
@@ -192,6 +192,14 @@ class LogCache:
             while self._total > self._capacity and len(self._logs) > 1:
                 self._drop_oldest()
             return log
+
+    def learn(self, record: CheckpointRecord, salt: bytes, epoch: int, end: int) -> None:
+        """Note a checkpoint that was read, and of its thread what was read with it."""
+        thread_id = record.thread_id
+        self.channels.put(salt, record)
+        self.salts.put(thread_id, salt)
+        if not end and self.get(thread_id, epoch) is None:
+            self.put(thread_id, epoch, 0, ())
 
     def forget(self, thread_id: str) -> None:
         """Know nothing of a thread any more."""

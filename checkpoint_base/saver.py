@@ -202,15 +202,17 @@ class Saver(BaseCheckpointSaver[str]):
             DecryptionError: it is encrypted with another key, or the serializer has none.
             UnreadableValueError: the serializer cannot rebuild a value; see `on_unreadable`.
         """
-        return self._drive(self._tuple(config))
+        try:
+            return self._drive(self._planner.get_tuple(self._codec, config))
+        except CorruptValueError as error:
+            raise _naming(_thread_of(config), error) from error.__cause__
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """`get_tuple`, without blocking."""
-        return await self._adrive(self._tuple(config))
-
-    def _tuple(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        thread_id = (config.get("configurable") or {}).get("thread_id")
-        return _naming(thread_id, self._planner.get_tuple(self._codec, config))
+        try:
+            return await self._adrive(self._planner.get_tuple(self._codec, config))
+        except CorruptValueError as error:
+            raise _naming(_thread_of(config), error) from error.__cause__
 
     def list(
         self,
@@ -251,7 +253,10 @@ class Saver(BaseCheckpointSaver[str]):
                 yield found
 
     def _page(self, listing: Listing) -> Plan[Page]:
-        return _naming(listing.thread_id, self._planner.list_page(self._codec, listing))
+        try:
+            return (yield from self._planner.list_page(self._codec, listing))
+        except CorruptValueError as error:
+            raise _naming(listing.thread_id, error) from error.__cause__
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete all of a thread; implements `BaseCheckpointSaver.delete_thread`."""
@@ -272,17 +277,18 @@ def _offloaded(plan: Plan[T]) -> Plan[T]:
     return (yield from plan)
 
 
-def _naming(thread_id: object, plan: Plan[T]) -> Plan[T]:
-    """Run a plan. Damage that the database itself has found is told without the thread's id, which
-    the operator needs: it is added here.
+def _thread_of(config: RunnableConfig) -> object:
+    return (config.get("configurable") or {}).get("thread_id")
+
+
+def _naming(thread_id: object, error: CorruptValueError) -> CorruptValueError:
+    """An error with the id of the thread that was read, which the operator needs. Damage that the
+    database itself has found is told without it.
     """
-    try:
-        return (yield from plan)
-    except CorruptValueError as error:
-        name = repr(str(thread_id))
-        if thread_id is None or name in str(error):
-            raise
-        raise CorruptValueError(f"thread {name}: {error}") from error.__cause__
+    name = repr(str(thread_id))
+    if thread_id is None or name in str(error):
+        return error
+    return CorruptValueError(f"thread {name}: {error}")
 
 
 class SyncSaver(Saver):

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
 from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.jsontext import parsed
 
 _COUNT_WIDTH: Final = 32  # LangGraph's versions are f"{n:032}.{random:016}"
 _VALUELESS, _EMBEDDED = "-", "="  # no version key begins with either
@@ -86,7 +87,7 @@ def parse_versions(stored: str) -> Versions:
         CorruptValueError: it is not such a text.
     """
     try:
-        versions: dict[str, str] = json.loads(stored)
+        versions: dict[str, str] = parsed(stored)
         valueless, embedded = [], []
         for name, key in versions.items():
             if key[0] == _EMBEDDED:

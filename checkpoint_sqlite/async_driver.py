@@ -19,7 +19,7 @@ from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query, rows
 from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
-from checkpoint_sqlite.session import Job, Session, withdraw
+from checkpoint_sqlite.session import Job, Session, Single, in_snapshot, withdraw
 
 T = TypeVar("T")
 
@@ -189,6 +189,8 @@ class AsyncSqliteDriver:
         """Perform a request of a plan that is not in a transaction yet."""
         if isinstance(request, Unlimited):
             request = request.request
+        if isinstance(request, Single):
+            return await self._read(Job(partial(in_snapshot, request), write=False))
         if isinstance(request, Query):
             return await self._read(Job(partial(rows, *request), write=False))
         if not isinstance(request, Atomic):

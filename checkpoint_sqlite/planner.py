@@ -17,7 +17,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from checkpoint_base.codec import Codec
+from checkpoint_base.codec import NO_VALUES, Codec
 from checkpoint_base.config import Address, address, config_of
 from checkpoint_base.delta import Lineage, histories
 from checkpoint_base.listing import fill_page, fragments
@@ -34,7 +34,17 @@ from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite.log import LOG_BITS, Logs
-from checkpoint_sqlite.reading import COLUMNS, found_of, load, load_parts, wanted
+from checkpoint_sqlite.reading import (
+    COLUMNS,
+    NEWEST_WHOLE,
+    ONE_WHOLE,
+    found_of,
+    load,
+    load_parts,
+    wanted,
+    writes_in,
+)
+from checkpoint_sqlite.session import Single
 
 T = TypeVar("T")
 
@@ -130,14 +140,34 @@ class SqlitePlanner(Setup, Writing, Threads):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: one read transaction, and a write where reading moves a TTL."""
+        """One checkpoint: one statement, or a read transaction where some of it has records of its
+        own; and a write where reading moves a TTL.
+        """
         at = address(config)
+        key = at.thread_id, self._logs.horizon, at.namespace
+        if at.checkpoint_id is None:
+            found, is_uncommitted = yield Single(NEWEST_WHOLE, key)
+        else:
+            found, is_uncommitted = yield Single(ONE_WHOLE, (*key, at.checkpoint_id))
+        if not found:
+            return None
+        row = found_of(found[0])
+        record = row.record
+        writes = writes_in(row, found)
+        if writes is None:
+            return (yield from self._get_tuple(codec, at))
+        if not is_uncommitted:
+            self._logs.known.learn(record, row.salt, row.epoch, row.log_end)
+        if row.expires_at is not None:
+            yield from self._refresh(at.thread_id, Snapshot([row]))
+        return codec.checkpoint_tuple(record, codec.metadata_of(record), NO_VALUES, writes)
+
+    def _get_tuple(self, codec: Codec, at: Address) -> Plan[CheckpointTuple | None]:
         snapshot = yield from read(self._whole, at)
         if snapshot is None:
             return None
         yield from self._refresh(at.thread_id, snapshot)
-        found = yield from snapshot.decoded(codec)
-        return found[0]
+        return (yield from snapshot.decoded(codec))[0]
 
     def _find(self, at: Address) -> Plan[Found | None]:
         key = (at.thread_id, self._logs.horizon, at.namespace)

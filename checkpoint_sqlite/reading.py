@@ -9,6 +9,7 @@ from typing import Any, Final
 from checkpoint_base.known import LogCache
 from checkpoint_base.plan import Plan, in_callers_transaction
 from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
+from checkpoint_base.records import WriteRecord
 from checkpoint_base.statements.requests import Row, rows
 from checkpoint_base.statements.rows import ThreadRows, add_value, add_write, checked_threads
 from checkpoint_sqlite.log import LOG_BITS
@@ -34,6 +35,21 @@ _WRITES: Final = (
     "w.data, w.layout FROM want CROSS JOIN saver_writes AS w ON w.thread = want.a "
     "AND w.ns = want.b AND w.checkpoint_id = want.c"
 )
+_WHOLE: Final = (
+    f"SELECT {COLUMNS}, w.task_id, w.task_path, w.idx, w.channel, w.type, w.data, w.layout "  # noqa: S608
+    "FROM saver_threads AS t CROSS JOIN saver_checkpoints AS c LEFT JOIN saver_writes AS w "
+    "ON w.thread = c.thread AND w.ns = c.ns AND w.checkpoint_id = c.checkpoint_id "
+    "WHERE t.thread_id = ? AND (t.expires_at IS NULL OR t.expires_at > ?) AND c.thread = t.no "
+)
+_NEWEST_ID: Final = (
+    "SELECT n.id FROM saver_checkpoints AS n WHERE n.thread = t.no AND n.ns = ? "
+    "ORDER BY n.checkpoint_id DESC LIMIT 1"
+)
+_WIDTH: Final = COLUMNS.count(",") + 1
+NEWEST_WHOLE: Final = f"{_WHOLE} AND c.id = ({_NEWEST_ID})"
+ONE_WHOLE: Final = f"{_WHOLE} AND c.ns = ? AND c.checkpoint_id = ?"
+"""A checkpoint with its writes, which `writes_in` reads: a row for each."""
+
 BATCH: Final = 400
 """Rows of VALUES in one statement."""
 
@@ -41,9 +57,29 @@ BATCH: Final = 400
 def found_of(row: Row) -> Found:
     """Read a row of COLUMNS."""
     thread_id, no, epoch, log_end, expires_at, ttl, salt, row_id = row[:8]
-    record = ThreadRows(thread_id, salt).checkpoint(row[8:])
+    record = ThreadRows(thread_id, salt).checkpoint(row[8:_WIDTH])
     position = record.checkpoint_id, row_id
     return Found(record, no, epoch, log_end, expires_at, position, salt, ttl)
+
+
+def writes_in(found: Found, rows: Sequence[Row]) -> list[WriteRecord] | None:
+    """The writes that a checkpoint's rows have; None: these rows are not all that it needs."""
+    record = found.record
+    if record.v < 4 and record.parent_id is not None:
+        return None
+    if len(record.small.names) + len(record.valueless or ()) < len(record.versions):
+        return None
+    if rows[0][_WIDTH] is None:
+        return []
+    checked = ThreadRows(record.thread_id, found.salt)
+    writes = []
+    for row in rows:
+        write = task_id, path, idx, channel, kind, _, layout = row[_WIDTH:]
+        if layout is not None:
+            return None
+        data = checked.write(record.ns, record.checkpoint_id, write)
+        writes.append(WriteRecord(task_id, path, idx, channel, (kind, data)))
+    return writes
 
 
 def wanted(

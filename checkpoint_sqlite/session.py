@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from checkpoint_base.errors import (
     BackendUnavailableError,
@@ -18,8 +18,15 @@ from checkpoint_base.errors import (
     PermissionDeniedError,
     UncommittedWarning,
 )
-from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
-from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row
+from checkpoint_base.plan import (
+    Atomic,
+    InCallersTransaction,
+    Plan,
+    Unlimited,
+    in_callers_transaction,
+    run,
+)
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row, rows
 from checkpoint_sqlite.failures import named
 
 T = TypeVar("T")
@@ -65,6 +72,19 @@ class Job(Generic[T]):
             raise BackendUnavailableError("the transaction was interrupted, nothing was stored")
         value: T = self._result
         return value
+
+
+class Single(NamedTuple):
+    """Request: one statement that reads, outside of a transaction; see `Session.single`."""
+
+    sql: str
+    values: Sequence[Any]
+
+
+def in_snapshot(request: Single) -> Plan[tuple[list[Row], bool]]:
+    """What answers `Single` inside a transaction."""
+    found = yield from rows(*request)
+    return found, (yield from in_callers_transaction())
 
 
 class Session:
@@ -132,6 +152,22 @@ class Session:
             self._end_statement()
             raise
         return rows
+
+    def single(self, request: Single) -> tuple[list[Row], bool]:
+        """The rows of one statement, and whether the caller's transaction is open, which may be
+        rolled back with what they say.
+        """
+        connection = self._connection
+        if connection.text_factory is not str:
+            return self.query(Query(*request)), connection.in_transaction
+        try:
+            found = self._cursor.execute(*request).fetchall()
+            return found, connection.in_transaction
+        except sqlite3.Error as error:
+            raise self._named(error) from error
+        except BaseException:
+            self._end_statement()
+            raise
 
     def _end_statement(self) -> None:
         """End a statement whose rows were not all fetched, because of an interruption: SQLite

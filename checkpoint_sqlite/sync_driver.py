@@ -11,7 +11,7 @@ from weakref import WeakValueDictionary
 from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query
 from checkpoint_sqlite.failures import connection_of
-from checkpoint_sqlite.session import Job, Session, withdraw
+from checkpoint_sqlite.session import Job, Session, Single, withdraw
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -69,6 +69,8 @@ class SyncSqliteDriver:
             request = request.request
         if self._setup is not None:
             self._prepare()
+        if type(request) is Single:
+            return self._read(Session.single, request)
         if isinstance(request, Query):
             return self._read(Session.query, request)
         if not isinstance(request, Atomic):

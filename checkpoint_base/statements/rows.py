@@ -37,8 +37,7 @@ class ThreadRows:
             CorruptValueError: the row was damaged, or is another checkpoint's.
         """
         ns, checkpoint_id, parent_id, v, text, body_type, body, metadata, kind, sealed, small = row
-        place = ns, checkpoint_id, parent_id
-        names = _checkpoint_names(*place, v, text, body_type, metadata, kind)
+        names = _checkpoint_names(ns, checkpoint_id, parent_id, v, text, body_type, metadata, kind)
         more = sealed or b"", small or b""
         body = without_checksum(self.thread_id, self.salt, names, body, *more)
         versions, valueless, embedded = parse_versions(text)
@@ -75,15 +74,16 @@ class ThreadRows:
         """
         return self._stored(("value", ns, channel, version, stored.kind), stored)
 
-    def write(
-        self, ns: str, checkpoint_id: str, row: tuple[str, str, int, str], stored: Stored
-    ) -> Stored:
-        """What was stored as a write; `row` is its task_id, task_path, idx and channel.
+    def write(self, ns: str, checkpoint_id: str, row: Sequence[Any]) -> bytes:
+        """What a write has inline; `row` is its task_id, task_path, idx, channel, type, data and
+        layout.
 
         Raises:
             CorruptValueError: the row was damaged, or is another write's.
         """
-        return self._stored(("write", ns, checkpoint_id, *map(str, row), stored.kind), stored)
+        task_id, path, idx, channel, kind, data, layout = row
+        names = "write", ns, checkpoint_id, task_id, path, str(idx), channel, kind
+        return without_checksum(self.thread_id, self.salt, names, data, layout or b"")
 
     def _stored(self, names: Sequence[str], stored: Stored) -> Stored:
         layout = stored.layout or b""
@@ -125,9 +125,9 @@ def add_write(
     """Check and note a write's row: thread, ns, checkpoint_id, task_id, task_path, idx, channel,
     type, data, layout.
     """
-    thread, ns, checkpoint_id, *write = row[:7]
-    stored = threads[thread].write(ns, checkpoint_id, tuple(write), Stored(*row[7:]))
-    snapshot.add_write((*row[:7], *stored))
+    thread, ns, checkpoint_id = row[:3]
+    data = threads[thread].write(ns, checkpoint_id, row[3:])
+    snapshot.add_write((*row[:8], data, row[9]))
 
 
 # ---------------------------------------------------------------- writing
@@ -187,9 +187,11 @@ def _checked(salt: bytes, names: Sequence[str], stored: Stored) -> Stored:
 # ---------------------------------------------------------------- what checksums cover
 
 
-def _checkpoint_names(*columns: str | int | None) -> tuple[str, ...]:
+def _checkpoint_names(*columns: Any) -> tuple[str, ...]:
     """Of ns, checkpoint_id, parent_id, v, versions, body_type, metadata, sealed_type."""
-    return "checkpoint", *("" if column is None else str(column) for column in columns)
+    ns, checkpoint_id, parent_id, v, versions, body_type, metadata, sealed_type = columns
+    place = ns, checkpoint_id, parent_id or "", str(v)
+    return "checkpoint", *place, versions, body_type, metadata, sealed_type or ""
 
 
 def _link_names(

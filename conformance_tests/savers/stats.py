@@ -36,7 +36,7 @@ class StatsClauses(SaverClauses):
     def test_stats_of_one_thread(self, saver: Facade) -> None:
         """What a single conversation costs; the threads add up to everything."""
         big, small = filled_thread(saver), Chain(saver)
-        small.put({"a": 1})
+        small.put({"a": large(1, 5_000)})
         told = {each: saver.stats(each) for each in (big.thread_id, small.thread_id, None)}
         one, other, everything = told.values()
         assert (one["threads"], one["checkpoints"], one["writes"]) == (1, 4, 4)
