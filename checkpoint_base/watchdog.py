@@ -35,7 +35,8 @@ class Watch:
         connection: what `cancel` and `sever` are given.
         cancel: asks the server to end the statement; called in a thread of its own, once. None:
             there is no such thing.
-        sever: ends the connection, at once; called if the step has not ended a second later.
+        sever: ends the connection, at once; called if the step has not ended a second later. It
+            raises nothing.
 
     Attributes:
         due: for the watchdog: when this is to be looked at again.
@@ -52,9 +53,14 @@ class Watch:
         self.due = math.inf
 
     def __enter__(self) -> Watch:
-        if self.deadline.end != math.inf:
-            _watchdog.add(self)
+        self.watch(self.deadline)
         return self
+
+    def watch(self, deadline: Deadline) -> None:
+        """Begin to watch, or to watch another step on the same connection."""
+        self.deadline = deadline
+        if deadline.end != math.inf:
+            _watchdog.add(self)
 
     def __exit__(self, *_: object) -> None:
         _watchdog.watches.discard(self)
@@ -68,15 +74,16 @@ class Watch:
             self._sever(self._connection)
 
     def expire(self, now: float) -> None:
-        """The deadline has passed. The first time this tries to cancel, the second time it
-        severs.
+        """The deadline has passed. The first time this tries to cancel, then it severs, until the
+        step has ended.
         """
+        self.due = now + GRACE
         if self.deadline.expired or self._cancel is None:
-            self.deadline.expired, self.due = True, math.inf
+            self.deadline.expired = True
             self._sever(self._connection)
             return
         self._cancelled = Event()
-        self.deadline.expired, self.due = True, now + GRACE
+        self.deadline.expired = True
         Thread(target=self._try, args=(self._cancel, self._cancelled), daemon=True).start()
 
     def _try(self, cancel: End, ended: Event) -> None:

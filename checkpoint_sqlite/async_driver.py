@@ -15,10 +15,13 @@ from typing import Any, Final, TypeVar
 
 import aiosqlite
 
+from checkpoint_base.cancellation import until_done
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query, rows
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout, timed_out
 from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
+from checkpoint_sqlite.limits import WAIT
 from checkpoint_sqlite.session import Job, Session, Single, in_snapshot, withdraw
 
 T = TypeVar("T")
@@ -32,12 +35,17 @@ class Lane:
     Args:
         connection: connected or not.
         prepare: called in the connection's thread before any jobs, until it returns True.
+        call_timeout: seconds that a job waits, and that each of its statements may take.
     """
 
     def __init__(
-        self, connection: aiosqlite.Connection, prepare: Callable[[Session], bool] | None = None
+        self,
+        connection: aiosqlite.Connection,
+        prepare: Callable[[Session], bool] | None = None,
+        call_timeout: float | None = None,
     ) -> None:
         self._connection = connection
+        self._call_timeout = call_timeout
         self._prepare = prepare
         self._session: Session | None = None
         self._writes: deque[Job[Any]] = deque()
@@ -64,11 +72,19 @@ class Lane:
         """Run a job, together with those that wait as well.
 
         The job of a caller that is cancelled is withdrawn. If its transaction has begun, the caller
-        waits for the end: nothing is stored after the call has ended.
+        waits for the end, so that nothing is stored after the call has ended; but no longer than
+        `call_timeout`.
+
+        Raises:
+            BackendUnavailableError: the job has not begun before the end of `call_timeout`.
         """
         waiting = self._writes if job.write else self._reads
         waiting.append(job)
-        self._waiters[job] = waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiters[job] = waiter = loop.create_future()
+        timer = None
+        if self._call_timeout is not None and job.limited:
+            timer = loop.call_later(self._call_timeout, self._expire, job, waiting)
         if self._pump is None:
             self._pump = asyncio.create_task(self._run_waiting())
         try:
@@ -76,15 +92,20 @@ class Lane:
         except asyncio.CancelledError:
             if withdraw(job, waiting) or not job.write:
                 self._waiters.pop(job, None)
-            await self._until_ended(job)
+            if job in self._waiters:
+                self._waiters[job] = waiter = loop.create_future()
+                await until_done(waiter, self._call_timeout)
             raise
+        finally:
+            if timer is not None:
+                timer.cancel()
         return job.result()
 
-    async def _until_ended(self, job: Job[Any]) -> None:
-        while job in self._waiters:
-            self._waiters[job] = waiter = asyncio.get_running_loop().create_future()
-            with suppress(asyncio.CancelledError):  # the first one is raised at the end
-                await waiter
+    def _expire(self, job: Job[Any], waiting: deque[Job[Any]]) -> None:
+        """Let the caller go if its job still waits. One that has begun ends by its statements."""
+        if withdraw(job, waiting):
+            job.error = timed_out(self._call_timeout, WAIT)
+            self._wake([job])
 
     async def _run_waiting(self) -> None:
         try:
@@ -144,7 +165,7 @@ class Lane:
 
     def _run_all(self) -> list[Job[Any]]:
         if self._session is None:
-            self._session = Session(self._connection._conn, self._writes)
+            self._session = Session(self._connection._conn, self._writes, self._call_timeout)
         if self._prepare is not None and self._prepare(self._session):
             self._prepare = None
         reads = []
@@ -165,6 +186,7 @@ class AsyncSqliteDriver:
         setup: the plan that makes the schema, run before anything else.
         reader: for reads, if they may have a connection of their own.
         synchronous: how a commit waits for the disk; None: as the connection has it.
+        call_timeout: seconds for each step; None: no limit.
     """
 
     def __init__(
@@ -173,12 +195,14 @@ class AsyncSqliteDriver:
         setup: Callable[[], Plan[None]],
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
+        limit = self.call_timeout = checked_call_timeout(call_timeout)
         connection_of(connection, aiosqlite.Connection)
         if reader is not None:
             connection_of(reader, aiosqlite.Connection, "reader")
-        self._writer = Lane(connection, lambda session: session.prepare(setup, synchronous))
-        self._reader = self._writer if reader is None else Lane(reader)
+        self._writer = Lane(connection, lambda session: session.prepare(setup, synchronous), limit)
+        self._reader = self._writer if reader is None else Lane(reader, call_timeout=limit)
 
     @property
     def is_set_up(self) -> bool:
@@ -187,7 +211,8 @@ class AsyncSqliteDriver:
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
-        if isinstance(request, Unlimited):
+        limited = not isinstance(request, Unlimited)
+        if not limited:
             request = request.request
         if isinstance(request, Single):
             return await self._read(Job(partial(in_snapshot, request), write=False))
@@ -195,7 +220,7 @@ class AsyncSqliteDriver:
             return await self._read(Job(partial(rows, *request), write=False))
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
-        job = Job(request.make, write=request.write)
+        job = Job(request.make, write=request.write, limited=limited)
         return await (self._writer.run(job) if request.write else self._read(job))
 
     async def _read(self, job: Job[T]) -> T:

@@ -14,6 +14,7 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 from checkpoint_sqlite.failures import opening, path_of
@@ -46,6 +47,9 @@ class SqliteSaver(FullSyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.timeouts`); None: no limit. Of several that share a connection, the
+            least is that of all.
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
 
@@ -65,12 +69,15 @@ class SqliteSaver(FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
-        driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        driver = SyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
@@ -94,6 +101,7 @@ class SqliteSaver(FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
     ) -> Iterator[Self]:
@@ -107,7 +115,8 @@ class SqliteSaver(FullSyncSaver):
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
-            busy_timeout: seconds to wait for other processes that write.
+            call_timeout: as in the constructor; seconds.
+            busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was saved, even when the machine loses power;
                 `"normal"` may lose the last moments then, not when the process dies.
 
@@ -129,6 +138,7 @@ class SqliteSaver(FullSyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
             )
@@ -151,6 +161,9 @@ class AsyncSqliteSaver(FullAsyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.timeouts`); None: no limit. Of several that share a connection, the
+            least is that of all.
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
 
@@ -171,6 +184,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
     ) -> None:
@@ -179,7 +193,9 @@ class AsyncSqliteSaver(FullAsyncSaver):
 
         policy = TTLPolicy.of(ttl)
         planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
-        driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        driver = AsyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
         super().__init__(
             planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
@@ -203,6 +219,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
     ) -> AsyncIterator[Self]:
@@ -225,6 +242,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
             )

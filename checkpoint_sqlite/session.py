@@ -28,6 +28,7 @@ from checkpoint_base.plan import (
 )
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query, Row, rows
 from checkpoint_sqlite.failures import named
+from checkpoint_sqlite.limits import StatementLimit
 
 T = TypeVar("T")
 
@@ -46,15 +47,17 @@ class Job(Generic[T]):
     Args:
         make: gives the plan. It is called again if the transaction is interrupted.
         write: whether the plan changes anything.
+        limited: whether its statements are interrupted after `call_timeout`.
 
     Attributes:
         done: whether the transaction has ended: `result` is final.
         error: what the plan raised, or why the transaction failed.
     """
 
-    def __init__(self, make: Callable[[], Plan[T]], *, write: bool) -> None:
+    def __init__(self, make: Callable[[], Plan[T]], *, write: bool, limited: bool = True) -> None:
         self.make = make
         self.write = write
+        self.limited = limited
         self.done = False
         self.error: BaseException | None = None
         self._result: Any = None
@@ -97,13 +100,17 @@ class Session:
         connection: open.
         waiting: where drivers append jobs that write. A job is taken out of it when its transaction
             has begun; until then it can be withdrawn.
+        call_timeout: seconds that a statement may take; None: no limit.
 
     Attributes:
         lock: held by the thread that uses the connection, where there may be several.
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, waiting: deque[Job[Any]] | None = None
+        self,
+        connection: sqlite3.Connection,
+        waiting: deque[Job[Any]] | None = None,
+        call_timeout: float | None = None,
     ) -> None:
         if sqlite3.sqlite_version_info < MINIMUM_VERSION:
             wanted = ".".join(map(str, MINIMUM_VERSION))
@@ -114,12 +121,21 @@ class Session:
         self.waiting: deque[Job[Any]] = deque() if waiting is None else waiting
         self._connection = connection
         self._owns_transaction = False
+        self._limit = StatementLimit(connection)
         try:
             self._cursor = self._new_cursor()
+            self._limit.lower(call_timeout)
         except sqlite3.Error as error:
             raise self._named(error) from error
         if getattr(connection, "autocommit", None) is False:  # since Python 3.12
             warnings.warn(_MANUAL, UncommittedWarning, stacklevel=5)
+
+    def lower_limit(self, call_timeout: float | None) -> None:
+        """Another saver or store uses this connection: the least `call_timeout` is that of all."""
+        try:
+            self._limit.lower(call_timeout)
+        except sqlite3.Error as error:
+            raise self._named(error) from error
 
     def _new_cursor(self) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
@@ -131,6 +147,7 @@ class Session:
     def perform(self, request: Any) -> Any:
         """Answer a request of a plan that is in a transaction."""
         cursor, kind = self._cursor, type(request)
+        self._limit.next_statement()
         if kind is Query:
             return cursor.execute(request.sql, _bound(request.sql, request.values)).fetchall()
         if kind is Execute:
@@ -144,6 +161,7 @@ class Session:
 
     def query(self, request: Query) -> list[Row]:
         """The rows of one statement, which needs no transaction of its own to be consistent."""
+        self._begin()
         try:
             rows: list[Row] = self._with_text(lambda: self.perform(request))
         except sqlite3.Error as error:
@@ -151,11 +169,14 @@ class Session:
         except BaseException:
             self._end_statement()
             raise
+        finally:
+            self._limit.end()
         return rows
 
     def single(self, request: Single) -> tuple[list[Row], bool]:
         """The rows of one statement, and whether the caller's transaction is open, which may be
-        rolled back with what they say.
+        rolled back with what they say. It reads one checkpoint by its key, and so needs no limit
+        but that of the wait for a locked file.
         """
         connection = self._connection
         if connection.text_factory is not str:
@@ -168,6 +189,13 @@ class Session:
         except BaseException:
             self._end_statement()
             raise
+
+    def _begin(self, job: Job[Any] | None = None) -> None:
+        """Limit the statements that follow. In the caller's transaction they are not: SQLite rolls
+        back all of it when it interrupts one that writes.
+        """
+        limited = job is None or job.limited
+        self._limit.begin(limited=limited and not self.in_callers_transaction)
 
     def _end_statement(self) -> None:
         """End a statement whose rows were not all fetched, because of an interruption: SQLite
@@ -209,6 +237,8 @@ class Session:
             for job in begun:
                 job.error = job.error or self._named(error)
             self._finish(begun)
+        finally:
+            self._limit.end()
         return begun
 
     def _run_writes(self, waiting: deque[Job[Any]], begun: list[Job[Any]]) -> None:
@@ -231,6 +261,7 @@ class Session:
                 if count > 1:  # one that fails does not take the others with it
                     self._run_in_savepoint(job)
                 else:
+                    self._begin(job)
                     job.run(self.perform)
             has_run = True
             execute("COMMIT")
@@ -251,6 +282,7 @@ class Session:
 
     def _run_in_savepoint(self, job: Job[Any]) -> None:
         connection = self._connection
+        self._begin(job)
         connection.execute("SAVEPOINT langgraph_suite")
         try:
             job.run(self.perform)
@@ -279,6 +311,8 @@ class Session:
         except Exception as error:
             for job in jobs:
                 job.error = job.error or self._named(error)
+        finally:
+            self._limit.end()
         self._finish(jobs)
 
     def _run_in_snapshot(self, jobs: Sequence[Job[Any]]) -> None:
@@ -295,6 +329,7 @@ class Session:
 
     def _run_reads(self, jobs: Sequence[Job[Any]]) -> None:
         for job in jobs:
+            self._begin(job)
             try:
                 job.run(self.perform)
             except Exception as error:
@@ -352,7 +387,7 @@ class Session:
 
     def _set_up(self, unlimited: Unlimited) -> Any:
         request: Atomic[Any] = unlimited.request
-        job = Job(request.make, write=request.write)
+        job = Job(request.make, write=request.write, limited=False)
         if request.write:
             self._commit(deque([job]))
         else:
@@ -380,7 +415,7 @@ class Session:
 
     def _named(self, error: BaseException) -> BaseException:
         """The error to raise for one of the driver's."""
-        return named(error, self._connection)
+        return self._limit.error(error) or named(error, self._connection)
 
 
 def withdraw(job: Job[Any], waiting: deque[Job[Any]]) -> bool:

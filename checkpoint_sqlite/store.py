@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
+from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_sqlite.failures import opening, path_of
 from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
 from checkpoint_sqlite.store_planner import CACHE_BYTES, SqliteStorePlanner
@@ -41,6 +42,9 @@ class SqliteStore(SyncStore):
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.timeouts`); None: no limit. Of several that share a connection, the
+            least is that of all.
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
         cache_bytes: what the vectors in memory may take, at 4 bytes for each dimension of each.
@@ -61,13 +65,16 @@ class SqliteStore(SyncStore):
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
-        driver = SyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        driver = SyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn = conn
         self._sqlite = driver
@@ -86,6 +93,7 @@ class SqliteStore(SyncStore):
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
@@ -97,7 +105,8 @@ class SqliteStore(SyncStore):
             index: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
-            busy_timeout: seconds to wait for other processes that write.
+            call_timeout: as in the constructor; seconds.
+            busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was put, even when the machine loses power;
                 `"normal"` may lose the last moments then, not when the process dies.
             cache_bytes: as in the constructor.
@@ -118,6 +127,7 @@ class SqliteStore(SyncStore):
                 index=index,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
@@ -136,6 +146,9 @@ class AsyncSqliteStore(AsyncStore):
         index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.timeouts`); None: no limit. Of several that share a connection, the
+            least is that of all.
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
         cache_bytes: how large the matrix of vectors in memory may be.
@@ -155,6 +168,7 @@ class AsyncSqliteStore(AsyncStore):
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
@@ -164,7 +178,9 @@ class AsyncSqliteStore(AsyncStore):
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
-        driver = AsyncSqliteDriver(conn, planner.setup, reader, synchronous_level(synchronous))
+        driver = AsyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn = conn
         self._sqlite = driver
@@ -183,6 +199,7 @@ class AsyncSqliteStore(AsyncStore):
         index: Index = None,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
@@ -203,6 +220,7 @@ class AsyncSqliteStore(AsyncStore):
                 index=index,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,

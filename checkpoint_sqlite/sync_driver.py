@@ -10,7 +10,9 @@ from weakref import WeakValueDictionary
 
 from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout, timed_out
 from checkpoint_sqlite.failures import connection_of
+from checkpoint_sqlite.limits import WAIT
 from checkpoint_sqlite.session import Job, Session, Single, withdraw
 
 A = TypeVar("A")
@@ -22,8 +24,11 @@ reference; a session holds its connection, so no other object can have this iden
 _SESSIONS_LOCK: Final = Lock()
 
 
-def session_of(connection: Any, argument: str = "conn") -> Session:
-    """The session of a connection: one for all savers and stores that share it, with one lock.
+def session_of(
+    connection: Any, argument: str = "conn", call_timeout: float | None = None
+) -> Session:
+    """The session of a connection: one for all savers and stores that share it, with one lock. The
+    least `call_timeout` is that of all.
 
     Raises:
         InvalidArgumentError: it is no connection of sqlite3, or cannot be used on this thread.
@@ -32,8 +37,9 @@ def session_of(connection: Any, argument: str = "conn") -> Session:
     with _SESSIONS_LOCK:
         session = _SESSIONS.get(id(checked))
         if session is None:
-            session = _SESSIONS[id(checked)] = Session(checked)
-        return session
+            session = _SESSIONS[id(checked)] = Session(checked, call_timeout=call_timeout)
+    session.lower_limit(call_timeout)
+    return session
 
 
 class SyncSqliteDriver:
@@ -44,6 +50,7 @@ class SyncSqliteDriver:
         setup: the plan that makes the schema, run before anything else.
         reader: for reads, if they may have a connection of their own.
         synchronous: how a commit waits for the disk; None: as the connection has it.
+        call_timeout: seconds for each step; None: no limit.
     """
 
     def __init__(
@@ -52,11 +59,13 @@ class SyncSqliteDriver:
         setup: Callable[[], Plan[None]],
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
+        self.call_timeout = checked_call_timeout(call_timeout)
         self._setup: Callable[[], Plan[None]] | None = setup
         self._synchronous = synchronous
-        self._writer = session_of(connection)
-        self._reader = None if reader is None else session_of(reader, "reader")
+        self._writer = session_of(connection, "conn", self.call_timeout)
+        self._reader = None if reader is None else session_of(reader, "reader", self.call_timeout)
 
     @property
     def is_set_up(self) -> bool:
@@ -65,7 +74,8 @@ class SyncSqliteDriver:
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction yet."""
-        if isinstance(request, Unlimited):
+        limited = not isinstance(request, Unlimited)
+        if not limited:
             request = request.request
         if self._setup is not None:
             self._prepare()
@@ -75,7 +85,7 @@ class SyncSqliteDriver:
             return self._read(Session.query, request)
         if not isinstance(request, Atomic):
             raise TypeError(f"cannot perform {request!r} outside a transaction")
-        job = Job(request.make, write=request.write)
+        job = Job(request.make, write=request.write, limited=limited)
         if request.write:
             self._commit(job)
         else:
@@ -88,25 +98,45 @@ class SyncSqliteDriver:
         session = self._writer
         if self._reader and session.lock.locked() and not session.in_callers_transaction:
             session = self._reader
-        with session.lock:
+        self._acquire(session)
+        try:
             return work(session, argument)
+        finally:
+            session.lock.release()
 
     def _commit(self, job: Job[Any]) -> None:
         writer = self._writer
         try:
             writer.waiting.append(job)
-            with writer.lock:
+            self._acquire(writer)
+            try:
                 if not job.done:
                     # The thread that got the lock commits for all that wait for it: they find
                     # their jobs done.
                     writer.commit_waiting(job)
+            finally:
+                writer.lock.release()
         except BaseException:
             if not withdraw(job, writer.waiting):
-                with writer.lock:  # another thread's transaction has it: wait until that has ended
-                    pass
+                # Another thread's transaction has it: wait until that has ended, or as long again.
+                self._acquire(writer)
+                writer.lock.release()
             raise
 
+    def _acquire(self, session: Session) -> None:
+        """Let no other thread use a connection until its lock is released.
+
+        Raises:
+            BackendUnavailableError: another one used it until the end of `call_timeout`.
+        """
+        limit = self.call_timeout
+        if not session.lock.acquire(timeout=-1 if limit is None else limit):
+            raise timed_out(limit, WAIT)
+
     def _prepare(self) -> None:
-        with self._writer.lock:
+        self._acquire(self._writer)
+        try:
             if self._setup is not None and self._writer.prepare(self._setup, self._synchronous):
                 self._setup = None
+        finally:
+            self._writer.lock.release()
