@@ -40,7 +40,7 @@ from checkpoint_redis.packing import (
     with_checksum,
     write_name,
 )
-from checkpoint_redis.reading import found_in, lineage_of, wanted
+from checkpoint_redis.reading import found_in, lineage_of, salt_of, wanted
 from checkpoint_redis.requests import Arg, Call, calls
 from checkpoint_redis.schema import expect_schema, schema_version
 from checkpoint_redis.scripts import script
@@ -128,7 +128,7 @@ class RedisPlanner(Everywhere):
         reply = yield from self._ask("some", to.thread_id, [0, 2, *place])
         if reply is None:
             return None
-        self._logs.known.salts.put(to.thread_id, reply[4])  # a wrong one is refused
+        self._logs.known.salts.put(to.thread_id, salt_of(reply))  # a wrong one is refused
         found = found_in(Snapshot([]), to.thread_id, reply)
         return Channels.of(found[0].record) if found else None
 
@@ -212,9 +212,9 @@ class RedisPlanner(Everywhere):
             part = replies.add()
             part.found = found_in(part, thread_id, reply)
             found += part.found
-            if reply is None or len(found) == count or reply[5] == b"0":
+            if reply is None or len(found) == count or reply[2] == b"0":
                 break
-            rest = rest.after(0, (reply[6].decode(), thread_id, reply[7].decode()))
+            rest = rest.after(0, (reply[3].decode(), thread_id, reply[4].decode()))
         return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from checkpoint_base.delta import Lineage
@@ -23,7 +24,9 @@ from checkpoint_redis.packing import (
 from checkpoint_redis.requests import Arg
 
 
-def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) -> list[Found]:
+def found_in(
+    snapshot: Snapshot, thread_id: str, reply: bytes | Sequence[Any] | None
+) -> list[Found]:
     """Check and note what a script gathered of a thread; returns its checkpoints, in order.
 
     Raises:
@@ -31,15 +34,16 @@ def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) ->
     """
     if reply is None:
         return []
-    epoch, log_end, told, large, salt, *_ = reply
+    small, large = (reply, ()) if isinstance(reply, bytes) else reply[:2]
+    pieces, segments, found = pieces_of(small), iter(large), []
+    epoch, log_end, salt = int(next(pieces)), int(next(pieces)), next(pieces)
     check = partial(without_checksum, thread_id, salt)
-    pieces, segments, found = pieces_of(told), iter(large), []
     for kind in pieces:
         if kind == b"c":
             ns, checkpoint_id = next(pieces).decode(), next(pieces).decode()
             record = unpack_checkpoint(thread_id, salt, (ns, checkpoint_id), next(pieces))
             position = (checkpoint_id, thread_id, ns)
-            found.append(Found(record, thread_id, int(epoch), int(log_end), None, position, salt))
+            found.append(Found(record, thread_id, epoch, log_end, None, position, salt))
         elif kind == b"v":
             ns, channel, version = names_of(field := next(pieces))
             stored = unpack_value(check(field, next(pieces)))
@@ -57,6 +61,12 @@ def found_in(snapshot: Snapshot, thread_id: str, reply: Sequence[Any] | None) ->
             data = next(segments) if kind == b"l" else next(pieces)
             snapshot.add_segment(thread_id, start, digests, data)
     return found
+
+
+def salt_of(reply: Any) -> bytes:
+    """The salt of the thread of which a script gathered something."""
+    _, _, salt = islice(pieces_of(reply if isinstance(reply, bytes) else reply[0]), 3)
+    return salt
 
 
 def wanted(listing: Listing) -> list[Arg] | None:
@@ -102,7 +112,8 @@ def lineage_of(
     Raises:
         CorruptValueError: one of them was damaged, or is another checkpoint.
     """
-    salt, told, seeds = reply[4:7]
+    salt = salt_of(reply)
+    told, seeds = reply[2:4]
     links = zip(*[iter(told)] * 4, strict=True)
     chain = [unpack_link(thread_id, salt, ns, link) for link in links]
     small = {one.record.checkpoint_id: one.record.small.values() for one in embedding}

@@ -1,7 +1,8 @@
 -- Gathering checkpoints with all that belongs to them. Small pieces go into one string, each with
--- its length in front; large segments are elements of the reply, as they are.
+-- its length in front, behind the thread's epoch, end of the log and salt: clients read one string
+-- faster than many. Large segments are elements of the reply, as they are.
 local LARGE = 16384
-local pieces, large = {}, {}
+local pieces, large = { '' }, {}
 local seen, size = {}, 0
 
 local function tell(...)
@@ -109,5 +110,11 @@ local function add_checkpoint(ns, id, packed)
 end
 
 local function gathered(...)
-  return { EPOCH, END, table.concat(pieces), large, SALT, ... }
+  pieces[1] = struct.pack('<I4', #EPOCH) .. EPOCH .. struct.pack('<I4', #END) .. END
+    .. struct.pack('<I4', #SALT) .. SALT
+  local small = table.concat(pieces)
+  if #large == 0 and select('#', ...) == 0 then
+    return small
+  end
+  return { small, large, ... }
 end

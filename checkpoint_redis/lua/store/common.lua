@@ -7,8 +7,9 @@ local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH, FIELDS 
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
--- Replies leave garbage, which Redis collects by and by and counts as used memory until then.
-if collectgarbage('count') > 256 then
+-- Large replies leave garbage in Lua, which Redis collects by and by and counts as used memory until
+-- then. All scripts themselves take about 300 KB, and to collect takes longer than a small read.
+if collectgarbage('count') > 768 then
   collectgarbage()
 end
 
