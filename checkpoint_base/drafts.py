@@ -43,6 +43,14 @@ class Draft(NamedTuple):
         to = self.checkpoint
         return to.parent_id is not None and not (to.versions.keys() <= set(self.changed))
 
+    def encoded(self, lost: Collection[ValueKey]) -> Draft:
+        """The same with those of its unchanged values serialized that have no record any more."""
+        dump = self.dump
+        dumped = {channel: dump(channel) for channel, _ in lost if channel in self.unchanged}
+        return self._replace(
+            dump=lambda channel: dumped[channel] if channel in dumped else dump(channel)
+        )
+
     def complete(
         self,
         parent: Channels | None,

@@ -37,6 +37,7 @@ from checkpoint_base.records import (
     PutRecord,
     Stats,
     ThreadPage,
+    ValueKey,
 )
 from checkpoint_base.sweeper import UNREADABLE, log_unreadable
 from checkpoint_base.ttl import TTLPolicy
@@ -101,18 +102,25 @@ class MemoryPlanner:
     ) -> Plan[RunnableConfig]:
         """Store a checkpoint."""
         draft = codec.draft(config, checkpoint, metadata, new_versions)
+        if lost := (yield from locked(lambda: self._looked_up(draft)[2])):
+            yield from offload()
+            draft = draft.encoded(lost)
         yield from locked(lambda: self._put(self._completed(draft)))
         return config_of(*draft.checkpoint[:3])
 
     def _completed(self, draft: Draft) -> PutRecord:
+        parent, put, lost = self._looked_up(draft)
+        return draft.complete(parent, lost, embeds=False) if lost else put
+
+    def _looked_up(self, draft: Draft) -> tuple[Channels | None, PutRecord, list[ValueKey]]:
+        """The parent's channels, the put, and which values it keeps that are not there."""
         to, parent = draft.checkpoint, None
         thread = self._find(to.thread_id)
         there = thread.values if thread else {}
         if thread and to.parent_id and (to.ns, to.parent_id) in thread.checkpoints:
             parent = Channels.of(thread.checkpoints[to.ns, to.parent_id][0])
         put = draft.complete(parent, embeds=False)
-        lost = [key for key in put.kept if (to.ns, *key) not in there]
-        return draft.complete(parent, lost, embeds=False) if lost else put
+        return parent, put, [key for key in put.kept if (to.ns, *key) not in there]
 
     def _put(self, put: PutRecord) -> None:
         to = put.checkpoint

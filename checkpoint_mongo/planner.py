@@ -24,7 +24,7 @@ from checkpoint_base.delta import histories
 from checkpoint_base.known import KnownLog
 from checkpoint_base.log import Prepared
 from checkpoint_base.looking import looks_first
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Snapshot
 from checkpoint_base.records import Stored, ValueKey
@@ -276,7 +276,10 @@ class MongoPlanner(Setup, Reading, Threads):
         if not thread.is_new:
             there = yield from self._stored(what.thread_id, granted.ns, granted.keys)
         missing = [key for key in granted.keys if key not in there]
-        return granted.completed(missing) if missing else what
+        if not missing:
+            return what
+        yield from offload()  # what is missing is serialized
+        return granted.completed(missing)
 
     def _in_turn(self, what: Storing) -> Plan[tuple[Attempt, Written]]:
         """Look and store, while nobody else writes to the thread."""

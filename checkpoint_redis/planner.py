@@ -25,7 +25,7 @@ from checkpoint_base.drafts import Draft
 from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.log import Logs
 from checkpoint_base.looking import looks_first
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Replies, Snapshot
 from checkpoint_base.records import PutRecord, Stored, ValueKey
@@ -103,6 +103,8 @@ class RedisPlanner(Everywhere):
         to, lost = draft.checkpoint, set[ValueKey]()
         parent = (yield from self._parent(draft)) if draft.needs_parent else None
         while True:
+            if lost:
+                yield from offload()  # what is lost is serialized
             put = draft.complete(parent, lost)
             outcome = yield from self._store(_storing(put, parent is not None))
             if outcome == b"absent":  # what was taken from the parent is gone with the thread

@@ -14,7 +14,7 @@ from checkpoint_base.channels import Channels
 from checkpoint_base.config import Address
 from checkpoint_base.drafts import Draft
 from checkpoint_base.log import EarlyPut, Prepared, garbage_of
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, offload
 from checkpoint_base.reading import ThreadKey
 from checkpoint_base.records import (
     CheckpointRecord,
@@ -72,8 +72,10 @@ class Writing:
                 checked = ThreadRows(to.thread_id, thread.salt)
                 parent = Channels.of(checked.checkpoint(found))
         put = draft.complete(parent)
-        lost = yield from self._lost(thread, put)
-        return draft.complete(parent, lost) if lost else put
+        if not (lost := (yield from self._lost(thread, put))):
+            return put
+        yield from offload()  # what is lost is serialized
+        return draft.complete(parent, lost)
 
     def _lost(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
         """Which records that a put keeps are not there."""

@@ -131,6 +131,11 @@ class ConcurrencyClauses(SaverClauses):
         found = saver.get_delta_channel_history(config=chain.head, channels=["a"])
         assert found["a"]["seed"] == state
         assert serde.held_up == [], "by get_delta_channel_history"
+        chain.put({"a": state})
+        saver.delete_thread(chain.thread_id)
+        chain.put({"n": 1})  # so "a" is not stored any more, though it has not changed
+        assert serde.held_up == [], "by put of what was deleted meanwhile"
+        assert values(saver.get_tuple(chain.head)) == {"a": state, "n": 1}
 
     def test_concurrency_all_on_one_thread_id(self, saver: Facade) -> None:
         """A user with 16 tabs: every put is there, whole, with its own values."""
