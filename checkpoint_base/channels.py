@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from threading import Lock
 from typing import Final, NamedTuple
 
-from checkpoint_base.records import CheckpointRecord
+from checkpoint_base.records import CheckpointRecord, ValueKey
 from checkpoint_base.small import Small
 
 CACHED_BYTES: Final = 32 << 20
 """How much is remembered of checkpoints, about."""
 
 _BYTES_PER_CHANNEL, _BYTES_PER_CHECKPOINT = 200, 1000  # in memory, about
+
+
+class LogState(NamedTuple):
+    """A thread's epoch, and where its log ends."""
+
+    epoch: int
+    end: int
 
 
 class Channels(NamedTuple):
@@ -23,16 +30,30 @@ class Channels(NamedTuple):
         versions: channel -> version key.
         valueless: the channels that have no value.
         small: the values that are embedded in its row; every other one has a record.
+        log: of the thread, when the records were there; None: it is not known.
     """
 
     versions: Mapping[str, str]
     valueless: Collection[str]
     small: Small
+    log: LogState | None = None
 
     @classmethod
-    def of(cls, record: CheckpointRecord) -> Channels:
+    def of(cls, record: CheckpointRecord, log: LogState | None = None) -> Channels:
         """Those of a record, whose `valueless` says all."""
-        return cls(record.versions, record.valueless or (), record.small)
+        return cls(record.versions, record.valueless or (), record.small, log)
+
+    def has_records(self, values: Iterable[ValueKey], now: LogState) -> bool:
+        """Whether all these values have records for certain, in a thread whose log is as it is now:
+        whoever removes a record gives the thread a new epoch, and a log that is shorter than it was
+        is that of a database that was put back.
+        """
+        return (
+            self.log is not None
+            and self.log.epoch == now.epoch
+            and self.log.end <= now.end
+            and all(self.versions.get(channel) == version for channel, version in values)
+        )
 
 
 class ChannelCache:
@@ -40,10 +61,10 @@ class ChannelCache:
     what did not change.
 
     An entry may be older than the database in what does no harm. Of a thread that was deleted and
-    made again, the salt is another one: the put is refused. A record that was removed is looked for
-    by the put. Embedded bytes are what the writer's own state came from, or is made of: at one
-    version a channel has one value, and whoever removed or replaced the parent meanwhile did not
-    take that from a run that goes on from it.
+    made again, the salt is another one: the put is refused. Records are looked for by the put, or
+    the thread's log says that none was removed. Embedded bytes are what the writer's own state came
+    from, or is made of: at one version a channel has one value, and whoever removed or replaced the
+    parent meanwhile did not take that from a run that goes on from it.
     """
 
     def __init__(self, capacity: int = CACHED_BYTES) -> None:
@@ -65,14 +86,14 @@ class ChannelCache:
             self._entries.move_to_end(key)
             return entry[1]
 
-    def put(self, salt: bytes, record: CheckpointRecord) -> None:
-        """Note a checkpoint that was read, or whose put is committed."""
+    def put(self, salt: bytes, record: CheckpointRecord, log: LogState | None) -> None:
+        """Note a checkpoint that was read, or whose put is committed, and the thread's log then."""
         size = _BYTES_PER_CHECKPOINT + _BYTES_PER_CHANNEL * len(record.versions)
         size += len(record.small.data)
         key = record.thread_id, record.ns, record.checkpoint_id
         with self._lock:
             before = self._entries.pop(key, None)
-            self._entries[key] = salt, Channels.of(record), size
+            self._entries[key] = salt, Channels.of(record, log), size
             self._total += size - (0 if before is None else before[2])
             while self._total > self._capacity:
                 self._total -= self._entries.popitem(last=False)[1][2]

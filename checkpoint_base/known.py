@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Generic, TypeVar
 
-from checkpoint_base.channels import ChannelCache
+from checkpoint_base.channels import ChannelCache, LogState
 from checkpoint_base.chunks import DIGEST_SIZE
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.records import CheckpointRecord, Remembered
@@ -196,7 +196,7 @@ class LogCache:
     def learn(self, record: CheckpointRecord, salt: bytes, epoch: int, end: int) -> None:
         """Note a checkpoint that was read, and of its thread what was read with it."""
         thread_id = record.thread_id
-        self.channels.put(salt, record)
+        self.channels.put(salt, record, LogState(epoch, end))
         self.salts.put(thread_id, salt)
         if not end and self.get(thread_id, epoch) is None:
             self.put(thread_id, epoch, 0, ())

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from checkpoint_base.channels import Channels, LogState
 from checkpoint_base.drafts import Draft
 from checkpoint_base.known import KnownLog, LogCache
 from checkpoint_base.plan import Plan, offload
@@ -34,6 +35,8 @@ class Prepared(NamedTuple):
     """(start, digests) of segments that were looked at in the transaction"""
     salt: bytes = b""
     """of the checksums of the thread that it is stored in"""
+    log: LogState | None = None
+    """of the thread, when it was stored"""
 
     @property
     def shares(self) -> bool:
@@ -70,11 +73,13 @@ class EarlyPut(NamedTuple):
         put: made of what is known of the parent; None: nothing is known.
         salt: of the thread that the parent was in; None: nothing was taken from a parent.
         prepared: its values; None: nothing is known of the log.
+        parent: what it takes for granted is the parent's; None: there is none.
     """
 
     put: PutRecord | None = None
     salt: bytes | None = None
     prepared: Prepared | None = None
+    parent: Channels | None = None
 
 
 class Logs:
@@ -139,7 +144,7 @@ class Logs:
                 return EarlyPut()
         put = draft.complete(parent)
         prepared = self.prepare(to.thread_id, put.values)
-        return EarlyPut(put, salt, prepared)
+        return EarlyPut(put, salt, prepared, parent)
 
     def fit(
         self,
@@ -210,7 +215,7 @@ class Logs:
     def put_committed(self, put: PutRecord, prepared: Prepared) -> None:
         """`committed`, of a put: remember what the checkpoint has for its channels, too."""
         self.committed(put.checkpoint.thread_id, prepared)
-        self.known.channels.put(prepared.salt, put.checkpoint)
+        self.known.channels.put(prepared.salt, put.checkpoint, prepared.log)
 
 
 # ---------------------------------------------------------------- what is not needed any more

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import TASKS
 
+from checkpoint_base.channels import LogState
 from checkpoint_base.codec import Codec, Values
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.known import LogCache
@@ -122,7 +123,8 @@ class Snapshot:
         is known to be empty.
         """
         if len(self.found) == 1:  # to read one is what a run begins with
-            known.channels.put(self.found[0].salt, self.found[0].record)
+            (one,) = self.found
+            known.channels.put(one.salt, one.record, LogState(one.epoch, one.log_end))
         for one in {one.thread: one for one in self.found}.values():
             known.salts.put(one.record.thread_id, one.salt)
             seen = sorted(self._tables.get(one.thread, ()))

@@ -16,7 +16,7 @@ from langgraph.checkpoint.base import (
     DeltaChannelHistory,
 )
 
-from checkpoint_base.channels import Channels
+from checkpoint_base.channels import Channels, LogState
 from checkpoint_base.checksums import new_salt
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address, address, config_of
@@ -144,7 +144,7 @@ class PostgresPlanner(Setup, Writing, Threads):
             values_json,
         ]
         if kind == "known":
-            values.append(keys_json(put.kept))
+            values.append(keys_json(self._looked_for(put, parent, prepared)))
         replied = yield from attempt(self._queries[f"put_{kind}"], values)
         if replied:
             yield from self._noted(to.thread_id, replied[0], prepared, put)
@@ -153,6 +153,19 @@ class PostgresPlanner(Setup, Writing, Threads):
             if not (yield from self._is_uncommitted(to.thread_id)):
                 self._logs.put_committed(*again)
         return config_of(to.thread_id, to.ns, to.checkpoint_id)
+
+    @staticmethod
+    def _looked_for(
+        put: PutRecord, parent: Channels | None, prepared: Prepared
+    ) -> Sequence[ValueKey]:
+        """Which of the kept values the statement looks for: none, where it compares the log with
+        one that says that they are there.
+        """
+        log = prepared.appender
+        if parent is None or log is None or not log.shares:
+            return put.kept
+        now = LogState(log.epoch, log.begin)
+        return () if parent.has_records(put.kept, now) else put.kept
 
     def _parent(self, draft: Draft) -> Plan[Channels | None]:
         """What the parent of a put has: known of the last read or put, or else read now."""
@@ -217,6 +230,7 @@ class PostgresPlanner(Setup, Writing, Threads):
     ) -> Plan[None]:
         """A statement stored `prepared`."""
         epoch, log_end = reply[:2]
+        prepared = prepared._replace(log=LogState(epoch, log_end))
         if not (yield from self._is_uncommitted(thread_id)):
             if not log_end:
                 self._logs.known.put(thread_id, epoch, 0, ())

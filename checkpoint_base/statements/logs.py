@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from checkpoint_base import log
+from checkpoint_base.channels import LogState
 from checkpoint_base.checksums import new_salt
 from checkpoint_base.log import Prepared, dead_segments, sort_values
 from checkpoint_base.plan import Plan
@@ -116,7 +117,8 @@ class StatementLogs(log.Logs):
         if prepared.segments:
             segments = checked_segments(thread.salt, prepared.segments)
             yield from self.insert_segments(thread, segments)
-        return prepared._replace(salt=thread.salt)
+        log = LogState(thread.epoch, prepared.end(thread.log_end))
+        return prepared._replace(salt=thread.salt, log=log)
 
     def _newest(self, thread_id: str, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
         checked = ThreadRows(thread_id, thread.salt)

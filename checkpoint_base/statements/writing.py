@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
-from checkpoint_base.channels import Channels
+from checkpoint_base.channels import Channels, LogState
 from checkpoint_base.config import Address
 from checkpoint_base.drafts import Draft
 from checkpoint_base.log import EarlyPut, Prepared, garbage_of
@@ -52,8 +52,8 @@ class Writing:
         """
         to = draft.checkpoint
         thread = yield from self._logs.open(to.thread_id, draft.ttl)
-        put, salt, ready = early
-        if put is None or salt not in (None, thread.salt) or (yield from self._lost(thread, put)):
+        put, ready = early.put, early.prepared
+        if put is None or not (yield from self._is_valid(thread, put, early)):
             put, ready = (yield from self._completed(thread, draft)), None
         values = put.values
         prepared = yield from self._logs.append(to.thread_id, thread, ready, values)
@@ -62,6 +62,15 @@ class Writing:
         garbage += yield from self._store_values(thread, to.ns, values, prepared.stored)
         yield from self._logs.touch(thread, prepared.end(thread.log_end), garbage)
         return put, prepared
+
+    def _is_valid(self, thread: Thread, put: PutRecord, early: EarlyPut) -> Plan[bool]:
+        """Whether a put made early can be stored in this thread: all that it keeps is there."""
+        if early.salt not in (None, thread.salt):
+            return False
+        now = LogState(thread.epoch, thread.log_end)
+        if early.parent is not None and early.parent.has_records(put.kept, now):
+            return True
+        return not (yield from self._lost(thread, put))
 
     def _completed(self, thread: Thread, draft: Draft) -> Plan[PutRecord]:
         """A put whose parent, and what it keeps, are looked at in the transaction."""

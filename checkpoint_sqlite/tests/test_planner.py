@@ -94,6 +94,58 @@ def test_a_put_is_one_transaction_of_few_statements(counting: Counting) -> None:
     assert counting.counts == {"writes": 1, "statements": 3}
 
 
+def put_beside(counting: Counting, planner: SqlitePlanner, step: int, **new: Any) -> None:
+    """A checkpoint with a large value that is as it was at first."""
+    state = {"kept": BIG, **new}
+    checkpoint: Any = {
+        "v": 4,
+        "id": f"{step:08}",
+        "ts": "",
+        "channel_values": state,
+        "channel_versions": {**dict.fromkeys(new, step), "kept": 1},
+        "versions_seen": {},
+    }
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
+    changed: ChannelVersions = dict.fromkeys(state if step == 1 else new, step)
+    counting.run(planner.put(counting.codec, config, checkpoint, {"step": step}, changed))
+
+
+def test_a_put_looks_for_no_unchanged_value_that_cannot_have_been_removed(
+    counting: Counting,
+) -> None:
+    for step in (1, 2, 3):
+        put_beside(counting, counting.planner, step, a=step)
+    assert counting.counts == {"writes": 1, "statements": 3}  # thread, checkpoint, thread
+    reader = SqlitePlanner(TTLPolicy.of(None))  # as another process, that reads first
+    counting.run(reader.get_tuple(counting.codec, {"configurable": {"thread_id": "t"}}))
+    put_beside(counting, reader, 4, a=4)
+    assert counting.counts == {"writes": 1, "statements": 3}
+
+
+def test_a_put_stores_an_unchanged_value_again_that_another_process_removed(
+    counting: Counting,
+) -> None:
+    other = SqlitePlanner(TTLPolicy.of(None))
+    for step in (1, 2):
+        put_beside(counting, counting.planner, step, a=step)
+    for step in (3, 4):  # with other values
+        checkpoint: Any = {
+            "v": 4,
+            "id": f"{step:08}",
+            "ts": "",
+            "channel_values": {"a": step},
+            "channel_versions": {"a": step},
+            "versions_seen": {},
+        }
+        config: Any = {"configurable": {"thread_id": "t"}}
+        counting.run(other.put(counting.codec, config, checkpoint, {}, {"a": step}))
+    counting.run(other.prune(counting.codec, ["t"], "keep_latest"))
+    put_beside(counting, counting.planner, 3, a=3)  # goes on from the one that was pruned
+    config = {"configurable": {"thread_id": "t", "checkpoint_id": "00000003"}}
+    found = counting.run(counting.planner.get_tuple(counting.codec, config))
+    assert found.checkpoint["channel_values"] == {"kept": BIG, "a": 3}
+
+
 def test_put_writes_is_one_transaction(counting: Counting) -> None:
     config = counting.put(1, a=1)
     writes = [("a", 1), ("b", BIG)]
