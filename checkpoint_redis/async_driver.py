@@ -19,9 +19,6 @@ from checkpoint_redis.requests import Call, Calls
 _WIDTH: Final = 4
 _TOGETHER: Final = 64
 
-_LARGE: Final = 1 << 16
-"""With an argument of more bytes than this a command holds up nobody: it has its own connection."""
-
 
 class AsyncRedisDriver:
     """Performs plans.
@@ -74,7 +71,9 @@ class AsyncRedisDriver:
 
     async def _reply(self, batch: Batch) -> list[Any]:
         """The replies to some calls, errors of the server among them."""
-        if any(type(arg) is bytes and len(arg) > _LARGE for one in batch.calls for arg in one.args):
+        if self._pool is not None:
+            batch.encoded()
+        if batch.is_large:
             return (await self._send((batch,)))[0]
         return await self._lanes.send(batch)
 

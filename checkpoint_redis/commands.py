@@ -17,6 +17,9 @@ Command = list[Any]
 TAKES_NAME: Final = tuple(map(int, redis.__version__.split(".")[:2])) < (5, 3)
 """Whether a pool is asked for a connection with the name of a command."""
 
+_LARGE: Final = 1 << 16
+"""With more bytes than this a request holds up no other: it has its own connection."""
+
 RAW: Final[dict[str, Any]] = {NEVER_DECODE: []}
 """Option of commands whose reply is bytes, whatever the client makes of others."""
 
@@ -32,16 +35,31 @@ class Batch:
         withdrawn: its caller is cancelled: what was not sent by then must not be.
     """
 
-    __slots__ = ("_commands", "calls", "whole", "withdrawn")
+    __slots__ = ("_commands", "_encoded", "calls", "whole", "withdrawn")
 
     def __init__(self, calls: Sequence[Call], *, whole: bool = False) -> None:
         self.calls = calls
         self.whole = whole
         self.withdrawn = False
         self._commands: list[Command] | None = None
+        self._encoded: bytes | None = None
 
     def encoded(self) -> bytes:
         """What is written to a connection."""
+        if self._encoded is None:
+            self._encoded = self._encode()
+        return self._encoded
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it would hold up others that go with it."""
+        if self._encoded is not None:
+            return len(self._encoded) > _LARGE
+        return any(
+            type(arg) is bytes and len(arg) > _LARGE for one in self.calls for arg in one.args
+        )
+
+    def _encode(self) -> bytes:
         name = b"EVAL" if self.whole else b"EVALSHA"
         pieces = []
         for script, keys, args in self.calls:

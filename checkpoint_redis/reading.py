@@ -24,9 +24,7 @@ from checkpoint_redis.packing import (
 from checkpoint_redis.requests import Arg
 
 
-def found_in(
-    snapshot: Snapshot, thread_id: str, reply: bytes | Sequence[Any] | None
-) -> list[Found]:
+def found_in(snapshot: Snapshot, thread_id: str, reply: Any) -> list[Found]:
     """Check and note what a script gathered of a thread; returns its checkpoints, in order.
 
     Raises:
@@ -34,7 +32,8 @@ def found_in(
     """
     if reply is None:
         return []
-    small, large = (reply, ()) if isinstance(reply, bytes) else reply[:2]
+    small: bytes = reply if isinstance(reply, bytes) else reply[0]
+    large: Sequence[bytes] = () if isinstance(reply, bytes) else reply[1]
     pieces, segments, found = pieces_of(small), iter(large), []
     epoch, log_end, salt = int(next(pieces)), int(next(pieces)), next(pieces)
     check = partial(without_checksum, thread_id, salt)

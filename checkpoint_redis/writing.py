@@ -136,7 +136,7 @@ class Writing:
         time, or before, if the thread may be new.
         """
         if not self._keys.clustered:
-            return (yield from calls([put]))[0]
+            return _stored((yield from calls([put]))[0])
         due = self._logs.policy.expiry(self._logs.clock(), ttl)
         register = self._register(thread_id, due, run_id)
         if alone:
@@ -144,6 +144,7 @@ class Writing:
             (reply,) = yield from calls([put])
         else:
             *overdue, reply = yield from calls([register, put])
+        reply = _stored(reply)
         if reply[0] in (b"absent", b"other", b"partial"):
             return reply
         if seconds(reply[3]) != due or reply[5]:  # it has a time to live of its own, or garbage
@@ -212,6 +213,16 @@ class Writing:
 
 IN_THE_MAKING: Final = 300.0
 """Seconds within which a put that has registered its thread has stored it, or failed."""
+
+
+def _stored(reply: bytes | list[Any]) -> list[Any]:
+    """What a script says that stored something: b"done" or b"lost", the epoch, the end of the log, the
+    expiry, how many threads are overdue, whether there is much garbage. Or why it did not.
+    """
+    if isinstance(reply, list):
+        return reply
+    *names, overdue, has_garbage = reply.split(b" ")
+    return [*names, int(overdue), int(has_garbage)]
 
 
 def _log_of(salt: bytes, prepared: Prepared) -> list[Arg]:

@@ -84,5 +84,5 @@ local function wrote(run, outcome)
       redis.call('ZADD', RUNS, 0, 'g' .. THREAD)
     end
   end
-  return { outcome or 'done', EPOCH, END, due, overdue, is_noted }
+  return table.concat({ outcome or 'done', EPOCH, END, due, overdue, is_noted }, ' ')
 end
