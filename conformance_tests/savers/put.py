@@ -138,6 +138,28 @@ class PutClauses(SaverClauses):
         stored = saver.put(head, second, metadata(), dict(newer))
         assert values(saver.get_tuple(stored)) == {"a": 10, "b": 2}
 
+    @pytest.mark.parametrize("writer", ["the same saver", "another process's"])
+    def test_put_value_that_is_not_carried_outlives_its_parent(
+        self, saver: Facade, reopened: Opener, writer: str
+    ) -> None:
+        """A put that does not carry an unchanged value, small or large, keeps it for itself: also
+        where a saver puts that never read the parent, and when the parent is pruned."""
+        thread = new_thread()
+        versions = {name: version(1) for name in ("a", "none", "small", "large", "empty")}
+        carried = {"a": 1, "none": None, "small": ["kept"], "large": large()}
+        body = checkpoint(carried, versions)
+        head = saver.put(on(thread), body, metadata(), dict(versions))
+        for step in (2, 3):
+            versions["a"] = version(step)
+            body = checkpoint({"a": step}, dict(versions))
+            putting = saver if writer == "the same saver" else reopened()
+            head = putting.put(head, body, metadata(), {"a": versions["a"]})
+        saver.prune([thread])
+        expected = {**carried, "a": 3}
+        for each in (saver, reopened()):
+            assert_same(expected, values(each.get_tuple(head)), "channel_values")
+            assert_same([expected], [values(one) for one in each.list(on(thread))], "list")
+
     def test_put_value_of_an_unchanged_channel_is_not_stored_again(self, saver: Facade) -> None:
         """What the put carries for an unchanged channel is not new, whatever it says."""
         thread, versions = new_thread(), {"a": version(1), "b": version(1)}

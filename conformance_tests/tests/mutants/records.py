@@ -9,7 +9,10 @@ from typing import Any
 from unittest.mock import patch
 
 from checkpoint_base import checksums
+from checkpoint_base.channels import Channels
+from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stored
+from checkpoint_base.small import NOTHING
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.registry import C, mutant
@@ -100,3 +103,25 @@ class ChecksumsOfContents(_Replaced):
 )
 class ChecksumsWithoutAThread(_Replaced):
     """A checksum does not cover which thread a record belongs to."""
+
+
+@without(
+    "checkpoint_base.channels.Channels.of",
+    lambda _record: Channels({}, (), NOTHING),
+    "saver.put.value_that_is_not_carried_outlives_its_parent",
+)
+class ParentsAreNotLookedAt(_Replaced):
+    """A put takes nothing from its parent's row: a small value that it does not carry is lost."""
+
+
+def _unread(*_: Any) -> Plan[None]:
+    yield from ()
+
+
+@without(
+    "checkpoint_base.statements.removal.Removal._read_embedded",
+    _unread,
+    "saver.delta_history.seed_is_the_nearest_stored_value",
+)
+class SmallSeedsAreNotLookedFor(_Replaced):
+    """Delta history finds no seed that is embedded in an ancestor's row."""
