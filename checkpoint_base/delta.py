@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -13,7 +13,9 @@ from checkpoint_base.plan import Plan, offload
 from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import Typed, ValueKey
 
-_CHAIN: Final = 256  # ancestors read at a time
+_NEAR: Final = 16
+_FAR: Final = 256
+"""So many ancestors are read at first, and so many at a time after those."""
 
 
 class Link(NamedTuple):
@@ -28,8 +30,10 @@ class Link(NamedTuple):
     """channels whose value is in the checkpoint's row"""
 
 
-Chain = Callable[[str, int], Plan[list[Link]]]
-"""Reads a checkpoint and up to so many of its ancestors, nearest first."""
+Chain = Callable[[str, int], Plan[Iterable[Link]]]
+"""Reads a checkpoint and up to so many of its ancestors, nearest first. Each is checked when it is
+taken: damage to those that are not needed is for others to find.
+"""
 
 
 @dataclass
@@ -66,15 +70,16 @@ def lineage(
     result = Lineage()
     remaining = set(channels)
     visited = {checkpoint_id}
-    chain = yield from ancestors(checkpoint_id, 0)
-    at = chain[0].parent_id if chain else None
+    at = next((one.parent_id for one in (yield from ancestors(checkpoint_id, 0))), None)
+    depth = _NEAR
     while at and remaining:
-        chain = yield from ancestors(at, _CHAIN)
-        at = chain[-1].parent_id if len(chain) > _CHAIN else None
-        for link in chain:
-            if not remaining or link.checkpoint_id in visited:  # a re-put can close a ring
+        chain = yield from ancestors(at, depth)
+        at = None
+        for number, link in enumerate(chain):
+            if link.checkpoint_id in visited:  # a re-put can close a ring
                 return result
             visited.add(link.checkpoint_id)
+            at = link.parent_id if number == depth else None
             result.needed[link.checkpoint_id] = set(remaining)
             for entry in link.versions.items():
                 channel = entry[0]
@@ -85,6 +90,9 @@ def lineage(
                     result.embedded[channel] = link.checkpoint_id
                 else:
                     result.seeds[channel] = entry
+            if not remaining:
+                return result
+        depth = _FAR
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from langgraph.checkpoint.serde.types import TASKS
@@ -120,9 +120,9 @@ class Removal:
     ) -> Plan[Lineage]:
         """The ancestors that some channels of a checkpoint are rebuilt from."""
 
-        def ancestors(at: str, depth: int) -> Plan[list[Link]]:
+        def ancestors(at: str, depth: int) -> Plan[Iterable[Link]]:
             found = yield from rows(self._logs.queries["parents"], (key, ns, at, depth))
-            return [checked.link(ns, each) for each in found]
+            return (checked.link(ns, each) for each in found)
 
         return (yield from lineage(checkpoint_id, channels, ancestors))
 

@@ -13,6 +13,7 @@ import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
 from checkpoint_base.codec import Codec
+from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.planner import Listing
 from checkpoint_base.ttl import TTLPolicy
@@ -32,10 +33,12 @@ class Counting:
         self.planner = SqlitePlanner(TTLPolicy.of(ttl), clock)
         self.codec = Codec(SqliteSaver.serde)
         self.counts: Counter[str] = Counter()
+        self.rows = 0
         self.run(self.planner.setup())
 
     def run(self, plan: Plan[Any]) -> Any:
         self.counts.clear()
+        self.rows = 0
         return run(plan, self.perform)
 
     def perform(self, request: Any) -> Any:
@@ -49,7 +52,9 @@ class Counting:
         self.counts["statements"] += 1
         if isinstance(request, Single):
             return self.session.single(request)
-        return self.session.perform(request)
+        reply = self.session.perform(request)
+        self.rows += len(reply) if isinstance(reply, list) else 0
+        return reply
 
     def put(self, step: int, ttl: float | None = None, **values: Any) -> Any:
         checkpoint: Any = {
@@ -207,6 +212,20 @@ def test_a_chain_of_a_thousand_ancestors_is_few_statements(counting: Counting) -
     counting.run(plan)
     assert counting.counts["reads"] == 1
     assert counting.counts["statements"] < 20
+
+
+def test_only_the_ancestors_that_are_needed_are_checked(counting: Counting) -> None:
+    for step in range(1, 301):
+        counting.put(step, log=["seed", step])
+    damaged = "UPDATE saver_checkpoints SET link_checksum = zeroblob(8) WHERE checkpoint_id < ?"
+    counting.connection.execute(damaged, (f"{299:08}",))
+    config: Any = {"configurable": {"thread_id": "t"}}
+    found = counting.run(counting.planner.delta_history(counting.codec, config, ["log"]))
+    assert found["log"]["seed"] == ["seed", 299]
+    assert counting.rows < 25
+    counting.connection.execute(damaged, (f"{300:08}",))
+    with pytest.raises(CorruptValueError):
+        counting.run(counting.planner.delta_history(counting.codec, config, ["log"]))
 
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
