@@ -216,8 +216,8 @@ IN_THE_MAKING: Final = 300.0
 
 
 def _stored(reply: bytes | list[Any]) -> list[Any]:
-    """What a script says that stored something: b"done" or b"lost", the epoch, the end of the log, the
-    expiry, how many threads are overdue, whether there is much garbage. Or why it did not.
+    """What a script says that stored something: b"done" or b"lost", the epoch, the end of the log,
+    the expiry, how many threads are overdue, whether there is much garbage. Or why it did not.
     """
     if isinstance(reply, list):
         return reply
