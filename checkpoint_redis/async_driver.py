@@ -10,7 +10,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.lanes import Lanes
-from checkpoint_base.timeouts import LoopDeadline
+from checkpoint_base.timeouts import Deadline, LoopDeadline
 from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
 from checkpoint_redis.connect import STEP, attempt_timeout
 from checkpoint_redis.failures import ERRORS, LOST, named
@@ -44,15 +44,17 @@ class AsyncRedisDriver:
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
         if isinstance(request, Calls):
+            deadline = Deadline(self._call_timeout, STEP)
             try:
-                with LoopDeadline(self._call_timeout, STEP):
-                    try:
-                        return await self._run(request.calls)
-                    except LOST as error:
-                        if isinstance(error, exceptions.ReadOnlyError) and not self._of_cluster:
-                            # the primary of now is met at the same address, on new connections
-                            await self._client.connection_pool.disconnect(inuse_connections=False)
-                        return await self._run(request.calls)
+                try:
+                    return await self._run(request.calls, deadline)
+                except LOST as error:
+                    if deadline.remaining(1) == 0:
+                        raise deadline.error() from error
+                    if isinstance(error, exceptions.ReadOnlyError) and not self._of_cluster:
+                        # whoever is the primary now is met at the same address, on new connections
+                        await self._client.connection_pool.disconnect(inuse_connections=False)
+                    return await self._run(request.calls, deadline)
             except ERRORS as error:
                 raise named(error) from error
         raise TypeError(f"cannot perform {request!r}")
@@ -61,21 +63,21 @@ class AsyncRedisDriver:
         """Wait for what callers who were cancelled have left under way."""
         await self._lanes.aclose()
 
-    async def _run(self, calls: Sequence[Call]) -> list[Any]:
-        replies = await self._reply(Batch(calls))
+    async def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
+        replies = await self._reply(Batch(calls), deadline)
         if again := unknown(replies):
-            found = await self._reply(Batch([calls[n] for n in again], whole=True))
+            found = await self._reply(Batch([calls[n] for n in again], whole=True), deadline)
             for n, reply in zip(again, found, strict=True):
                 replies[n] = reply
         return checked(calls, replies)
 
-    async def _reply(self, batch: Batch) -> list[Any]:
+    async def _reply(self, batch: Batch, deadline: Deadline) -> list[Any]:
         """The replies to some calls, errors of the server among them."""
         if self._pool is not None:
             batch.encoded()
         if batch.is_large:
             return (await self._send((batch,)))[0]
-        return await self._lanes.send(batch)
+        return await self._lanes.send(batch, deadline)
 
     async def _send(self, batches: Sequence[Batch]) -> list[list[Any]]:
         """One trip. Its limit leaves time to try again."""

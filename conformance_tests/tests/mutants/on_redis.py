@@ -37,7 +37,7 @@ class _OnceAsync(AsyncRedisDriver):
         if not isinstance(request, Calls):
             return await super().perform(request)
         try:
-            return await self._run(request.calls)
+            return await self._run(request.calls, Deadline(None, "a request"))
         except ERRORS as error:
             raise named(error) from error
 
