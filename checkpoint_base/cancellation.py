@@ -61,7 +61,9 @@ async def in_thread(
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        if not begin.acquire(blocking=False):
+        if begin.acquire(blocking=False):
+            future.add_done_callback(retrieve)
+        else:
             await until_done(future, limit)
         raise
 

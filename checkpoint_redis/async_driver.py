@@ -39,12 +39,12 @@ class AsyncRedisDriver:
         if not isinstance(client, RedisCluster) and not client.single_connection_client:
             self._pool = client.connection_pool
         self._options = {} if self._of_cluster else {"transaction": False}
-        self._call_timeout = call_timeout
+        self.call_timeout = call_timeout
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
         if isinstance(request, Calls):
-            deadline = Deadline(self._call_timeout, STEP)
+            deadline = Deadline(self.call_timeout, STEP)
             try:
                 try:
                     return await self._run(request.calls, deadline)
@@ -61,7 +61,7 @@ class AsyncRedisDriver:
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
-        await self._lanes.aclose()
+        await self._lanes.aclose(self.call_timeout)
 
     async def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
         replies = await self._reply(Batch(calls), deadline)
@@ -81,7 +81,7 @@ class AsyncRedisDriver:
 
     async def _send(self, batches: Sequence[Batch]) -> list[list[Any]]:
         """One trip. Its limit leaves time to try again."""
-        seconds = attempt_timeout(self._call_timeout)
+        seconds = attempt_timeout(self.call_timeout)
         try:
             with LoopDeadline(seconds, STEP):
                 if self._pool is None:

@@ -32,12 +32,12 @@ class SyncRedisDriver:
         if not isinstance(client, RedisCluster) and client.connection is None:
             self._pool = client.connection_pool
         self._options = {} if self._of_cluster else {"transaction": False}
-        self._call_timeout = call_timeout
+        self.call_timeout = call_timeout
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
         if isinstance(request, Calls):
-            deadline = Deadline(self._call_timeout, STEP)
+            deadline = Deadline(self.call_timeout, STEP)
             try:
                 try:
                     return self._run(request.calls, deadline)
@@ -65,7 +65,7 @@ class SyncRedisDriver:
             return self._send_by_client(batch)
         pool = self._pool
         connection = pool.get_connection("EVALSHA") if TAKES_NAME else pool.get_connection()
-        is_limited = connection.socket_timeout is not None or self._call_timeout is None
+        is_limited = connection.socket_timeout is not None or self.call_timeout is None
         try:
             if not is_limited:
                 _set_timeout(connection, deadline.remaining())

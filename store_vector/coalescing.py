@@ -9,8 +9,9 @@ from typing import Any
 
 from langgraph.store.base import Result
 
-from checkpoint_base.cancellation import until_done
+from checkpoint_base.cancellation import retrieve, until_done
 from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.timeouts import Deadline
 from store_vector.batch import Batch
 from store_vector.embed import Embedded
 
@@ -32,12 +33,14 @@ class Work:
     task: asyncio.Task[Any] | None
     ended: asyncio.Future[None]
 
-    async def leave(self) -> None:
-        """Wait for the end, which comes early when all callers are cancelled."""
+    async def leave(self, limit: float | None) -> None:
+        """Wait for the end, but no longer than `limit` seconds. It comes early when all callers are
+        cancelled.
+        """
         if not self.ended.done():
             if self.task is not None and all(call.done.done() for call in self.calls):
                 self.task.cancel()
-            await until_done(self.ended)
+            await until_done(self.ended, limit)
 
 
 class Coalescer:
@@ -46,13 +49,17 @@ class Coalescer:
     Args:
         embed: embeds what a batch needs.
         perform: carries out a batch that is embedded.
+        limit: seconds that a caller that is cancelled waits for what is carried out for it, and
+            `aclose` for what is under way; None: until it has ended.
     """
 
     def __init__(
         self,
         embed: Callable[[Batch], Awaitable[Embedded]],
         perform: Callable[[Batch, Embedded], Awaitable[list[Result]]],
+        limit: float | None = None,
     ) -> None:
+        self._limit = limit
         self._embed = embed
         self._perform = perform
         self._waiting: list[Call] = []
@@ -72,7 +79,8 @@ class Coalescer:
             return await done
         except asyncio.CancelledError:
             if call.work is not None:
-                await call.work.leave()
+                await call.work.leave(self._limit)
+            retrieve(done)  # an error may have come together with the cancellation
             raise
 
     def _start(self) -> None:
@@ -142,6 +150,11 @@ class Coalescer:
                 call.done.set_exception(error)
 
     async def aclose(self) -> None:
-        """Wait until all calls are served."""
-        while self._waiting or self._tasks:
-            await asyncio.gather(asyncio.sleep(0), *self._tasks, return_exceptions=True)
+        """Wait until all calls are served, or cancelled because they take too long."""
+        deadline = Deadline(self._limit, "")
+        while (self._waiting or self._tasks) and not deadline.is_over:
+            await asyncio.sleep(0)  # the calls of this tick
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=deadline.remaining())
+        for task in self._tasks:
+            task.cancel()

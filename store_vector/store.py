@@ -216,7 +216,7 @@ class AsyncStore(AwaitedSweeps, Store):
         super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
         self._driver = driver
         self._life = LoopLife(type(self).__name__, "aget, aput, asearch, …", driver)
-        self._coalescer = Coalescer(self._aembed, self._perform)
+        self._coalescer = Coalescer(self._aembed, self._perform, self._life.limit)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

@@ -16,14 +16,21 @@ import redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio import RedisCluster as AsyncRedisCluster
 
+from checkpoint_base.tests.cancelling import (
+    a_call_of_a_saver,
+    a_call_of_a_store,
+    for_a_loop,
+    storm,
+)
 from checkpoint_base.tests.load import arguments, steps_of
-from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver
+from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.commands import Batch
 from checkpoint_redis.connect import target_of
 from checkpoint_redis.requests import Call
 from checkpoint_redis.scripts import Script
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests.build import on
+from conformance_tests.faults import Proxy
 from tests.servers.redis import redis_server
 
 DIRECT = 4  # calls that do not wait for others
@@ -195,3 +202,25 @@ def test_a_put_that_is_interrupted() -> None:
         assert steps_of(saver, "t") == [1]
         saver.delete_thread("t")
         assert steps_of(saver, "t") == []
+
+
+@pytest.mark.parametrize("fault", ["cut", "swallow"])
+@pytest.mark.parametrize("kind", [RedisSaver, AsyncRedisSaver, RedisStore, AsyncRedisStore])
+def test_cancelled_at_random_points(
+    one_server: RedisHarness, caplog: pytest.LogCaptureFixture, kind: Any, fault: str
+) -> None:
+    """Many calls, beside cut and silent connections: asyncio has nothing to log."""
+    call = a_call_of_a_saver if kind.__name__.endswith("Saver") else a_call_of_a_store
+    with Proxy(*one_server.address()) as proxy:
+
+        @asynccontextmanager
+        async def opening() -> AsyncIterator[Any]:
+            url = f"redis://{proxy.host}:{proxy.port}/0"
+            opened = kind.from_conn_string(url, prefix=one_server.prefix, call_timeout=1.0)
+            awaited = kind.__name__.startswith("Async")
+            async with opened if awaited else for_a_loop(opened) as one:
+                await one.asetup()
+                yield one
+
+        storm(opening, call, getattr(proxy, fault))
+    assert [record for record in caplog.records if record.name == "asyncio"] == []
