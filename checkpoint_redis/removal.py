@@ -130,9 +130,8 @@ class Removal(Writing):
             original, (state, there) = yield from calls(looks)
             if original is None:
                 return
-            records, order, ttl, names = original
+            records, order, ttl, names, runs = original
             _refuse_foreign(source, target, names, there)
-            runs = sorted({name[1:].partition(b"\0")[0] for name in names if name[:1] == b"r"})
             if self._keys.clustered:
                 due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
                 yield from calls([self._register(target, due, *(run.decode() for run in runs))])

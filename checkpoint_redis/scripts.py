@@ -41,7 +41,7 @@ _PARTS: Final = {
     "expire": ("common",),
     "peek": _STATE,
     "stats": _STATE,
-    "snapshot": _CHECKED,
+    "snapshot": (*_CHECKED, "records"),
     "outline": _CHECKED,
     "paste": (*_CHECKED, "touch"),
     "establish": ("registered",),

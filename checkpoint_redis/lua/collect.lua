@@ -53,19 +53,21 @@ local function fields_by_kind()
   return kinds
 end
 
--- Removes the checkpoints of the set `doomed` with their writes, the writes of the set `early`,
+-- Removes the checkpoints of which is_doomed(name, run) with their writes, the writes of the set `early`,
 -- values that no checkpoint has, segments that no value needs, and the thread if it is empty. A
 -- writer that knows removed segments must look again: the thread gets another epoch.
-local function collect(epoch, doomed, early)
+local function collect(epoch, is_doomed, early)
   local kinds = fields_by_kind()
-  local fields, members, runs = {}, {}, {} -- to be removed; runs that may have nothing left
+  local fields, members = {}, {} -- to be removed
+  local doomed, runs, other_runs = {}, {}, {}
   local live, kept, spans, checkpoints = {}, {}, {}, 0
   each_record(kinds.n, function(name, packed)
     local at = nul_in(name)
     local ns, id = string.sub(name, 2, at - 1), string.sub(name, at + 1)
     local _, run, versions = checkpoint_of(packed)
-    if not doomed[name] then
+    if not is_doomed(name, run) then
       checkpoints = checkpoints + 1
+      other_runs[run or false] = true
       each_version(versions, function(channel, version, mark)
         if not mark then
           live['v' .. ns .. '\0' .. channel .. '\0' .. version] = true
@@ -73,11 +75,9 @@ local function collect(epoch, doomed, early)
       end)
       return
     end
+    doomed[name], runs[run or false] = true, true
     fields[#fields + 1] = name
     members[#members + 1], members[#members + 2] = name, 'a' .. id .. '\0' .. ns
-    if run then
-      members[#members + 1], runs[run] = 'r' .. run .. '\0' .. ns .. '\0' .. id, true
-    end
   end)
   local writes = {}
   for _, name in ipairs(kinds.w) do
@@ -114,7 +114,7 @@ local function collect(epoch, doomed, early)
   if RUNS then
     redis.call('ZREM', RUNS, 'g' .. THREAD)
     for run in pairs(runs) do
-      if #named('r' .. run .. '\0') == 0 then
+      if run and not other_runs[run] then
         forget_run(run)
       end
     end

@@ -8,12 +8,12 @@ end
 if looked_at ~= state_now() then
   return 'other'
 end
-local stays, doomed, early = {}, {}, {}
+local stays, early, has_doomed = {}, {}, false
 for n = 1, #kept, 2 do
   stays['n' .. kept[n] .. '\0' .. kept[n + 1]] = true
 end
 for _, name in ipairs(named('n')) do
-  doomed[name] = not stays[name] or nil
+  has_doomed = has_doomed or not stays[name]
 end
 -- Writes may come before their checkpoint, but not before one that is older than the newest.
 for n = 1, #newest, 2 do
@@ -26,8 +26,8 @@ for n = 1, #newest, 2 do
     end
   end
 end
-if next(doomed) or next(early) or redis.call('HEXISTS', RECORDS, 'garbage') == 1 then
-  collect(epoch, doomed, early)
+if has_doomed or next(early) or redis.call('HEXISTS', RECORDS, 'garbage') == 1 then
+  collect(epoch, function(name) return not stays[name] end, early)
 end
 if now ~= '' then
   redis.call('HSET', RECORDS, 'expires', '')

@@ -4,10 +4,7 @@ local name = 'n' .. ns .. '\0' .. id
 local old = redis.call('HGET', RECORDS, name)
 local is_same = old == packed -- as when a put is tried again
 if old and not is_same then
-  local _, old_run, versions = checkpoint_of(old)
-  if old_run then
-    redis.call('ZREM', ORDER, 'r' .. old_run .. '\0' .. ns .. '\0' .. id)
-  end
+  local _, _, versions = checkpoint_of(old)
   replaced = #versions -- whatever values only the old one had
 end
 for n = 1, #SEGMENTS, 3 do
@@ -17,9 +14,6 @@ redis.call('HSET', RECORDS, name, packed)
 redis.call('ZADD', ORDER, 0, name)
 if ns ~= '' then
   redis.call('ZADD', ORDER, 0, 'a' .. id .. '\0' .. ns)
-end
-if has_run then
-  redis.call('ZADD', ORDER, 0, 'r' .. run .. '\0' .. ns .. '\0' .. id)
 end
 for first = 1, #values, BATCH do
   local last = math.min(first + BATCH - 1, #values)
