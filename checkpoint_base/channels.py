@@ -52,7 +52,7 @@ class Channels(NamedTuple):
             self.log is not None
             and self.log.epoch == now.epoch
             and self.log.end <= now.end
-            and all(self.versions.get(channel) == version for channel, version in values)
+            and self.versions.items() >= set(values)
         )
 
 

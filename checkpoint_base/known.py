@@ -98,18 +98,21 @@ class KnownLog:
     @property
     def weight(self) -> int:
         """About how many chunks are known."""
-        recent = sum(len(entry.value[1]) for entry in self.recent)
         with self._lock:
             unread = sum(map(len, self._unread.values()))
             known = len(self._segments) + len(self._places) + unread // _ENTRY
-        return 1 + known + recent // _BYTES_PER_CHUNK
+        return 1 + known + _bytes_of(self.recent) // _BYTES_PER_CHUNK
 
     def remember(self, values: Iterable[Remembered]) -> None:
         """Note values that were just stored: they come again, or grow."""
         recent = [*self.recent, *values][-_REMEMBERED:]
-        while sum(len(entry.value[1]) for entry in recent) > _REMEMBERED_SIZE:
+        while _bytes_of(recent) > _REMEMBERED_SIZE:
             del recent[0]
         self.recent = recent
+
+
+def _bytes_of(values: Iterable[Remembered]) -> int:
+    return sum([len(entry.value[1]) for entry in values])
 
 
 class LruCache(Generic[K, V]):

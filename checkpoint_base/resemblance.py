@@ -44,9 +44,8 @@ class Samples(NamedTuple):
         """
         shift, around = len(data) - self.size, len(data) // _DISTANCE
         before, behind = min(shift, 0) - around, max(shift, 0) + around + _SAMPLE
-        return sum(
-            data.find(piece, max(0, at + before), at + behind) >= 0 for at, piece in self.pieces
-        )
+        found = [data.find(piece, max(0, at + before), at + behind) for at, piece in self.pieces]
+        return len(found) - found.count(-1)
 
 
 class History(NamedTuple):
