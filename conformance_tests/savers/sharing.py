@@ -64,3 +64,18 @@ class SharingClauses(SaverClauses):
         sub.put({"a": text})
         assert saver.stats(chain.thread_id)["bytes"] < 1.3 * before
         assert values(sub.saver.get_tuple(sub.head)) == {"a": text}
+
+    def test_sharing_what_begins_to_grow(self, saver: Facade) -> None:
+        """A saver may give up on a value that is replaced at each step, but not for good: once it
+        grows, it is stored by what is new in it."""
+        chain = Chain(saver)
+        for turn in range(10):
+            text = said(turn, 20_000)
+            chain.put({"a": text})
+        before = saver.stats(chain.thread_id)["bytes"]
+        for turn in range(10, 40):
+            text += said(turn)
+            chain.put({"a": text})
+        grown = saver.stats(chain.thread_id)["bytes"] - before
+        assert grown < 5 * len(text), f"30 small additions to {len(text)} bytes stored {grown}"
+        assert values(saver.get_tuple(chain.head)) == {"a": text}
