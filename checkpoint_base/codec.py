@@ -85,7 +85,7 @@ class Codec(ValueCodec):
         serde: see `ValueCodec`.
         on_unreadable: see `ValueCodec`.
         encrypted: see `ValueCodec`.
-        sizes: where the sizes of what is encoded are noted.
+        sizes: where the sizes of what is encoded are noted; None: nowhere.
     """
 
     __slots__ = ("_sizes",)
@@ -98,7 +98,7 @@ class Codec(ValueCodec):
         sizes: ChannelSizes | None = None,
     ) -> None:
         super().__init__(serde, on_unreadable, encrypted)
-        self._sizes = ChannelSizes() if sizes is None else sizes
+        self._sizes = sizes
 
     # ------------------------------------------------------------------ put
 
@@ -127,9 +127,10 @@ class Codec(ValueCodec):
             for name in new_versions
             if name in values and name in record.versions
         ]
-        for one in new:
-            size = len(one.value[1])
-            self._sizes.note((to.thread_id, one.channel, False), values[one.channel], size)
+        if (sizes := self._sizes) is not None:
+            for one in new:
+                size = len(one.value[1])
+                sizes.note((to.thread_id, one.channel, False), values[one.channel], size)
         unchanged = {name: value for name, value in values.items() if name not in new_versions}
 
         def dump(name: str) -> Typed:
@@ -231,7 +232,8 @@ class Codec(ValueCodec):
             idx = WRITES_IDX_MAP.get(name, position)
             encoded = self.dump(value, "task", task_id, "write to", name)
             records[idx] = WriteRecord(task_id, task_path, idx, channel_name(name), encoded)
-            self._sizes.note((thread_id, name, True), value, len(encoded[1]))
+            if self._sizes is not None:
+                self._sizes.note((thread_id, name, True), value, len(encoded[1]))
         return list(records.values())
 
     # ------------------------------------------------------------------ read

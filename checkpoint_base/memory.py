@@ -392,6 +392,8 @@ class MemorySaver(FullSyncSaver):
         clock: epoch seconds, for `ttl`.
     """
 
+    _plans_run_on_loop = True
+
     def __init__(
         self,
         *,

@@ -14,7 +14,7 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -62,6 +62,8 @@ class Saver(BaseCheckpointSaver[str]):
     """
 
     _life: Life
+    _plans_run_on_loop: ClassVar[bool] = True
+    """Whether plans run on an event loop, which large encodings have to leave."""
 
     def __init__(
         self,
@@ -75,7 +77,7 @@ class Saver(BaseCheckpointSaver[str]):
         self._planner = planner
         self._on_unreadable: OnUnreadable = on_unreadable
         self._encrypted = encrypted
-        self._sizes = ChannelSizes()
+        self._sizes = ChannelSizes() if self._plans_run_on_loop else None
         self._last_codec = Codec(self.serde, on_unreadable, encrypted, self._sizes)
 
     @abstractmethod
@@ -130,8 +132,7 @@ class Saver(BaseCheckpointSaver[str]):
             InvalidArgumentError: no thread id, or an id with NUL or surrogates.
             UnserializableValueError: the serializer cannot store one of the values.
         """
-        put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
-        return self._drive(put)
+        return self._drive(self._put(config, checkpoint, metadata, new_versions))
 
     async def aput(
         self,
@@ -141,10 +142,21 @@ class Saver(BaseCheckpointSaver[str]):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         """`put`, without blocking."""
-        put = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
+        return await self._adrive(self._put(config, checkpoint, metadata, new_versions))
+
+    def _put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]:
+        plan = self._planner.put(self._codec, config, checkpoint, metadata, new_versions)
+        if self._sizes is None:
+            return plan
         values = checkpoint.get("channel_values") or {}
         new = [(name, values[name]) for name in new_versions if name in values]
-        return await self._adrive(self._encoding(put, config, new))
+        return _encoding(self._sizes, plan, config, new)
 
     def put_writes(
         self,
@@ -162,8 +174,7 @@ class Saver(BaseCheckpointSaver[str]):
             InvalidArgumentError: no thread id or checkpoint id, or an id with NUL or surrogates.
             UnserializableValueError: the serializer cannot store one of the values.
         """
-        plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
-        self._drive(plan)
+        self._drive(self._put_writes(config, writes, task_id, task_path))
 
     async def aput_writes(
         self,
@@ -173,21 +184,19 @@ class Saver(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """`put_writes`, without blocking."""
-        plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
-        await self._adrive(self._encoding(plan, config, writes, are_writes=True))
+        await self._adrive(self._put_writes(config, writes, task_id, task_path))
 
-    def _encoding(
+    def _put_writes(
         self,
-        plan: Plan[T],
         config: RunnableConfig,
-        values: Sequence[tuple[str, Any]],
-        *,
-        are_writes: bool = False,
-    ) -> Plan[T]:
-        """A plan that begins with encoding these values: off the event loop, if they are large."""
-        thread_id = str((config.get("configurable") or {}).get("thread_id"))
-        keyed = [((thread_id, name, are_writes), value) for name, value in values]
-        return plan if self._sizes.estimate(keyed) <= OFFLOADED else _offloaded(plan)
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]:
+        plan = self._planner.put_writes(self._codec, config, writes, task_id, task_path)
+        if self._sizes is None:
+            return plan
+        return _encoding(self._sizes, plan, config, writes, are_writes=True)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """The checkpoint that `config` names, or the newest of its namespace; implements
@@ -272,6 +281,20 @@ class Saver(BaseCheckpointSaver[str]):
         return f"{count + 1:032}.{random.random():016}"  # noqa: S311 (no secret: tells forks apart)
 
 
+def _encoding(
+    sizes: ChannelSizes,
+    plan: Plan[T],
+    config: RunnableConfig,
+    values: Sequence[tuple[str, Any]],
+    *,
+    are_writes: bool = False,
+) -> Plan[T]:
+    """A plan that begins with encoding these values: off the event loop, if they are large."""
+    thread_id = str((config.get("configurable") or {}).get("thread_id"))
+    keyed = [((thread_id, name, are_writes), value) for name, value in values]
+    return plan if sizes.estimate(keyed) <= OFFLOADED else _offloaded(plan)
+
+
 def _offloaded(plan: Plan[T]) -> Plan[T]:
     yield from offload()
     return (yield from plan)
@@ -294,6 +317,7 @@ def _naming(thread_id: object, error: CorruptValueError) -> CorruptValueError:
 class SyncSaver(Saver):
     """A saver on a blocking driver; its async methods run in a thread."""
 
+    _plans_run_on_loop = False
     _executor: Executor | None = None
     """Whose threads those are; None: the event loop's default."""
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import aiosqlite
 import pytest
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoint_base.errors import (
     BackendUnavailableError,
@@ -21,10 +22,11 @@ from checkpoint_base.errors import (
     InvalidArgumentError,
     SchemaVersionError,
 )
+from checkpoint_base.plan import OFFLOADED
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from checkpoint_sqlite.session import _bound
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.build import checkpoint, large, metadata, new_versions, on
 
 
 def put(saver: Any, thread_id: str, **values: Any) -> Any:
@@ -350,3 +352,25 @@ def test_numbered_parameters_are_bound_by_number() -> None:
     """Python 3.12 warns of a sequence for them, and 3.14 refuses it."""
     assert _bound("SELECT ?1, ?2, ?1", ("a", 2)) == {"1": "a", "2": 2}
     assert _bound("SELECT ?, ?", ("a", 2)) == ("a", 2)
+
+
+def test_blocking_methods_of_an_async_saver_encode_off_its_loop(tmp_path: Path) -> None:
+    """They are called from other threads, but their plans run on the loop."""
+    encoded_in: list[int] = []
+
+    class Recording(JsonPlusSerializer):
+        def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
+            kind, data = super().dumps_typed(obj)
+            if len(data) > OFFLOADED:
+                encoded_in.append(threading.get_ident())
+            return kind, data
+
+    async def main() -> None:
+        async with AsyncSqliteSaver.from_conn_string(tmp_path / "a.db", serde=Recording()) as saver:
+            state = [large(n) for n in range(5)]
+            await asyncio.to_thread(put, saver, "t", a=state)
+            await asyncio.to_thread(saver.put_writes, on("t", "", "1"), [("a", state)], "task")
+
+    asyncio.run(main())
+    assert len(encoded_in) == 2
+    assert threading.get_ident() not in encoded_in
