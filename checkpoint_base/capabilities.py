@@ -210,12 +210,12 @@ class FullSaver(Prunes, Copies, RebuildsDeltas, KeepsThreads, Saver):
 
     def _end(self) -> None:
         """Whoever opened the connection is about to close it."""
-        self._sweeper.stop()
+        self._sweeper.stop(self._life.limit)
         self._life.end()
 
     async def _aend(self) -> None:
         """`_end`, without blocking."""
-        await self.astop_ttl_sweeper()
+        await self.astop_ttl_sweeper(self._life.limit)
         self._life.end()
 
 

@@ -40,6 +40,7 @@ from checkpoint_base.records import (
     ValueKey,
 )
 from checkpoint_base.sweeper import UNREADABLE, log_unreadable
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 
@@ -390,6 +391,7 @@ class MemorySaver(FullSyncSaver):
             has no `cipher`: metadata goes through it, too.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: taken because other savers take it; nothing here waits.
     """
 
     _plans_run_on_loop = True
@@ -402,7 +404,9 @@ class MemorySaver(FullSyncSaver):
         encrypted: bool = False,
         ttl: Mapping[str, Any] | TTLPolicy | None = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
+        checked_call_timeout(call_timeout)
         policy = TTLPolicy.of(ttl)
         self._memory = MemoryPlanner(policy, clock)
         super().__init__(

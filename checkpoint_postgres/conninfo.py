@@ -201,4 +201,4 @@ def explained(error: PoolTimeout, connection_class: Any, deadline: Deadline) -> 
     failure = getattr(connection_class, "failure", None)
     if failure is not None:
         return PoolTimeout(f"{error}: {str(failure).strip()}")
-    return deadline.error("a free connection of the pool") if deadline.is_over else error
+    return deadline.error("the wait for a connection of the pool") if deadline.is_over else error

@@ -177,7 +177,7 @@ class SyncStore(Store):
 
     def close(self) -> None:
         """Stop the sweeper. The connection is closed by whoever opened it."""
-        self.stop_ttl_sweeper()
+        self.stop_ttl_sweeper(self._life.limit)
 
     def _end(self) -> None:
         """Whoever opened the connection is about to close it."""
@@ -256,7 +256,7 @@ class AsyncStore(AwaitedSweeps, Store):
 
     async def aclose(self) -> None:
         """Wait for what is under way, and stop the sweeper."""
-        await self.astop_ttl_sweeper()
+        await self.astop_ttl_sweeper(self._life.limit)
         await self._coalescer.aclose()
 
     async def _aend(self) -> None:
