@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.lanes import Lanes
+from checkpoint_base.timeouts import Deadline
 
 NEVER = 3600.0  # seconds
 
@@ -190,3 +192,82 @@ async def test_closing_waits_for_what_is_under_way(line: Line) -> None:
     await closing
     assert line.sent == [["a"], ["b", "c"]]
     assert [await a, await c] == ["a", "c"]
+
+
+def limited(seconds: float) -> Deadline:
+    return Deadline(seconds, "a trip")
+
+
+@on_a_loop
+async def test_one_that_waits_too_long_is_never_sent(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    first = asyncio.create_task(lanes.send("a", limited(NEVER)))
+    await settled()
+    with pytest.raises(BackendUnavailableError, match="call_timeout: a trip was not done"):
+        await lanes.send("b", limited(0.01))
+    line.trips[0][1].set_result(None)
+    assert await first == "a"
+    await settled()
+    assert line.sent == [["a"]]
+
+
+@on_a_loop
+async def test_a_trip_that_takes_too_long_ends_with_its_last_caller(line: Line) -> None:
+    withdrawn: list[str] = []
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER, withdraw=withdrawn.append)
+    first = asyncio.create_task(lanes.send("a"))
+    await settled()
+    calls = [asyncio.create_task(lanes.send(name, limited(0.05))) for name in "bc"]
+    await settled()
+    line.trips[0][1].set_result(None)
+    for call in calls:
+        with pytest.raises(BackendUnavailableError):
+            await call
+    assert withdrawn == ["b", "c"]
+    await settled()
+    assert line.trips[1][1].cancelled()
+    assert await first == "a"
+
+
+@on_a_loop
+async def test_one_of_a_trip_may_be_more_patient(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
+    first = asyncio.create_task(lanes.send("a"))
+    await settled()
+    patient = asyncio.create_task(lanes.send("b", limited(NEVER)))
+    hasty = asyncio.create_task(lanes.send("c", limited(0.01)))
+    await settled()
+    line.trips[0][1].set_result(None)
+    with pytest.raises(BackendUnavailableError):
+        await hasty
+    line.trips[1][1].set_result(None)
+    assert [await first, await patient] == ["a", "b"]
+
+
+@on_a_loop
+async def test_one_that_may_not_go_at_once_waits_for_others(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 3, 2, lambda: 2, NEVER)
+    first = asyncio.create_task(lanes.send("a"))
+    await settled()
+    others = [asyncio.create_task(lanes.send(name, at_once=False)) for name in "bc"]
+    await settled()
+    assert line.sent == [["a"]]
+    line.trips[0][1].set_result(None)
+    await settled()
+    assert line.sent == [["a"], ["b", "c"]]
+    line.trips[1][1].set_result(None)
+    assert await asyncio.gather(first, *others) == list("abc")
+
+
+@on_a_loop
+async def test_closing_waits_no_longer_than_its_limit(line: Line) -> None:
+    lanes = Lanes[str, str](line.send, 1, 1, lambda: 1, NEVER)
+    first, second = await started(lanes, "ab")
+    line.trips[0][1].set_result(None)
+    await settled()
+    await lanes.aclose(0.01)
+    await settled()
+    assert line.trips[1][1].cancelled()
+    assert await first == "a"
+    with pytest.raises(asyncio.CancelledError):
+        await second

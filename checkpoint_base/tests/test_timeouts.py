@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from checkpoint_base import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base import BackendUnavailableError, InvalidArgumentError, open_saver
 from checkpoint_base.timeouts import Deadline, LoopDeadline, checked_call_timeout
 
 T = TypeVar("T")
@@ -24,6 +24,15 @@ def test_seconds_or_none(value: Any) -> None:
 def test_anything_else_is_refused(value: Any) -> None:
     with pytest.raises(InvalidArgumentError, match="call_timeout: wanted seconds above 0"):
         checked_call_timeout(value)
+
+
+@pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
+def test_an_option_of_open_saver(url: str) -> None:
+    for seconds in (5, None):
+        with open_saver(url, call_timeout=seconds):
+            pass
+    with pytest.raises(InvalidArgumentError, match="call_timeout"):
+        open_saver(url, call_timeout=0).__enter__()
 
 
 def test_a_deadline_says_what_is_left() -> None:
