@@ -23,7 +23,7 @@ end
 local id, ns = walk_on.peek()
 while id and found < count and size < enough and patience > 0 do
   local packed = record_of(ns, id)
-  if packed and fits(packed) then
+  if packed and (#fragments == 0 or fits(packed)) then
     add_checkpoint(ns, id, packed)
     found = found + 1
   end

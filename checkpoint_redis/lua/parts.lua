@@ -6,10 +6,11 @@ local pieces, large = { '' }, {}
 local seen, size = {}, 0
 
 local function tell(...)
-  for _, piece in ipairs({ ... }) do
-    pieces[#pieces + 1] = struct.pack('<I4', #piece)
-    pieces[#pieces + 1] = piece
-    size = size + #piece
+  local count, pack = #pieces, struct.pack
+  for n = 1, select('#', ...) do
+    local piece = select(n, ...)
+    pieces[count + 1], pieces[count + 2] = pack('<I4', #piece), piece
+    count, size = count + 2, size + #piece
   end
 end
 
@@ -90,8 +91,8 @@ end
 local function add_values(ns, versions)
   local names = {}
   each_version(versions, function(channel, version, mark)
-    local name = 'v' .. ns .. '\0' .. channel .. '\0' .. version
-    if not mark and not seen[name] then
+    local name = not mark and 'v' .. ns .. '\0' .. channel .. '\0' .. version
+    if name and not seen[name] then
       seen[name] = true
       names[#names + 1] = name
     end
