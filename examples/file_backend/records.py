@@ -43,7 +43,7 @@ def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:
     thread = MemoryThread(created, updated, expires, ttl)
     for (*fields, body, metadata, sealed, valueless), run in checkpoints:
         typed = tuple(body), metadata, sealed and tuple(sealed), frozenset(valueless)
-        record = CheckpointRecord._make((*fields, *typed))
+        record = CheckpointRecord(*fields, *typed)
         thread.checkpoints[record.ns, record.checkpoint_id] = record, run
     for ns, channel, version, kind, value in values:
         thread.values[ns, channel, version] = kind, value
