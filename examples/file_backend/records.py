@@ -8,6 +8,7 @@ from xxhash import xxh3_128_digest
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.memory_thread import MemoryThread
 from checkpoint_base.records import CheckpointRecord, WriteRecord
+from checkpoint_base.small import NOTHING
 
 CHECKSUM = 16  # bytes, in front
 
@@ -42,8 +43,8 @@ def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:
     name, (created, updated, expires, ttl), checkpoints, values, writes = ormsgpack.unpackb(data)
     thread = MemoryThread(created, updated, expires, ttl)
     for (*fields, body, metadata, sealed, valueless), run in checkpoints:
-        typed = tuple(body), metadata, sealed and tuple(sealed), frozenset(valueless)
-        record = CheckpointRecord(*fields, *typed)
+        typed = tuple(body), metadata, sealed and tuple(sealed), frozenset(valueless), NOTHING
+        record = CheckpointRecord._make((*fields, *typed))
         thread.checkpoints[record.ns, record.checkpoint_id] = record, run
     for ns, channel, version, kind, value in values:
         thread.values[ns, channel, version] = kind, value
