@@ -203,14 +203,19 @@ class Logs:
     def committed(self, thread_id: str, prepared: Prepared) -> None:
         """The transaction that stored `prepared` is committed: remember what it saw and added."""
         self.known.salts.put(thread_id, prepared.salt)
+        self.note_histories(thread_id, prepared)
         log = prepared.appender
-        if log is None:
-            return
-        for channel, history in log.histories.items():
-            self.known.histories.put((thread_id, channel), history)
-        if log.shares or prepared.seen:
+        if log is not None and (log.shares or prepared.seen):
             added = [(segment.start, segment.digests) for segment in log.segments]
             self.known.put(thread_id, log.epoch, log.end, [*prepared.seen, *added], log.added)
+
+    def note_histories(self, thread_id: str, prepared: Prepared) -> None:
+        """Note whether the values of the channels resemble each other. That may be done before the
+        commit: it says only whether cutting the next one is worth the time.
+        """
+        if prepared.appender is not None:
+            for channel, history in prepared.appender.histories.items():
+                self.known.histories.put((thread_id, channel), history)
 
     def put_committed(self, put: PutRecord, prepared: Prepared) -> None:
         """`committed`, of a put: remember what the checkpoint has for its channels, too."""

@@ -114,6 +114,7 @@ class StatementLogs(log.Logs):
             records,
             newest=partial(self._newest, thread_id, thread),
         )
+        self.note_histories(thread_id, prepared)
         if prepared.segments:
             segments = checked_segments(thread.salt, prepared.segments)
             yield from self.insert_segments(thread, segments)

@@ -61,7 +61,8 @@ async def test_what_is_stored_again_in_one_transaction_is_shared(
             for n in range(1, 9):
                 await saver.aput(*arguments(id=f"{n}", a=large(1) + "." * n))
     ((size,),) = database.query("SELECT sum(length(data)) FROM saver_segments")
-    assert size < 3 * 20_000
+    # "0" shares nothing with what follows, and a channel that begins to grow is stored once more
+    assert size < 5 * 20_000
 
 
 @both

@@ -107,7 +107,7 @@ class ChecksumsWithoutAThread(_Replaced):
 
 @without(
     "checkpoint_base.channels.Channels.of",
-    lambda _record: Channels({}, (), NOTHING),
+    lambda *_: Channels({}, (), NOTHING),
     "saver.put.value_that_is_not_carried_outlives_its_parent",
 )
 class ParentsAreNotLookedAt(_Replaced):
