@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import DeltaChannelHistory
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.codec import Codec, prune_strategy
-from checkpoint_base.config import text
+from checkpoint_base.codec import Codec
+from checkpoint_base.config import prune_strategy, text
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, cast
 
@@ -22,8 +21,8 @@ from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.config import address, channel_name, config_of, text
 from checkpoint_base.drafts import Draft
-from checkpoint_base.errors import CheckpointError, CorruptValueError, InvalidArgumentError
-from checkpoint_base.jsontext import parsed
+from checkpoint_base.errors import CheckpointError, CorruptValueError
+from checkpoint_base.jsontext import is_plain, parsed
 from checkpoint_base.records import (
     CheckpointRecord,
     PutRecord,
@@ -48,18 +47,6 @@ _JOINED_BYTES: Final = 1 << 14
 _SEEN: Final = "versions_seen"
 _COUNTERS: Final = "counters_since_delta_snapshot"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-def is_plain(value: Any) -> bool:
-    """Whether JSON gives `value` back as it was (a tuple comes back as a list)."""
-    kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
-        return True
-    if kind is dict:
-        return all(type(key) is str and is_plain(entry) for key, entry in value.items())
-    if kind is list or kind is tuple:
-        return all(map(is_plain, value))
-    return kind is float and math.isfinite(value)
 
 
 class Values(NamedTuple):
@@ -401,19 +388,6 @@ def is_stored(
             f"{key[1]!r} is gone, though a checkpoint has it"
         )
     return False
-
-
-def prune_strategy(strategy: str) -> str:
-    """`prune`'s argument: `"keep_latest"` or `"delete"`, which the Agent Server calls delete_all.
-
-    Raises:
-        InvalidArgumentError: no such strategy.
-    """
-    if strategy in ("delete", "delete_all"):
-        return "delete"
-    if strategy != "keep_latest":
-        raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
-    return strategy
 
 
 def _write_at(write: WriteRecord, thread_id: str) -> tuple[str, ...]:

@@ -108,3 +108,16 @@ def before_id(before: RunnableConfig | None) -> str | None:
         return None
     found = (before.get("configurable") or {}).get("checkpoint_id")
     return text("before", found) if found else None
+
+
+def prune_strategy(strategy: str) -> str:
+    """`prune`'s argument: `"keep_latest"` or `"delete"`, which the Agent Server calls delete_all.
+
+    Raises:
+        InvalidArgumentError: no such strategy.
+    """
+    if strategy in ("delete", "delete_all"):
+        return "delete"
+    if strategy != "keep_latest":
+        raise InvalidArgumentError(f"strategy: wanted 'keep_latest' or 'delete', got {strategy!r}")
+    return strategy

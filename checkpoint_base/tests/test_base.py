@@ -19,7 +19,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 import checkpoint_base
 from checkpoint_base import MemorySaver, TTLPolicy, aopen_saver, errors, open_saver, open_store
-from checkpoint_base.codec import Codec, is_plain
+from checkpoint_base.codec import Codec
 from checkpoint_base.config import address
 from checkpoint_base.errors import (
     CheckpointError,
@@ -28,6 +28,7 @@ from checkpoint_base.errors import (
     UnreadableValueError,
 )
 from checkpoint_base.filters import json_equal, matches
+from checkpoint_base.jsontext import is_plain
 from checkpoint_base.migrate import Migration, pending
 from checkpoint_base.planner import ThreadQuery
 from checkpoint_base.sweeper import Sweeper

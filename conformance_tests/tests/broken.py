@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from checkpoint_base.memory import MemoryPlanner, MemorySaver
+from checkpoint_base.memory import MemorySaver
+from checkpoint_base.memory_planner import MemoryPlanner
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import Stats
 from checkpoint_base.tests.harness import MemoryHarness

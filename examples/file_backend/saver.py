@@ -10,7 +10,7 @@ from typing import Any
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullSyncSaver
-from checkpoint_base.memory import Locked, MemoryPlanner
+from checkpoint_base.memory_planner import Locked, MemoryPlanner
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.records import Stats
 from checkpoint_base.ttl import TTLPolicy

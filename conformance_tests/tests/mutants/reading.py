@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.memory import MemoryPlanner
+from checkpoint_base.memory_planner import MemoryPlanner
 from checkpoint_base.memory_thread import MemoryThread, newest
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing, Page, ThreadQuery

@@ -19,7 +19,8 @@ from checkpoint_base.channels import Channels
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import address
 from checkpoint_base.drafts import Draft
-from checkpoint_base.memory import MemoryPlanner, MemorySaver
+from checkpoint_base.memory import MemorySaver
+from checkpoint_base.memory_planner import MemoryPlanner
 from checkpoint_base.memory_thread import MemoryThread
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import PutRecord
