@@ -257,9 +257,7 @@ def sort_values(
     """
     live: set[tuple[str, str, str]] = set()
     for ns, versions in checkpoints:
-        named = parse_versions(versions)
-        inside = {*named.embedded, *named.valueless}
-        live.update((ns, *entry) for entry in named.versions.items() if entry[0] not in inside)
+        live.update((ns, *entry) for entry in parse_versions(versions).with_records())
     dead, layouts = [], []
     for name, ns, channel, version, layout in values:
         if (ns, channel, version) not in live:

@@ -75,9 +75,14 @@ class Versions(NamedTuple):
         embedded: those whose value is in the checkpoint's row, in the order of their bytes there.
     """
 
-    versions: dict[str, str]
+    versions: Mapping[str, str]
     valueless: frozenset[str]
     embedded: Sequence[str]
+
+    def with_records(self) -> list[tuple[str, str]]:
+        """(channel, version key) of the values that have a record."""
+        without = {*self.embedded, *self.valueless}
+        return [entry for entry in self.versions.items() if entry[0] not in without]
 
 
 def parse_versions(stored: str) -> Versions:

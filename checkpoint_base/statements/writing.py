@@ -33,7 +33,7 @@ from checkpoint_base.statements.rows import (
     checked_write,
     checkpoint_columns,
 )
-from checkpoint_base.versions import parse_versions
+from checkpoint_base.versions import Versions, parse_versions
 
 
 class Writing:
@@ -114,12 +114,12 @@ class Writing:
             return 0
         ((versions,),) = yield from rows(self._logs.queries["checkpoint_versions"], key)
         yield from execute(self._logs.queries["replace_checkpoint"], (*columns, *key))
-        before = parse_versions(versions).versions.items()
-        gone = [entry for entry in before if record.versions.get(entry[0]) != entry[1]]
+        now = Versions(record.versions, record.valueless or frozenset(), record.small.names)
+        gone = {*parse_versions(versions).with_records()} - {*now.with_records()}
         if not gone:
             return 0
         # another checkpoint may have them as well: `collect` looks
-        sizes = yield from self._sizes(thread.key, record.ns, gone)
+        sizes = yield from self._sizes(thread.key, record.ns, [*gone])
         return sum(size + garbage_of(layout) for _, _, size, layout in sizes)
 
     def _store_values(

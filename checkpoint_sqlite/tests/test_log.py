@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from checkpoint_base.errors import CorruptValueError
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from checkpoint_sqlite.tests.raw import unreferenced
-from conformance_tests.build import Chain, large, on
+from conformance_tests.build import Chain, large, new_versions, on
 from conformance_tests.facade import SyncFacade
 from conformance_tests.savers.stateful import SaverMachine
 
@@ -80,6 +81,18 @@ def sizes(saver: SqliteSaver) -> tuple[int, int]:
     query = "SELECT count(*), coalesce(sum(length(data)), 0) FROM saver_segments"
     found: tuple[int, int] = saver.conn.execute(query).fetchone()
     return found
+
+
+def test_a_record_that_becomes_an_embedded_value_is_counted(saver: SqliteSaver, path: Path) -> None:
+    """The checkpoint is put again, with a small value at the version of the large one."""
+    chain = Chain(SyncFacade(saver), "t")
+    found = saver.get_tuple(chain.put({"a": large()}))
+    assert found is not None
+    found.checkpoint["channel_values"]["a"] = None
+    saver.put(on("t"), found.checkpoint, found.metadata, new_versions(found.checkpoint))
+    with closing(sqlite3.connect(path)) as connection:
+        assert unreferenced(connection) == []
+        assert connection.execute("SELECT garbage FROM saver_threads").fetchone() > (10_000,)
 
 
 def test_another_process_shares_what_the_first_one_stored(saver: SqliteSaver, path: Path) -> None:
