@@ -76,6 +76,8 @@ def test_round_trips(exact: RedisStoreHarness) -> None:
                 ["get", "put"],
             ),
             (lambda: store.search(AT), ["browse"]),
+            (lambda: store.search((), filter={"text": "1 0 0"}), ["browse"]),
+            (lambda: exact.advance(100), []),  # then the search moves the expiry far enough
             (lambda: store.search((), filter={"text": "1 0 0"}), ["browse", "refresh"]),
             (lambda: store.search(AT, query="1 0 0", refresh_ttl=False), ["vectors", "look"]),
             (lambda: store.search(AT, query="0 1 0", refresh_ttl=False), ["look"]),
