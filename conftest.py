@@ -47,7 +47,6 @@ BACKENDS = {
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
     "mongo": "checkpoint_mongo/tests/",
-    "mongo-standalone": "checkpoint_mongo/tests/test_standalone",
     "mongo-store": "checkpoint_mongo/tests/test_store",
     "files": "examples/tests/test_file_backend",
 }

@@ -9,6 +9,7 @@ import pytest
 
 from checkpoint_mongo.tests.store_harness import (
     MongoStoreHarness,
+    VectorSearchHarness,
     WithoutCache,
 )
 from conformance_tests import StoreConformance
@@ -46,4 +47,11 @@ class TestMongoDBStoreWithoutCache(MeaningClauses, EmbeddingClauses):
     @pytest.fixture
     def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
         with closing(WithoutCache(mongo_server)) as harness:
+            yield harness
+
+
+class TestMongoDBVectorSearch(MeaningClauses, SentenceClauses):
+    @pytest.fixture
+    def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
+        with closing(VectorSearchHarness(mongo_server)) as harness:
             yield harness
