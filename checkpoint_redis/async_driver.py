@@ -49,14 +49,15 @@ class AsyncRedisDriver:
                 try:
                     return await self._run(request.calls, deadline)
                 except LOST as error:
-                    if deadline.remaining(1) == 0:
-                        raise deadline.error() from error
+                    if deadline.is_over:
+                        raise
                     if isinstance(error, exceptions.ReadOnlyError) and not self._of_cluster:
                         # whoever is the primary now is met at the same address, on new connections
                         await self._client.connection_pool.disconnect(inuse_connections=False)
                     return await self._run(request.calls, deadline)
             except ERRORS as error:
-                raise named(error) from error
+                is_late = isinstance(error, LOST) and deadline.is_over
+                raise (deadline.error() if is_late else named(error)) from error
         raise TypeError(f"cannot perform {request!r}")
 
     async def aclose(self) -> None:

@@ -42,14 +42,15 @@ class SyncRedisDriver:
                 try:
                     return self._run(request.calls, deadline)
                 except LOST as error:
-                    if deadline.remaining(1) == 0:
-                        raise deadline.error() from error
+                    if deadline.is_over:
+                        raise
                     if isinstance(error, ReadOnlyError) and not self._of_cluster:
                         # whoever is the primary now is met at the same address, on new connections
                         self._client.connection_pool.disconnect(inuse_connections=False)
                     return self._run(request.calls, deadline)
             except ERRORS as error:
-                raise named(error) from error
+                is_late = isinstance(error, LOST) and deadline.is_over
+                raise (deadline.error() if is_late else named(error)) from error
         raise TypeError(f"cannot perform {request!r}")
 
     def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
