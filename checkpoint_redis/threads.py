@@ -144,14 +144,15 @@ class Threads(Removal):
 
     def _collect_garbage(self) -> Plan[None]:
         """Remove what writes have replaced, in threads that have much of it: each atomically."""
-        epoch = str(self._logs.new_epoch())
+        epoch, left = str(self._logs.new_epoch()), self._logs.policy.sweep_limit
         places = [(part, b"") for part in self._keys.parts]
-        while places:
+        while places and left != 0:
             asked = [Call(script("collectable"), part, [at, _SWEPT_AT_ONCE]) for part, at in places]
             pages = list(zip(places, (yield from calls(asked)), strict=True))
-            for (part, _), names in pages:
-                for name in names:
-                    yield from self._collect_thread(part, name, epoch)
+            due = [(part, name) for (part, _), names in pages for name in names][:left]
+            for part, name in due:
+                yield from self._collect_thread(part, name, epoch)
+            left = None if left is None else left - len(due)
             places = [(part, names[-1]) for (part, _), names in pages if names]
 
     def _collect_thread(self, part: list[bytes], name: bytes, epoch: str) -> Plan[None]:

@@ -122,6 +122,17 @@ def test_a_sweep_collects_what_was_replaced(harness: RedisHarness) -> None:
         assert counted(harness) == [0, 0]
 
 
+def test_a_sweep_collects_up_to_its_limit_of_threads(harness: RedisHarness) -> None:
+    with harness.open(ttl={"sweep_limit": 2}) as saver:
+        for name in "abc":
+            config = saver.put(*arguments(name, 1))
+            for n in range(10):
+                saver.put_writes(config, [(RESUME, large(n, 200_000))], "task")
+        for left in (1, 0):
+            assert saver.sweep_ttl() == 0
+            assert len(waiting(harness)) == left
+
+
 def test_deleting_a_thread_drops_it_from_those_to_be_collected(harness: RedisHarness) -> None:
     with harness.open() as saver:
         config = saver.put(*arguments("t", 1))
