@@ -64,14 +64,18 @@ def test_a_cancellation_that_fails_is_followed_by_the_end(
 
 
 def test_a_step_that_goes_on_is_not_ended() -> None:
-    slow, quick = Statement(can_be_cancelled=True), Statement(can_be_cancelled=True)
-    with Watch(deadline := Deadline(0.05, "a step"), None, slow.cancel, slow.sever) as watch:
-        for _ in range(3):  # another one's end shows that the watchdog has looked
-            deadline.restart()
-            Statement(can_be_cancelled=True).run(0.03)
-            deadline.restart()
-    assert not watch.deadline.expired
-    assert quick.run(0.01).deadline.expired
+    slow = Statement(can_be_cancelled=True)
+    deadline = Deadline(0.01, "a step")
+    watch = Watch(deadline, None, slow.cancel, slow.sever)
+    with watchdog._watchdog._wakes:  # the watchdog cannot look meanwhile
+        watch.watch(deadline)
+        while not deadline.is_over:
+            pass
+        deadline.end += LONG  # as the next statement's restart does
+    assert Statement(can_be_cancelled=True).run(0.01).deadline.expired  # the watchdog has looked
+    watch.__exit__()
+    assert not deadline.expired
+    assert slow.calls == []
 
 
 def test_a_short_deadline_is_seen_beside_a_long_one() -> None:
