@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -51,20 +51,28 @@ class Counting:
             self.counts["transactions" if isinstance(request, Atomic) else "statements"] += 1
         return self.driver.perform(request)
 
-    def put(self, step: int, ttl: float | None = None, **values: Any) -> Any:
+    def put(
+        self,
+        step: int,
+        ttl: float | None = None,
+        new: Sequence[str] | None = None,
+        **values: Any,
+    ) -> Any:
+        """Put a checkpoint; `new`: the channels with a new version, all if it is None."""
+        versions = {name: step if new is None or name in new else 1 for name in values}
         checkpoint: Any = {
             "v": 4,
             "id": f"{step:08}",
             "ts": "",
             "channel_values": values,
-            "channel_versions": dict.fromkeys(values, step),
+            "channel_versions": versions,
             "versions_seen": {},
         }
         config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": f"{step - 1:08}"}}
         if ttl is not None:
             config["configurable"]["ttl"] = ttl
-        new: ChannelVersions = dict.fromkeys(values, step)
-        return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, new))
+        changed: ChannelVersions = dict.fromkeys(values if new is None else new, step)
+        return self.run(self.planner.put(self.codec, config, checkpoint, {"step": step}, changed))
 
 
 @pytest.fixture
@@ -104,6 +112,19 @@ def test_a_put_on_a_log_that_is_not_known_looks_first(
     cold = Counting(connection)
     cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
     cold.put(4, a=BIG + "and more")  # reading told it
+    assert cold.counts == ONE
+
+
+def test_a_put_whose_parent_is_not_known_reads_it_first(
+    counting: Counting, connection: psycopg.Connection[Any]
+) -> None:
+    counting.put(1, a="small", b="small")
+    counting.put(2, a="other", b="small", new=["a"])
+    assert counting.counts == ONE
+    cold = Counting(connection)
+    cold.put(3, a="third", b="small", new=["a"])
+    assert cold.counts == {"statements": 2}
+    cold.put(4, a="fourth", b="small", new=["a"])
     assert cold.counts == ONE
 
 
