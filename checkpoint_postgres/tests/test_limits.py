@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from psycopg_pool import ConnectionPool
 
 from checkpoint_base import BackendUnavailableError
+from checkpoint_base.timeouts import Deadline
 from checkpoint_postgres import AsyncPostgresSaver, AsyncPostgresStore, PostgresSaver, PostgresStore
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests.build import checkpoint, metadata, new_versions, on, values
@@ -126,6 +128,36 @@ def test_the_connection_of_a_caller_is_not_lost_to_a_lock(database: PostgresHarn
             put(saver, "t")
         assert not connection.closed
         put(saver, "t")
+
+
+def test_a_pool_without_a_free_connection_says_so(database: PostgresHarness) -> None:
+    with ConnectionPool(database.url, min_size=1, max_size=1, timeout=LONG, open=True) as pool:
+        saver = PostgresSaver(pool, call_timeout=SHORT)
+        saver.setup()
+        waited = "call_timeout: the wait for a connection of the pool was not done within 0.5 s"
+        with pool.connection(), pytest.raises(BackendUnavailableError, match=waited):
+            put(saver, "t")
+        put(saver, "t")
+
+
+@POOLS
+def test_connections_of_a_saver_notice_a_peer_that_is_gone(
+    database: PostgresHarness, pool: Any
+) -> None:
+    """By the settings that the how-to names, of which the URL may state others."""
+    idle = "keepalives_idle"
+    url = f"{database.url}{'&' if '?' in database.url else '?'}{idle}=7"
+    for asked, seconds in ((database.url, "30"), (url, "7")):
+        with (
+            PostgresSaver.from_conn_string(asked, pool=pool, call_timeout=9.5) as saver,
+            saver._source.borrow(Deadline(None, ""), checked=False) as connection,
+        ):
+            settings = connection.info.get_parameters()
+        assert settings[idle] == seconds
+        assert settings["keepalives_interval"] == "10"
+        assert settings["keepalives_count"] == "3"
+        assert settings["tcp_user_timeout"] == "60000"
+        assert settings["connect_timeout"] == "10"
 
 
 def test_a_busy_connection_is_not_waited_for(database: PostgresHarness) -> None:
