@@ -331,9 +331,9 @@ class MemoryPlanner:
                     continue
                 self.threads[name].expires = None
             swept += 1
-        for thread in self.threads.values():
-            if thread.garbage >= SWEPT_GARBAGE:
-                thread.drop([])
+        full = [thread for thread in self.threads.values() if thread.garbage >= SWEPT_GARBAGE]
+        for thread in full[: self._policy.sweep_limit]:
+            thread.drop([])
         return swept
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
