@@ -63,8 +63,16 @@ class Watch:
             _watchdog.add(self)
 
     def __exit__(self, *_: object) -> None:
-        _watchdog.watches.discard(self)
+        self._leave()
         self._settle()
+
+    def _leave(self) -> None:
+        """Watch no longer. Past the deadline the watchdog may be about to end this step: a look of
+        it that has begun is waited for, so that it ends no later statement of the connection.
+        """
+        _watchdog.watches.discard(self)
+        if self.deadline.is_over:
+            _watchdog.finish_look()
 
     def _settle(self) -> None:
         """An attempt to cancel that is under way might end the connection's next statement: it is
@@ -105,7 +113,7 @@ class LoopWatch(Watch):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        _watchdog.watches.discard(self)
+        self._leave()
         if self._cancelled is not None:
             await asyncio.to_thread(self._settle)
 
@@ -130,6 +138,11 @@ class _Watchdog:
                     self._thread = Thread(target=self._run, name="call_timeout", daemon=True)
                     self._thread.start()
                 self._wakes.notify()
+
+    def finish_look(self) -> None:
+        """Wait until the thread does not look at the steps."""
+        with self._wakes:
+            pass
 
     def _run(self) -> None:
         with self._wakes:

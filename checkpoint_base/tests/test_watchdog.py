@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from threading import Event
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -76,6 +76,31 @@ def test_a_step_that_goes_on_is_not_ended() -> None:
     watch.__exit__()
     assert not deadline.expired
     assert slow.calls == []
+
+
+class Dawdling(Watch):
+    """One that the watchdog is about to end when its step ends."""
+
+    __slots__ = ("begun", "goes_on")
+
+    def __init__(self, deadline: Deadline, statement: Statement) -> None:
+        super().__init__(deadline, statement, None, Statement.sever)
+        self.begun, self.goes_on = Event(), Event()
+
+    def expire(self, now: float) -> None:
+        self.begun.set()
+        assert self.goes_on.wait(LONG)
+        super().expire(now)
+
+
+def test_a_statement_that_ends_late_leaves_nothing_to_the_next_one() -> None:
+    """What ends a statement has ended it, or will not, before its connection is used again."""
+    statement = Statement(can_be_cancelled=False)
+    watch = Dawdling(Deadline(0.01, "a step"), statement)
+    with watch:
+        assert watch.begun.wait(LONG)
+        Timer(0.05, watch.goes_on.set).start()
+    assert statement.calls == ["sever"]
 
 
 def test_a_short_deadline_is_seen_beside_a_long_one() -> None:
