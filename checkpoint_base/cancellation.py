@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 async def until_done(future: asyncio.Future[Any], limit: float | None = None) -> None:
     """Wait for a future, for a caller that is cancelled already: more cancellations change
-    nothing. Nobody else asks for its result: an error of it is not logged as one that was missed.
+    nothing. Its error is not logged as never retrieved: no other caller asks for its result.
 
     Args:
         future: what runs for the caller elsewhere.
@@ -33,7 +33,7 @@ async def until_done(future: asyncio.Future[Any], limit: float | None = None) ->
 
 
 def retrieve(future: asyncio.Future[Any]) -> None:
-    """Nobody asks for what became of a future: asyncio is not to log its error as one missed."""
+    """Take the error of a future whose caller is gone, so that asyncio does not log it as missed."""
     if future.done() and not future.cancelled():
         future.exception()
 

@@ -1,4 +1,4 @@
-"""A put, before it is known which of its unchanged values are stored already, and how."""
+"""A put of which the unchanged values are not looked up yet: which are stored, and how."""
 
 from __future__ import annotations
 

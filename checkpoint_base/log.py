@@ -1,4 +1,4 @@
-"""Threads' logs, whatever they are kept in: preparing what a put appends, and what is not needed
+"""Threads' logs, on every database: preparing what a put appends, and finding what no value needs
 any more.
 """
 

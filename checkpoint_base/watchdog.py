@@ -124,7 +124,7 @@ class _Watchdog:
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self._wakes = Condition()
-        self._next = -math.inf  # when it looks again; nothing is to be told to it before
+        self._next = -math.inf  # when it wakes; a later deadline need not wake it
         self._thread: Thread | None = None
 
     def add(self, watch: Watch) -> None:

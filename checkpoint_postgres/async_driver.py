@@ -168,7 +168,7 @@ class AsyncPostgresDriver:
                 try:
                     return await self._lanes.send(request, deadline, at_once=callers == 0)
                 except UndoneError:
-                    pass  # who was at fault finds out alone
+                    pass  # each is tried alone, and the one that failed raises its own error
         return await self._alone(request, deadline)
 
     async def aclose(self) -> None:

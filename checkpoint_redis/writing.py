@@ -93,8 +93,9 @@ class Writing:
     # ------------------------------------------------------------------ storing
 
     def _store(self, what: Storing) -> Plan[list[int] | bytes]:
-        """Store it: b"done". Or nothing, but say why: which of the values are missing that must be
-        there; with `takes_parent` b"absent" if the thread is gone, b"other" if it is another one.
+        """Store it, and reply b"done"; or store nothing, and reply why: the numbers of the values
+        that must be there and are not; with `takes_parent`, b"absent" if the thread was deleted,
+        b"other" if it was deleted and made again.
         """
         name, thread_id, ttl, records, finish, to_put, granted, takes_parent = what
         run_id = to_put.run_id if to_put else None

@@ -65,12 +65,12 @@ class StatementLimit:
         self._watch.__exit__()
 
     def error(self, error: BaseException) -> BackendUnavailableError | None:
-        """The error for one of the driver's that came of a limit; None: it did not."""
+        """The error to raise for the driver's, if a limit was its cause; else None."""
         is_locked = self._lowered and isinstance(error, sqlite3.OperationalError)
         if self._deadline.expired or (is_locked and str(error).endswith("is locked")):
-            told = timed_out(self._seconds, STEP)
-            told.__cause__ = error
-            return told
+            limit_error = timed_out(self._seconds, STEP)
+            limit_error.__cause__ = error
+            return limit_error
         return None
 
 

@@ -134,8 +134,8 @@ class Proxy:
         self._loop.loop.call_soon_threadsafe(self._resumed.set)
 
     def swallow(self) -> None:
-        """Let nothing more pass on every open connection, nor its end; new ones are welcome. So
-        does a firewall that has forgotten them.
+        """Pass nothing more on any open connection, and do not close it, as a firewall does that
+        has forgotten the connection. New connections work.
         """
         self._loop.run(self._swallow())
 

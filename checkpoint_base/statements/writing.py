@@ -47,8 +47,8 @@ class Writing:
         return stored
 
     def _store_checkpoint(self, draft: Draft, early: EarlyPut) -> Plan[tuple[PutRecord, Prepared]]:
-        """Store a checkpoint; what was made early of a thread that is another one now, or takes for
-        granted what is not there, is made again.
+        """Store a checkpoint. A put made before the transaction is made again, if the thread was
+        deleted and made anew since, or if a record that the put keeps is not there.
         """
         to = draft.checkpoint
         thread = yield from self._logs.open(to.thread_id, draft.ttl)

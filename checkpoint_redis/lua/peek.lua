@@ -1,5 +1,5 @@
--- When a thread was made and when it expires ('' for never); nothing of both if it has expired; what is
--- wrong with it if it is damaged.
+-- When a thread was made and when it expires ('' for never); an empty list if it has expired; if it is
+-- damaged, the damage alone.
 if DAMAGE then
   return { DAMAGE }
 elseif not EPOCH then
