@@ -33,7 +33,7 @@ async def until_done(future: asyncio.Future[Any], limit: float | None = None) ->
 
 
 def retrieve(future: asyncio.Future[Any]) -> None:
-    """Take the error of a future whose caller is gone, so that asyncio does not log it as missed."""
+    """Take the error of a future whose caller is gone, so that asyncio does not log it."""
     if future.done() and not future.cancelled():
         future.exception()
 

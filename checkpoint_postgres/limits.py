@@ -15,7 +15,7 @@ STEP: Final = "a statement of Postgres"
 
 
 def sever(connection: Any) -> None:
-    """Shut a connection's socket down, from any thread: a thread that reads from it gets an error."""
+    """Shut a connection's socket down, from any thread: a read from it then fails."""
     pgconn = connection.pgconn
     with suppress(Exception):
         number = pgconn.socket
