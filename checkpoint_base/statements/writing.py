@@ -58,7 +58,7 @@ class Writing:
         values = put.values
         prepared = yield from self._logs.append(to.thread_id, thread, ready, values)
         columns = checkpoint_columns(thread.salt, put.checkpoint, put.run_id)
-        garbage = yield from self._store_row(thread, to, columns)
+        garbage = yield from self._store_row(thread, put.checkpoint, columns)
         garbage += yield from self._store_values(thread, to.ns, values, prepared.stored)
         yield from self._logs.touch(thread, prepared.end(thread.log_end), garbage)
         return put, prepared
