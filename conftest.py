@@ -47,6 +47,7 @@ BACKENDS = {
     "redis-cluster": "checkpoint_redis/tests/test_cluster",
     "redis-query": "checkpoint_redis/tests/test_query",
     "mongo": "checkpoint_mongo/tests/",
+    "mongo-standalone": "checkpoint_mongo/tests/test_standalone",
     "mongo-store": "checkpoint_mongo/tests/test_store",
     "files": "examples/tests/test_file_backend",
 }

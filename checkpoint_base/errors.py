@@ -36,6 +36,12 @@ class NotSetUpError(CheckpointError):
     """
 
 
+class UnsupportedServerError(CheckpointError):
+    """The server cannot do what was required of it: `setup(require_transactions=True)` on a
+    standalone MongoDB. Nothing was written.
+    """
+
+
 class PermissionDeniedError(CheckpointError):
     """The database is there, but its user (or this process) may not do what the call needs.
 

@@ -43,6 +43,16 @@ class Prepared(NamedTuple):
         """Whether anything stored needs the log to be as it was known."""
         return self.appender is not None and self.appender.shares
 
+    @property
+    def begin(self) -> int:
+        """Where the log ends for which it was prepared."""
+        return self.appender.begin if self.appender else 0
+
+    @property
+    def epoch(self) -> int | None:
+        """Of the log for which it was prepared; None: of any."""
+        return self.appender.epoch if self.appender else None
+
     def fits(self, epoch: int, log_end: int) -> bool:
         """Whether it can be stored as it is in a thread whose log is this one."""
         log = self.appender

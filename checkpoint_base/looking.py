@@ -66,10 +66,10 @@ def _looked(planner: Looking, plan: Plan[T]) -> Plan[T]:
     return (yield from plan)
 
 
-def _setting_up(setup: Callable[[Any], Plan[None]]) -> Callable[[Any], Plan[None]]:
+def _setting_up(setup: Callable[..., Plan[None]]) -> Callable[..., Plan[None]]:
     @wraps(setup)
-    def noted(self: Looking) -> Plan[None]:
-        yield from setup(self)
+    def noted(self: Looking, *args: Any, **kwargs: Any) -> Plan[None]:
+        yield from setup(self, *args, **kwargs)
         self.is_set_up = True
 
     return noted

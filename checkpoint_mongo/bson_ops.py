@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from bson.binary import VECTOR_SUBTYPE, Binary
 from bson.codec_options import CodecOptions
 from pymongo import (
     DeleteMany,
@@ -13,14 +12,13 @@ from pymongo import (
     InsertOne,
     ReadPreference,
     ReplaceOne,
-    UpdateMany,
     UpdateOne,
 )
-from pymongo.operations import SearchIndexModel
 from pymongo.read_concern import ReadConcern
 from pymongo.results import BulkWriteResult
+from pymongo.write_concern import WriteConcern
 
-from checkpoint_mongo.requests import CreateSearchIndex, Index, Op, Server, Written
+from checkpoint_mongo.requests import Index, Op, Server, Written
 
 BATCH: Final = 1_000_000
 """Documents in a reply: as many as go into its 16 MiB."""
@@ -31,10 +29,17 @@ OPTIONS: Final[Mapping[str, Any]] = {
 }
 """Whatever the owner of a client has set: LangGraph reads what it has just written."""
 
-ONE_MOMENT: Final = ReadConcern("snapshot")
-"""All that a transaction reads."""
+SNAPSHOT: Final = ReadConcern("snapshot")
+"""A transaction reads everything as of one moment."""
 
-_FLOAT32: Final = b"\x27\x00"  # BSON's vector of float32, which has no padding
+
+def transaction_options(concern: WriteConcern) -> dict[str, Any]:
+    """How a transaction begins; `concern` is the database's own."""
+    return {
+        "read_concern": SNAPSHOT,
+        "write_concern": concern if concern.document else WriteConcern("majority"),
+        "read_preference": ReadPreference.PRIMARY,
+    }
 
 
 def changes(ops: Sequence[Op]) -> list[Any]:
@@ -45,17 +50,17 @@ def changes(ops: Sequence[Op]) -> list[Any]:
 def _change(op: Op) -> Any:
     if op.what is None:
         return DeleteMany(op.where)
-    if isinstance(op.what, Mapping) and op.fresh:
+    if not isinstance(op.what, Mapping):
+        return UpdateOne(op.where, list(op.what), upsert=op.upsert)
+    if op.fresh:
         return InsertOne({**op.where, **op.what})
-    if isinstance(op.what, Mapping) and op.new:
-        rest = {name: some for name, some in op.what.items() if name not in op.where}
+    if op.new:
+        rest = {name: value for name, value in op.what.items() if name not in op.where}
         return UpdateOne(op.where, {"$setOnInsert": rest}, upsert=True)
-    if isinstance(op.what, Mapping) and "$set" in op.what:
+    if any(name.startswith("$") for name in op.what):
         return UpdateOne(op.where, op.what, upsert=op.upsert)
-    if isinstance(op.what, Mapping):
-        return ReplaceOne(op.where, op.what, upsert=op.upsert)
-    kind = UpdateMany if op.many else UpdateOne
-    return kind(op.where, list(op.what), upsert=op.upsert)
+    # as an update, so that it is one command with other updates
+    return ReplaceOne(op.where, op.what, upsert=op.upsert)
 
 
 def written(result: BulkWriteResult) -> Written:
@@ -70,19 +75,13 @@ def index_models(indexes: Sequence[Index]) -> list[IndexModel]:
 
 
 def _model(index: Index) -> IndexModel:
-    options = {"unique": index.unique, "sparse": index.sparse}
-    wanted: dict[str, Any] = {name: True for name, some in options.items() if some}
-    return IndexModel(list(index.fields), **wanted)
-
-
-def search_index_model(wanted: CreateSearchIndex) -> SearchIndexModel:
-    """What `create_search_index` takes."""
-    return SearchIndexModel(dict(wanted.definition), wanted.name, type="vectorSearch")
-
-
-def vector_of(data: bytes) -> Any:
-    """Little-endian float32 as BSON's own vector, which is how `$vectorSearch` reads it."""
-    return Binary(_FLOAT32 + data, VECTOR_SUBTYPE)
+    options = {
+        "unique": index.unique,
+        "sparse": index.sparse,
+        "partialFilterExpression": index.only,
+    }
+    given: dict[str, Any] = {name: value for name, value in options.items() if value}
+    return IndexModel(list(index.fields), **given)
 
 
 def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
@@ -93,6 +92,8 @@ def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
     elif "setName" in hello:
         topology = "replica set"
     version = f"MongoDB {build['version']}"
-    if "secantusVersion" in build:
+    is_stand_in = "secantusVersion" in build
+    if is_stand_in:
         version = f"SecantusDB {build['secantusVersion']} (protocol of {version})"
-    return Server(version, topology)
+    # SecantusDB takes `atClusterTime` and reads what is newest all the same
+    return Server(version, topology, pins_snapshots=not is_stand_in)

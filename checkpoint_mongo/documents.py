@@ -1,276 +1,257 @@
-"""Records as documents, and back."""
+"""Records as documents, and back. Their checksums are those of the SQL backends' rows."""
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
+
+import bson
 
 from checkpoint_base.config import Address
 from checkpoint_base.log import Prepared
-from checkpoint_base.reading import Found
+from checkpoint_base.reading import Found, Snapshot
 from checkpoint_base.records import CheckpointRecord, PutRecord, Stored, WriteRecord
 from checkpoint_base.sharing import Segment
-from checkpoint_base.versions import versions_json
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.rows import (
+    ThreadRows,
+    add_value,
+    add_write,
+    checked_segments,
+    checked_value,
+    checked_write,
+    checkpoint_columns,
+)
 from checkpoint_mongo.keys import (
+    THREAD,
     checkpoint_key,
-    place_of,
-    ref_of,
+    document_id,
+    overflow_key,
+    parts_of,
     segment_key,
-    task_key,
     value_key,
+    writes_key,
 )
 from checkpoint_mongo.requests import Document, Op
 
-WRITES_TOGETHER: Final = 256
-"""So many writes of a task are one document at most, which is far from 16 MiB."""
-
-CARRIED: Final = 1 << 16
-"""Bytes of new values that a checkpoint has in its own document; others are documents."""
-
-
-def _replaced(document: dict[str, Any]) -> Op:
-    where = {"thread_id": document["thread_id"], "key": document["key"]}
-    return Op(
-        where, {name: some for name, some in document.items() if some is not None}, upsert=True
-    )
-
-
-def _stored(stored: Stored) -> dict[str, Any]:
-    """A stored value as fields."""
-    fields = {"type": stored.kind, "data": stored.inline}
-    return fields if stored.layout is None else {**fields, "layout": stored.layout}
-
-
-def stored_in(document: Document) -> tuple[str, bytes, bytes | None]:
-    """A stored value of its fields."""
-    return document["type"], document["data"], document.get("layout")
+_COLUMNS: Final = (
+    "parent_id",
+    "run_id",
+    "v",
+    "versions",
+    "link_checksum",
+    "body_type",
+    "body",
+    "metadata",
+    "sealed_type",
+    "sealed",
+    "small",
+)
+"""What `checkpoint_columns` gives."""
+CHECKPOINT: Final = ("parent_id", "v", "versions", "body_type", "body", "metadata", "sealed_type")
+_LARGE: Final = ("body", "metadata", "sealed")
+_LARGEST: Final = 4 << 20
+"""A checkpoint with more bytes than this has its large fields in documents of their own."""
 
 
-def segment_document(thread_id: str, segment: Segment) -> Op:
-    """A piece of the log."""
-    return _replaced(
-        {
-            "thread_id": thread_id,
-            "key": segment_key(segment.start),
-            "start": segment.start,
-            "digests": segment.digests,
-            "data": segment.data,
-        }
-    )
+def _record(kind: str, thread_id: str, key: str, more: Sequence[str], fields: Document) -> Op:
+    """A document that is stored whatever stands in its place."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    where = {"_id": document_id(thread_id, key, *more), "thread_id": thread_id}
+    return Op(where, {**where, "kind": kind, "key": key, **given}, upsert=True)
 
 
-def put_documents(
-    put: PutRecord,
-    stored: Sequence[Stored],
-    epoch: int,
-    bare: Sequence[str] = (),
-    *,
-    again: bool = False,
-) -> list[Op]:
-    """What a put stores besides segments: values that are too much for the checkpoint, and at last
-    the checkpoint, which carries the others.
+def as_new(op: Op) -> Op:
+    """The same document, which must not be there yet."""
+    return op._replace(upsert=False, fresh=True)
+
+
+# ---------------------------------------------------------------- threads
+
+
+def thread_op(thread: Thread, now: float) -> Op:
+    """A new thread."""
+    fields = {
+        "created_at": now,
+        "updated_at": now,
+        "expires_at": thread.expires_at,
+        "ttl_override": thread.ttl_override,
+        "generation": thread.epoch,
+        "log_size": thread.log_end,
+        "salt": thread.salt,
+        "revision": 0,
+    }
+    return as_new(_record("thread", thread.key, THREAD, (), fields))
+
+
+def touch_op(
+    thread: Thread, now: float, log_size: int | None, guard: Document, garbage: int = 0
+) -> Op:
+    """The change of a thread by each write, which is the thread's lock: transactions that make it
+    at the same time conflict.
 
     Args:
-        put: the records.
-        stored: its values.
-        epoch: of the thread, as far as this process knows.
-        bare: channels with a new version, but no value.
-        again: the checkpoint is there, and keeps values that it has; else, if it is there, it
-            stays as it is.
+        thread: with the expiry that it gets.
+        now: epoch seconds.
+        log_size: where its log ends afterwards; None: where it ends now.
+        guard: what else the document has to have.
+        garbage: about how many bytes the write leaves that nothing refers to.
     """
-    carried: list[dict[str, Any]] = []
-    apart: list[dict[str, Any]] = []
-    room = CARRIED
-    for entry in _entries(put, stored):
-        room -= len(entry["data"]) + len(entry.get("layout", b""))
-        (carried if room >= 0 else apart).append(entry)
-    checkpoint = {**_checkpoint(put, carried), "epoch": epoch}
-    if bare:
-        checkpoint["bare"] = list(bare)
-    own = {"thread_id": checkpoint["thread_id"], "key": checkpoint["key"]}
-    if again:
-        last = Op(own, _merged_checkpoint(checkpoint, carried), upsert=True)
-    else:
-        last = Op(own, checkpoint, upsert=True, new=True)
-    return [*(_value_document(put, entry) for entry in apart), last]
+    changed: dict[str, Any] = {"updated_at": now}
+    if log_size is not None:
+        changed["log_size"] = log_size
+    gone: dict[str, Any] = {}
+    for name, value in (("expires_at", thread.expires_at), ("ttl_override", thread.ttl_override)):
+        (gone if value is None else changed)[name] = "" if value is None else value
+    added = {"garbage": garbage} if garbage else {}
+    return thread_change(thread.key, {"$set": changed, "$unset": gone, "$inc": added}, guard)
 
 
-def _entries(put: PutRecord, stored: Sequence[Stored]) -> Iterator[dict[str, Any]]:
-    """The values of a put, as documents have them."""
-    thread_id, ns = put.checkpoint.thread_id, put.checkpoint.ns
-    for record, one in zip(put.values, stored, strict=True):
-        ref = ref_of(thread_id, value_key(ns, record.channel, record.version))
-        named = {"ref": ref, "channel": record.channel, "version": record.version}
-        yield {**named, **_stored(one)}
-
-
-def _value_document(put: PutRecord, entry: Mapping[str, Any]) -> Op:
-    ns = put.checkpoint.ns
-    return _replaced(
-        {
-            "thread_id": put.checkpoint.thread_id,
-            "key": value_key(ns, entry["channel"], entry["version"]),
-            "ref": [entry["ref"]],
-            "ns": ns,
-            "values": [entry],
-        }
-    )
-
-
-def _checkpoint(put: PutRecord, carried: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A checkpoint, found by its key; `ref` is for the values that it carries."""
-    record = put.checkpoint
-    thread_id, ns = record.thread_id, record.ns
-    sealed_type, sealed = record.sealed or (None, None)
-    fields = {
-        "thread_id": thread_id,
-        "key": checkpoint_key(ns, record.checkpoint_id),
-        "ref": [entry["ref"] for entry in carried] or None,
-        "seek": place_of(thread_id, ns, record.checkpoint_id),
-        "ns": ns,
-        "checkpoint_id": record.checkpoint_id,
-        "parent_id": record.parent_id,
-        "tag": put.run_id,
-        "v": record.v,
-        "versions": versions_json(record.versions),
-        "type": record.body[0],
-        "body": record.body[1],
-        "metadata": record.metadata,
-        "sealed_type": sealed_type,
-        "sealed": sealed,
-        "values": list(carried) or None,
-    }
-    return {name: some for name, some in fields.items() if some is not None}
-
-
-def _merged_checkpoint(
-    checkpoint: Mapping[str, Any], carried: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """A checkpoint instead of one that is there, whose values others may still need."""
-    fields: dict[str, Any] = {name: {"$literal": some} for name, some in checkpoint.items()}
-    given = [entry["ref"] for entry in carried]
-    old = {"$ifNull": ["$values", {"$literal": []}]}
-    kept = {"$filter": {"input": old, "cond": {"$not": [{"$in": ["$$this.ref", given]}]}}}
-    fields["values"] = {"$concatArrays": [kept, {"$literal": list(carried)}]}
-    gone = {name: "$$REMOVE" for name in _OPTIONAL if name not in checkpoint}
-    return [{"$set": {**fields, **gone}}, {"$set": {"ref": REFS_OF_VALUES}}]
-
-
-REFS_OF_VALUES: Final = {"$map": {"input": "$values", "in": "$$this.ref"}}
-_OPTIONAL: Final = ("bare", "parent_id", "tag", "sealed_type", "sealed")
-
-
-def refs_of(checkpoint: Document) -> list[bytes]:
-    """What a checkpoint is read together with: its writes, the values that it does not carry, and
-    the writes to a parent that are its sends.
+def thread_change(thread_id: str, operators: Document, guard: Document | None = None) -> Op:
+    """A change of a thread's document. `revision` makes it one in any case: an update that leaves
+    a document as it is takes no lock.
     """
-    thread_id, ns = checkpoint["thread_id"], checkpoint["ns"]
-    carried = {(one["channel"], one["version"]) for one in checkpoint.get("values", ())}
-    entries = json.loads(checkpoint["versions"]).items()
-    keys = [checkpoint["key"], *(value_key(ns, *each) for each in entries if each not in carried)]
-    if checkpoint["v"] < 4 and checkpoint.get("parent_id") is not None:
-        keys.append(checkpoint_key(ns, checkpoint["parent_id"]))
-    return [ref_of(thread_id, each) for each in keys]
+    where = {"_id": document_id(thread_id, THREAD), "thread_id": thread_id, **(guard or {})}
+    given = {name: fields for name, fields in operators.items() if fields}
+    added = {"revision": 1, **operators.get("$inc", {})}
+    return Op(where, {**given, "$inc": added})
 
 
-def values_in(document: Document) -> Iterator[tuple[Any, ...]]:
-    """The values of a document as rows: thread, ns, channel, version, type, data, layout."""
-    for entry in document.get("values") or ():
-        named = entry["channel"], entry["version"]
-        yield (document["thread_id"], document["ns"], *named, *stored_in(entry))
-
-
-def part_of(idx: int) -> int:
-    """Which of a task's documents has a write."""
-    return max(idx, 0) // WRITES_TOGETHER
-
-
-Entries = Mapping[str, Mapping[str, Any]]
-
-
-def task_documents(
-    at: Address, records: Sequence[WriteRecord], stored: Iterable[Stored]
-) -> list[Op]:
-    """A task's writes. Of a regular one the first stays, of a special one the last."""
-    return [
-        Op(where, [{"$set": _merged(fields, entries)}], upsert=True)
-        for where, fields, entries in _tasks(at, records, stored)
-    ]
-
-
-def new_task_documents(at: Address, records: Sequence[WriteRecord], prepared: Prepared) -> list[Op]:
-    """A task's writes, if it had none."""
-    return [
-        Op(where, {**fields, "writes": entries}, upsert=True, new=True)
-        for where, fields, entries in _tasks(at, records, prepared.stored)
-    ]
-
-
-def _tasks(
-    at: Address, records: Sequence[WriteRecord], stored: Iterable[Stored]
-) -> Iterator[tuple[Document, Document, Entries]]:
-    """Of each document of a task: what it is found by, what it is of, and its writes."""
-    checkpoint_id = at.checkpoint_id or ""
-    parts: dict[int, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for record, one in zip(records, stored, strict=True):
-        entry = {"path": record.task_path, "channel": record.channel, **_stored(one)}
-        parts[part_of(record.idx)][str(record.idx)] = entry
-    task_id = records[0].task_id
-    ref = ref_of(at.thread_id, checkpoint_key(at.namespace, checkpoint_id))
-    for part, entries in parts.items():
-        key = task_key(at.namespace, checkpoint_id, task_id, part)
-        fields = {"ref": ref, "ns": at.namespace, "of": checkpoint_id, "task_id": task_id}
-        yield {"thread_id": at.thread_id, "key": key}, fields, entries
-
-
-def _merged(fields: Document, entries: Entries) -> dict[str, Any]:
-    regular = {idx: entry for idx, entry in entries.items() if int(idx) >= 0}
-    special = {idx: entry for idx, entry in entries.items() if int(idx) < 0}
-    old = {"$ifNull": ["$writes", {"$literal": {}}]}
-    pieces = [{"$literal": regular}, old, {"$literal": special}]
-    merged: dict[str, Any] = {name: {"$literal": some} for name, some in fields.items()}
-    merged["writes"] = {"$mergeObjects": pieces}
-    if special:  # whether something large was replaced
-        large = [{"$ne": [{"$type": f"$writes.{idx}.layout"}, "missing"]} for idx in special]
-        merged["replaced"] = {"$or": [{"$eq": ["$replaced", True]}, *large]}
-    return merged
-
-
-def writes_in(document: Document) -> Iterator[tuple[Any, ...]]:
-    """A task's writes as rows: thread, ns, checkpoint_id, task_id, task_path, idx, channel, type,
-    data, layout.
-    """
-    task = (document["thread_id"], document["ns"], document["of"], document["task_id"])
-    for idx, entry in document["writes"].items():
-        yield (*task, entry["path"], int(idx), entry["channel"], *stored_in(entry))
-
-
-def record_in(document: Document) -> CheckpointRecord:
-    """A checkpoint."""
-    sealed_type = document.get("sealed_type")
-    return CheckpointRecord(
+def thread_in(document: Document) -> Thread:
+    """A thread."""
+    return Thread(
         document["thread_id"],
-        document["ns"],
-        document["checkpoint_id"],
-        document.get("parent_id"),
-        document["v"],
-        json.loads(document["versions"]),
-        (document["type"], document["body"]),
-        document["metadata"],
-        None if sealed_type is None else (sealed_type, document["sealed"]),
+        document["generation"],
+        document["log_size"],
+        document.get("expires_at"),
+        document.get("ttl_override"),
+        document["salt"],
     )
 
 
-def found_in(document: Document, thread: Document) -> Found:
-    """A checkpoint, and what its thread's document says."""
-    record = record_in(document)
+# ---------------------------------------------------------------- puts
+
+
+def put_ops(thread: Thread, put: PutRecord, prepared: Prepared) -> list[Op]:
+    """What a put stores besides the thread: the checkpoint is the last."""
+    to, salt = put.checkpoint, thread.salt
+    values = [
+        _record(
+            "value",
+            to.thread_id,
+            value_key(to.ns, record.channel, record.version),
+            (),
+            _fields(checked_value(salt, to.ns, record, stored)),
+        )
+        for record, stored in zip(put.values, prepared.stored, strict=True)
+    ]
+    columns = dict(zip(_COLUMNS, checkpoint_columns(salt, to, put.run_id), strict=True))
+    return [
+        *segment_ops(thread.key, checked_segments(salt, prepared.segments)),
+        *values,
+        *_checkpoint_ops(to, columns),
+    ]
+
+
+def _checkpoint_ops(to: CheckpointRecord, columns: dict[str, Any]) -> list[Op]:
+    fields = {"checkpoint_id": to.checkpoint_id, **columns}
+    pieces: list[bytes] = []
+    if sum(len(columns[name] or b"") for name in _LARGE) > _LARGEST:
+        whole = bson.encode({name: fields.pop(name) for name in _LARGE})
+        pieces = [whole[at : at + _LARGEST] for at in range(0, len(whole), _LARGEST)]
+        fields["overflow"] = len(pieces)
+    key = overflow_key(to.ns, to.checkpoint_id)
+    return [
+        *(
+            _record("overflow", to.thread_id, key, (str(n),), {"number": n, "data": piece})
+            for n, piece in enumerate(pieces)
+        ),
+        _record("checkpoint", to.thread_id, checkpoint_key(to.ns, to.checkpoint_id), (), fields),
+    ]
+
+
+def segment_ops(thread_id: str, segments: Iterable[Segment]) -> list[Op]:
+    """Pieces of the log, with their checksums."""
+    return [
+        _record(
+            "segment",
+            thread_id,
+            segment_key(start),
+            (),
+            {"start": start, "digests": digests, "data": data},
+        )
+        for start, digests, data in segments
+    ]
+
+
+def write_ops(
+    thread: Thread, at: Address, records: Sequence[WriteRecord], prepared: Prepared
+) -> list[Op]:
+    """What `put_writes` stores besides the thread. Of a regular write the first stays."""
+    place = at.namespace, at.checkpoint_id or ""
+    ops = segment_ops(thread.key, checked_segments(thread.salt, prepared.segments))
+    for record, stored in zip(records, prepared.stored, strict=True):
+        checked = checked_write(thread.salt, *place, record, stored)
+        fields = {
+            "task_id": record.task_id,
+            "task_path": record.task_path,
+            "idx": record.idx,
+            "channel": record.channel,
+            **_fields(checked),
+        }
+        names = record.task_id, str(record.idx)
+        op = _record("write", thread.key, writes_key(*place), names, fields)
+        ops.append(op if record.idx < 0 else op._replace(upsert=False, new=True))
+    return ops
+
+
+def _fields(stored: Stored) -> dict[str, Any]:
+    """A stored value."""
+    return {"type": stored.kind, "data": stored.inline, "layout": stored.layout}
+
+
+# ---------------------------------------------------------------- reading
+
+
+def checkpoint_row(document: Document) -> tuple[Any, ...]:
+    """What `ThreadRows.checkpoint` reads."""
+    ns, checkpoint_id = parts_of(document["key"])
+    columns = (document.get(name) for name in (*_COLUMNS[:1], *_COLUMNS[2:4], *_COLUMNS[5:]))
+    return (ns, checkpoint_id, *columns)
+
+
+def found_in(document: Document, thread: Thread) -> Found:
+    """A checkpoint, and what its thread's document says.
+
+    Raises:
+        CorruptValueError: it was damaged, or is another checkpoint's.
+    """
+    record = ThreadRows(thread.key, thread.salt).checkpoint(checkpoint_row(document))
+    position = record.checkpoint_id, thread.key, record.ns
     return Found(
         record,
-        record.thread_id,
-        thread["epoch"],
-        thread["log_end"],
-        thread.get("expires_at"),
-        (record.checkpoint_id, record.thread_id, record.ns),
+        thread.key,
+        thread.epoch,
+        thread.log_end,
+        thread.expires_at,
+        position,
+        thread.salt,
+        thread.ttl_override,
     )
+
+
+def whole_checkpoint(document: Document, pieces: Iterable[Document]) -> Document:
+    """A checkpoint with the large fields that are documents of their own."""
+    ordered = sorted(pieces, key=lambda piece: piece["number"])
+    return {**document, **bson.decode(b"".join(piece["data"] for piece in ordered))}
+
+
+def add_part(snapshot: Snapshot, threads: Mapping[Any, ThreadRows], document: Document) -> None:
+    """Check and note a value or a write."""
+    stored = document["type"], document["data"], document.get("layout")
+    names = document["thread_id"], *parts_of(document["key"])
+    if document["kind"] == "value":
+        add_value(snapshot, threads, (*names, *stored))
+    else:
+        columns = (document[name] for name in ("task_id", "task_path", "idx", "channel"))
+        add_write(snapshot, threads, (*names, *columns, *stored))

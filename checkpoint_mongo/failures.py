@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Final
+from typing import Any, Final
 
 from bson.errors import InvalidDocument
 from pymongo.errors import (
@@ -23,12 +23,11 @@ from pymongo.errors import (
 
 from checkpoint_base.errors import (
     BackendUnavailableError,
+    CheckpointError,
     InvalidArgumentError,
     PermissionDeniedError,
 )
 
-NO_SUCH_INDEX: Final = 27
-_CONVERSION: Final = 241
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
@@ -37,12 +36,16 @@ _LONGEST: Final = 0.05
 _DOUBLED: Final = 30  # times at most: floats end
 # a primary that steps down, a node that shuts down, an operation that was in its way
 _STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
-_CONFLICTS: Final = frozenset({112, 24, 50, 251, 256})
+_CONFLICTS: Final = frozenset({112, 24, 246, 251, 256})
 # wrong user or password, in MongoDB's words and in Atlas's; a role that may not do it
 _LOGIN: Final = frozenset({18, 8000})
 _FORBIDDEN: Final = 13
+_TOO_LARGE: Final = frozenset({10334, 17419, 17420})
+_SHORT: Final = 300
 _TRANSIENT: Final = "TransientTransactionError"
 _UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
+ABORT: Final = 0.8
+"""Seconds that an abort may take: the server aborts by itself later."""
 
 
 def pause_of(attempt: int) -> float:
@@ -62,17 +65,8 @@ def codes_of(error: PyMongoError) -> set[int]:
 
 
 def is_refusal(error: PyMongoError) -> bool:
-    """Whether a thread's document did not let the write in, or others made it first."""
-    return bool(codes_of(error) & {_CONVERSION, _DUPLICATE})
-
-
-def is_unsupported(error: PyMongoError) -> bool:
-    """Whether the server does not do that at all, rather than not just now."""
-    if not isinstance(error, OperationFailure) or error.has_error_label(_TRANSIENT):
-        return False
-    if isinstance(error, (ExecutionTimeout, WTimeoutError)):
-        return False
-    return not codes_of(error) & (_STEPPED | _CONFLICTS | _LOGIN)
+    """Whether a document that should be new is there."""
+    return _DUPLICATE in codes_of(error)
 
 
 def commit_is_unknown(error: PyMongoError) -> bool:
@@ -80,13 +74,21 @@ def commit_is_unknown(error: PyMongoError) -> bool:
     return error.has_error_label(_UNKNOWN_COMMIT)
 
 
+def has_timeouts(client: Any) -> bool:
+    """Whether a client gives up by itself when a server does not answer."""
+    return client.options.pool_options.socket_timeout is not None
+
+
 class Attempts:
     """How often one request was tried. All that savers ask may be asked twice: what is stored
     again is the same, what is deleted again is gone.
+
+    Args:
+        call_timeout: seconds after which nothing is tried again.
     """
 
-    def __init__(self) -> None:
-        self._began = time.monotonic()
+    def __init__(self, call_timeout: float | None) -> None:
+        self._end = time.monotonic() + (_PATIENCE if call_timeout is None else call_timeout)
         self._conflicts = 0
         self._losses = 0
 
@@ -98,17 +100,17 @@ class Attempts:
             PermissionDeniedError: the server does not let this user in, or do it.
         """
         codes = codes_of(error)
-        if isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
-            raise named(error) from error
+        if error.timeout or isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
+            raise named(error) from without_values(error)
         if isinstance(error, AutoReconnect) or codes & _STEPPED:
             self._losses += 1
             if self._losses <= _LOSSES:
                 return pause_of(self._losses + 3)
         elif error.has_error_label(_TRANSIENT) or codes & _CONFLICTS:
             self._conflicts += 1
-            if time.monotonic() - self._began < _PATIENCE:
+            if time.monotonic() < self._end:
                 return pause_of(self._conflicts)
-        raise named(error) from error
+        raise named(error) from without_values(error)
 
 
 def named(error: PyMongoError) -> Exception:
@@ -123,11 +125,23 @@ def named(error: PyMongoError) -> Exception:
         )
     if _FORBIDDEN in codes_of(error):
         return PermissionDeniedError(f"MongoDB does not let this user do it: {_said(error)}")
-    if isinstance(error, (InvalidDocument, DocumentTooLarge)):
-        return InvalidArgumentError(f"MongoDB cannot store it: {error}")
-    return error
+    if isinstance(error, (InvalidDocument, DocumentTooLarge)) or codes_of(error) & _TOO_LARGE:
+        return InvalidArgumentError(f"MongoDB cannot store it: {_said(error)}")
+    return CheckpointError(f"MongoDB could not do it: {_said(error)}")
+
+
+def without_values(error: PyMongoError) -> PyMongoError | None:
+    """An error as a cause; None for one whose text has the documents that were to be stored."""
+    return None if isinstance(error, BulkWriteError) else error
 
 
 def _said(error: PyMongoError) -> str:
     """What the server said, without the command, which has the user's values in it."""
-    return str(error).partition(", full error")[0].partition(" {")[0]
+    if isinstance(error, BulkWriteError):
+        entries = (
+            error.details.get("writeErrors") or error.details.get("writeConcernErrors") or [{}]
+        )
+        text = str(entries[0].get("errmsg", ""))
+    else:
+        text = str(error)
+    return text.partition(", full error")[0].partition(" {")[0][:_SHORT]

@@ -2,133 +2,148 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.log import Prepared
 from checkpoint_base.plan import Plan
+from checkpoint_base.records import ChannelRecord
 from checkpoint_base.sharing import Segment
 from checkpoint_base.statements.logs import StatementLogs, Thread
-from checkpoint_base.statements.requests import rows
-from checkpoint_mongo.documents import segment_document
-from checkpoint_mongo.keys import THREAD, segment_key, under
-from checkpoint_mongo.pipelines import of_thread
-from checkpoint_mongo.requests import Document, Op, documents, write_all
+from checkpoint_mongo.documents import segment_ops, thread_change, thread_in, thread_op
+from checkpoint_mongo.keys import document_id, parts_of, segment_key, under
+from checkpoint_mongo.requests import Find, Op, documents, find, write_all
+from checkpoint_mongo.statements import of_kind, of_thread, removal_of_values
 
-_DELETED_AT_ONCE: Final = 1000
-_COPIED_AT_ONCE: Final = 32  # segments, of up to 256 KiB
+AT_ONCE: Final = 1000
+"""Names in a command."""
+_COPIED: Final = 64  # documents in a command, of up to 4 MiB, most of them far smaller
 
 
 class Logs(StatementLogs):
-    """Sub-plans on threads and their logs, for whoever holds the thread."""
+    """Sub-plans on threads and their logs, to be run inside a transaction."""
 
     def find(self, thread_id: str) -> Plan[Thread | None]:
-        return self.live((yield from documents(of_thread(thread_id))))
+        result = yield from find(of_thread(thread_id))
+        return self.live(result)
 
-    def live(self, found: Sequence[Document]) -> Thread | None:
-        """The thread whose document was read, unless it is dead or has expired."""
-        if not found or found[0].get("dead"):
-            return None
-        one = found[0]
-        thread = Thread(
-            one["thread_id"],
-            one["epoch"],
-            one["log_end"],
-            one.get("expires_at"),
-            one.get("ttl_override"),
-        )
-        return None if self.is_expired(thread.expires_at) else thread
+    def live(self, result: Sequence[dict[str, Any]]) -> Thread | None:
+        """The thread that was read, unless it has expired."""
+        thread = thread_in(result[0]) if result else None
+        return None if thread is None or self.is_expired(thread.expires_at) else thread
+
+    def new_thread(self, thread_id: str, ttl: float | None, log_end: int, salt: bytes) -> Thread:
+        """A thread that is not stored yet."""
+        expires = self.policy.expiry(self.clock(), ttl)
+        return Thread(thread_id, self.new_epoch(), log_end, expires, ttl, salt, is_new=True)
+
+    def create(self, thread_id: str, ttl: float | None, log_end: int, salt: bytes) -> Plan[Thread]:
+        thread = self.new_thread(thread_id, ttl, log_end, salt)
+        yield from write_all([thread_op(thread, self.clock())])
+        return thread
+
+    def fit_thread(self, thread: Thread, records: Sequence[ChannelRecord]) -> Plan[Prepared]:
+        """Prepare the values of records for a thread that was read in this transaction."""
+        newest = partial(self._newest, thread.key, thread)
+        fitted = self.fit(thread.key, thread.epoch, thread.log_end, None, records, newest=newest)
+        return (yield from fitted)
 
     def purge(self, thread: Thread) -> Plan[None]:
-        """Remove all of a thread that is held: its own document last."""
-        rest = Op({"thread_id": thread.key, "key": {"$gt": THREAD}})
-        yield from write_all([rest, Op({"thread_id": thread.key, "key": THREAD})])
+        yield from write_all([Op({"thread_id": thread.key})])
 
-    def collect(self, key: Any) -> Plan[None]:
-        """Remove what nothing refers to. The document of an empty thread stays: in a transaction
-        nobody sees it being removed (see `Removing._remove_if_empty`).
-        """
-        ((is_empty,),) = yield from rows(self.queries["is_empty"], (key,))
-        if is_empty:
-            yield from write_all([Op({"thread_id": key, "key": {"$gt": THREAD}})])
-        else:
-            yield from super().collect(key)
+    # ------------------------------------------------------------------ segments
 
     def clear_garbage(self, key: Any) -> Plan[None]:  # noqa: ARG002
         """Nothing: every removal collects at once, and nothing is counted."""
         yield from ()
 
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
-        found = yield from documents(
-            [
-                {"$match": {"thread_id": thread.key, "key": under("s")}},
-                {"$sort": {"key": -1}},
-                {"$limit": count},
-                {"$project": {"_id": 0, "start": 1, "digests": 1}},
-            ]
+        fields = ("start", "digests")
+        result = yield from documents(
+            of_kind(thread.key, "segment", fields, order=-1, limit=count).stages
         )
-        return [(one["start"], one["digests"]) for one in found]
+        return [(segment["start"], segment["digests"]) for segment in result]
 
     def segment_sizes(self, thread: Thread) -> Plan[list[tuple[int, int]]]:
-        found = yield from documents(
+        size = {"_id": 0, "start": 1, "size": {"$binarySize": "$data"}}
+        result = yield from documents(
             [
                 {"$match": {"thread_id": thread.key, "key": under("s")}},
                 {"$sort": {"key": 1}},
-                {"$project": {"_id": 0, "start": 1, "size": {"$binarySize": "$data"}}},
+                {"$project": size},
             ]
         )
-        return [(one["start"], one["size"]) for one in found]
+        return [(segment["start"], segment["size"]) for segment in result]
 
     def delete_segments(self, thread: Thread, starts: Sequence[int]) -> Plan[None]:
-        yield from self._delete(thread, [segment_key(start) for start in starts])
+        for at in range(0, len(starts), AT_ONCE):
+            keys = [segment_key(start) for start in starts[at : at + AT_ONCE]]
+            yield from write_all([Op({"thread_id": thread.key, "key": {"$in": keys}})])
 
     def delete_values(self, thread: Thread, names: Sequence[Any]) -> Plan[None]:
-        by_key: dict[str, list[bytes]] = defaultdict(list)
-        for key, ref in names:
-            by_key[key].append(ref)
-        own = {"thread_id": thread.key}
-        yield from write_all(
-            [Op({**own, "key": key}, _without(refs)) for key, refs in by_key.items()]
-        )
-        found = yield from documents(
-            [
-                {"$match": {**own, "key": under("b")}},
-                {"$match": {"values": {"$size": 0}}},
-                {"$project": {"_id": 0, "key": 1}},
-            ]
-        )
-        yield from self._delete(thread, [one["key"] for one in found])
-
-    def _delete(self, thread: Thread, keys: Sequence[str]) -> Plan[None]:
-        some = [keys[at : at + _DELETED_AT_ONCE] for at in range(0, len(keys), _DELETED_AT_ONCE)]
-        ops = [Op({"thread_id": thread.key, "key": {"$in": list(each)}}) for each in some]
-        yield from write_all(ops)
+        for at in range(0, len(names), AT_ONCE):
+            yield from write_all([removal_of_values(thread.key, names[at : at + AT_ONCE])])
 
     def insert_segments(self, thread: Thread, segments: Sequence[Segment]) -> Plan[None]:
-        yield from write_all([segment_document(thread.key, each) for each in segments])
+        yield from write_all(segment_ops(thread.key, segments))
 
     def purge_segments(self, thread: Thread) -> Plan[None]:
         yield from write_all([Op({"thread_id": thread.key, "key": under("s")})])
 
-    def copy_segments(self, source: Thread, target: Thread) -> Plan[None]:
-        last = "s\0"
-        while True:
-            found = yield from documents(
-                [
-                    {"$match": {"thread_id": source.key, "key": {"$gt": last, "$lt": "s\1"}}},
-                    {"$sort": {"key": 1}},
-                    {"$limit": _COPIED_AT_ONCE},
-                ]
+    def copy_segments(self, source: Thread, target: Thread) -> Plan[None]:  # noqa: ARG002
+        """Nothing: `copy` takes all documents of a thread."""
+        yield from ()
+
+    # ------------------------------------------------------------------ copies
+
+    def copy(self, source: Thread, target: str) -> Plan[None]:
+        """Copy all documents of a thread, some at a time. `$merge` and `$out` would do it in one
+        command, but not inside a transaction.
+        """
+        fields = {"_id": 1, "kind": 1, "garbage": 1}
+        names = yield from find(Find({"thread_id": source.key}, fields))
+        ids = [document["_id"] for document in names if document["kind"] != "thread"]
+        for at in range(0, len(ids), _COPIED):
+            where = {"_id": {"$in": ids[at : at + _COPIED]}, "thread_id": source.key}
+            result = yield from find(Find(where, sort={"key": 1}))
+            yield from write_all([_copied(document, target) for document in result])
+        for thread in names:
+            if "garbage" in thread:
+                counted = {"$set": {"garbage": thread["garbage"]}}
+                yield from write_all([thread_change(target, counted)])
+
+    def expect_nothing_else(self, source: Thread, target: Thread) -> Plan[None]:
+        """Raises:
+        InvalidArgumentError: `target` has checkpoints, or writes to such, that `source` has not.
+        """
+        own = yield from self._keys(target.key)
+        given = yield from self._keys(source.key)
+        for key in sorted(own - given):
+            checkpoint_id = parts_of(key)[1]
+            raise InvalidArgumentError(
+                f"target_thread_id: wanted a thread with nothing of its own, but {target.key!r} "
+                f"has checkpoint {checkpoint_id!r} or writes for it, which {source.key!r} has not"
             )
-            if not found:
-                return
-            last = found[-1]["key"]
-            some = [Segment(one["start"], one["digests"], one["data"]) for one in found]
-            yield from self.insert_segments(target, some)
+
+    @staticmethod
+    def _keys(thread_id: str) -> Plan[set[str]]:
+        kinds = {"kind": {"$in": ["checkpoint", "write"]}}
+        project = {"$project": {"_id": 0, "key": 1}}
+        result = yield from documents(
+            [{"$match": {"thread_id": thread_id}}, {"$match": kinds}, project]
+        )
+        # a checkpoint's key and its writes' differ in their first letter
+        return {f"c{document['key'][1:]}" for document in result}
 
 
-def _without(refs: Sequence[bytes]) -> list[dict[str, Any]]:
-    """The change that takes these values out of a document."""
-    kept = {"$filter": {"input": "$values", "cond": {"$not": [{"$in": ["$$this.ref", refs]}]}}}
-    names = {"$filter": {"input": "$ref", "cond": {"$not": [{"$in": ["$$this", refs]}]}}}
-    return [{"$set": {"values": kept, "ref": names}}]
+def _copied(document: dict[str, Any], target: str) -> Op:
+    kind, key = document["kind"], document["key"]
+    more: tuple[str, ...] = ()
+    if kind == "write":
+        more = document["task_id"], str(document["idx"])
+    elif kind == "overflow":
+        more = (str(document["number"]),)
+    new_id = document_id(target, key, *more)
+    return Op({"_id": new_id}, {**document, "_id": new_id, "thread_id": target}, fresh=True)

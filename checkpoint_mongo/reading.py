@@ -1,372 +1,243 @@
-"""Checkpoints with all that belongs to them: what is asked for, and what comes back."""
+"""Reading checkpoints with all that belongs to them: two commands, three with large values, which
+see the same moment.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from functools import partial
-from itertools import count
-from typing import Any, Final, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final
 
 from checkpoint_base.codec import Codec
 from checkpoint_base.config import Address
-from checkpoint_base.delta import Lineage, Link, lineage
-from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.listing import fill_page
+from checkpoint_base.known import LruCache
+from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing
-from checkpoint_base.reading import Found, Snapshot
-from checkpoint_base.records import CheckpointRecord, ValueKey
-from checkpoint_base.statements.rows import ThreadRows
-from checkpoint_mongo.belonging import Read, note_parts, read_belonging
-from checkpoint_mongo.documents import found_in, record_in
-from checkpoint_mongo.keys import checkpoint_key, ref_of, under, value_key
-from checkpoint_mongo.landmarks import Landmarks
+from checkpoint_base.reading import Found, Place, Snapshot, ThreadKey
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.rows import checked_threads
+from checkpoint_mongo.documents import add_part, found_in, whole_checkpoint
+from checkpoint_mongo.keys import (
+    THREAD,
+    checkpoint_key,
+    overflow_key,
+    parts_of,
+    segment_key,
+    under,
+    value_key,
+    writes_key,
+)
 from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import (
-    Guard,
-    is_held,
-    of_thread,
-    release_thread,
-    segments,
-    union,
-)
-from checkpoint_mongo.requests import (
-    RECORDS,
-    Document,
-    Named,
-    Stages,
-    documents,
-    named,
-    wait,
-    write_all,
-)
-from checkpoint_mongo.selecting import beside_root, candidates, end_of, exactly, newest_of
+from checkpoint_mongo.requests import Document, Find, documents, find
+from checkpoint_mongo.statements import of_thread
 
-T = TypeVar("T")
-
-
-def narrowed(snapshot: Snapshot) -> Snapshot:
-    """Only what its checkpoints need: what carries a value has others, and a page may have looked
-    at more than it has.
-    """
-    result = Snapshot(snapshot.found)
-    wanted = snapshot.keys()
-    for thread, ns, channel, version in wanted:
-        stored = snapshot.values.get((thread, ns), {}).get((channel, version))
-        if stored is not None:
-            result.values[thread, ns][channel, version] = stored
-    for place in snapshot.places():
-        if place in snapshot.writes:
-            result.writes[place] = snapshot.writes[place]
-    return result
-
-
-def ranges_by_thread(snapshot: Snapshot) -> dict[str, list[tuple[int, int]]]:
-    """What of which log is needed."""
-    found: dict[str, list[tuple[int, int]]] = {}
-    for thread, first, end in snapshot.ranges():
-        found.setdefault(str(thread), []).append((first, end))
-    return found
+_AT_ONCE: Final = 2000  # keys in a command
+_NOT_THE_ID: Final = {"_id": 0}
 
 
 class Reading:
-    """Plans that read: the checkpoints; then what belongs to them, and their threads; then what is
-    in logs. If something of a thread was removed meanwhile, all is read again. What its log has
-    says itself whether it is what was stored.
-    """
+    """Sub-plans that read, to be run inside a snapshot."""
 
     _logs: Logs
-    _landmarks: Landmarks
-    _guard: Callable[[str], Guard]
-    _prefix: str
+    _threads: LruCache[str, Thread | None]
 
-    def _read(self, at: Address) -> Plan[Snapshot | None]:
-        """The checkpoint that is asked for, with all that belongs to it."""
-        snapshot = Snapshot([])
-        found = yield from self._selected(snapshot, at)
-        if found is None:
-            return None
-        snapshot.found = [found]
-        snapshot = narrowed(snapshot)
-        yield from self._fetch(snapshot)
-        return snapshot
+    # ------------------------------------------------------------------ one checkpoint
 
-    def _selected(self, snapshot: Snapshot, at: Address) -> Plan[Found | None]:
-        """The checkpoint that is asked for; what belongs to it goes into the snapshot."""
-        thread_id, ns = at.thread_id, at.namespace
-        read = yield from self._whole(partial(self._one, at), thread_id)
-        thread = read.threads.get(thread_id)
-        if not read.checkpoints or thread is None or self._is_absent(thread):
-            return None
-        read.note(snapshot, set())
-        found = found_in(read.checkpoints[0], thread)
-        self._landmarks.read(thread_id, found.epoch, [(ns, found.record.checkpoint_id)])
-        return found
-
-    def _one(self, at: Address) -> Plan[list[dict[str, Any]]]:
-        """The checkpoint that is asked for, if it is there."""
+    def _find(self, at: Address) -> Plan[Found | None]:
+        """The checkpoint that is named, or the newest: one command, two for the newest of another
+        namespace than the root's.
+        """
         thread_id, ns = at.thread_id, at.namespace
         if at.checkpoint_id is not None:
-            return (yield from documents(exactly(thread_id, ns, at.checkpoint_id)))
-        start = self._landmarks.start(thread_id, ns, None, 1)
-        found = yield from documents(newest_of(thread_id, ns, start))
-        if not found and start is not None:
-            self._landmarks.forget(thread_id)
-            found = yield from documents(newest_of(thread_id, ns))
-        return found
+            keys = {"$in": [THREAD, checkpoint_key(ns, at.checkpoint_id)]}
+            result = yield from find(_by_keys(thread_id, keys))
+        elif not ns:
+            newest = _by_keys(thread_id, {"$gte": checkpoint_key("", ""), "$lte": THREAD})
+            result = yield from find(newest._replace(sort={"key": -1}, limit=2))
+        else:
+            # `$or` of the thread's key and this range would be one command, answered from the
+            # index by MongoDB; the stand-in server reads the whole collection for it
+            result = yield from find(of_thread(thread_id))
+            newest = _by_keys(thread_id, under(f"c\0{ns}"))
+            result += yield from find(newest._replace(sort={"key": -1}, limit=1))
+        thread = self._logs.live([one for one in result if one["kind"] == "thread"])
+        checkpoints = [one for one in result if one["kind"] == "checkpoint"]
+        if thread is None or not checkpoints:
+            return None
+        self._threads.put(thread_id, thread)
+        checkpoint = yield from self._complete(checkpoints[0])
+        return found_in(checkpoint, thread)
 
-    def _whole(
-        self, choose: Callable[[], Plan[list[dict[str, Any]]]], thread_id: str | None
-    ) -> Plan[Read]:
-        """Some checkpoints, of one thread or of any, and all that belongs to them."""
-        known: dict[str, int] = {}
-        epoch = None if thread_id is None else self._landmarks.epoch(thread_id)
-        if thread_id is not None and epoch is not None:
-            known[thread_id] = epoch
-        for attempt in count():
-            read = yield from read_belonging((yield from choose()))
-            if read.is_whole(known):
-                return read
-            known = read.epochs
-            if attempt:
-                yield from self._release_dead(read.held)
-                yield from wait(attempt, list(known))
-        raise AssertionError
+    @staticmethod
+    def _complete(document: Document) -> Plan[Document]:
+        """A checkpoint whose large fields may be documents of their own."""
+        if "overflow" not in document:
+            return document
+        key = overflow_key(*parts_of(document["key"]))
+        pieces = yield from find(_by_keys(document["thread_id"], key))
+        return whole_checkpoint(document, pieces)
 
-    def _release_dead(self, held: Sequence[str]) -> Plan[None]:
-        """Release threads whose holders died, if it is that long ago."""
-        new = self._logs.new_epoch
-        if ops := [release_thread(self._guard(name), new(), None) for name in held]:
-            yield from write_all(ops)
+    def _whole(self, at: Address) -> Plan[Snapshot | None]:
+        found = yield from self._find(at)
+        if found is None:
+            return None
+        snapshot = Snapshot([found])
+        yield from self._load(snapshot, snapshot.keys(), snapshot.places())
+        return snapshot
 
-    def _is_absent(self, thread: Document) -> bool:
-        return bool(thread.get("dead")) or self._logs.is_expired(thread.get("expires_at"))
+    # ------------------------------------------------------------------ what belongs to them
 
-    def _fetch(self, snapshot: Snapshot) -> Plan[None]:
-        """Read what of the logs is needed."""
-        pieces: list[Stages] = []
-        for thread_id, some in ranges_by_thread(snapshot).items():
-            pieces += segments(thread_id, some)
-        if pieces:
-            whole = union(*pieces, collection=self._prefix + RECORDS)
-            for one in (yield from documents(whole)):
-                snapshot.add_segment(one["thread_id"], one["start"], one["digests"], one["data"])
+    def _load(
+        self,
+        snapshot: Snapshot,
+        keys: Sequence[tuple[ThreadKey, str, str, str]],
+        places: Sequence[Place],
+    ) -> Plan[None]:
+        """Fetch some values, the writes of some checkpoints, and the segments that they need."""
+        wanted: dict[ThreadKey, list[str]] = {}
+        for thread, *name in keys:
+            wanted.setdefault(thread, []).append(value_key(*name))
+        for thread, *place in places:
+            wanted.setdefault(thread, []).append(writes_key(*place))
+        threads = checked_threads(snapshot.found)
+        for where in _where(wanted):
+            for document in (yield from find(Find(where, _NOT_THE_ID))):
+                add_part(snapshot, threads, document)
+        yield from self._load_segments(snapshot)
         snapshot.teach(self._logs.known)
 
-    def _is_stale(self, snapshot: Snapshot) -> Plan[bool]:
-        """Whether something of these threads was removed since they were looked at."""
-        for name, epoch in {one.record.thread_id: one.epoch for one in snapshot.found}.items():
-            there = yield from documents(of_thread(name))
-            if not there or there[0]["epoch"] != epoch or is_held(there[0]):
-                return True
-        return False
+    def _load_segments(self, snapshot: Snapshot) -> Plan[None]:
+        ranges: dict[ThreadKey, list[tuple[int, int]]] = {}
+        for thread, start, end in snapshot.ranges():
+            ranges.setdefault(thread, []).append((start, end))
+        threads = checked_threads(snapshot.found)
+        for thread, some in ranges.items():
+            bounds = {"$gte": segment_key(some[0][0]), "$lt": segment_key(some[-1][1])}
+            needed = [{"start": {"$gte": start, "$lt": end}} for start, end in some]
+            stages: list[Document] = [
+                {"$match": {"thread_id": thread, "key": bounds}},
+                *([{"$match": {"$or": needed}}] if len(needed) > 1 else ()),
+                {"$project": {"_id": 0, "start": 1, "digests": 1, "data": 1}},
+            ]
+            for segment in (yield from documents(stages)):
+                start = segment["start"]
+                digests = threads[thread].digests(start, segment["digests"])
+                snapshot.add_segment(thread, start, digests, segment["data"])
 
-    def _decoded(self, snapshot: Snapshot, attempt: int, decode: Plan[T]) -> Plan[T | None]:
-        """What a plan makes of a snapshot; None if the log it needs was removed meanwhile."""
-        try:
-            return (yield from decode)
-        except CorruptValueError:
-            if not (yield from self._is_stale(snapshot)):
-                raise
-        yield from wait(attempt, [one.record.thread_id for one in snapshot.found])
-        return None
-
-    # ------------------------------------------------------------------ pages
+    # ------------------------------------------------------------------ list
 
     def _page(self, codec: Codec, listing: Listing) -> Plan[tuple[Snapshot, Listing | None]]:
-        snapshot, seen = Snapshot([]), set[tuple[str, str]]()
-        look = partial(self._look, snapshot, seen)
-        found, rest = yield from fill_page(codec, listing, look)
-        snapshot.found = found
-        snapshot = narrowed(snapshot)
-        yield from self._fetch(snapshot)
+        found, rest = yield from fill_page(codec, listing, self._candidates)
+        snapshot = Snapshot(found)
+        yield from self._load(snapshot, snapshot.keys(), snapshot.places())
         return snapshot, rest
 
-    def _look(
-        self, snapshot: Snapshot, seen: set[tuple[str, str]], rest: Listing, wanted: int
-    ) -> Plan[list[Found]]:
-        """The next checkpoints that may be wanted, but for those of absent threads; what belongs to
-        them goes into the snapshot.
-        """
-        live: list[Found] = []
+    def _candidates(self, listing: Listing, count: int) -> Plan[list[Found]]:
+        """The next checkpoints that may be wanted, in order."""
+        result, live = list[Found](), dict[str, Thread | None]()
+        rest = listing
         while True:
-            choose = partial(self._candidates, rest, wanted)
-            read = yield from self._whole(choose, rest.thread_id)
-            read.note(snapshot, seen)
-            absent = {name for name, one in read.threads.items() if self._is_absent(one)}
-            threads = {name: one for name, one in read.threads.items() if name not in absent}
-            some = read.checkpoints
-            live += [
-                found_in(one, threads[one["thread_id"]])
-                for one in some
-                if one["thread_id"] in threads
-            ]
-            if rest.thread_id is not None:
-                if live:
-                    places = [(one.record.ns, one.record.checkpoint_id) for one in live]
-                    self._landmarks.read(rest.thread_id, live[0].epoch, places)
-                return live
-            if len(some) < wanted or len(live) >= wanted:
-                return live[:wanted]
-            last = some[-1]
-            rest = rest.after(0, (last["checkpoint_id"], last["thread_id"], last["ns"]))
-
-    def _candidates(self, rest: Listing, wanted: int) -> Plan[list[dict[str, Any]]]:
-        """The next checkpoints that may be wanted."""
-        thread_id = rest.thread_id
-        if thread_id is None or rest.checkpoint_id is not None:
-            return (yield from documents(candidates(rest, wanted)))
-        end, start = end_of(rest), None
-        if not rest.filter:
-            start = self._landmarks.start(thread_id, rest.ns or "", end, wanted)
-        is_sorted = rest.ns is None and (start is None or end is not None)
-        if is_sorted and not (yield from documents(beside_root(thread_id))):
-            rest = replace(rest, ns="")  # in the order of the index
-        found = yield from documents(candidates(rest, wanted, start))
-        if start is not None and not _reaches(found, wanted, start):
-            self._landmarks.forget(thread_id)
-            found = yield from documents(candidates(rest, wanted))
-        return found
-
-    # ------------------------------------------------------------------ DeltaChannels
-
-    def _gather(
-        self, at: Address, channels: Sequence[str]
-    ) -> Plan[tuple[Found, Lineage, Snapshot] | None]:
-        for attempt in count():
-            target = yield from self._selected(Snapshot([]), at)
-            if target is None:
-                return None
-            line, parts = yield from self._parts(target, channels)
-            yield from self._fetch(parts)
-            if not (yield from self._is_stale(parts)):
-                return target, line, parts
-            yield from wait(attempt, [at.thread_id])
-        return None
-
-    def _parts(self, target: Found, channels: Sequence[str]) -> Plan[tuple[Lineage, Snapshot]]:
-        """The writes and values that some channels of a checkpoint are rebuilt from."""
-        thread_id, ns = target.record.thread_id, target.record.ns
-        checked = ThreadRows(thread_id, b"")
-        line = yield from self._lineage(
-            checked, thread_id, ns, target.record.checkpoint_id, channels
-        )
-        keys = [value_key(ns, *entry) for entry in line.seeds.values()]
-        keys += [checkpoint_key(ns, each) for each in line.needed]
-        refs = [ref_of(thread_id, each) for each in keys]
-        parts = Snapshot([target])
-        note_parts(parts, (yield from named(refs, [thread_id])), set())
-        there = parts.values[thread_id, ns]
-        seeds = set(line.seeds.values())
-        parts.values[thread_id, ns] = {each: there[each] for each in seeds if each in there}
-        return line, parts
-
-    def _record(
-        self,
-        checked: ThreadRows,  # noqa: ARG002 (its documents have no checksums yet)
-        key: Any,
-        ns: str,
-        checkpoint_id: str,
-    ) -> Plan[CheckpointRecord]:
-        (found,) = yield from documents(exactly(key, ns, checkpoint_id))
-        return record_in(found)
-
-    def _lineage(
-        self,
-        checked: ThreadRows,  # noqa: ARG002 (its documents have no checksums yet)
-        key: Any,
-        ns: str,
-        checkpoint_id: str,
-        channels: Sequence[str],
-    ) -> Plan[Lineage]:
-        stored = yield from self._stored_versions(key, ns, channels)
-        ancestors = partial(self._ancestors, (key, ns), channels, stored)
-        return (yield from lineage(checkpoint_id, channels, ancestors, stored))
-
-    def _ancestors(
-        self,
-        space: tuple[str, str],
-        channels: Sequence[str],
-        stored: set[ValueKey],
-        at: str,
-        depth: int,
-    ) -> Plan[list[Link]]:
-        """A checkpoint and its ancestors. Most often a parent has the id before: those are read
-        together. What values of the channels they have is noted in `stored`.
-        """
-        thread_id, ns = space
-        seen: dict[str, Document] = {}
-        chain: list[Link] = []
-        name: str | None = at
-        while name is not None and len(chain) <= depth:
-            if name not in seen:
-                keys = {"$gte": f"c\0{ns}\0", "$lte": checkpoint_key(ns, name)}
-                stages: Stages = [
-                    {"$match": {"thread_id": thread_id, "key": keys}},
-                    {"$sort": {"key": -1}},
-                    {"$limit": depth + 1 - len(chain)},
-                    {"$project": _LINE},
-                ]
-                found = yield from documents(stages)
-                seen.update((one["checkpoint_id"], one) for one in found)
-            one = seen.get(name)
-            if one is None:
-                break
-            parent_id = one.get("parent_id") or None
-            chain.append(Link(name, parent_id, json.loads(one["versions"]), None))
-            name = parent_id
-        line = [seen[link.checkpoint_id] for link in chain]
-        unknown = _unknown(line, channels, stored)
-        if unknown:
-            stored |= yield from self._stored(thread_id, ns, list(unknown))
-        return chain
-
-    def _stored(self, thread_id: str, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
-        """Which of some values are stored."""
-        refs = [ref_of(thread_id, value_key(ns, *each)) for each in values]
-        stages = [*Named(refs, [thread_id]).alone.stages, {"$project": _NAMES}]
-        return names_in((yield from documents(stages)))
-
-    def _stored_versions(self, key: Any, ns: str, channels: Sequence[str]) -> Plan[set[ValueKey]]:
-        """Of those that no checkpoint carries."""
-        stages: Stages = [
-            {"$match": {"thread_id": key, "key": under(f"b\0{ns}")}},
-            {"$match": {"values.channel": {"$in": list(channels)}}},
-            {"$project": _NAMES},
-        ]
-        return names_in((yield from documents(stages)))
+            chosen = yield from documents(_choice(rest, count))
+            names = {one["thread_id"] for one in chosen} - live.keys()
+            of_all = min(names, default="") if len(names) == 1 else {"$in": sorted(names)}
+            keys = {"thread_id": of_all, "key": THREAD}
+            for document in (yield from find(Find(keys))) if names else ():
+                live[document["thread_id"]] = self._logs.live([document])
+            for document in chosen:
+                thread = live.get(document["thread_id"])
+                if thread is not None:
+                    checkpoint = yield from self._complete(document)
+                    result.append(found_in(checkpoint, thread))
+            if len(chosen) < count or len(result) >= count:
+                return result[:count]
+            last = chosen[-1]
+            ns, checkpoint_id = parts_of(last["key"])
+            rest = rest.after(0, (checkpoint_id, last["thread_id"], ns))
 
 
-def _reaches(found: Sequence[Document], wanted: int, start: str) -> bool:
-    """Whether these are the first, though no root's were looked for that are older than `start`:
-    other namespaces' may be older, and stand where removed ones were.
-    """
-    return len(found) == wanted and bool(found[-1]["checkpoint_id"] >= start)
+def _by_keys(thread_id: str, keys: Any) -> Find:
+    return Find({"thread_id": thread_id, "key": keys}, _NOT_THE_ID)
 
 
-_NAMES: Final = {"_id": 0, "values.channel": 1, "values.version": 1}
-_LINE: Final = {**_NAMES, "checkpoint_id": 1, "parent_id": 1, "versions": 1, "bare": 1}
+def _where(wanted: dict[ThreadKey, list[str]]) -> list[Document]:
+    """Conditions that find the documents with these keys, by thread."""
+    return [
+        {"thread_id": thread, "key": {"$in": keys[at : at + _AT_ONCE]}}
+        for thread, keys in wanted.items()
+        for at in range(0, len(keys), _AT_ONCE)
+    ]
 
 
-def names_in(found: Iterable[Document]) -> set[ValueKey]:
-    """The values that documents have."""
-    return {(each["channel"], each["version"]) for one in found for each in one.get("values", ())}
+# ---------------------------------------------------------------- which checkpoints a list has
 
 
-def _unknown(
-    line: Sequence[Document], channels: Sequence[str], stored: set[ValueKey]
-) -> set[ValueKey]:
-    """Versions of some channels of which it does not say whether there is a value, once what these
-    checkpoints say is noted.
-    """
-    stored |= names_in(line)
-    wanted: set[ValueKey] = set()
-    bare: set[ValueKey] = set()
-    for one in line:
-        versions = json.loads(one["versions"])
-        entries = {(name, versions[name]) for name in channels if name in versions}
-        wanted |= entries
-        bare.update(entry for entry in entries if entry[0] in one.get("bare", ()))
-    return wanted - bare - stored
+def _choice(listing: Listing, count: int) -> list[Document]:
+    """Stages that give the next so many checkpoints that may be wanted, in the order of a list."""
+    if listing.thread_id is None:
+        match, order = _anywhere(listing), {"checkpoint_id": -1, "thread_id": -1, "key": -1}
+    elif listing.ns is None:
+        match, order = _in_thread(listing), {"checkpoint_id": -1, "key": -1}
+    else:
+        match, order = _in_namespace(listing), {"key": -1}
+    stages: list[Document] = [{"$match": condition} for condition in match]
+    for fragment in fragments(listing.filter):
+        # as bytes of JSON: no regular expression, whose operators a value may have
+        index = {"$indexOfBytes": ["$metadata", {"$literal": fragment}]}
+        passes = {"$expr": {"$gte": [index, 0]}}
+        hidden = [{"sealed": {"$exists": True}}, {"overflow": {"$exists": True}}]
+        stages.append({"$match": {"$or": [*hidden, passes]}})
+    return [*stages, {"$sort": order}, {"$limit": count}, {"$project": _NOT_THE_ID}]
+
+
+def _in_namespace(listing: Listing) -> list[Document]:
+    ns = listing.ns or ""
+    keys: dict[str, Any] = under(f"c\0{ns}")
+    if listing.checkpoint_id is not None:
+        keys = {"$eq": checkpoint_key(ns, listing.checkpoint_id)}
+    ends = [checkpoint_key(ns, end) for end in _ends(listing)]
+    if ends:
+        keys["$lt"] = min([*ends, keys.get("$lt", ends[0])])
+    return [{"thread_id": listing.thread_id, "key": keys}]
+
+
+def _in_thread(listing: Listing) -> list[Document]:
+    where: list[Document] = [
+        {"thread_id": listing.thread_id, "key": under("c")},
+        {"kind": "checkpoint"},
+    ]
+    where += _bounds(listing)
+    if listing.position is not None:
+        checkpoint_id, _, ns = listing.position
+        before = {"key": {"$lt": checkpoint_key(ns, checkpoint_id)}}
+        where.append(_behind("checkpoint_id", checkpoint_id, before))
+    return where
+
+
+def _anywhere(listing: Listing) -> list[Document]:
+    where: list[Document] = [{"kind": "checkpoint"}]
+    where += _bounds(listing)
+    if listing.ns is not None:
+        where.append({"key": under(f"c\0{listing.ns}")})
+    if listing.position is not None:
+        checkpoint_id, thread_id, ns = listing.position
+        before = {"key": {"$lt": checkpoint_key(ns, checkpoint_id)}}
+        inner = _behind("thread_id", thread_id, before)
+        where.append(_behind("checkpoint_id", checkpoint_id, inner))
+    return where
+
+
+def _bounds(listing: Listing) -> list[Document]:
+    conditions = {"$eq": listing.checkpoint_id, "$lt": listing.before}
+    given = {name: value for name, value in conditions.items() if value is not None}
+    return [{"checkpoint_id": given}] if given else []
+
+
+def _behind(field: str, value: str, ties: Document) -> Document:
+    """What comes behind a value, in falling order."""
+    return {"$or": [{field: {"$lt": value}}, {field: value, **ties}]}
+
+
+def _ends(listing: Listing) -> list[str]:
+    """Checkpoint ids that are less than each of these are wanted."""
+    ends = [] if listing.before is None else [listing.before]
+    return ends if listing.position is None else [*ends, listing.position[0]]

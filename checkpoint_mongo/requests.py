@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
-from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Atomic, Plan
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Document = Mapping[str, Any]
 Stages = Sequence[Mapping[str, Any]]
 
@@ -15,6 +18,21 @@ RECORDS: Final = "saver_records"
 MIGRATIONS: Final = "saver_migrations"
 ITEMS: Final = "store_items"
 STORE_MIGRATIONS: Final = "store_migrations"
+
+
+class RefusedError(Exception):
+    """A write found another state than it was prepared for, and its transaction was aborted. The
+    planner looks and tries again: this never reaches the caller of a saver.
+    """
+
+
+@dataclass(frozen=True)
+class ThreadTransaction(Atomic[T]):
+    """Request: a transaction that writes to one thread. Those of one process take turns: in the
+    database they would conflict, and all but one would have to start over.
+    """
+
+    thread_id: str
 
 
 class Aggregate(NamedTuple):
@@ -26,12 +44,12 @@ class Aggregate(NamedTuple):
 
 class Find(NamedTuple):
     """Request: the reply is these fields of the documents that `where` finds, in an order; `limit`
-    of them behind the first `skip`, or all.
+    of them behind the first `skip`, or all. `fields` None: all fields.
     """
 
     where: Document
-    fields: Document
-    collection: str
+    fields: Document | None = None
+    collection: str = RECORDS
     sort: Document | None = None
     skip: int = 0
     limit: int = 0
@@ -40,37 +58,19 @@ class Find(NamedTuple):
     def options(self) -> dict[str, Any]:
         """As PyMongo calls them."""
         sort = None if self.sort is None else list(self.sort.items())
-        found = {"filter": self.where, "projection": self.fields, "sort": sort}
-        return {**found, "skip": self.skip, "limit": self.limit}
-
-
-class Named(NamedTuple):
-    """Request: the reply is the documents of some threads that have one of these refs, as they lie
-    in that index. What carries a value comes whole: what it has besides is little.
-    """
-
-    refs: Sequence[bytes]
-    thread_ids: Sequence[str]
-
-    @property
-    def alone(self) -> Aggregate:
-        """What asks for them."""
-        refs, thread_ids = list(self.refs), list(self.thread_ids)
-        return Aggregate(
-            [{"$match": {"ref": {"$in": refs}}}, {"$match": {"thread_id": {"$in": thread_ids}}}]
-        )
+        wanted = {"filter": self.where, "projection": self.fields, "sort": sort}
+        return {**wanted, "skip": self.skip, "limit": self.limit}
 
 
 class Op(NamedTuple):
     """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one is replaced by it, or changed, if it has `$set` or is a pipeline (all of them, if `many`).
-    If it is `new`, one that is there stays as it is; if it is `fresh`, it is refused where one is.
+    one is replaced by it, or changed, if it has operators or is a pipeline. If it is `new`, one
+    that is there stays as it is; if it is `fresh`, it is refused where one is.
     """
 
     where: Document
     what: Document | Stages | None = None
     upsert: bool = False
-    many: bool = False
     new: bool = False
     fresh: bool = False
 
@@ -83,103 +83,33 @@ class Written(NamedTuple):
     matched: int
     deleted: int
 
+    def has_changed_all(self, count: int) -> bool:
+        """Whether each of so many updates has found its document, or made it."""
+        return self.matched + len(self.made) == count
+
+    def then(self, rest: Written | None) -> Written:
+        """This first change, and the rest of the changes behind it."""
+        if rest is None:
+            return self
+        made = self.made | {number + 1 for number in rest.made}
+        return Written(made, self.matched + rest.matched, self.deleted + rest.deleted)
+
 
 class Write(NamedTuple):
-    """Request: changes, in this order; the reply is a `Written`, or None if one was refused, and
-    with it all that follow.
+    """Request: changes, in this order; the reply is a `Written`. Where a document is there that
+    should be new, the reply is None; in a transaction, a RefusedError.
 
     Attributes:
         ops: changes of one kind are one command.
         whole: in a transaction of their own.
         collection: where.
+        guarded: all are refused, unless the first one changes a document.
     """
 
     ops: Sequence[Op]
     whole: bool = False
     collection: str = RECORDS
-
-
-class Clock(NamedTuple):
-    """A thread's time to live: minutes for this run, minutes of the saver."""
-
-    now: float
-    ttl: float | None
-    default: float | None
-
-    @property
-    def expires_at(self) -> Any:
-        """The field `expires_at`."""
-        if self.ttl is not None:
-            return self.now + self.ttl * 60
-        minutes = {"$ifNull": ["$ttl_override", self.default]}
-        return {"$ifNull": [{"$add": [self.now, {"$multiply": [minutes, 60]}]}, "$$REMOVE"]}
-
-
-AHEAD: Final = 2.0
-"""Seconds by which a thread that never expires may be said to have been written to later than it
-was: so long it need not be changed again.
-"""
-
-
-class Add(NamedTuple):
-    """Request: a new document of a thread, and then what moves the thread's clock, which must be
-    there. The reply is whether both was done; if not, there may be the document.
-
-    Attributes:
-        new: makes the document.
-        touch: moves the clock.
-        clock: what it is moved to.
-        horizon: a thread that expires by then is absent.
-        epoch: that the thread must have; None: any.
-    """
-
-    new: Op
-    touch: Op
-    clock: Clock
-    horizon: float
-    epoch: int | None = None
-
-    @property
-    def alone(self) -> Write:
-        """The changes."""
-        return Write([self.new, self.touch])
-
-    def is_done(self, written: Written | None) -> bool:
-        """Whether that is what the changes did."""
-        return written is not None and 0 in written.made and written.matched == 1
-
-    @property
-    def thread_id(self) -> str:
-        """Whose document."""
-        name: str = self.new.where["thread_id"]
-        return name
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The document."""
-        assert isinstance(self.new.what, Mapping)  # noqa: S101
-        return {**self.new.where, **self.new.what}
-
-    def is_kept_by(self, thread: Document | None) -> bool:
-        """Whether its thread is there as it must be, and nobody removes anything of it."""
-        if thread is None or thread.get("dead") or "held_at" in thread:
-            return False
-        if self.epoch is not None and thread["epoch"] != self.epoch:
-            return False
-        expires_at = thread.get("expires_at")
-        return expires_at is None or expires_at > self.horizon
-
-    def moving(self, thread: Document) -> Clock | None:
-        """What the clock of a thread that was found has to be moved to."""
-        now, ttl, default = self.clock
-        if ttl is not None or default is not None or "expires_at" in thread:
-            return self.clock
-        is_ahead = now <= thread["updated_at"] <= now + AHEAD
-        return None if is_ahead else Clock(now + AHEAD, ttl, default)
-
-
-OF_THREADS: Final = ("thread_id", "updated_at", "expires_at", "dead", "held_at", "epoch")
-"""What `Add` wants to know of threads."""
+    guarded: bool = False
 
 
 class Deployment(NamedTuple):
@@ -192,6 +122,8 @@ class Server(NamedTuple):
     version: str
     topology: str
     """standalone, replica set or sharded cluster"""
+    pins_snapshots: bool = True
+    """whether a snapshot session reads all at one moment, as MongoDB documents it"""
 
     @property
     def has_transactions(self) -> bool:
@@ -205,6 +137,8 @@ class Index(NamedTuple):
     fields: Sequence[tuple[str, int]]
     unique: bool = False
     sparse: bool = False
+    only: Document | None = None
+    """only of documents that match: a partial index"""
 
 
 class CreateIndexes(NamedTuple):
@@ -214,40 +148,11 @@ class CreateIndexes(NamedTuple):
     collection: str = RECORDS
 
 
-class CreateSearchIndex(NamedTuple):
-    """Request: begin to build an index of type `vectorSearch`."""
+class Shard(NamedTuple):
+    """Request: shard a collection."""
 
-    name: str
-    definition: Document
-    collection: str
-
-
-class Unsupported(NamedTuple):
-    """The reply to a `Probe` of what a server does not do."""
-
-    why: str
-
-
-class Probe(NamedTuple):
-    """Request: another one that not every server knows; the reply is its own, or `Unsupported`."""
-
-    request: Aggregate | CreateSearchIndex
-
-
-class Wait(NamedTuple):
-    """Request: let some seconds pass."""
-
-    seconds: float
-
-
-class DropIndexes(NamedTuple):
-    """Request: remove indexes, those that are there."""
-
-    names: frozenset[str]
-
-
-class RefusedError(Exception):
-    """Somebody else writes to the thread. It never reaches the caller of a saver."""
+    fields: Sequence[tuple[str, int]]
+    collection: str = RECORDS
 
 
 class Pause(NamedTuple):
@@ -258,20 +163,14 @@ class Pause(NamedTuple):
 
 def documents(stages: Stages, collection: str = RECORDS) -> Plan[list[dict[str, Any]]]:
     """The documents of a pipeline."""
-    found: list[dict[str, Any]] = yield Aggregate(stages, collection)
-    return found
-
-
-def named(refs: Sequence[bytes], thread_ids: Sequence[str]) -> Plan[list[dict[str, Any]]]:
-    """The documents of some threads that have one of these refs."""
-    found: list[dict[str, Any]] = yield Named(refs, thread_ids)
-    return found
+    result: list[dict[str, Any]] = yield Aggregate(stages, collection)
+    return result
 
 
 def find(request: Find) -> Plan[list[dict[str, Any]]]:
-    """The documents that are there."""
-    found: list[dict[str, Any]] = yield request
-    return found
+    """The documents that a `find` returns."""
+    result: list[dict[str, Any]] = yield request
+    return result
 
 
 def write_all(
@@ -282,35 +181,31 @@ def write_all(
     return written
 
 
-def add(request: Add) -> Plan[bool]:
-    """Add a document; whether it was done."""
-    done: bool = yield request
-    return done
+def write_guarded(ops: Sequence[Op]) -> Plan[Written]:
+    """Make changes in a transaction, if the first one finds its document.
+
+    Raises:
+        RefusedError: it does not, or a document is there that should be new.
+    """
+    written: Written = yield Write(ops, guarded=True)
+    return written
+
+
+def write_thread(
+    thread_id: str, make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs
+) -> Plan[T]:
+    """Run the plan `make(*args)` as one transaction that writes to a thread."""
+    work = partial(make, *args, **kwargs)
+    result: T = yield ThreadTransaction(work, write=True, thread_id=thread_id)
+    return result
 
 
 def server() -> Plan[Server]:
     """What the server is."""
-    found: Server = yield Deployment()
-    return found
+    result: Server = yield Deployment()
+    return result
 
 
 def pause(attempt: int) -> Plan[None]:
-    """Wait for others to get done."""
+    """Let other writers finish."""
     yield Pause(attempt)
-
-
-PATIENCE: Final = 2000
-"""How often a thread is asked for that others write to: longer than one who died is waited for."""
-
-
-def wait(attempt: int, thread_ids: Sequence[str]) -> Plan[None]:
-    """Wait for others to get done with some threads.
-
-    Raises:
-        BackendUnavailableError: they do not.
-    """
-    if attempt > PATIENCE:
-        raise BackendUnavailableError(
-            f"threads {list(thread_ids)!r} are being written to all the time"
-        )
-    yield from pause(attempt)

@@ -6,13 +6,14 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 from checkpoint_mongo.planner import MongoPlanner
@@ -25,6 +26,15 @@ if TYPE_CHECKING:
 
 TTL = Mapping[str, Any] | TTLPolicy | None
 DB_NAME = "checkpointing_db"
+_CLIENT: Final[Mapping[str, Any]] = {
+    "serverSelectionTimeoutMS": 10_000,
+    "connectTimeoutMS": 3_000,
+    "socketTimeoutMS": 11_000,
+    "retryReads": False,  # the drivers here try again, but not after a timeout
+}
+"""Options of clients that are opened here, unless the URL has them. By default PyMongo waits half
+a minute for a server that is gone, and for ever for one that is frozen.
+"""
 
 
 class MongoDBSaver(FullSyncSaver):
@@ -44,6 +54,7 @@ class MongoDBSaver(FullSyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
     `setup()` must have been called once for a database.
 
@@ -64,6 +75,7 @@ class MongoDBSaver(FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
         from pymongo.database import Database
@@ -74,10 +86,10 @@ class MongoDBSaver(FullSyncSaver):
         database: Database[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, prefix, deduplicate=deduplicate)
+        planner = MongoPlanner(policy, clock, deduplicate=deduplicate)
         super().__init__(
             planner,
-            SyncMongoDriver(database, prefix),
+            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
             policy,
             serde=serde,
             on_unreadable=on_unreadable,
@@ -85,6 +97,19 @@ class MongoDBSaver(FullSyncSaver):
         )
         self.db = database
         self.client = database.client
+
+    def setup(self, require_transactions: bool = False, shard: bool = False) -> None:
+        """Create what is missing. Safe from many processes at once; later a no-op.
+
+        Args:
+            require_transactions: refuse a standalone server, on which a crash may leave a half of
+                a write.
+            shard: shard the collection by thread, on a sharded cluster.
+
+        Raises:
+            UnsupportedServerError: the server is standalone, and transactions are required.
+        """
+        self._drive(self._planner.setup(require_transactions, shard))
 
     @classmethod
     @contextmanager
@@ -100,6 +125,7 @@ class MongoDBSaver(FullSyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
 
@@ -114,13 +140,15 @@ class MongoDBSaver(FullSyncSaver):
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
+            call_timeout: as in the constructor. Unless the URL has `serverSelectionTimeoutMS` or
+                `socketTimeoutMS`, they are 10 and 11 seconds.
 
         Raises:
             InvalidArgumentError: the URL cannot be understood.
         """
         pymongo = driver(cls.__name__)
         with understood(conn_string):
-            client = pymongo.MongoClient(conn_string)
+            client = pymongo.MongoClient(conn_string, **client_options(conn_string))
         with client:
             saver = cls(
                 client,
@@ -132,6 +160,7 @@ class MongoDBSaver(FullSyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
             )
             try:
                 yield saver
@@ -156,6 +185,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             stored whole, which saves time where values are replaced and never grow.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
+        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
     `await saver.setup()` must have been called once for a database.
 
@@ -176,6 +206,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
         from pymongo.asynchronous.database import AsyncDatabase
@@ -186,11 +217,10 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, prefix, deduplicate=deduplicate)
-        self._commands = AsyncMongoDriver(database, prefix)
+        planner = MongoPlanner(policy, clock, deduplicate=deduplicate)
         super().__init__(
             planner,
-            self._commands,
+            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
             policy,
             serde=serde,
             on_unreadable=on_unreadable,
@@ -198,6 +228,10 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         )
         self.db = database
         self.client = database.client
+
+    async def setup(self, require_transactions: bool = False, shard: bool = False) -> None:
+        """`MongoDBSaver.setup`, without blocking."""
+        await self._adrive(self._planner.setup(require_transactions, shard))
 
     @classmethod
     @asynccontextmanager
@@ -213,11 +247,12 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         deduplicate: bool = True,
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`MongoDBSaver.from_conn_string`, for an event loop."""
         pymongo = driver(cls.__name__)
         with understood(conn_string):
-            client = pymongo.AsyncMongoClient(conn_string)
+            client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
         async with client:
             saver = cls(
                 client,
@@ -229,17 +264,23 @@ class AsyncMongoDBSaver(FullAsyncSaver):
                 deduplicate=deduplicate,
                 ttl=ttl,
                 clock=clock,
+                call_timeout=call_timeout,
             )
             try:
                 yield saver
             finally:
                 await saver._aend()
-                await saver._commands.aclose()
 
 
 _FORBIDDEN = '/\\. "$'
 _LONGEST = 63  # bytes of a database's name
 _LONGEST_PREFIX = 100
+
+
+def client_options(conn_string: str) -> dict[str, Any]:
+    """The options of a client that is opened here, besides those of its URL."""
+    given = str(conn_string).lower()
+    return {name: value for name, value in _CLIENT.items() if f"{name.lower()}=" not in given}
 
 
 def named_by(client: Any) -> str:

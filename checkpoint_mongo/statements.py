@@ -1,4 +1,4 @@
-"""The named statements of the plans that remove, prune and sweep, as pipelines and changes."""
+"""The named statements of the plans that all databases share, as commands of MongoDB."""
 
 from __future__ import annotations
 
@@ -7,198 +7,199 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from checkpoint_base.statements.requests import ExecuteMany
-from checkpoint_mongo.documents import REFS_OF_VALUES
-from checkpoint_mongo.keys import THREAD, checkpoint_key, left_key, under
-from checkpoint_mongo.pipelines import NOW
-from checkpoint_mongo.requests import Aggregate, Document, Op, Stages, Write
+from checkpoint_mongo.documents import thread_change
+from checkpoint_mongo.keys import (
+    THREAD,
+    checkpoint_key,
+    document_id,
+    overflow_key,
+    parts_of,
+    under,
+    value_key,
+    writes_key,
+)
+from checkpoint_mongo.requests import Aggregate, Document, Find, Op, Write
 
 Row = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A statement that reads: its pipeline, and a row of each document."""
+    """A statement that reads: its command, and a row of each document."""
 
-    stages: Callable[..., Stages]
+    command: Callable[..., Find | Aggregate]
     row: Callable[[Document], Row]
-    is_empty: bool = False
-    """the one row is whether there is none"""
+    tells_emptiness: bool = False
+    """the one row is whether there is no document"""
 
-    def request(self, asked: Any) -> Aggregate:
+    def request(self, asked: Any) -> Find | Aggregate:
         """What the driver performs."""
-        return Aggregate(self.stages(*asked.values))
+        return self.command(*asked.values)
 
-    def reply(self, found: Sequence[Document]) -> list[Row]:
+    def reply(self, asked: Any, result: Sequence[Document]) -> list[Row]:  # noqa: ARG002
         """What the plan gets."""
-        return [(not found,)] if self.is_empty else [self.row(document) for document in found]
+        if self.tells_emptiness:
+            return [(not result,)]
+        return [self.row(document) for document in result]
 
 
 @dataclass(frozen=True)
 class Change:
-    """A statement that changes documents: one or some for each row of values."""
+    """A statement that changes documents: a list of changes for each row of values."""
 
-    op: Callable[..., Op]
+    ops: Callable[..., list[Op]]
 
     def request(self, asked: Any) -> Write:
         """What the driver performs."""
         rows = asked.rows if type(asked) is ExecuteMany else [asked.values]
-        return Write([self.op(*row) for row in rows])
+        return Write([op for row in rows for op in self.ops(*row)])
 
-    def reply(self, written: Any) -> int:
+    def reply(self, asked: Any, written: Any) -> int:  # noqa: ARG002
         """What the plan gets: how many documents it was."""
         count: int = len(written.made) + written.matched + written.deleted
         return count
 
 
-def fields(*names: str) -> Callable[[Document], Row]:
+def columns(*names: str) -> Callable[[Document], Row]:
     """A row of these fields."""
     return lambda document: tuple(document.get(name) for name in names)
 
 
-def _match(thread_id: str, kind: str, *wanted: str) -> Stages:
-    """Documents of a kind, with a few fields."""
-    project = {"_id": 0, **dict.fromkeys(wanted, 1)}
-    return [{"$match": {"thread_id": thread_id, "key": under(kind)}}, {"$project": project}]
+def of_kind(
+    thread_id: str,
+    kind: str,
+    fields: Sequence[str],
+    more: Document | None = None,
+    *,
+    order: int = 1,
+    limit: int = 0,
+) -> Aggregate:
+    """Fields of a thread's documents of one kind, in the order of their keys.
 
-
-def _any(thread_id: str) -> Stages:
-    kept = {"$gte": "c\0", "$lt": "cx"}  # checkpoints and writes
-    return [
-        {"$match": {"thread_id": thread_id, "key": kept}},
-        {"$limit": 1},
-        {"$project": {"_id": 1}},
-    ]
-
-
-def _newest(thread_id: str) -> Stages:
-    group = {"_id": "$ns", "newest": {"$max": "$checkpoint_id"}}
-    return [*_match(thread_id, "c", "ns", "checkpoint_id"), {"$group": group}]
-
-
-def writes_of(thread_id: str, ns: str, checkpoint_id: str) -> Document:
-    """Finds the writes of a checkpoint."""
-    return {"thread_id": thread_id, "key": under(f"cw\0{ns}\0{checkpoint_id}")}
-
-
-def _layouts(thread_id: str) -> Stages:
-    entry = {"$objectToArray": "$writes"}
-    return [
-        {"$match": {"thread_id": thread_id, "key": under("cw")}},
-        {"$project": {"_id": 0, "entry": entry}},
-        {"$unwind": "$entry"},
-        {"$match": {"entry.v.layout": {"$exists": True}}},
-        {"$project": {"layout": "$entry.v.layout"}},
-    ]
-
-
-def _values(thread_id: str) -> Stages:
-    """What checkpoints carry, what those carried that are gone, and values of their own."""
-    parts = ("ref", "channel", "version", "layout")
-    return [
-        {"$match": {"thread_id": thread_id, "key": {"$gte": "b\0", "$lt": "c\1"}}},
-        {"$project": {"_id": 0, "key": 1, "ns": 1, **{f"values.{part}": 1 for part in parts}}},
-        {"$unwind": "$values"},
-    ]
-
-
-def _value_row(document: Document) -> Row:
-    one = document["values"]
-    name = document["key"], one["ref"]
-    return name, document["ns"], one["channel"], one["version"], one.get("layout")
-
-
-def _has_write(thread_id: str, ns: str, checkpoint_id: str, channel: str) -> Stages:
-    return [
-        {"$match": writes_of(thread_id, ns, checkpoint_id)},
-        {"$project": {"entry": {"$objectToArray": "$writes"}}},
-        {"$match": {"entry.v.channel": channel}},
-        {"$limit": 1},
-        {"$project": {"_id": 1}},
-    ]
-
-
-def _due(now: float, stale: float, count: int) -> Stages:
-    """Threads that the sweep should look at: expired, dead, or marked, without a transaction, by
-    somebody who writes to them or removes something.
+    What the index has is a `$match` of its own, which MongoDB joins with the one behind it. The
+    stand-in server would not use the index for both together.
     """
-    long_ago = {"$subtract": [NOW, int(stale * 1000)]}
-    marks = ("$open_at", "$held_at")
-    old = [{"$and": [{"$gt": [mark, 0]}, {"$lte": [mark, long_ago]}]} for mark in marks]
-    is_left = {"$and": [{"$ne": ["$dead", True]}, {"$or": old}]}
-    return [
-        {"$match": {"tag": {"$lte": now}}},
-        {"$sort": {"tag": 1}},
-        {"$limit": count},
-        {"$project": {"_id": 0, "thread_id": 1, "expires_at": 1, "is_left": is_left}},
-    ]
+    own: Document = {"thread_id": thread_id, "key": under(kind[0])}
+    stages: list[Document] = [{"$match": own}, {"$match": {"kind": kind, **(more or {})}}]
+    stages.append({"$sort": {"key": order}})
+    if limit:
+        stages.append({"$limit": limit})
+    return Aggregate([*stages, {"$project": {"_id": 0, **dict.fromkeys(fields, 1)}}])
 
+
+def of_thread(thread_id: str) -> Find:
+    """A thread's own document."""
+    return Find({"_id": document_id(thread_id, THREAD), "thread_id": thread_id})
+
+
+def _space(document: Document, *names: str) -> Row:
+    """The names in a document's key, and some of its fields."""
+    return (*parts_of(document["key"]), *(document.get(name) for name in names))
+
+
+def _newest(thread_id: str) -> Aggregate:
+    parts = {"$split": ["$key", "\0"]}
+    newest = {"$max": "$checkpoint_id"}
+    group = {"_id": {"$arrayElemAt": [parts, 1]}, "newest": newest}
+    own = {"thread_id": thread_id, "key": under("c")}
+    return Aggregate([{"$match": own}, {"$match": {"kind": "checkpoint"}}, {"$group": group}])
+
+
+def _removal(thread_id: str, ns: str, checkpoint_id: str) -> list[Op]:
+    place = ns, checkpoint_id
+    keys = [checkpoint_key(*place), overflow_key(*place), writes_key(*place)]
+    return [Op({"thread_id": thread_id, "key": {"$in": keys}})]
+
+
+def removal_of_values(thread_id: str, names: Sequence[Sequence[str]]) -> Op:
+    """Remove values of (namespace, channel, version)."""
+    return Op({"thread_id": thread_id, "key": {"$in": [value_key(*name) for name in names]}})
+
+
+_VALUE: Final = ("key", "layout")
 
 STATEMENTS: Final[Mapping[str, Reading | Change]] = {
-    "thread_versions": Reading(
-        lambda thread: _match(thread, "c", "ns", "versions"), fields("ns", "versions")
+    "thread": Reading(
+        of_thread,
+        columns("thread_id", "generation", "log_size", "expires_at", "ttl_override", "salt"),
     ),
-    "thread_values": Reading(_values, _value_row),
-    "write_layouts": Reading(_layouts, fields("layout")),
-    "checkpoints_of_run": Reading(
-        lambda run_id: [
-            {"$match": {"tag": run_id}},
-            {"$project": {"_id": 0, "thread_id": 1, "ns": 1, "checkpoint_id": 1}},
-        ],
-        fields("thread_id", "ns", "checkpoint_id"),
-    ),
-    "thread_checkpoints_of_runs": Reading(
-        lambda thread, run_ids: [
-            {"$match": {"tag": {"$in": list(run_ids)}}},
-            {"$match": {"thread_id": thread}},
-            {"$project": {"_id": 0, "thread_id": 1, "ns": 1, "checkpoint_id": 1}},
-        ],
-        fields("thread_id", "ns", "checkpoint_id"),
-    ),
-    "newest_of_namespaces": Reading(_newest, fields("_id", "newest")),
-    "checkpoint_keys": Reading(
-        lambda thread: _match(thread, "c", "ns", "checkpoint_id"), fields("ns", "checkpoint_id")
+    "refresh_thread": Change(
+        lambda expires_at, thread: [
+            thread_change(
+                thread,
+                {"$unset": {"expires_at": ""}}
+                if expires_at is None
+                else {"$set": {"expires_at": expires_at}},
+            )
+        ]
     ),
     "new_epoch": Change(
-        lambda epoch, thread: Op({"thread_id": thread, "key": THREAD}, [{"$set": {"epoch": epoch}}])
+        lambda generation, thread: [
+            thread_change(thread, {"$set": {"generation": generation}, "$unset": {"garbage": ""}})
+        ]
     ),
-    "is_empty": Reading(_any, fields(), is_empty=True),
-    "has_write": Reading(_has_write, fields("_id")),
-    "due_threads": Reading(_due, fields("thread_id", "expires_at", "is_left")),
+    "clear_garbage": Change(
+        lambda thread: [thread_change(thread, {"$unset": {"garbage": ""}}, {"garbage": {"$gt": 0}})]
+    ),
+    "garbage_threads": Reading(
+        lambda least, count: Find(
+            {"garbage": {"$gte": least}},
+            {"_id": 0, "thread_id": 1},
+            sort={"garbage": -1},
+            limit=count,
+        ),
+        columns("thread_id"),
+    ),
+    "is_empty": Reading(
+        lambda thread: Aggregate(
+            [
+                {"$match": {"thread_id": thread}},
+                {"$match": {"kind": {"$in": ["checkpoint", "write"]}}},
+                {"$limit": 1},
+                {"$project": {"_id": 1}},
+            ]
+        ),
+        columns(),
+        tells_emptiness=True,
+    ),
+    "thread_versions": Reading(
+        lambda thread: of_kind(thread, "checkpoint", ("key", "versions")),
+        lambda document: (parts_of(document["key"])[0], document["versions"]),
+    ),
+    "thread_values": Reading(
+        lambda thread: of_kind(thread, "value", _VALUE),
+        lambda document: (parts_of(document["key"]), *_space(document, "layout")),
+    ),
+    "write_layouts": Reading(
+        lambda thread: of_kind(thread, "write", ("layout",), {"layout": {"$exists": True}}),
+        columns("layout"),
+    ),
+    "checkpoints_of_run": Reading(
+        lambda run_id: Find({"run_id": run_id}, {"_id": 0, "thread_id": 1, "key": 1}),
+        lambda document: (document["thread_id"], *parts_of(document["key"])),
+    ),
+    "newest_of_namespaces": Reading(_newest, columns("_id", "newest")),
+    "checkpoint_keys": Reading(lambda thread: of_kind(thread, "checkpoint", ("key",)), _space),
+    "delete_checkpoint": Change(_removal),  # with its writes
+    "delete_writes": Change(lambda *_: []),
+    "has_write": Reading(
+        lambda thread, ns, checkpoint_id, channel: Aggregate(
+            [
+                {"$match": {"thread_id": thread, "key": writes_key(ns, checkpoint_id)}},
+                {"$match": {"channel": channel}},
+                {"$limit": 1},
+                {"$project": {"_id": 1}},
+            ]
+        ),
+        columns("_id"),
+    ),
+    "expired_threads": Reading(
+        lambda now, count: Find(
+            {"expires_at": {"$lte": now}},
+            {"_id": 0, "thread_id": 1},
+            sort={"expires_at": 1},
+            limit=count,
+        ),
+        columns("thread_id"),
+    ),
 }
-
-
-def carriers(thread_id: str) -> Stages:
-    """The checkpoints that carry values."""
-    return [
-        {"$match": {"thread_id": thread_id, "key": under("c")}},
-        {"$match": {"values.0": {"$exists": True}}},
-        {"$project": {"_id": 0, "key": 1}},
-    ]
-
-
-def removal(thread_id: str, ns: str, checkpoint_id: str) -> Op:
-    """Remove a checkpoint that carries nothing."""
-    return Op({"thread_id": thread_id, "key": checkpoint_key(ns, checkpoint_id)})
-
-
-def reduction(thread_id: str, ns: str, checkpoint_id: str, number: int) -> Op:
-    """Remove a checkpoint, but for the values that it carries: others may need them."""
-    key = checkpoint_key(ns, checkpoint_id)
-    left = {
-        "thread_id": {"$literal": thread_id},
-        "key": {"$literal": left_key(ns, checkpoint_id, number)},
-        "ns": {"$literal": ns},
-        "ref": REFS_OF_VALUES,
-        "values": "$values",
-    }
-    what = [{"$replaceWith": {"_id": "$_id", **left}}]
-    return Op({"thread_id": thread_id, "key": key}, what)
-
-
-def early_writes(thread_id: str, ns: str, checkpoint_id: str) -> Stages:
-    """Writes to checkpoints older than this one, of which there may be none."""
-    before = {"$gte": f"cw\0{ns}\0", "$lt": f"cw\0{ns}\0{checkpoint_id}\0"}
-    return [
-        {"$match": {"thread_id": thread_id, "key": before}},
-        {"$project": {"_id": 0, "key": 1, "of": 1}},
-    ]

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
+from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
 from checkpoint_mongo.saver import (
     DB_NAME,
+    client_options,
     database_of,
     driver,
     named_by,
@@ -34,9 +36,8 @@ TTL = TTLConfig | StoreTTL | None
 class MongoDBStore(SyncStore):
     """Long-term memory in MongoDB 6.0 or later; its async methods run in a worker thread.
 
-    Search by meaning uses `$vectorSearch` where the deployment has it (Atlas, Atlas Local, a server
-    with `mongot`), for cosine and l2. Else it is exact: over all that passes namespace, filter and
-    expiry, with vectors that are kept in this process's memory once they were read.
+    Search by meaning is exact: over all that passes namespace, filter and expiry, with vectors that
+    are kept in this process's memory once they were read.
 
     Args:
         client: a `MongoClient`, or one of its databases. It stays the caller's to close.
@@ -48,8 +49,9 @@ class MongoDBStore(SyncStore):
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
             vector. Beside it, a few hundred bytes for each item that has vectors.
+        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
-    `setup()` must have been called once for a database, and creates the search index.
+    `setup()` must have been called once for a database.
 
     Raises:
         InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
@@ -67,11 +69,11 @@ class MongoDBStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
         from pymongo.database import Database
 
-        from checkpoint_mongo.bson_ops import vector_of
         from checkpoint_mongo.sync_driver import SyncMongoDriver
 
         kinds = pymongo.MongoClient, Database
@@ -79,9 +81,15 @@ class MongoDBStore(SyncStore):
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = MongoStorePlanner(
-            settings, policy, vector_of, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+            settings, policy, clock=clock, prefix=prefix, cache_bytes=cache_bytes
         )
-        super().__init__(planner, SyncMongoDriver(database, prefix), settings, policy, clock)
+        super().__init__(
+            planner,
+            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
         self.db = database
         self.client = database.client
 
@@ -97,6 +105,7 @@ class MongoDBStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
 
@@ -108,6 +117,7 @@ class MongoDBStore(SyncStore):
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             cache_bytes: as in the constructor.
+            call_timeout: as in `MongoDBSaver.from_conn_string`.
 
         Raises:
             InvalidArgumentError: the URL cannot be understood, or an `index` or a `ttl` that cannot
@@ -116,7 +126,7 @@ class MongoDBStore(SyncStore):
         pymongo = driver(cls.__name__)
         with ExitStack() as stack:
             with understood(conn_string):
-                client = pymongo.MongoClient(conn_string)
+                client = pymongo.MongoClient(conn_string, **client_options(conn_string))
             stack.enter_context(client)
             store = cls(
                 client,
@@ -126,6 +136,7 @@ class MongoDBStore(SyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                call_timeout=call_timeout,
             )
             stack.callback(store._end)
             yield store
@@ -143,6 +154,7 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: as in `MongoDBStore`.
+        call_timeout: as in `MongoDBStore`.
 
     `await store.setup()` must have been called once for a database.
 
@@ -162,21 +174,27 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
         from pymongo.asynchronous.database import AsyncDatabase
 
         from checkpoint_mongo.async_driver import AsyncMongoDriver
-        from checkpoint_mongo.bson_ops import vector_of
 
         kinds = pymongo.AsyncMongoClient, AsyncDatabase
         database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         planner = MongoStorePlanner(
-            settings, policy, vector_of, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+            settings, policy, clock=clock, prefix=prefix, cache_bytes=cache_bytes
         )
-        super().__init__(planner, AsyncMongoDriver(database, prefix), settings, policy, clock)
+        super().__init__(
+            planner,
+            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
         self.db = database
         self.client = database.client
 
@@ -192,12 +210,13 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`MongoDBStore.from_conn_string`, for an event loop."""
         pymongo = driver(cls.__name__)
         async with AsyncExitStack() as stack:
             with understood(conn_string):
-                client = pymongo.AsyncMongoClient(conn_string)
+                client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
             await stack.enter_async_context(client)
             store = cls(
                 client,
@@ -207,6 +226,7 @@ class AsyncMongoDBStore(AsyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                call_timeout=call_timeout,
             )
             stack.push_async_callback(store._aend)
             yield store

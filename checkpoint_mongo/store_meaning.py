@@ -50,10 +50,6 @@ class Meaning:
         self._stamps: dict[Name, int] = {}  # of what is in the cache, and the reverse
         self._names: dict[int, Name] = {}
 
-    def setup(self) -> Plan[None]:
-        """Nothing: there is no index."""
-        yield from ()
-
     def search(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
         """What a search gives: two commands, and one more for vectors that are not in memory."""
         for _ in range(_PATIENCE):

@@ -18,7 +18,6 @@ from checkpoint_mongo.requests import (
     Find,
     Index,
     Op,
-    Stages,
     Written,
     documents,
     find,
@@ -31,9 +30,7 @@ from checkpoint_mongo.store_browsing import Browsing
 from checkpoint_mongo.store_documents import (
     RECORD,
     TEXTS,
-    Pack,
     delete_op,
-    keys_op,
     name_of,
     new_op,
     put_op,
@@ -42,8 +39,7 @@ from checkpoint_mongo.store_documents import (
     stored,
     vectors_of,
 )
-from checkpoint_mongo.store_filters import WITHOUT_KEYS
-from checkpoint_mongo.store_nearest import Nearest
+from checkpoint_mongo.store_meaning import Meaning
 from checkpoint_mongo.store_reading import seek_namespaces
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
@@ -59,15 +55,11 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
         Index((("updated_at", -1), ("_id", 1))),
         Index((("expires_at", 1),)),
         Index((("stamp", 1),), sparse=True),
-        Index((("aside", 1),), sparse=True),
+        Index((("keys", 1), ("updated_at", 1), ("_id", -1))),
     ),
-    2: (Index((("keys", 1), ("updated_at", 1), ("_id", -1))),),
 }
 """Migration -> the indexes that it creates. What was released never changes."""
 
-_KEYS: Final = 2
-"""The migration that gives keys to items that have none."""
-_AT_ONCE: Final = 500
 _OFTEN: Final = 3
 
 
@@ -78,7 +70,6 @@ class MongoStorePlanner:
     Args:
         settings: the index, or None.
         ttl: how items expire.
-        pack: makes BSON's own vector of float32.
         clock: epoch seconds.
         prefix: what the names of collections begin with.
         cache_bytes: how large the matrix of vectors in memory may be.
@@ -91,51 +82,30 @@ class MongoStorePlanner:
         self,
         settings: IndexSettings | None,
         ttl: StoreTTL,
-        pack: Pack,
         *,
         clock: Callable[[], float] = time.time,
         prefix: str = "",
         cache_bytes: int = CACHE_BYTES,
         new_stamp: Callable[[], int] = lambda: secrets.randbits(63) | 1,
     ) -> None:
-        self._ttl, self._pack, self._clock, self._new_stamp = ttl, pack, clock, new_stamp
+        self._ttl, self._clock, self._new_stamp = ttl, clock, new_stamp
         self._browsing = Browsing(prefix)
         self._all_new = 0  # batches in a row whose items were all new; just a guess
-        self.meaning = (
-            None if settings is None else Nearest(settings, ttl, cache_bytes, prefix, clock)
-        )
+        self.meaning = None if settings is None else Meaning(settings, ttl, cache_bytes)
 
     def setup(self) -> Plan[None]:
         """Create what is missing; only reads when there is nothing to do."""
         _, missing = yield from migrations(STORE_MIGRATIONS, INDEXES)
         for migration in missing:
             yield CreateIndexes(INDEXES[migration.number], ITEMS)
-            if migration.number == _KEYS:
-                yield from self._give_keys()
             where = {"_id": migration.number}
             noted = {**where, "applied_at": self._clock()}
             yield from self._write([Op(where, noted, upsert=True)], STORE_MIGRATIONS)
         self._browsing.expect_keys()
-        if self.meaning is not None:
-            yield from self.meaning.setup()
 
     def expect_setup(self) -> Plan[None]:
         """Look for the record of migrations."""
         yield from expect_migrations(STORE_MIGRATIONS, INDEXES)
-
-    def _give_keys(self) -> Plan[None]:
-        """Some items at a time, unless they have been put again."""
-        stages: Stages = [
-            {"$match": WITHOUT_KEYS},
-            {"$match": {"fields": {"$exists": True}}},
-            {"$limit": _AT_ONCE},
-            {"$project": {"value": 1, "updated_at": 1}},
-        ]
-        while found := (yield from documents(stages, ITEMS)):
-            yield from self._write([keys_op(one) for one in found])
-        left: Stages = [{"$match": WITHOUT_KEYS}, {"$limit": 1}, {"$project": {"_id": 1}}]
-        if (yield from documents(left, ITEMS)):
-            yield from self._browsing.note()
 
     @staticmethod
     def _written(
@@ -174,7 +144,7 @@ class MongoStorePlanner:
 
     def _refresh(self, records: Iterable[Record], now: float) -> Plan[None]:
         horizon = self._ttl.horizon(now)
-        ops = [refresh_op(one.name, now, horizon) for one in records if one.ttl is not None]
+        ops = [refresh_op(one.name, now, horizon) for one in records if one.is_refresh_due(now)]
         if ops:
             yield from moved_if_possible(self._write(ops), f"one of {len(ops)} items")
 
@@ -188,11 +158,7 @@ class MongoStorePlanner:
         """
         horizon = self._ttl.horizon(now)
         puts = yield from self._with_kept_vectors(puts, now)
-        items = [
-            (one, stored(one, self._new_stamp(), self._pack))
-            for one in puts
-            if one.value is not None
-        ]
+        items = [(one, stored(one, self._new_stamp())) for one in puts if one.value is not None]
         if any(fields["keys"] is None for _, fields in items):
             yield from self._browsing.note()
         deletes = [delete_op(one) for one in puts if one.value is None]

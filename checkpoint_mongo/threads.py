@@ -1,147 +1,164 @@
-"""Threads as such: their list, their expiry, their size."""
+"""Deleting, pruning, copying, listing and counting threads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
-from checkpoint_base.codec import Codec
-from checkpoint_base.plan import Plan
+from checkpoint_base.delta import Lineage, Link, lineage
+from checkpoint_base.plan import Plan, read
 from checkpoint_base.planner import ThreadQuery
-from checkpoint_base.records import Stats, ThreadPage
-from checkpoint_base.statements.requests import rows
-from checkpoint_base.sweeper import UNREADABLE, log_unreadable
-from checkpoint_mongo.keys import RECENT, recent_of, under
-from checkpoint_mongo.log import Logs
-from checkpoint_mongo.pipelines import lasting_thread
-from checkpoint_mongo.removing import Removing
-from checkpoint_mongo.requests import Document, documents, server, write_all
+from checkpoint_base.reading import ThreadKey
+from checkpoint_base.records import CheckpointRecord, Stats
+from checkpoint_base.statements.logs import Thread
+from checkpoint_base.statements.rows import ThreadRows
+from checkpoint_base.statements.threads import Threads as SharedThreads
+from checkpoint_mongo.documents import checkpoint_row, found_in
+from checkpoint_mongo.keys import checkpoint_key, parts_of, writes_key
+from checkpoint_mongo.log import AT_ONCE, Logs
+from checkpoint_mongo.reading import Reading
+from checkpoint_mongo.requests import Document, Find, Op, documents, find, server, write_all
 
-_SWEPT_AT_ONCE: Final = 200
-_RECORDS: Final = {
-    "": "threads",
-    "c\0": "checkpoints",
-    "b\0": "values",
-    "s\0": "segments",
-    "cw": "writes",
-}
+_KINDS: Final = ("thread", "checkpoint", "value", "segment", "write")
 
 
-class Threads(Removing):
+class Threads(Reading, SharedThreads):
     """Plans on threads."""
 
-    backend: str
     _logs: Logs
-    _stale: float
 
-    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
-        """A page of threads: one command."""
-        recent = under(RECENT)
-        if query.position is not None:
-            recent["$lt"] = recent_of(*query.position)
-        conditions: dict[str, Any] = {"thread_id": {"$gte": query.prefix}}
-        times = {"$lt": query.updated_before, "$gt": query.updated_after}
-        if wanted := {name: moment for name, moment in times.items() if moment is not None}:
-            conditions["updated_at"] = wanted
-        expires = {"$ifNull": ["$expires_at", float("inf")]}
-        tests = [{"$gt": [expires, self._logs.horizon]}]
+    def _delete(self, thread_id: str) -> Plan[None]:
+        yield from write_all([Op({"thread_id": thread_id})])
+
+    def _delete_early_writes(self, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[None]:
+        """Remove writes to checkpoints before this one that are not there."""
+        before = {"$gte": writes_key(ns, ""), "$lt": writes_key(ns, checkpoint_id)}
+        writes = yield from find(Find({"thread_id": key, "key": before}, {"_id": 0, "key": 1}))
+        if not writes:
+            return
+        older = {"$gte": checkpoint_key(ns, ""), "$lt": checkpoint_key(ns, checkpoint_id)}
+        kept = yield from find(Find({"thread_id": key, "key": older}, {"_id": 0, "key": 1}))
+        kept_keys = {writes_key(*parts_of(document["key"])) for document in kept}
+        gone = sorted({document["key"] for document in writes} - kept_keys)
+        for at in range(0, len(gone), AT_ONCE):
+            where = {"thread_id": key, "key": {"$in": gone[at : at + AT_ONCE]}}
+            yield from write_all([Op(where)])
+
+    def _copy(self, source: str, target: str) -> Plan[None]:
+        logs = self._logs
+        original = yield from logs.find(source)
+        if original is None:
+            return
+        previous = yield from logs.find(target)
+        if previous is not None:
+            yield from logs.expect_nothing_else(original, previous)
+        yield from self._delete(target)
+        of_original = original.ttl_override, original.log_end, original.salt
+        yield from logs.create(target, *of_original)
+        yield from logs.copy(original, target)
+
+    # ------------------------------------------------------------------ lineages
+
+    def _record(
+        self, checked: ThreadRows, key: ThreadKey, ns: str, checkpoint_id: str
+    ) -> Plan[CheckpointRecord]:
+        where = {"thread_id": key, "key": checkpoint_key(ns, checkpoint_id)}
+        (document,) = yield from find(Find(where))
+        return checked.checkpoint(checkpoint_row((yield from self._complete(document))))
+
+    def _row(self, thread: Thread, ns: str, checkpoint_id: str) -> Plan[CheckpointRecord | None]:
+        where = {"thread_id": thread.key, "key": checkpoint_key(ns, checkpoint_id)}
+        for document in (yield from find(Find(where))):
+            return found_in((yield from self._complete(document)), thread).record
+        return None
+
+    def _lineage(
+        self,
+        checked: ThreadRows,
+        key: ThreadKey,  # noqa: ARG002
+        ns: str,
+        checkpoint_id: str,
+        channels: Sequence[str],
+    ) -> Plan[Lineage]:
+        ancestors = partial(self._ancestors, checked, ns)
+        return (yield from lineage(checkpoint_id, channels, ancestors))
+
+    @staticmethod
+    def _ancestors(checked: ThreadRows, ns: str, first: str, depth: int) -> Plan[Iterable[Link]]:
+        """A checkpoint and its ancestors. Most often a parent has the id before, so that a range of
+        ids has many of them.
+        """
+        fields = ("checkpoint_id", "parent_id", "versions", "link_checksum")
+        project = {"_id": 0, **dict.fromkeys(fields, 1)}
+        read: dict[str, Document] = {}
+        chain: list[Document] = []
+        name: str | None = first
+        while name is not None and len(chain) <= depth:
+            if name not in read:
+                keys = {"$gte": checkpoint_key(ns, ""), "$lte": checkpoint_key(ns, name)}
+                where = {"thread_id": checked.thread_id, "key": keys}
+                count = depth + 1 - len(chain)
+                result = yield from find(Find(where, project, sort={"key": -1}, limit=count))
+                read |= {document["checkpoint_id"]: document for document in result}
+            if name not in read:
+                break
+            chain.append(read[name])
+            name = read[name].get("parent_id")
+        return (checked.link(ns, [link.get(field) for field in fields]) for link in chain)
+
+    # ------------------------------------------------------------------ list, size
+
+    def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        conditions: list[Document] = [
+            {"kind": "thread", "updated_at": {"$gte": 0}},
+            {"expires_at": {"$not": {"$lte": self._logs.horizon}}},
+        ]
         if query.prefix:
-            tests.append(
-                {"$eq": [{"$indexOfBytes": ["$thread_id", {"$literal": query.prefix}]}, 0]}
-            )
-        found = yield from documents(
+            begins = {"$eq": [{"$indexOfBytes": ["$thread_id", {"$literal": query.prefix}]}, 0]}
+            conditions += [{"thread_id": {"$gte": query.prefix}}, {"$expr": begins}]
+        times = {"$lt": query.updated_before, "$gt": query.updated_after}
+        if given := {name: moment for name, moment in times.items() if moment is not None}:
+            conditions.append({"updated_at": given})
+        if query.position is not None:
+            updated_at, thread_id = query.position
+            tie = {"updated_at": updated_at, "thread_id": {"$lt": thread_id}}
+            conditions.append({"$or": [{"updated_at": {"$lt": updated_at}}, tie]})
+        result = yield from documents(
             [
-                {"$match": {"seek": recent}},
-                {"$match": {**conditions, "$expr": {"$and": tests}}},
-                {"$sort": {"seek": -1}},
+                *({"$match": condition} for condition in conditions),
+                {"$sort": {"updated_at": -1, "thread_id": -1}},
                 {"$limit": query.limit + 1},
             ]
         )
-        return query.page([_row(one) for one in found])
-
-    # ------------------------------------------------------------------ expiry
-
-    def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired; remove what crashes left behind."""
-        logs = self._logs
-        now, swept, limit = logs.clock(), 0, logs.policy.sweep_limit
-        unreadable: set[str] = set()
-        while limit is None or swept < limit:
-            count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
-            wanted = now, self._stale, count + len(unreadable)
-            found = yield from rows(logs.queries["due_threads"], wanted)
-            due = [one for one in found if one[0] not in unreadable]
-            done = False
-            for thread_id, expires_at, is_left in due[:count]:
-                if is_left:  # of what never ended: a standalone server, or its client, died
-                    yield from self._collect(thread_id)
-                    yield from self._remove_if_empty(thread_id)
-                    done = True
-                if expires_at is not None and expires_at <= now:
-                    try:
-                        gone = yield from self._sweep(codec, thread_id, now)
-                    except UNREADABLE as error:
-                        log_unreadable(thread_id, error)
-                        unreadable.add(thread_id)
-                        gone, done = 0, True
-                    swept, done = swept + gone, done or bool(gone)
-            if not done:
-                break  # nothing, or only threads that are being written to
-        return swept
-
-    def _sweep(self, codec: Codec, thread_id: str, now: float) -> Plan[int]:
-        if self._logs.policy.expires_whole:
-            return int((yield from self._bury(thread_id, now)))
-        found = yield from self._logs.find(thread_id)
-        if found is None:  # dead
-            return int((yield from self._bury(thread_id, now)))
-        return (yield from self._exclusively([thread_id], self._thin, codec, thread_id, now))
-
-    def _thin(self, codec: Codec, thread_id: str, now: float) -> Plan[int]:
-        thread = yield from self._logs.find(thread_id)
-        if thread is None or thread.expires_at is None or thread.expires_at > now:
-            return 0  # touched since it was listed
-        yield from self._keep_latest(codec, thread_id)
-        yield from write_all([lasting_thread(self._guard(thread_id))])
-        return 1
-
-    # ------------------------------------------------------------------ size
+        fields = ("thread_id", "created_at", "updated_at", "expires_at")
+        return [tuple(document.get(field) for field in fields) for document in result]
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count documents and their bytes, as BSON, before compression."""
-        found = yield from server()
-        counts: list[dict[str, Any]] = []
-        if thread_id is None:
-            counts = yield from documents(_counts([]))
-        elif (yield from self._logs.find(thread_id)) is not None:
-            counts = yield from documents(_counts([{"$match": {"thread_id": thread_id}}]))
-        numbers = dict.fromkeys(_RECORDS.values(), 0)
-        for one in counts:
-            numbers[_RECORDS[one["_id"]]] = one["n"]
-        numbers["values"] = sum(one["values"] for one in counts)
+        deployment = yield from server()
+        counts = yield from read(self._counts, thread_id)
+        numbers = {name: count for name, count, _ in counts}
         return Stats(
             backend=self.backend,
-            server=f"{found.version}, {found.topology}",
-            threads=numbers["threads"],
-            checkpoints=numbers["checkpoints"],
-            values=numbers["values"],
-            segments=numbers["segments"],
-            writes=numbers["writes"],
-            bytes=sum(one["bytes"] for one in counts),
+            server=f"{deployment.version}, {deployment.topology}",
+            threads=numbers.get("thread", 0),
+            checkpoints=numbers.get("checkpoint", 0),
+            values=numbers.get("value", 0),
+            segments=numbers.get("segment", 0),
+            writes=numbers.get("write", 0),
+            bytes=sum(size for *_, size in counts),
         )
 
+    def _counts(self, thread_id: str | None) -> Plan[list[tuple[str, int, int]]]:
+        stages: list[Document] = []
+        if thread_id is not None:
+            if (yield from self._logs.find(thread_id)) is None:
+                return []
+            stages.append({"$match": {"thread_id": thread_id}})
+        sums = {"count": {"$sum": 1}, "size": {"$sum": {"$bsonSize": "$$ROOT"}}}
+        result = yield from documents([*stages, {"$group": {"_id": "$kind", **sums}}])
+        return [(document["_id"], document["count"], document["size"]) for document in result]
 
-def _counts(selected: Sequence[Document]) -> list[Document]:
-    entries = {"$size": {"$objectToArray": {"$ifNull": ["$writes", {"$literal": {"": 0}}]}}}
-    group = {
-        "_id": {"$substrBytes": ["$key", 0, 2]},
-        "n": {"$sum": entries},
-        "values": {"$sum": {"$size": {"$ifNull": ["$values", []]}}},
-        "bytes": {"$sum": {"$bsonSize": "$$ROOT"}},
-    }
-    return [*selected, {"$group": group}]
-
-
-def _row(thread: Document) -> tuple[str, float, float, float | None]:
-    times = thread["created_at"], thread["updated_at"], thread.get("expires_at")
-    return (thread["thread_id"], *times)
+    def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
+        raise NotImplementedError  # `stats` asks in its own way

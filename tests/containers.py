@@ -49,7 +49,6 @@ TESTS: Final = {
         f"{_MONGO}/test_conformance.py",
         f"{_MONGO}/test_store_conformance.py::TestMongoDBStore",
     ],
-    "atlas": [f"{_MONGO}/test_store_conformance.py::TestMongoDBVectorSearch"],
 }
 """The tests that a service is for."""
 
@@ -137,7 +136,7 @@ def use(name: str) -> None:
     if name == "postgres":
         url = "postgresql://postgres:test@127.0.0.1:{port}/postgres"
         postgres_servers.postgres = starts(name, url, postgres_servers.SERVERS)
-    elif name in ("mongo", "atlas"):
+    elif name == "mongo":
         # a member of the set calls itself by a port that only the container knows
         url = "mongodb://127.0.0.1:{port}/?directConnection=true"
         mongo_servers.mongo = starts(name, url, mongo_servers.SERVERS)

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from pymongo import MongoClient
 
+from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.bson_ops import server_of
-from checkpoint_mongo.planner import MongoPlanner
+from checkpoint_mongo.keys import parts_of
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.mongo import SERVERS
@@ -22,7 +23,10 @@ from tests.servers.mongo import SERVERS
 IMPATIENT = "serverSelectionTimeoutMS=1500&connectTimeoutMS=1500&socketTimeoutMS=5000"
 IMPATIENT += "&heartbeatFrequencyMS=60000"
 
-KINDS = {"": "threads", "b": "values", "c": "checkpoints", "s": "segments", "cw": "writes"}
+READER = "reader"
+WRITES = ["insert", "update", "delete", "createIndexes"]
+
+KINDS = ("thread", "checkpoint", "value", "segment", "write", "overflow")
 
 
 class OnServer(FaultHooks):
@@ -35,6 +39,7 @@ class OnServer(FaultHooks):
 
     url: str
     db_name: str
+    clock: MovableClock
     ends_when_full = True
 
     @cached_property
@@ -79,6 +84,20 @@ class OnServer(FaultHooks):
         found = server_of(admin.command("hello"), admin.command("buildInfo"))
         return f"{found.version}, {found.topology}"
 
+    @contextmanager
+    def reading_only(self) -> Iterator[Any]:
+        """The server without users refuses writes of one application as one with users would."""
+        harness: Any = type(self)
+        restricted = harness(f"{self.url}&appName={READER}", self.db_name)
+        restricted.clock = self.clock
+        data = {"failCommands": WRITES, "errorCode": 13, "appName": READER}
+        fail_point = {"configureFailPoint": "failCommand", "data": data}
+        self.client.admin.command({**fail_point, "mode": "alwaysOn"})
+        try:
+            yield restricted
+        finally:
+            self.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
+
     def location(self) -> str:
         return f"{self.url} {self.db_name}"
 
@@ -96,11 +115,12 @@ class MongoHarness(OnServer, SaverHarness):
     """A database; sync and async savers open it side by side."""
 
     name = "mongo"
+    # reads end with an abort, which a server that pins snapshot sessions is not sent
     budgets: ClassVar[Mapping[str, int]] = {
         "put": 2,
-        "put_writes": 1,
-        "get_tuple": 2,
-        "list": 2,
+        "put_writes": 2,
+        "get_tuple": 3,
+        "list": 4,
         "delete_thread": 2,
     }
 
@@ -139,11 +159,9 @@ class MongoHarness(OnServer, SaverHarness):
         return self.client[self.db_name]["saver_records"]
 
     def rows(self) -> Mapping[str, int]:
-        counts = dict.fromkeys(KINDS.values(), 0)
-        for document in self.records.find({}, {"key": 1, "writes": 1, "values": 1}):
-            kind = KINDS[document["key"].partition("\0")[0]]
-            counts[kind] += len(document["writes"]) if kind == "writes" else kind != "values"
-            counts["values"] += len(document.get("values", ()))
+        counts = {f"{kind}s": 0 for kind in KINDS}
+        for document in self.records.find({}, {"kind": 1}):
+            counts[f"{document['kind']}s"] += 1
         return counts
 
     def stored(self) -> bytes:
@@ -155,12 +173,38 @@ class MongoHarness(OnServer, SaverHarness):
         )
 
     def damage(self) -> None:
-        segment = self.records.find_one({"data": {"$exists": True}, "digests": {"$exists": True}})
+        segment = self.records.find_one({"kind": "segment"})
         if segment is None:
             raise LookupError("no segment is stored")
-        data = bytearray(segment["data"])
-        data[len(data) // 2] ^= 1
-        self.records.update_one({"_id": segment["_id"]}, {"$set": {"data": bytes(data)}})
+        self._change(segment, "data")
+
+    def damage_record(self, record: str) -> None:
+        table, column = COLUMNS[record]
+        wanted = {"kind": table.removesuffix("s"), column: {"$exists": True}}
+        if record == "longer value":
+            wanted["layout"] = {"$exists": False}
+        # of several the first, whose text of versions names a channel
+        self._change(self.records.find_one(wanted, sort=[("_id", 1)]), column, record)
+
+    def _change(self, document: Any, column: str, record: str = "") -> None:
+        stored = document[column]
+        changed: Any = flipped(stored.encode() if isinstance(stored, str) else stored, record)
+        changed = changed.decode() if isinstance(stored, str) else changed
+        self.records.update_one({"_id": document["_id"]}, {"$set": {column: changed}})
+
+    def lose_value(self, channel: str) -> None:
+        for document in self.records.find({"kind": "value"}):
+            if parts_of(document["key"])[1] == channel:
+                self.records.delete_one({"_id": document["_id"]})
+
+    def swap_records(self, record: str) -> None:
+        wanted = {"kind": record}
+        one, other = self.records.find(wanted).sort([("thread_id", 1), ("key", 1)]).limit(2)
+        for to, source in ((one, other), (other, one)):
+            columns = {name: source.get(name) for name in CONTENTS[record]}
+            given = {name: value for name, value in columns.items() if value is not None}
+            gone = dict.fromkeys(columns.keys() - given.keys(), "")
+            self.records.update_one({"_id": to["_id"]}, {"$set": given, "$unset": gone})
 
 
 def _raw() -> Any:
@@ -168,11 +212,3 @@ def _raw() -> Any:
     from bson.raw_bson import RawBSONDocument
 
     return CodecOptions(document_class=RawBSONDocument)
-
-
-def short_lived(saver: MongoDBSaver) -> MongoPlanner:
-    """A write that never ended is dead at once."""
-    planner = saver._planner
-    assert isinstance(planner, MongoPlanner)
-    planner._stale = 0.0
-    return planner

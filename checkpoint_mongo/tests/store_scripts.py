@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from checkpoint_mongo.requests import Pause, Wait, Written
+from checkpoint_mongo.requests import Pause, Written
 from checkpoint_mongo.store_documents import FOREVER
 from checkpoint_mongo.store_planner import MongoStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
@@ -35,7 +35,6 @@ def planner(ttl: StoreTTL | None = None, index: IndexSettings | None = None) -> 
     made = MongoStorePlanner(
         index,
         ttl or StoreTTL(),
-        lambda data: b"\x27\x00" + data,
         clock=lambda: NOW,
         prefix="billing_",
         new_stamp=lambda: next(stamps),
@@ -52,7 +51,7 @@ def search_for(vector: Any = None, limit: int = 10, offset: int = 0, **more: Any
 def document(key: str, stamp: int, *numbers: float, **more: Any) -> dict[str, Any]:
     item = {"_id": f"{AT}\0{key}", "ns": AT, "value": "{}", "expires_at": FOREVER}
     times = {"created_at": NOW, "updated_at": NOW}
-    return {**item, **times, "stamp": stamp, "vector": b"\x27\x00" + f32(*numbers), **more}
+    return {**item, **times, "stamp": stamp, "vectors": [f32(*numbers)], **more}
 
 
 WRITTEN = Written(frozenset(), 1, 0)
@@ -67,4 +66,4 @@ class Scripted:
 
     def __call__(self, request: Any) -> Any:
         self.asked.append(request)
-        return None if type(request) in (Pause, Wait) else self.replies.pop(0)
+        return None if type(request) is Pause else self.replies.pop(0)

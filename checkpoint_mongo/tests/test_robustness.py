@@ -69,7 +69,8 @@ def test_a_server_killed_during_2000_puts_loses_none_that_it_acknowledged(
                     step = values(each)["step"]
                     assert values(each)["log"] == large(step % 7)[: 2500 + step]
                     written = [channel for _, channel, _ in each.pending_writes or ()]
-                    assert written in ([], ["log", "step"])
+                    whole = ["log", "step"]  # on a standalone server a beginning may be stored
+                    assert written in ([], whole) or (options and written == whole[:1])
                 head = saver.put(*arguments(thread, PUTS, log=large(1)))
                 assert values(saver.get_tuple(head))["log"] == large(1)
 
@@ -115,12 +116,12 @@ def test_a_primary_that_steps_down_costs_nothing(
     url = database.url.replace("retryWrites=false", f"retryWrites={retry}") + ATTENTIVE
     with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
         saver.setup()
-        for step, command in enumerate(["update", "commitTransaction", "aggregate"] * 3):
+        for step, command in enumerate(["update", "commitTransaction", "find"] * 3):
             fail(database.client, 1, [command], code)
             head = saver.put(*arguments("t", step, log=large(step)))
             saver.put_writes(head, [("a", large(step))], "task")
             assert values(saver.get_tuple(on("t")))["log"] == large(step)
-        fail(database.client, 1, ["delete", "aggregate", "update"], code)
+        fail(database.client, 1, ["delete", "aggregate", "update", "find"], code)
         saver.prune(["t"])
         assert steps_of(saver, "t") == [8]
         fail(database.client, 1, ["delete"], code)
@@ -133,7 +134,7 @@ def test_a_primary_that_never_comes_back_is_an_error(database: MongoHarness) -> 
     with MongoDBSaver.from_conn_string(url, db_name=database.db_name) as saver:
         saver.setup()
         saver.put(*arguments("t", 1))
-        fail(database.client, 40, ["aggregate", "update"], STEPPED_DOWN)
+        fail(database.client, 100, ["find", "update", "insert"], STEPPED_DOWN)
         with pytest.raises(BackendUnavailableError):
             saver.get_tuple(on("t"))
         with pytest.raises(BackendUnavailableError):

@@ -1,4 +1,4 @@
-"""Setting up, also where an earlier version did."""
+"""Setting up."""
 
 from __future__ import annotations
 
@@ -9,102 +9,65 @@ from typing import Any
 import pytest
 from pymongo import MongoClient
 
-from checkpoint_base.errors import NotSetUpError, SchemaVersionError
+from checkpoint_base.errors import (
+    CheckpointError,
+    NotSetUpError,
+    SchemaVersionError,
+    UnsupportedServerError,
+)
 from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
-from checkpoint_mongo.documents import refs_of
-from checkpoint_mongo.keys import ref_of
-from checkpoint_mongo.setup import OBSOLETE
+from checkpoint_mongo.setup import STANDALONE
 from checkpoint_mongo.tests.harness import MongoHarness
 from checkpoint_mongo.tests.watching import Commands
-from conformance_tests.build import checkpoint, ids, large, metadata, new_versions, on, values
+from conformance_tests.build import on
 
-WANTED = {"_id_", "thread_id_1_key_1", "ref_1", "seek_1", "tag_1"}
-
-
-def put(saver: Any, thread: str, step: int, **more: Any) -> None:
-    stored = checkpoint({"n": step, "log": large(step)}, id=f"{step:08}")
-    saver.put(on(thread), stored, metadata(step=step, **more), new_versions(stored))
-
-
-def back_to_version_2(database: MongoHarness) -> None:
-    """What it was before: each document has a ref of its own, of one size, and checkpoints a list
-    of those that they are read with.
-    """
-    records = database.records
-    for one in list(records.find({"key": ""})):
-        records.update_one({"_id": one["_id"]}, {"$set": {"ref": one["ref"][:16]}})
-    for one in list(records.find({"key": {"$gt": "c\0", "$lt": "c\1"}})):
-        ref = [ref_of(one["thread_id"], one["key"]), *one.get("ref", ())]
-        changed = {"$set": {"ref": ref, "refs": refs_of(one)}, "$unset": {"epoch": 1}}
-        records.update_one({"_id": one["_id"]}, changed)
-    database.client[database.db_name]["saver_migrations"].delete_many({"_id": 3})
+WANTED = {
+    "_id_",
+    "thread_id_1_key_1",
+    "run_id_1",
+    "expires_at_1",
+    "garbage_1",
+    "updated_at_1_thread_id_1",
+    "checkpoint_id_1_thread_id_1_key_1",
+}
 
 
-def back_to_version_1(database: MongoHarness) -> None:
-    """What it was before that: an index for each field that is sought over all threads."""
-    back_to_version_2(database)
-    records = database.records
-    rest = {"$substrCP": ["$seek", 2, 1000]}
-    records.update_many({"key": ""}, [{"$set": {"recent": rest}}])
-    records.update_many(
-        {"key": {"$gt": "c\0", "$lt": "c\1"}},
-        [{"$set": {"place": rest, "run_id": {"$ifNull": ["$tag", "$$REMOVE"]}}}],
-    )
-    records.update_many({}, {"$unset": {"seek": 1, "tag": 1}})
-    for name in ("seek_1", "tag_1"):
-        records.drop_index(name)
-    for name in OBSOLETE:
-        records.create_index(name.removesuffix("_1"), sparse=True)
-    database.client[database.db_name]["saver_migrations"].delete_many({"_id": 2})
-
-
-def test_there_are_four_indexes(database: MongoHarness) -> None:
+def test_the_indexes(database: MongoHarness) -> None:
     with database.open():
         assert set(database.records.index_information()) == WANTED
 
 
-def test_version_1_is_migrated(database: MongoHarness) -> None:
-    ttl = {"default_ttl": 10}
-    with database.open() as saver, database.open(ttl=ttl) as short:
-        for step in range(3):
-            put(saver, "lasting", step, run_id="old" if step < 2 else "new")
-            database.advance(1)
-            put(short, "short", step)
-    back_to_version_1(database)
-    for _ in range(2):  # the second time there is nothing to do
-        with database.open() as saver:
-            assert set(database.records.index_information()) == WANTED
-            assert [one.thread_id for one in saver.list_threads().threads] == ["short", "lasting"]
-            assert ids(saver.list(None)) == sorted(ids(saver.list(None)), reverse=True)
-            assert len(ids(saver.list(None))) == 6
-    with database.open(ttl=ttl) as saver:
-        saver.delete_for_runs(["old"])
-        assert [values(one)["n"] for one in saver.list(on("lasting"))] == [2]
-        database.advance(601)
-        assert saver.sweep_ttl() == 1
-        assert [one.thread_id for one in saver.list_threads().threads] == ["lasting"]
-    old = {"place": {"$exists": True}}, {"recent": {"$exists": True}}, {"run_id": {"$exists": True}}
-    assert database.records.count_documents({"$or": list(old)}) == 0
+def test_a_standalone_server_is_warned_of_or_refused(
+    alone: MongoHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    saver = MongoDBSaver(alone.client, alone.db_name)
+    with pytest.raises(UnsupportedServerError, match=r"rs\.initiate"):
+        saver.setup(require_transactions=True)
+    assert alone.client[alone.db_name].list_collection_names() == []
+    saver.setup()
+    assert [record.getMessage() for record in caplog.records] == [STANDALONE]
+    assert saver.stats()["server"].endswith(", standalone")
 
 
-def test_version_2_is_migrated(database: MongoHarness) -> None:
-    with database.open() as saver:
-        for thread in ("a", "b"):
-            for step in range(3):
-                put(saver, thread, step, run_id=f"run {step}")
-    back_to_version_2(database)
-    for _ in range(2):  # the second time there is nothing to do
-        with database.open() as saver:
-            for thread in ("a", "b"):
-                found = saver.get_tuple(on(thread))
-                assert values(found) == {"n": 2, "log": large(2)}
-            assert [values(one)["n"] for one in saver.list(None)] == [2, 2, 1, 1, 0, 0]
-    with database.open() as saver:
-        saver.delete_for_runs(["run 2"])
-        assert values(saver.get_tuple(on("a"))) == {"n": 1, "log": large(1)}
-        put(saver, "a", 4)
-    assert database.records.count_documents({"refs": {"$exists": True}}) == 0
+def test_a_replica_set_has_transactions(
+    database: MongoHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    saver = MongoDBSaver(database.client, database.db_name)
+    saver.setup(require_transactions=True)
+    assert not caplog.records
+    assert saver.stats()["server"].endswith(", replica set")
+
+
+def test_sharding_is_by_thread(database: MongoHarness) -> None:
+    """This server is no sharded cluster, and says so; the command is the one that is sent."""
+    commands = Commands()
+    client: MongoClient[Any] = MongoClient(database.url, event_listeners=[commands])
+    with client, pytest.raises(CheckpointError, match="shardCollection"):
+        MongoDBSaver(client, database.db_name).setup(shard=True)
+    sent = commands.sent[-1]
+    assert sent["shardCollection"] == f"{database.db_name}.saver_records"
+    assert sent["key"] == {"thread_id": 1}
 
 
 def test_a_newer_version_says_so(database: MongoHarness) -> None:
@@ -164,8 +127,8 @@ def test_who_did_not_call_setup_looks_once(database: MongoHarness) -> None:
     with database.open(), client:
         saver = MongoDBSaver(client, database.db_name)
         assert saver.get_tuple(on("t")) is None
-        looks = [one for one in commands.sent if one.get("aggregate") == "saver_migrations"]
+        looks = [one for one in commands.sent if one.get("find") == "saver_migrations"]
         assert len(looks) == 1
         commands.sent.clear()
         saver.get_tuple(on("t"))
-        assert not [one for one in commands.sent if one.get("aggregate") == "saver_migrations"]
+        assert not [one for one in commands.sent if one.get("find") == "saver_migrations"]

@@ -9,7 +9,6 @@ import pytest
 
 from checkpoint_mongo.tests.store_harness import (
     MongoStoreHarness,
-    VectorSearchHarness,
     WithoutCache,
 )
 from conformance_tests import StoreConformance
@@ -47,11 +46,4 @@ class TestMongoDBStoreWithoutCache(MeaningClauses, EmbeddingClauses):
     @pytest.fixture
     def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
         with closing(WithoutCache(mongo_server)) as harness:
-            yield harness
-
-
-class TestMongoDBVectorSearch(MeaningClauses, SentenceClauses):
-    @pytest.fixture
-    def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
-        with closing(VectorSearchHarness(mongo_server)) as harness:
             yield harness

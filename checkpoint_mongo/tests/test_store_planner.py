@@ -23,11 +23,9 @@ from checkpoint_mongo.store_documents import (
     EMBEDDING,
     FOREVER,
     RECORD,
-    keys_op,
     new_op,
     put_op,
     stored,
-    within_of,
 )
 from checkpoint_mongo.store_filters import selection
 from checkpoint_mongo.store_keys import MOST, keys_of
@@ -53,7 +51,7 @@ from store_vector.records import Put, Vector
 
 def test_a_put_is_one_change_of_one_document() -> None:
     put = Put(AT, "$k.ey", '{"a":{"b":1}}', 2.0, NOW + 120, [Vector("a.b", "d1", f32(1, 0, 0))])
-    op = put_op(put, stored(put, 7, lambda data: data), NOW, None)
+    op = put_op(put, stored(put, 7), NOW, None)
     assert op.where == {"_id": f"{AT}\0$k.ey"}
     assert op.upsert
     assert op.what == {
@@ -65,47 +63,34 @@ def test_a_put_is_one_change_of_one_document() -> None:
             "stamp": 7,
             "count": 1,
             "texts": '[["a.b", "d1"]]',
-            "vector": f32(1, 0, 0),
-            "within": within_of(AT),
+            "vectors": [f32(1, 0, 0)],
             "updated_at": NOW,
             "expires_at": NOW + 120,
         },
-        "$unset": {"fields": "", "vectors": "", "aside": ""},
         "$setOnInsert": {"created_at": NOW},
     }
 
 
 def test_an_item_that_has_expired_is_new_where_it_is_absent() -> None:
     put = Put(AT, "k", "{}")
-    op = put_op(put, stored(put, 7, bytes), NOW, NOW)
+    op = put_op(put, stored(put, 7), NOW, NOW)
     assert isinstance(op.what, list)
     fields = op.what[0]["$set"]
     assert fields["created_at"] == {"$cond": [{"$gt": ["$expires_at", NOW]}, "$created_at", NOW]}
     assert fields["value"] == {"$literal": "{}"}
     assert fields["expires_at"] == FOREVER
-    assert fields["stamp"] == fields["vector"] == fields["ttl"] == "$$REMOVE"
-
-
-@pytest.mark.parametrize(
-    "vectors", [[f32(1, 0, 0), f32(0, 1, 0)], [f32(0, -0.0, 0)]], ids=["several", "zero"]
-)
-def test_what_a_search_index_cannot_hold_is_kept_aside(vectors: list[bytes]) -> None:
-    put = Put(AT, "k", "{}", vectors=[Vector("a", f"{n}", data) for n, data in enumerate(vectors)])
-    fields = stored(put, 7, bytes)
-    assert fields["aside"] == AT
-    assert fields["vectors"] == vectors
-    assert fields["vector"] is None
+    assert fields["stamp"] == fields["vectors"] == fields["ttl"] == "$$REMOVE"
 
 
 def test_more_than_16_mib_is_refused() -> None:
     text = '{"a":"' + "x" * (1 << 24) + '"}'
     with pytest.raises(InvalidArgumentError, match=r"16 MiB.*16777224 bytes.*'k'"):
-        stored(Put(AT, "k", text), 7, bytes)
+        stored(Put(AT, "k", text), 7)
 
 
 def test_a_new_item_is_the_same_without_what_it_does_not_have() -> None:
     put = Put(AT, "k", '{"a":1}', expires_at=NOW + 1)
-    op = new_op(put, stored(put, 7, bytes), NOW)
+    op = new_op(put, stored(put, 7), NOW)
     assert op.fresh
     assert op.what == {
         "ns": AT,
@@ -290,7 +275,7 @@ def test_items_without_keys_are_looked_at_where_there_may_be_some() -> None:
     wanted = search_for(filter={"n": {"$gte": 1}}, limit=1)
     item, note = document("k", 1, 1, value='{"n":1}'), {"_id": WITHOUT}
     run(plans.search(wanted, NOW), before := Scripted([item]))
-    run(plans.setup(), Scripted([{"_id": 1}, {"_id": 2}]))
+    run(plans.setup(), Scripted([{"_id": 1}]))
     run(plans.search(wanted, NOW), after := Scripted([item]))
     assert run(plans.search(search_for(filter={"n": 1}), NOW), noted := Scripted([note], [item]))
     run(plans.search(wanted, NOW), later := Scripted([item]))
@@ -312,18 +297,6 @@ def test_that_items_have_no_keys_is_noted_once_before_they_are_put() -> None:
     run(plans.put([large], NOW), io)
     assert [one.collection for one in io.asked] == [NOTES, ITEMS, ITEMS]
     assert io.asked[0].ops == [Op({"_id": WITHOUT}, {"noted": True}, upsert=True, new=True)]
-
-
-def test_items_of_an_older_version_are_given_keys() -> None:
-    old = [{"_id": "a", "value": '{"a":null}', "updated_at": 1.0}]
-    io = Scripted([{"_id": 1}], None, old, WRITTEN, [], [{"_id": "b"}], WRITTEN, WRITTEN)
-    run(planner().setup(), io)
-    given, noted, done = [one for one in io.asked if type(one) is Write]
-    (op,) = given.ops
-    assert op == keys_op(old[0])
-    assert op.where == {"_id": "a", "updated_at": 1.0}
-    assert op.what == [{"$set": {"keys": {"$literal": ['["a"]3n']}}}, {"$unset": "fields"}]
-    assert (noted.collection, done.ops[0].where) == (NOTES, {"_id": 2})
 
 
 # ---------------------------------------------------------------- exact search by meaning

@@ -45,6 +45,8 @@ def filters_of(command: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """All by which a command looks for documents."""
     for change in (*command.get("updates", ()), *command.get("deletes", ())):
         yield change["q"]
+    if "filter" in command:
+        yield command["filter"]
     if "pipeline" in command:
         yield from _filters_in(command["pipeline"])
 

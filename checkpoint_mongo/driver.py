@@ -1,0 +1,207 @@
+"""What both drivers do alike, as plans: they ask for calls of PyMongo's, and for sleep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+from pymongo.errors import PyMongoError
+
+from checkpoint_base.plan import Atomic, Plan, answered
+from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
+from checkpoint_mongo.bson_ops import (
+    BATCH,
+    OPTIONS,
+    changes,
+    index_models,
+    server_of,
+    transaction_options,
+    written,
+)
+from checkpoint_mongo.failures import (
+    ABORT,
+    Attempts,
+    commit_is_unknown,
+    is_refusal,
+    pause_of,
+)
+from checkpoint_mongo.requests import (
+    Aggregate,
+    CreateIndexes,
+    Deployment,
+    Find,
+    Pause,
+    RefusedError,
+    Server,
+    Shard,
+    Write,
+    Written,
+)
+
+
+class Call(NamedTuple):
+    """Request: call PyMongo, and await the result where there is an event loop.
+
+    Attributes:
+        work: what to call.
+        limit: seconds that it may take; None: as the driver says.
+    """
+
+    work: Callable[[], Any]
+    limit: float | None = None
+
+
+class Sleep(NamedTuple):
+    """Request: let some seconds pass."""
+
+    seconds: float
+
+
+class Performer:
+    """Plans that perform requests on one database.
+
+    Args:
+        database: PyMongo's, of either client.
+        prefix: what the names of collections begin with.
+        call_timeout: seconds after which nothing is tried again; None: a minute.
+    """
+
+    def __init__(self, database: Any, prefix: str, call_timeout: float | None) -> None:
+        self._database = database
+        self._prefix = prefix
+        self._seconds = call_timeout
+        self._server: Server | None = None
+
+    def perform(self, request: Any) -> Plan[Any]:
+        """Perform a request of a plan that is not in a transaction."""
+        kind = type(request)
+        if kind is Pause:
+            return (yield Sleep(pause_of(request.attempt)))
+        attempts = Attempts(self._seconds)
+        while True:
+            try:
+                return (yield from self._once(request))
+            except PyMongoError as error:
+                if kind is Write and is_refusal(error):
+                    return None
+                yield Sleep(attempts.after(error))
+
+    def _once(self, request: Any) -> Plan[Any]:
+        is_atomic = isinstance(request, Atomic)
+        if not is_atomic and not (type(request) is Write and request.whole):
+            return (yield from self._do(None, request))
+        server = yield from self._deployment()
+        work = partial(self._plan if is_atomic else self._do, request=request)
+        if not server.has_transactions:
+            return (yield from work(None))
+        writes = not is_atomic or request.write
+        pins = not writes and server.pins_snapshots
+        session = self._database.client.start_session(snapshot=pins)
+        try:
+            if pins:
+                return (yield from work(session))
+            return (yield from self._transaction(work, session, writes=writes))
+        finally:
+            yield Call(session.end_session)
+
+    def _transaction(
+        self, work: Callable[[Any], Plan[Any]], session: Any, *, writes: bool
+    ) -> Plan[Any]:
+        """What PyMongo's `with_transaction` does, except that an answer that did not come in time
+        is not waited for again. `perform` tries again after a transient error.
+        """
+        options = transaction_options(self._database.write_concern)
+        yield Call(partial(session.start_transaction, **options))
+        try:
+            result = yield from work(session)
+            if writes:
+                yield from self._commit(session)
+        except BaseException:
+            if session.in_transaction:  # not after a commit that failed: its result is unknown
+                yield Call(session.abort_transaction, ABORT)
+            raise
+        if not writes:
+            yield Call(session.abort_transaction, ABORT)
+        return result
+
+    def _commit(self, session: Any) -> Plan[None]:
+        attempts = Attempts(self._seconds)
+        while True:
+            try:
+                yield Call(session.commit_transaction)
+                return
+            except PyMongoError as error:
+                if not commit_is_unknown(error):
+                    raise
+                yield Sleep(attempts.after(error))
+
+    def _plan(self, session: Any, request: Atomic[Any]) -> Plan[Any]:
+        return (yield from answered(request.make(), partial(self._inside, session)))
+
+    def _inside(self, session: Any, request: Any) -> Plan[Any]:
+        try:
+            return (yield from self._do(session, request))
+        except PyMongoError as error:
+            if type(request) is Write and is_refusal(error):
+                raise RefusedError from error
+            raise
+
+    def _do(self, session: Any, request: Any) -> Plan[Any]:
+        kind = type(request)
+        if kind is Find:
+            collection = self._collection(request.collection)
+            cursor = collection.find(**request.options, batch_size=BATCH, session=session)
+            return (yield Call(cursor.to_list))
+        if kind is Aggregate:
+            collection, stages = self._collection(request.collection), list(request.stages)
+            cursor = yield Call(
+                partial(collection.aggregate, stages, session=session, batchSize=BATCH)
+            )
+            return (yield Call(cursor.to_list))
+        if kind is Write:
+            return (yield from self._write(request, session))
+        if kind in (Query, Execute, ExecuteMany):
+            reply = yield from self._do(session, request.sql.request(request))
+            return request.sql.reply(request, reply)
+        return (yield from self._administer(request))
+
+    def _administer(self, request: Any) -> Plan[Any]:
+        kind = type(request)
+        if kind is Deployment:
+            return (yield from self._deployment())
+        collection = self._collection(request.collection)
+        if kind is CreateIndexes:
+            return (yield Call(partial(collection.create_indexes, index_models(request.indexes))))
+        if kind is Shard:
+            command = {"shardCollection": collection.full_name, "key": dict(request.fields)}
+            return (yield Call(partial(self._database.client.admin.command, command)))
+        raise TypeError(f"cannot perform {request!r}")
+
+    def _write(self, request: Write, session: Any) -> Plan[Written]:
+        if not request.ops:
+            return Written(frozenset(), 0, 0)
+        bulk_write = partial(self._collection(request.collection).bulk_write, session=session)
+        ops = changes(request.ops)
+        if not request.guarded:
+            return written((yield Call(partial(bulk_write, ops))))
+        if session is None:  # without a transaction nothing would take back what follows the guard
+            guard = written((yield Call(partial(bulk_write, ops[:1]))))
+            if not guard.has_changed_all(1):
+                raise RefusedError
+            rest = written((yield Call(partial(bulk_write, ops[1:])))) if ops[1:] else None
+            return guard.then(rest)
+        result = written((yield Call(partial(bulk_write, ops))))
+        if not result.has_changed_all(len(ops)):
+            raise RefusedError
+        return result
+
+    def _collection(self, name: str) -> Any:
+        return self._database.get_collection(self._prefix + name, **OPTIONS)
+
+    def _deployment(self) -> Plan[Server]:
+        if self._server is None:
+            command = self._database.client.admin.command
+            hello = yield Call(partial(command, "hello"))
+            self._server = server_of(hello, (yield Call(partial(command, "buildInfo"))))
+        return self._server
