@@ -59,6 +59,11 @@ def test_a_wrong_ttl_is_named(monkeypatch: pytest.MonkeyPatch, ttl: str, told: s
         opened(monkeypatch, CHECKPOINT_URL="memory://", CHECKPOINT_TTL=ttl)
 
 
+def threads() -> set[threading.Thread]:
+    """All that run but the watchdog of `call_timeout`: a process keeps it from its first call on."""
+    return {thread for thread in threading.enumerate() if thread.name != "call_timeout"}
+
+
 @pytest.mark.parametrize("url", ["memory://", "sqlite:///:memory:"])
 def test_the_sweeper_lives_as_long_as_the_saver(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("CHECKPOINT_URL", url)
@@ -76,9 +81,9 @@ def test_the_sweeper_lives_as_long_as_the_saver(monkeypatch: pytest.MonkeyPatch,
                 await asyncio.sleep(0.02)
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    before = set(threading.enumerate())
+    before = threads()
     asyncio.run(swept())
-    assert set(threading.enumerate()) <= before  # threads of other tests may end meanwhile
+    assert threads() <= before  # threads of other tests may end meanwhile
 
 
 def opened_store(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
@@ -98,10 +103,10 @@ def opened_store(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
 
 @pytest.mark.parametrize("name", ["STORE_URL", "CHECKPOINT_URL"])
 def test_the_store_is_where_the_checkpoints_are(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    before = set(threading.enumerate())
+    before = threads()
     ttl = json.dumps({"default_ttl": 1, "sweep_interval_minutes": 0.001})
     opened_store(monkeypatch, **{name: "sqlite:///:memory:", "STORE_TTL": ttl})
-    assert set(threading.enumerate()) <= before  # threads of other tests may end meanwhile
+    assert threads() <= before  # threads of other tests may end meanwhile
 
 
 @pytest.mark.parametrize(
