@@ -48,10 +48,12 @@ class Calls:
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=KEPT)
         self._count = 0
+        self._running: dict[object, str] = {}
 
     def clear(self) -> None:
         """A new clause begins."""
         self._lines.clear()
+        self._running.clear()
         self._count = 0
 
     def make(
@@ -59,11 +61,15 @@ class Calls:
     ) -> T:
         """Call `work`, and note what it was called with and what came of it."""
         called = f"{name}({_arguments(args, kwargs)})"
+        call = object()
+        self._running[call] = called
         try:
             answer = work()
         except BaseException as error:
             self._note(f"{called}\n    raised {type(error).__name__}: {short(str(error))}")
             raise
+        finally:
+            self._running.pop(call, None)
         self._note(called if answer is None else f"{called}\n    -> {short(answer)}")
         return answer
 
@@ -97,7 +103,8 @@ class Calls:
         """The last calls, oldest first."""
         left_out = self._count - len(self._lines)
         first = [f"… {left_out} calls before these"] if left_out else []
-        return "\n".join([*first, *self._lines])
+        running = [f"{called}\n    has not returned" for called in list(self._running.values())]
+        return "\n".join([*first, *self._lines, *running])
 
 
 def _arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import TYPE_CHECKING, Final
 
+if TYPE_CHECKING:
+    from conformance_tests.report import Report
+    from conformance_tests.supervisor import Supervisor
+
+FAILED: Final = 1
 NOTHING_RAN: Final = 2
+INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,22 +26,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         0: all that ran is as it should be. 1: something does not conform. 2: nothing could run.
+        130: it was interrupted.
     """
     given = _parser().parse_args(arguments)
     try:
         import pytest
 
         from conformance_tests import test_contract  # noqa: F401 (needs all that the extra brings)
+        from conformance_tests.supervisor import CannotRunError
     except ImportError as error:
         missing = error.name or error
         return _nothing_ran(
             f"checkpoint-conformance needs {missing}: "
             "pip install 'langgraph-checkpoint-suite[conformance]'"
         )
+    signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
     try:
-        return _run(given)
-    except pytest.UsageError as error:
+        return _list(given.only) if given.list else _run(given)
+    except (pytest.UsageError, CannotRunError) as error:
         return _nothing_ran(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _nothing_ran(reason: object) -> int:
@@ -42,27 +54,68 @@ def _nothing_ran(reason: object) -> int:
     return NOTHING_RAN
 
 
+def _list(only: Sequence[str]) -> int:
+    from conformance_tests.run import reports_of
+    from conformance_tests.terminal import write
+
+    for report in reports_of(["saver", "store"], only).values():
+        for result in report.results.values():
+            write(sys.stdout, f"{result.clause.id}\n    {result.clause.statement}\n")
+    return 0
+
+
 def _run(given: argparse.Namespace) -> int:
     from pytest import UsageError  # noqa: PT013 (imported as soon as it is known to be there)
 
-    from conformance_tests.catalogue import unknown
-    from conformance_tests.run import offered
-    from conformance_tests.terminal import write
+    from conformance_tests.output import FORMATS, write_reports
+    from conformance_tests.run import reports_of
+    from conformance_tests.supervisor import CannotRunError, Limits, Supervisor, probe
+    from conformance_tests.terminal import Progress
 
-    named = [(_kind(spec), spec) for spec in given.harness]
-    kinds = [kind for kind, _ in named] or ["saver", "store"]
-    clauses = [clause for kind in kinds for clause in offered(kind)]
-    if nothing := unknown(given.only, clauses):
-        raise UsageError(f"--only {nothing[0]}: there is no such capability or clause")
-    if given.list:
-        for clause in clauses:
-            if not given.only or clause.chosen(given.only):
-                write(sys.stdout, f"{clause.id}\n    {clause.statement}\n")
-        return 0
-    if not named:
+    reports_of(["saver", "store"], given.only)  # a name that chooses nothing is said at once
+    if not given.harness:
         raise UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
-    told = subprocess.run(_pytest(given, named), check=False).returncode
-    return told if told in (0, 1) else NOTHING_RAN  # pytest has a code for each reason
+    limits = Limits(given.clause_timeout, given.clause_memory)
+    paths = {kind: getattr(given, kind) for kind in FORMATS}
+    with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        try:
+            harnesses = probe(given.harness, folder, limits)
+        except CannotRunError as error:
+            write_reports(paths, [], str(error))
+            raise
+        reports = reports_of([each.kind for each in harnesses], given.only)
+        for each in harnesses:
+            reports[each.kind].harness, reports[each.kind].server = each.name, each.version
+        progress = Progress(sum(len(report.results) for report in reports.values()))
+        supervisor = Supervisor(
+            harnesses, reports, folder, limits=limits, jobs=given.jobs, watched=progress
+        )
+        code, why = _supervise(supervisor, list(reports.values()))
+    written = write_reports(paths, list(reports.values()), why)
+    progress.end(list(reports.values()), written)
+    return code
+
+
+def _supervise(supervisor: Supervisor, reports: Sequence[Report]) -> tuple[int, str]:
+    """The exit code of a run, and why it ended early."""
+    from conformance_tests.supervisor import CannotRunError
+
+    code, error = 0, ""
+    try:
+        supervisor.run()
+    except KeyboardInterrupt:
+        code, error = INTERRUPTED, "interrupted"
+    except CannotRunError as reason:
+        code, error = FAILED, str(reason)
+    for report in reports:
+        report.interrupted = error
+    failed = any(report.with_outcome("failed") for report in reports)
+    return code or int(failed), error
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -80,50 +133,25 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--list", action="store_true", help="show the clauses, run nothing")
     for kind in ("html", "json", "junit"):
         run.add_argument(f"--{kind}", type=Path, metavar="PATH", help=f"write a report as {kind}")
-    run.add_argument("--jobs", metavar="N", help="processes at once (needs pytest-xdist)")
+    run.add_argument(
+        "--jobs", type=_jobs, default=1, metavar="N", help="processes at once, or auto"
+    )
+    run.add_argument(
+        "--clause-timeout",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="after which a case of a clause is ended (default %(default)g)",
+    )
+    run.add_argument(
+        "--clause-memory",
+        type=int,
+        default=4096,
+        metavar="MB",
+        help="more than which no case of a clause may take (default %(default)d)",
+    )
     return parser
 
 
-def _kind(spec: str) -> str:
-    """Whether a harness is of a saver or of a store: it is opened once to see."""
-    from pytest import UsageError  # noqa: PT013
-
-    from conformance_tests.harness import SaverHarness
-    from conformance_tests.loading import load, told
-    from conformance_tests.stores.harness import StoreHarness
-
-    make = load(spec)
-    try:
-        with (
-            tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
-            make(Path(folder)) as harness,
-        ):
-            for kind, cls in (("saver", SaverHarness), ("store", StoreHarness)):
-                if isinstance(harness, cls):
-                    return kind
-    except Exception as error:
-        raise UsageError(f"{spec}: it cannot be made: {told(error)}") from error
-    raise UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
-
-
-def _pytest(given: argparse.Namespace, named: Sequence[tuple[str, str]]) -> list[str]:
-    """A pytest of its own: no configuration, conftest or cache of the working directory."""
-    command = [sys.executable, "-m", "pytest", "--pyargs", "conformance_tests.test_contract"]
-    command += [
-        "-p",
-        "conformance_tests.plugin",
-        "-c",
-        os.devnull,
-        "--rootdir",
-        str(Path.cwd()),
-        "--noconftest",
-    ]
-    command += ["-p", "no:cacheprovider", "-p", "no:terminal", "--conformance-progress"]
-    command += [part for kind, spec in named for part in (f"--{kind}", spec)]
-    command += [part for name in given.only for part in ("--only", name)]
-    command += [f"--conformance-{k}={v}" for k in ("html", "json") if (v := getattr(given, k))]
-    if given.junit:
-        command.append(f"--junit-xml={given.junit}")
-    if given.jobs:
-        command += ["-n", given.jobs]
-    return command
+def _jobs(text: str) -> int:
+    return max(1, (os.cpu_count() or 1) if text == "auto" else int(text))

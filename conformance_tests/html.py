@@ -40,16 +40,17 @@ _WORDS: Final = {
 _CLASSES: Final = {PASSED: "passed", FAILED: "failed", GAP: "gap"}
 
 
-def to_html(reports: Iterable[Report]) -> str:
-    """The reports of a run, for people."""
+def to_html(reports: Iterable[Report], error: str = "") -> str:
+    """The reports of a run, for people; `error` says why nothing, or no more, could run."""
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     body = "".join(_report(report) for report in reports)
+    heading = f"<h1>{escape(error)}</h1>" if error else ""
     return (
         "<!doctype html><html lang=en><meta charset=utf-8>"
         '<meta name=viewport content="width=device-width">'
         f"<title>Conformance</title><style>{_STYLE}</style>"
-        f"{body}<p>{escape(when)}, {escape(made_with)}</p></html>\n"
+        f"{heading}{body}<p>{escape(when)}, {escape(made_with)}</p></html>\n"
     )
 
 

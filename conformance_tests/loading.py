@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -45,6 +45,36 @@ def load(spec: str) -> Open:
     if len(inspect.signature(make).parameters) > 1:
         raise pytest.UsageError(f"{spec} takes more than one argument: wanted a folder or nothing")
     return lambda folder: _harness(make, folder)
+
+
+class Probed(NamedTuple):
+    """What a harness is of: a saver or a store."""
+
+    kind: str
+    spec: str
+    name: str
+    version: str
+
+
+def look_at(spec: str, folder: Path) -> Probed:
+    """Open a harness once, to see what it is of.
+
+    Raises:
+        pytest.UsageError: It cannot be loaded or made, with the reason.
+    """
+    from conformance_tests.harness import SaverHarness
+    from conformance_tests.stores.harness import StoreHarness
+
+    make = load(spec)
+    try:
+        with make(folder) as harness:
+            if isinstance(harness, SaverHarness):
+                return Probed("saver", spec, harness.name, harness.version())
+            if isinstance(harness, StoreHarness):
+                return Probed("store", spec, harness.name, harness.version())
+    except Exception as error:
+        raise pytest.UsageError(f"{spec}: it cannot be made: {told(error)}") from error
+    raise pytest.UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
 
 
 def told(error: Exception) -> str:

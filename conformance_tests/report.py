@@ -7,7 +7,7 @@ import json
 import platform
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
@@ -42,6 +42,28 @@ class Case:
 
 
 @dataclass
+class Observation:
+    """What pytest says of one phase of a case."""
+
+    clause: str
+    harness: str
+    server: str
+    seconds: float
+    case: Case | None = None
+    reason: str = ""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Observation:
+        """From JSON values."""
+        case = plain["case"]
+        return cls(**{**plain, "case": None if case is None else Case(**case)})
+
+
+@dataclass
 class Result:
     """A clause and its cases."""
 
@@ -66,23 +88,22 @@ class Report:
     seconds: float = 0.0
     reasons: dict[str, str] = field(default_factory=dict)
     chosen: bool = False
+    interrupted: str = ""
+    """Why the run ended before its end."""
 
-    def add(self, report: pytest.TestReport) -> None:
-        """Take in what pytest says of a phase of a case."""
-        told = dict(report.user_properties)
-        result = self.results.get(str(told.get(CLAUSE)))
+    def add(self, seen: Observation) -> None:
+        """Take in what was seen of a case."""
+        result = self.results.get(seen.clause)
         if result is None:
             return
-        self.harness = str(told.get(HARNESS, self.harness))
-        self.server = str(told.get(SERVER, self.server))
-        self.seconds += report.duration
-        case = _case(report)
-        if case is None:
+        self.harness = seen.harness or self.harness
+        self.server = seen.server or self.server
+        self.seconds += seen.seconds
+        if seen.case is None:
             return
-        result.cases.append(case)
-        if case.outcome in (GAP, NOT_ASKED):
-            reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
-            self.reasons[str(result.clause.capability.value)] = reason.partition(": ")[2] or reason
+        result.cases.append(seen.case)
+        if seen.case.outcome in (GAP, NOT_ASKED):
+            self.reasons[str(result.clause.capability.value)] = seen.reason
 
     def by_capability(self) -> dict[str, list[Result]]:
         """Results in the order of the clauses."""
@@ -113,13 +134,16 @@ class Report:
     def verdict(self) -> str:
         """One line that claims no more than was seen."""
         told = [result.outcome for result in self.results.values() if result.outcome is not None]
-        return verdict(
+        said = verdict(
             ran=sum(outcome != NOT_ASKED for outcome in told),
             chosen=self.chosen or len(told) < len(self.results),
             failed=_capabilities(self.with_outcome(FAILED)),
             gaps=_capabilities(self.with_outcome(GAP)),
             not_asked=_capabilities(self.with_outcome(NOT_ASKED)),
         )
+        if self.interrupted:
+            return f"{self.interrupted} after {len(told)} of {len(self.results)} clauses; {said}"
+        return said
 
     def levels(self) -> list[tuple[str, list[str]]]:
         """Each level, with what it lacks here; none when only some clauses were asked for."""
@@ -153,6 +177,22 @@ class Report:
 
 def _capabilities(results: Iterable[Result]) -> set[str]:
     return {str(result.clause.capability.value) for result in results}
+
+
+def observe(report: pytest.TestReport) -> Observation | None:
+    """What pytest says of a phase, if it is of a clause."""
+    told = dict(report.user_properties)
+    if CLAUSE not in told:
+        return None
+    reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
+    return Observation(
+        str(told[CLAUSE]),
+        str(told.get(HARNESS, "")),
+        str(told.get(SERVER, "")),
+        report.duration,
+        _case(report),
+        reason.partition(": ")[2] or reason,
+    )
 
 
 def _case(report: pytest.TestReport) -> Case | None:
@@ -193,11 +233,12 @@ def versions() -> dict[str, str]:
     return found
 
 
-def to_json(reports: Iterable[Report]) -> str:
-    """The reports of a run, for programs."""
+def to_json(reports: Iterable[Report], error: str = "") -> str:
+    """The reports of a run, for programs; `error` says why nothing, or no more, could run."""
     told = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "versions": versions(),
+        "error": error,
         "contracts": [report.plain() for report in reports],
     }
     return json.dumps(told, indent=1, ensure_ascii=False)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
 
 from conformance_tests.catalogue import Clause, clause_of, clauses_in, contract_of, unknown
-from conformance_tests.html import to_html
-from conformance_tests.report import Report, Result, to_json
-from conformance_tests.terminal import Progress
+from conformance_tests.output import write_reports
+from conformance_tests.report import Report, Result, observe
 
 
 def offered(contract: str) -> list[Clause]:
@@ -20,12 +20,31 @@ def offered(contract: str) -> list[Clause]:
     return [clause for cls in found for clause in clauses_in(cls)]
 
 
+def reports_of(kinds: Iterable[str], only: Sequence[str]) -> dict[str, Report]:
+    """An empty report for each kind of harness, of the clauses that are asked for.
+
+    Raises:
+        pytest.UsageError: A name in `only` is that of no capability and of no clause.
+    """
+    clauses = {kind: offered(kind) for kind in kinds}
+    everything = [clause for some in clauses.values() for clause in some]
+    if nothing := unknown(only, everything) if clauses else []:
+        raise pytest.UsageError(f"--only {nothing[0]}: no such capability or clause; see --list")
+    return {
+        kind: Report(
+            kind,
+            {clause.id: Result(clause) for clause in some if not only or clause.chosen(only)},
+            chosen=bool(only),
+        )
+        for kind, some in clauses.items()
+    }
+
+
 class Run:
     """The plugin of such a run."""
 
     def __init__(self) -> None:
         self.reports: dict[str, Report] = {}
-        self.progress: Progress | None = None
 
     def pytest_addoption(self, parser: pytest.Parser) -> None:
         group = parser.getgroup("conformance", "conformance of LangGraph savers and stores")
@@ -40,30 +59,18 @@ class Run:
         )
         for kind in ("html", "json"):
             group.addoption(f"--conformance-{kind}", metavar="PATH", help=f"a report as {kind}")
-        group.addoption("--conformance-progress", action="store_true", help="a progress bar")
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Decides which clauses are asked for; with pytest-xdist, here and in every worker."""
         given = [name for name in ("saver", "store") if config.getoption(name)]
-        only = config.getoption("only")
-        everything = [clause for name in given for clause in offered(name)]
-        if nothing := unknown(only, everything) if given else []:
-            raise pytest.UsageError(
-                f"--only {nothing[0]}: no such capability or clause; see --list"
-            )
-        for name in given:
-            chosen = [c for c in offered(name) if not only or c.chosen(only)]
-            results = {clause.id: Result(clause) for clause in chosen}
-            self.reports[name] = Report(name, results, chosen=bool(only))
-        if config.getoption("conformance_progress") and not _is_worker(config):
-            self.progress = Progress(list(self.reports.values()))
+        self.reports = reports_of(given, config.getoption("only"))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
         """Leaves out what was not asked for."""
-        found = [(item, _clause(item)) for item in items]
+        found = [(item, clause_of_item(item)) for item in items]
         if not self.reports and any(clause for _, clause in found):
             raise pytest.UsageError("which one? --saver mypkg.harness:harness, or --store …")
         chosen = {name for report in self.reports.values() for name in report.results}
@@ -76,24 +83,10 @@ class Run:
         """The suite's own tests are in a checkout, not in the wheel; they run the suite."""
         return True if collection_path == Path(__file__).parent / "tests" else None
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self.progress is not None:
-            self.progress.total = len(session.items)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        if self.progress is not None:
-            self.progress.total = len(ids)
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        if self.progress is not None and report.failed:
-            self.progress.error(report.longreprtext)
-
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for each in self.reports.values():
-            each.add(report)
-        if self.progress is not None and report.when == "teardown":
-            self.progress.step()
+        if (seen := observe(report)) is not None:
+            for each in self.reports.values():
+                each.add(seen)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -103,14 +96,12 @@ class Run:
         reports = list(self.reports.values())
         if session.exitstatus == pytest.ExitCode.OK and any(r.counts["failed"] for r in reports):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a skipped clause
-        for kind, write in (("html", to_html), ("json", to_json)):
-            if path := config.getoption(f"conformance_{kind}"):
-                Path(path).write_text(write(reports), encoding="utf-8")
-        if self.progress is not None:
-            self.progress.end()
+        paths = {k: config.getoption(f"conformance_{k}") for k in ("html", "json")}
+        write_reports({k: Path(path) for k, path in paths.items() if path}, reports)
 
 
-def _clause(item: pytest.Item) -> Clause | None:
+def clause_of_item(item: pytest.Item) -> Clause | None:
+    """The clause that a test is a case of."""
     cls = getattr(item, "cls", None)
     if cls is None or contract_of(cls) is None:
         return None

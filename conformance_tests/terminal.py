@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Final, TextIO
 
 from conformance_tests.report import FAILED, GAP, NOT_ASKED, PASSED, Report, Result
@@ -18,44 +19,47 @@ _MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", NOT_ASKED: "n/a", No
 
 
 class Progress:
-    """Counts cases, and tells the outcome at the end.
+    """Counts clauses, names those that are slow, and tells the outcome at the end."""
 
-    Attributes:
-        total: How many cases there are, once that is known.
-    """
-
-    def __init__(self, reports: Sequence[Report], to: TextIO | None = None) -> None:
-        self.total = 0
-        self._reports = reports
+    def __init__(self, total: int, to: TextIO | None = None) -> None:
+        self._total = total
         self._to = to or sys.stdout
         self._done = 0
         self._tenths = 0
-        self._errors: list[str] = []
 
     def step(self) -> None:
-        """One case more is done."""
+        """A clause more is done."""
         self._done += 1
-        failed = sum(report.counts[FAILED] for report in self._reports)
-        line = f"{self._done:>5}/{self.total} cases, {failed} clauses failed"
         if self._to.isatty():
-            width = max(10, shutil.get_terminal_size().columns - len(line) - 5)
-            filled = width * self._done // max(self.total, self._done)
-            self._write(f"\r[{'#' * filled}{'.' * (width - filled)}] {line}")
-        elif self.total and 10 * self._done // self.total > self._tenths:
-            self._tenths = 10 * self._done // self.total
-            self._write(f"{line}\n")
+            self._bar("")
+        elif 10 * self._done // self._total > self._tenths:
+            self._tenths = 10 * self._done // self._total
+            self._write(f"{self._counted()}\n")
 
-    def error(self, text: str) -> None:
-        """Something went wrong before any clause could run."""
-        self._errors.append(text)
+    def slow(self, clause: str, seconds: float) -> None:
+        """A clause takes its time."""
+        if self._to.isatty():
+            self._bar(f" {clause}")
+        else:
+            self._write(f"{self._counted()}; {clause} runs for {seconds:.0f} s\n")
 
-    def end(self) -> None:
+    def end(self, reports: Sequence[Report], written: Sequence[Path]) -> None:
         """All that there is to say."""
         self._write("\n")
-        for error in self._errors:
-            self._write(f"{error}\n")
-        for report in self._reports:
+        for report in reports:
             self._write("\n".join(told(report)) + "\n")
+        for path in written:
+            self._write(f"report: {path}\n")
+
+    def _counted(self) -> str:
+        return f"{self._done:>5}/{self._total} clauses"
+
+    def _bar(self, running: str) -> None:
+        line = f"{self._counted()}{running}"
+        columns = shutil.get_terminal_size().columns - 1
+        width = max(0, min(40, columns - len(line) - 3))
+        filled = width * self._done // max(self._total, 1)
+        self._write(f"\r[{'#' * filled}{'.' * (width - filled)}] {line}"[: columns + 1] + "\033[K")
 
     def _write(self, text: str) -> None:
         write(self._to, text)
