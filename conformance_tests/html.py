@@ -1,101 +1,149 @@
-"""A report as one HTML file, with nothing to load."""
+"""A report as one HTML file, with nothing to load: what fails first, then everything."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from html import escape
+from importlib.resources import files
 from typing import Final
 
-from conformance_tests.report import (
-    FAILED,
-    GAP,
-    NOT_ASKED,
-    PASSED,
-    Case,
-    Report,
-    Result,
-    versions,
+from conformance_tests.report import FAILED, GAP, PASSED, Case, Report, Result, versions
+
+DETAILS: Final = 140_000
+"""Characters of messages and calls in all; a report stays below 500 kB."""
+DETAIL: Final = 6_000
+NAMES: Final = 100
+_FILTER: Final = (
+    "<div class=filter><input id=filter type=search placeholder='Filter clauses, e.g. ttl' "
+    "aria-label='Filter clauses'><span id=shown class=soft></span></div>"
 )
-
-_STYLE: Final = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 }
-td, th { border-bottom: 1px solid #8884; padding: .25rem .5rem; text-align: left;
-  vertical-align: top }
-pre { background: #8881; padding: .5rem; overflow: auto; font-size: 13px }
-.passed { color: #080 } .failed { color: #c00; font-weight: 600 } .gap { color: #a60 }
-code { font-size: 13px }
-@media (prefers-color-scheme: dark) { body { background: #111; color: #ddd }
-  .passed { color: #5c5 } .failed { color: #f66 } .gap { color: #fa5 } }
-"""
-_WORDS: Final = {
-    PASSED: "holds",
-    FAILED: "does not hold",
-    GAP: "declared gap",
-    NOT_ASKED: "does not apply",
-    None: "did not run",
-}
-
+_DID_NOT_RUN: Final = "did not run"
+_WORDS: Final = {GAP: "declared gap"}
 _CLASSES: Final = {PASSED: "passed", FAILED: "failed", GAP: "gap"}
 
 
 def to_html(reports: Iterable[Report], error: str = "") -> str:
     """The reports of a run, for people; `error` says why nothing, or no more, could run."""
+    reports = list(reports)
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    body = "".join(_report(report) for report in reports)
-    heading = f"<h1>{escape(error)}</h1>" if error else ""
+    assets = files("conformance_tests") / "assets"
+    failures = sum(len(report.with_outcome(FAILED)) for report in reports)
+    room = min(DETAIL, DETAILS // max(failures, 1))
+    parts = [
+        "<!doctype html><html lang=en><meta charset=utf-8>",
+        "<meta name=viewport content='width=device-width, initial-scale=1'>",
+        f"<title>Conformance</title><style>{(assets / 'report.css').read_text('utf-8')}</style>",
+        f"<p class=soft>LangGraph conformance, {escape(when)}, {escape(made_with)}</p>",
+        f"<p class=failed>{escape(error)}</p>" if error else "",
+        *(_summary(report) for report in reports),
+        _FILTER,
+        *(_failures(report, room) for report in reports),
+        *(_capabilities(report) for report in reports),
+        *(_clauses(report) for report in reports),
+        f"<script>{(assets / 'report.js').read_text('utf-8')}</script></html>\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _summary(report: Report) -> str:
+    levels = "".join(f"<li>{_level(name, missing)}" for name, missing in report.levels())
     return (
-        "<!doctype html><html lang=en><meta charset=utf-8>"
-        '<meta name=viewport content="width=device-width">'
-        f"<title>Conformance</title><style>{_STYLE}</style>"
-        f"{heading}{body}<p>{escape(when)}, {escape(made_with)}</p></html>\n"
+        f"<h1>{escape(report.harness)}, {report.contract}: {escape(report.verdict)}</h1>"
+        f"<p class=soft>{escape(report.server)}; {report.seconds:.0f} s</p>"
+        f"<p>{_counts(list(report.results.values()))}</p>"
+        + (f"<h2>Levels</h2><ul class=lines>{levels}</ul>" if levels else "")
     )
 
 
-def _report(report: Report) -> str:
-    levels = "".join(
-        f"<li>{escape(name)}: "
-        + ("<span class=passed>yes</span>" if not missing else f"no, for {_codes(missing)}")
-        for name, missing in report.levels()
+def _capabilities(report: Report) -> str:
+    entries = "".join(
+        f"<li><a href='#{_group(report, name)}'>{escape(name)}</a> {_counts(results)} "
+        f"<span class=soft>{escape(_cut(report.reasons.get(name, ''), NAMES))}</span>"
+        for name, results in report.by_capability().items()
     )
-    gaps = "".join(
-        f"<li><code>{escape(name)}</code>: {escape(reason)}"
-        for name, reason in report.reasons.items()
+    return f"<h2>Capabilities ({report.contract})</h2><ul class='lines columns'>{entries}</ul>"
+
+
+def _level(name: str, missing: Sequence[str]) -> str:
+    if not missing:
+        return f"<span class=passed>✓</span> {escape(name)}"
+    return f"<span class=failed>✗</span> {escape(name)}: {escape(', '.join(missing))}"
+
+
+def _counts(results: Sequence[Result]) -> str:
+    """How many clauses have which verdict, the worst first."""
+    counts: dict[str, int] = {}
+    for result in results:
+        name = result.outcome or _DID_NOT_RUN
+        counts[name] = counts.get(name, 0) + 1
+    order = {name: place for place, name in enumerate((FAILED, PASSED, GAP))}
+    return ", ".join(
+        f"<span class={_class(name)}>{counts[name]} {escape(_WORDS.get(name, name))}</span>"
+        for name in sorted(counts, key=lambda name: order.get(name, len(order)))
     )
-    counts = report.counts
+
+
+def _class(outcome: str) -> str:
+    return _CLASSES.get(outcome, "other")
+
+
+def _group(report: Report, capability: str) -> str:
+    return f"{report.contract}-{escape(capability)}"
+
+
+def _failures(report: Report, room: int) -> str:
+    failed = report.with_outcome(FAILED)
+    if not failed:
+        return ""
+    entries = "".join(_failure(result, room) for result in failed)
+    count = f"{len(failed)} of {len(report.results)} clauses"
+    heading = f"<h2>Failed: {count} ({report.contract})</h2>"
+    return f"<section data-group>{heading}{entries}</section>"
+
+
+def _failure(result: Result, room: int) -> str:
+    wrong = [case for case in result.cases if case.outcome == FAILED]
+    names = _cut(", ".join(case.name for case in wrong if case.name), NAMES)
     return (
-        f"<h1>{escape(report.harness)}: {escape(report.verdict)}</h1>"
-        f"<p>{escape(report.server)}; {counts[PASSED]} clauses hold, {counts[FAILED]} do not, "
-        f"{counts[GAP]} are declared gaps, {counts[NOT_ASKED]} do not apply; "
-        f"{report.seconds:.0f} s</p><ul>{levels}</ul>"
-        + (f"<h2>What is missing, or does not apply</h2><ul>{gaps}</ul>" if gaps else "")
-        + "".join(_capability(name, found) for name, found in report.by_capability().items())
+        f"<details data-clause id='{escape(result.clause.id)}'>"
+        f"<summary><code class=failed>{escape(result.clause.id)}</code> "
+        f"<span class=soft>{len(wrong)} of {len(result.cases)} cases</span><br>"
+        f"{escape(result.clause.statement)}</summary>"
+        + (f"<p class=soft>{escape(names)}</p>" if names else "")
+        + _case(wrong[0], room)
+        + "</details>"
     )
 
 
-def _capability(name: str, results: Iterable[Result]) -> str:
-    rows = "".join(_row(result) for result in results)
-    return f"<h2>{escape(name)}</h2><table>{rows}</table>"
+def _case(case: Case, room: int) -> str:
+    """The beginning of the message, and the last of the calls."""
+    message = f"<pre>{escape(_cut(case.message, room * 2 // 3))}</pre>"
+    if not case.calls:
+        return message
+    calls = escape(case.calls[-room // 3 :])
+    return f"{message}<p class=soft>The calls that led there:</p><pre>{calls}</pre>"
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[:room]} …"
+
+
+def _clauses(report: Report) -> str:
+    return "".join(
+        f"<section data-group><h2 id='{_group(report, name)}'>{escape(name)}</h2>"
+        f"<ul class=lines>{''.join(_row(result) for result in results)}</ul></section>"
+        for name, results in report.by_capability().items()
+    )
 
 
 def _row(result: Result) -> str:
-    failed = [case for case in result.cases if case.outcome == FAILED]
-    told = "".join(_case(case) for case in failed)
-    return (
-        f"<tr><td><code>{escape(result.clause.id)}</code><td>{escape(result.clause.statement)}"
-        f"{told}<td class={_CLASSES.get(result.outcome or '', 'none')}>{_WORDS[result.outcome]}"
-    )
-
-
-def _case(case: Case) -> str:
-    calls = f"<p>The calls that led there:<pre>{escape(case.calls)}</pre>" if case.calls else ""
-    return (
-        f"<details><summary>{escape(case.name)}</summary>"
-        f"<pre>{escape(case.message)}</pre>{calls}</details>"
-    )
-
-
-def _codes(names: Iterable[str]) -> str:
-    return ", ".join(f"<code>{escape(name)}</code>" for name in names)
+    """A clause that does not hold has its anchor above."""
+    name, word = escape(result.clause.id), result.outcome or _DID_NOT_RUN
+    told = f"<span class={_class(word)}>{escape(_WORDS.get(word, word))}</span>"
+    told += f" <a href='#{name}'><code>{name}</code></a>"
+    if word == FAILED:
+        return f"<li data-clause>{told}"
+    statement = escape(result.clause.statement)
+    return f"<li data-clause id='{name}'>{told}<br><span class=soft>{statement}</span>"
