@@ -6,9 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar
 
 from checkpoint_base.cancellation import retrieve, until_done
+from checkpoint_base.loop_timer import loop_timer
 from checkpoint_base.timeouts import Deadline
 
 _SWALLOWED: Final = 0.1
@@ -102,12 +104,11 @@ class Lanes(Generic[Request, Reply]):
             self._next()
 
     async def _queue(self, request: Request, deadline: Deadline) -> Reply:
-        loop = asyncio.get_running_loop()
-        entry = _Entry[Request, Reply](request, loop.create_future())
+        entry = _Entry[Request, Reply](request, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
         self._be_patient()
-        left = deadline.remaining()
-        timer = None if left is None else loop.call_later(left, self._expire, entry, deadline)
+        timer = loop_timer()
+        timer.start(entry, deadline, partial(self._expire, entry, deadline))
         try:
             return await entry.reply
         except asyncio.CancelledError:
@@ -116,8 +117,7 @@ class Lanes(Generic[Request, Reply]):
             retrieve(entry.reply)  # an error may have come together with the cancellation
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.stop(entry)
 
     def _expire(self, entry: _Entry[Request, Reply], deadline: Deadline) -> None:
         """Let a caller go whose request takes too long."""

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Final
 
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
+from checkpoint_base.loop_timer import LoopTimer, loop_timer
 
 CALL_TIMEOUT: Final = 60.0
 """Seconds; the default of every saver and store."""
@@ -112,7 +113,7 @@ class LoopDeadline:
     def __init__(self, seconds: float | None, step: str) -> None:
         self.deadline = Deadline(seconds, step)
         self._expired = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: LoopTimer | None = None
 
     @classmethod
     def until(cls, deadline: Deadline) -> LoopDeadline:
@@ -125,18 +126,15 @@ class LoopDeadline:
         if self.deadline.end != math.inf:
             self._task: Any = asyncio.current_task()
             self._cancelling = _cancelling(self._task)
-            self._wait()
+            self._timer = loop_timer()
+            self._timer.start(self, self.deadline, self._expire)
         return self
 
     def restart(self) -> None:
-        """The next statement of a transaction begins. It moves no timer: that looks again."""
+        """The next statement of a transaction begins."""
         self.deadline.restart()
 
-    def _wait(self) -> None:
-        left = self.deadline.end - monotonic()
-        if left > 0 or self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(left, self._wait)
-            return
+    def _expire(self) -> None:
         self._expired = self.deadline.expired = True
         self._task.cancel()
 
@@ -147,7 +145,7 @@ class LoopDeadline:
         trace: TracebackType | None,
     ) -> None:
         if self._timer is not None:
-            self._timer.cancel()
+            self._timer.stop(self)
         if self._expired:
             uncancel = getattr(self._task, "uncancel", None)  # since Python 3.11
             left = self._cancelling if uncancel is None else uncancel()

@@ -17,9 +17,10 @@ import aiosqlite
 
 from checkpoint_base.cancellation import until_done
 from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.loop_timer import loop_timer
 from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query, rows
-from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout, timed_out
+from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, checked_call_timeout, timed_out
 from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
 from checkpoint_sqlite.limits import WAIT
 from checkpoint_sqlite.session import Job, Session, Single, in_snapshot, withdraw
@@ -82,9 +83,10 @@ class Lane:
         waiting.append(job)
         loop = asyncio.get_running_loop()
         self._waiters[job] = waiter = loop.create_future()
-        timer = None
-        if self._call_timeout is not None and job.limited:
-            timer = loop.call_later(self._call_timeout, self._expire, job, waiting)
+        timer = loop_timer()
+        if job.limited:
+            deadline = Deadline(self._call_timeout, WAIT)
+            timer.start(job, deadline, partial(self._expire, job, waiting))
         if self._pump is None:
             self._pump = asyncio.create_task(self._run_waiting())
         try:
@@ -97,8 +99,7 @@ class Lane:
                 await until_done(waiter, self._call_timeout)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            timer.stop(job)
         return job.result()
 
     def _expire(self, job: Job[Any], waiting: deque[Job[Any]]) -> None:

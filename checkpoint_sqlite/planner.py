@@ -27,7 +27,7 @@ from checkpoint_base.planner import Listing, Page, ThreadQuery
 from checkpoint_base.reading import Found, Snapshot, ThreadKey
 from checkpoint_base.records import ValueKey
 from checkpoint_base.statements.logs import Thread
-from checkpoint_base.statements.requests import row, rows
+from checkpoint_base.statements.requests import Row, row, rows
 from checkpoint_base.statements.rows import ThreadRows
 from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
@@ -42,7 +42,7 @@ from checkpoint_sqlite.reading import (
     load,
     load_parts,
     wanted,
-    writes_in,
+    whole,
 )
 from checkpoint_sqlite.session import Single
 
@@ -144,30 +144,22 @@ class SqlitePlanner(Setup, Writing, Threads):
         own; and a write where reading moves a TTL.
         """
         at = address(config)
-        key = at.thread_id, self._logs.horizon, at.namespace
-        if at.checkpoint_id is None:
-            found, is_uncommitted = yield Single(NEWEST_WHOLE, key)
-        else:
-            found, is_uncommitted = yield Single(ONE_WHOLE, (*key, at.checkpoint_id))
-        if not found:
+        statement, key = NEWEST_WHOLE, [at.thread_id, self._logs.horizon, at.namespace]
+        if at.checkpoint_id is not None:
+            statement, key = ONE_WHOLE, [*key, at.checkpoint_id]
+        answer, is_uncommitted = yield Single(statement, key, whole, partial(self._whole, at))
+        if not answer:
             return None
-        row = found_of(found[0])
-        record = row.record
-        writes = writes_in(row, found)
-        if writes is None:
-            return (yield from self._get_tuple(codec, at))
+        if type(answer) is Snapshot:
+            yield from self._refresh(at.thread_id, answer)
+            return (yield from answer.decoded(codec))[0]
+        found, writes = answer
+        record = found.record
         if not is_uncommitted:
-            self._logs.known.learn(record, row.salt, row.epoch, row.log_end)
-        if row.expires_at is not None:
-            yield from self._refresh(at.thread_id, Snapshot([row]))
+            self._logs.known.learn(record, found.salt, found.epoch, found.log_end)
+        if found.expires_at is not None:
+            yield from self._refresh(at.thread_id, Snapshot([found]))
         return codec.checkpoint_tuple(record, codec.metadata_of(record), NO_VALUES, writes)
-
-    def _get_tuple(self, codec: Codec, at: Address) -> Plan[CheckpointTuple | None]:
-        snapshot = yield from read(self._whole, at)
-        if snapshot is None:
-            return None
-        yield from self._refresh(at.thread_id, snapshot)
-        return (yield from snapshot.decoded(codec))[0]
 
     def _find(self, at: Address) -> Plan[Found | None]:
         key = (at.thread_id, self._logs.horizon, at.namespace)
@@ -177,8 +169,8 @@ class SqlitePlanner(Setup, Writing, Threads):
             found = yield from row(_ONE, (*key, at.checkpoint_id))
         return found_of(found) if found else None
 
-    def _whole(self, at: Address) -> Plan[Snapshot | None]:
-        found = yield from self._find(at)
+    def _whole(self, at: Address, read: Sequence[Row] | None) -> Plan[Snapshot | None]:
+        found = found_of(read[0]) if read else (yield from self._find(at))
         return (yield from load([found], self._logs.known)) if found else None
 
     def delta_history(

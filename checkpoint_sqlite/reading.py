@@ -48,7 +48,7 @@ _NEWEST_ID: Final = (
 _WIDTH: Final = COLUMNS.count(",") + 1
 NEWEST_WHOLE: Final = f"{_WHOLE} AND c.id = ({_NEWEST_ID})"
 ONE_WHOLE: Final = f"{_WHOLE} AND c.ns = ? AND c.checkpoint_id = ?"
-"""A checkpoint with its writes, which `writes_in` reads: a row for each."""
+"""A checkpoint with its writes, which `whole` reads: a row for each."""
 
 BATCH: Final = 400
 """Rows of VALUES in one statement."""
@@ -62,15 +62,22 @@ def found_of(row: Row) -> Found:
     return Found(record, no, epoch, log_end, expires_at, position, salt, ttl)
 
 
-def writes_in(found: Found, rows: Sequence[Row]) -> list[WriteRecord] | None:
-    """The writes that a checkpoint's rows have; None: these rows are not all that it needs."""
+Whole = tuple[Found, list[WriteRecord]]
+"""A checkpoint with its writes, which needs nothing else."""
+
+
+def whole(rows: Sequence[Row]) -> Whole | tuple[()] | None:
+    """A checkpoint from its rows; (): there is none; None: they are not all that it needs."""
+    if not rows:
+        return ()
+    found = found_of(rows[0])
     record = found.record
     if record.v < 4 and record.parent_id is not None:
         return None
     if len(record.small.names) + len(record.valueless or ()) < len(record.versions):
         return None
     if rows[0][_WIDTH] is None:
-        return []
+        return found, []
     checked = ThreadRows(record.thread_id, found.salt)
     writes = []
     for row in rows:
@@ -79,7 +86,7 @@ def writes_in(found: Found, rows: Sequence[Row]) -> list[WriteRecord] | None:
             return None
         data = checked.write(record.ns, record.checkpoint_id, write)
         writes.append(WriteRecord(task_id, path, idx, channel, (kind, data)))
-    return writes
+    return found, writes
 
 
 def wanted(

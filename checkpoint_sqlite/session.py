@@ -78,16 +78,27 @@ class Job(Generic[T]):
 
 
 class Single(NamedTuple):
-    """Request: one statement that reads, outside of a transaction; see `Session.single`."""
+    """Request: one statement that reads, and a plan where its rows are not all that is wanted.
+
+    The reply is what either gives, and whether the caller's transaction is open, which may be
+    rolled back with what they say.
+    """
 
     sql: str
     values: Sequence[Any]
+    read: Callable[[list[Row]], Any]
+    """what it makes of the rows; None: they are not all"""
+    rest: Callable[[list[Row] | None], Plan[Any]]
+    """reads all; given the rows, if it runs on the snapshot that they are of"""
 
 
-def in_snapshot(request: Single) -> Plan[tuple[list[Row], bool]]:
+def in_snapshot(request: Single) -> Plan[tuple[Any, bool]]:
     """What answers `Single` inside a transaction."""
-    found = yield from rows(*request)
-    return found, (yield from in_callers_transaction())
+    found = yield from rows(request.sql, request.values)
+    answer = request.read(found)
+    if answer is None:
+        answer = yield from request.rest(found)
+    return answer, (yield from in_callers_transaction())
 
 
 class Session:
@@ -173,17 +184,22 @@ class Session:
             self._limit.end()
         return rows
 
-    def single(self, request: Single) -> tuple[list[Row], bool]:
-        """The rows of one statement, and whether the caller's transaction is open, which may be
-        rolled back with what they say. It reads one checkpoint by its key, and so needs no limit
-        but that of the wait for a locked file.
+    def single(self, request: Single) -> tuple[Any, bool]:
+        """The answer to a `Single`. Its statement reads one checkpoint by its key outside of a
+        transaction, and so needs no limit but that of the wait for a locked file.
         """
         connection = self._connection
-        if connection.text_factory is not str:
-            return self.query(Query(*request)), connection.in_transaction
+        if connection.text_factory is str:
+            answer = request.read(self._single_rows(request))
+            if answer is not None:
+                return answer, connection.in_transaction
+        job = Job(partial(in_snapshot, request), write=False)
+        self.read([job])
+        return job.result()
+
+    def _single_rows(self, request: Single) -> list[Row]:
         try:
-            found = self._cursor.execute(*request).fetchall()
-            return found, connection.in_transaction
+            return self._cursor.execute(request.sql, request.values).fetchall()
         except sqlite3.Error as error:
             raise self._named(error) from error
         except BaseException:

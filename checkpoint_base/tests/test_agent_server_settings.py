@@ -60,7 +60,7 @@ def test_a_wrong_ttl_is_named(monkeypatch: pytest.MonkeyPatch, ttl: str, told: s
 
 
 def threads() -> set[threading.Thread]:
-    """All that run but the watchdog of `call_timeout`: a process keeps it from its first call on."""
+    """All that run but the watchdog of `call_timeout`, which stays once a process has it."""
     return {thread for thread in threading.enumerate() if thread.name != "call_timeout"}
 
 
