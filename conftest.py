@@ -54,6 +54,10 @@ BACKENDS = {
 # tests that talk to no server: the core, the wheel, the documentation
 CORE = "core"
 _BACKEND, _VERSION = "backend", "version"
+_OUTCOMES = (
+    *("passed", "failed", "skipped", "declared gaps"),
+    *("not offered", "not looked at", "do not apply"),
+)
 _versions: dict[str, str] = {}
 
 
@@ -193,16 +197,17 @@ class BackendReport:
         counts = self.outcomes[backend]
         told = ", ".join(
             f"{counts[outcome]} {outcome}"
-            for outcome in ("passed", "failed", "skipped", "declared gaps", "do not apply")
+            for outcome in _OUTCOMES
             if counts[outcome] or outcome == "passed"
         )
         return f"{backend:<16} {self.versions.get(backend, 'server unknown'):<26} {told}"
 
 
 def _of_gap(report: pytest.TestReport) -> str:
-    from conformance_tests.report import was_not_asked
+    from conformance_tests.verdicts import GAP, NOT_ASKED, verdict_of
 
-    return "do not apply" if was_not_asked(report) else "declared gaps"
+    verdict = verdict_of(report)
+    return {GAP: "declared gaps", NOT_ASKED: "do not apply"}.get(verdict, verdict)
 
 
 def _langgraph() -> str:

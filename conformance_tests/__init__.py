@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from conformance_tests.capabilities import Capability, Place
+    from conformance_tests.contract import CONTRACT_VERSION
     from conformance_tests.faults import Proxy
+    from conformance_tests.gaps import Gap
     from conformance_tests.harness import MovableClock, SaverHarness
     from conformance_tests.savers.conformance import SaverConformance
     from conformance_tests.savers.graphs import GraphConformance
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from conformance_tests.stores.harness import StoreHarness
 
 __all__ = [
+    "CONTRACT_VERSION",
     "Capability",
+    "Gap",
     "GraphConformance",
     "MovableClock",
     "Place",
@@ -33,7 +37,9 @@ __all__ = [
 ]
 
 _HOMES = {
+    "CONTRACT_VERSION": "contract",
     "Capability": "capabilities",
+    "Gap": "gaps",
     "GraphConformance": "savers.graphs",
     "MovableClock": "harness",
     "Place": "capabilities",

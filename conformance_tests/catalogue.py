@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from conformance_tests.capabilities import capability_of
+from conformance_tests.contract import Profile, current_id, profile_of, source_of
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,21 @@ class Clause:
         """The last part of the id, in words."""
         return self.id.rpartition(".")[2].replace("_", " ")
 
+    @property
+    def profile(self) -> Profile:
+        """The narrowest profile that has the clause."""
+        return profile_of(self.id)
+
+    @property
+    def source(self) -> str:
+        """Where the rule comes from."""
+        return source_of(self.id, self.capability)
+
     def chosen(self, only: Iterable[str]) -> bool:
         """Whether one of these is the clause's capability, its id, or the id's beginning."""
         return any(
             name == self.capability.value or self.id == name or self.id.startswith(f"{name}.")
-            for name in only
+            for name in map(current_id, only)
         )
 
 

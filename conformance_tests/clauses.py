@@ -1,4 +1,4 @@
-"""What the clauses of savers and stores share: flavours, and declared gaps."""
+"""What the clauses of savers and stores share: profiles, flavours, and declared gaps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import Any, ClassVar
 import pytest
 
 from conformance_tests.capabilities import DOES_NOT_APPLY, Capability, capability_of
+from conformance_tests.catalogue import Clause, clause_of
+from conformance_tests.contract import Profile, belongs_to
 from conformance_tests.facade import FLAVOURS, Flavour
+from conformance_tests.gaps import gap_of
+from conformance_tests.verdicts import not_looked_at
 
 
 class Clauses:
@@ -15,9 +19,11 @@ class Clauses:
 
     Attributes:
         contract: The first part of the clauses' ids: saver, graph or store.
+        profile: Which clauses a test class has.
     """
 
     contract: ClassVar[str]
+    profile: ClassVar[Profile] = "suite"
 
     def __init_subclass__(cls) -> None:
         """A clause of one mixin must not hide a clause of another by having its name."""
@@ -27,6 +33,11 @@ class Clauses:
         ]
         if hidden := sorted({name for name in named if named.count(name) > 1}):
             raise TypeError(f"{cls.__name__}: two clauses of one name: {hidden}")
+        if cls.__name__.startswith("Test"):  # what pytest collects
+            for name in named:
+                clause = clause_of(cls, name)
+                if clause is not None and not belongs_to(cls.profile, clause.id):
+                    setattr(cls, name, None)
 
     @pytest.fixture
     def harness(self) -> Any:
@@ -46,11 +57,15 @@ class Clauses:
         if capability in harness.place.does_not_apply:
             reason = harness.place.does_not_apply[capability]
             pytest.xfail(f"{DOES_NOT_APPLY} {harness.place.value!r}: {reason}")
-        gaps = {**harness.not_offered(), **harness.gaps}
-        if capability in gaps:
-            reason = f"declared gap {capability.value!r}: {gaps[capability]}"
+        unseen = harness.not_looked_at()
+        if capability in unseen:
+            not_looked_at(unseen[capability])
+        clause = clause_of(request.cls, request.function.__name__)
+        assert clause is not None, f"{request.node.name} is no clause"
+        gap = gap_of(Clause(clause.id, capability, clause.statement), harness.gaps)
+        if gap is not None:
             strict = self.gap_must_fail(request)
-            request.applymarker(pytest.mark.xfail(reason=reason, strict=strict))
+            request.applymarker(pytest.mark.xfail(reason=f"declared gap {gap}", strict=strict))
 
     def capability_under_test(self, request: pytest.FixtureRequest) -> Capability:
         """The capability that the running clause belongs to."""

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
     try:
-        return _list(given.only) if given.list else _run(given)
+        return _list(given) if given.list else _run(given)
     except (pytest.UsageError, CannotRunError) as error:
         return _nothing_ran(error)
     except KeyboardInterrupt:
@@ -54,11 +54,11 @@ def _nothing_ran(reason: object) -> int:
     return NOTHING_RAN
 
 
-def _list(only: Sequence[str]) -> int:
+def _list(given: argparse.Namespace) -> int:
     from conformance_tests.run import reports_of
     from conformance_tests.terminal import write
 
-    for report in reports_of(["saver", "store"], only).values():
+    for report in reports_of(["saver", "store"], given.only, given.profile).values():
         for result in report.results.values():
             write(sys.stdout, f"{result.clause.id}\n    {result.clause.statement}\n")
     return 0
@@ -72,7 +72,9 @@ def _run(given: argparse.Namespace) -> int:
     from conformance_tests.supervisor import CannotRunError, Limits, Supervisor, probe
     from conformance_tests.terminal import Progress
 
-    reports_of(["saver", "store"], given.only)  # a name that chooses nothing is said at once
+    reports_of(
+        ["saver", "store"], given.only, given.profile
+    )  # a name that chooses nothing is said at once
     if not given.harness:
         raise UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
     limits = Limits(given.clause_timeout, given.clause_memory)
@@ -84,7 +86,7 @@ def _run(given: argparse.Namespace) -> int:
         except CannotRunError as error:
             write_reports(paths, [], str(error))
             raise
-        reports = reports_of([each.kind for each in harnesses], given.only)
+        reports = reports_of([each.kind for each in harnesses], given.only, given.profile)
         for each in harnesses:
             reports[each.kind].harness, reports[each.kind].server = each.name, each.version
         progress = Progress(sum(len(report.results) for report in reports.values()))
@@ -130,6 +132,12 @@ def _parser() -> argparse.ArgumentParser:
         help="makes the harness of a saver or of a store; of each kind one can be given",
     )
     run.add_argument("--only", action="append", default=[], metavar="CAPABILITY_OR_CLAUSE")
+    run.add_argument(
+        "--profile",
+        choices=["langgraph", "suite"],
+        default="langgraph",
+        help="what is judged: LangGraph's own contract, or this project's stricter one as well",
+    )
     run.add_argument("--list", action="store_true", help="show the clauses, run nothing")
     for kind in ("html", "json", "junit"):
         run.add_argument(f"--{kind}", type=Path, metavar="PATH", help=f"write a report as {kind}")

@@ -33,7 +33,9 @@ from langgraph.checkpoint.base import (
 )
 
 from conformance_tests.calls import CALLS
-from conformance_tests.harness import SaverHarness
+from conformance_tests.harness import SaverHarness, checked_options
+from conformance_tests.offers import call_offered, lacks
+from conformance_tests.verdicts import not_offered
 
 T = TypeVar("T")
 Flavour = Literal["sync", "async"]
@@ -73,7 +75,10 @@ class Facade(abc.ABC):
 
     Attributes:
         raw: The saver itself.
+        prefix: What the names of the flavour's methods begin with.
     """
+
+    prefix = ""
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
@@ -87,8 +92,27 @@ class Facade(abc.ABC):
         """Iterate over checkpoints; nothing runs between two items."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin, and return its result."""
-        return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+        """Call the method `name`, or its a-twin; a missing one ends the case as `not offered`."""
+
+        def work() -> Any:
+            return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+
+        return call_offered(self.raw, name, self.prefix + name, work, self._raises_everywhere)
+
+    def offers(self, name: str) -> bool:
+        """Whether the method is there; it may still raise NotImplementedError."""
+        return lacks(self.raw, self.prefix + name) is None
+
+    def _raises_everywhere(self) -> bool:
+        """Whether not even a read of a thread that nobody wrote is implemented."""
+        unknown: RunnableConfig = {
+            "configurable": {"thread_id": "conformance-probe", "checkpoint_ns": ""}
+        }
+        try:
+            self._call("get_tuple", unknown)
+        except NotImplementedError:
+            return True
+        return False
 
     def list(
         self,
@@ -99,6 +123,8 @@ class Facade(abc.ABC):
         limit: int | None = None,
     ) -> Listed:
         """Iterate over checkpoints; nothing runs between two items."""
+        if reason := lacks(self.raw, f"{self.prefix}list"):
+            not_offered(reason)
         options = {"filter": filter, "before": before, "limit": limit}
         return CALLS.items("list", self._list(config, **options), (config,), options)
 
@@ -192,6 +218,8 @@ class SyncFacade(Facade):
 class AsyncFacade(Facade):
     """Calls the a-methods on a loop; may itself be called from any other thread."""
 
+    prefix = "a"
+
     def __init__(self, raw: Any, loop: LoopThread) -> None:
         super().__init__(raw)
         self.loop = loop
@@ -221,6 +249,7 @@ class AsyncFacade(Facade):
 @contextmanager
 def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[Facade]:
     """Open the harness's saver in one flavour and close it afterwards."""
+    checked_options(harness.open if flavour == "sync" else harness.aopen, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
             yield SyncFacade(raw)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import abc
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+import inspect
+import platform
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import MappingProxyType
-from typing import Any, ClassVar
-
-from langgraph.checkpoint.base import BaseCheckpointSaver
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from conformance_tests.capabilities import Capability, Place
+from conformance_tests.verdicts import not_looked_at, not_offered
+
+if TYPE_CHECKING:
+    from conformance_tests.gaps import Gaps
 
 _NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK)
 _SERVER_DEATH = (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH)
@@ -31,8 +34,8 @@ class MovableClock:
 class FaultHooks:
     """What a harness may offer for the clauses about faults.
 
-    Each of them belongs to a capability. A harness that does not override it has a declared gap,
-    with the reason that the hook's `LookupError` gives.
+    Each of them belongs to a capability, which is `not looked at` if the harness does not override
+    the hook.
 
     Attributes:
         place: Where the data is. Clauses about servers are not asked of files.
@@ -96,8 +99,8 @@ class FaultHooks:
         """
         raise LookupError(f"the harness cannot exchange two stored records of kind {record!r}")
 
-    def not_offered(self) -> dict[Capability, str]:
-        """The gaps that come of hooks which are not overridden."""
+    def not_looked_at(self) -> dict[Capability, str]:
+        """Capabilities whose hooks are not overridden, with the reason."""
         own = type(self)
         unreachable = own.through is FaultHooks.through
         immortal = unreachable or own.server_killed is FaultHooks.server_killed
@@ -119,65 +122,113 @@ class FaultHooks:
         ]
         return {each: reason for missing, reason, some in gaps if missing for each in some}
 
+    def looks(self, hook: str) -> bool:
+        """Whether a harness overrides one of the methods that are optional."""
+        return getattr(type(self), hook) not in [
+            vars(base)[hook] for base in _OWN if hook in vars(base)
+        ]
 
-class SaverHarness(FaultHooks, abc.ABC):
-    """One empty database, and every way in which the clauses touch it.
+
+class Harness(FaultHooks):
+    """What the harnesses of savers and of stores share. One method has to be written: `open` or
+    `aopen`. A clause that needs another one which is not there is `not looked at`.
 
     Attributes:
         name: The backend and what distinguishes this harness, e.g. `"sqlite (file)"`.
-        gaps: Capabilities that this backend does not have, each with the reason. Their clauses
-            are expected to fail; one that passes is reported as a failure.
+        gaps: What this backend is known to lack, by capability or by clause, each with the reason.
+            Those clauses are expected to fail; one that passes is reported as a failure.
     """
 
-    name: str
-    gaps: ClassVar[Mapping[Capability, str]] = MappingProxyType({})
+    name: str = ""
+    gaps: ClassVar[Gaps] = MappingProxyType({})
 
-    @abc.abstractmethod
-    def open(self, **options: Any) -> AbstractContextManager[BaseCheckpointSaver[Any]]:
-        """A sync saver, set up, on this harness's database (the same one each time).
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not cls.name:
+            cls.name = cls.__name__
+
+    def __new__(cls, *_: Any, **__: Any) -> Any:
+        """Says what is missing at once, not clause by clause."""
+        if not (cls._opens("open") or cls._opens("aopen")):
+            raise TypeError(f"{cls.__name__} has neither `open` nor `aopen`")
+        return super().__new__(cls)
+
+    @classmethod
+    def _opens(cls, method: str) -> bool:
+        """Whether `open` or `aopen` is the harness's own."""
+        return getattr(cls, method) is not getattr(Harness, method)
+
+    def open(self, *_: Any, **options: Any) -> AbstractContextManager[Any]:
+        """A sync saver or store, set up, on this harness's database (the same one each time).
 
         Args:
-            **options: `serde` and `ttl`, as the saver takes them; for two capabilities of their
-                own `on_unreadable` and `encrypted`.
+            **options: As the class under test takes them: `serde` and `ttl` for savers, and for
+                two capabilities of their own `on_unreadable` and `encrypted`; `index` and `ttl`
+                for stores. Clauses that need one which `open` does not take are `not looked at`.
         """
+        not_offered(f"the harness opens nothing in the sync flavour, options {sorted(options)}")
 
-    @abc.abstractmethod
-    def aopen(self, **options: Any) -> AbstractAsyncContextManager[BaseCheckpointSaver[Any]]:
-        """An async saver, set up, on the same database. Options as in `open`."""
+    def aopen(self, *_: Any, **options: Any) -> AbstractAsyncContextManager[Any]:
+        """The same for the async flavour; without it, what `open` gives is called by its
+        a-methods.
+        """
+        return _async_of(self.open(**options))
 
-    @abc.abstractmethod
     def advance(self, seconds: float) -> None:
-        """Move the clock that time to live uses, for all savers of this harness."""
+        """Move the clock that time to live and the times of items use, for all that is open."""
+        not_looked_at(f"the harness has no `advance` to move a clock by {seconds} s")
 
-    @abc.abstractmethod
     def rows(self) -> Mapping[str, int]:
-        """Raw read: how many rows of each record kind are stored, read without the saver."""
+        """Raw read: how many rows of each kind are stored, read behind the backend's back."""
+        not_looked_at("the harness has no `rows` to count what is stored")
 
-    @abc.abstractmethod
+    def version(self) -> str:
+        """The server that was really talked to, and its version, e.g. `"SQLite 3.40.1"`."""
+        return f"Python {platform.python_version()}"
+
+    def location(self) -> str:
+        """What another process passes to `reopen`."""
+        not_looked_at("the harness has no `location` for another process")
+
+    @classmethod
+    def reopen(cls, location: str) -> Any:
+        """A harness on the same database, made in another process."""
+        raise LookupError(f"{cls.__name__} has no `reopen` for {location!r}")
+
+    def close(self) -> None:
+        """Remove what this harness made. What it opened is closed before."""
+
+
+class SaverHarness(Harness):
+    """One empty database, and every way in which the clauses touch it."""
+
     def stored(self) -> bytes:
         """Raw read: every byte that is stored, read without the saver."""
+        not_looked_at("the harness has no `stored` to look for plaintext")
 
-    @abc.abstractmethod
     def damage(self) -> None:
         """Raw write: flip one byte of a large value that is stored.
 
         Raises:
             LookupError: There is none.
         """
+        not_looked_at("the harness has no `damage` to flip a byte")
 
-    @abc.abstractmethod
-    def version(self) -> str:
-        """The server that was really talked to, and its version, e.g. `"SQLite 3.40.1"`."""
 
-    @abc.abstractmethod
-    def location(self) -> str:
-        """What another process passes to `reopen`."""
+_OWN = (Harness, SaverHarness, FaultHooks)
 
-    @classmethod
-    @abc.abstractmethod
-    def reopen(cls, location: str) -> SaverHarness:
-        """A harness on the same database, made in another process."""
 
-    @abc.abstractmethod
-    def close(self) -> None:
-        """Remove what this harness made. Savers are closed before."""
+@asynccontextmanager
+async def _async_of(context: AbstractContextManager[Any]) -> AsyncIterator[Any]:
+    with context as opened:
+        yield opened
+
+
+def checked_options(open_it: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """End the running case if the harness cannot open what it needs."""
+    takes = inspect.signature(open_it).parameters
+    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
+        return
+    for name in options:
+        if name not in takes:
+            not_looked_at(f"the harness's `{open_it.__name__}` takes no option `{name}`")

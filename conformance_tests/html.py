@@ -8,7 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
-from conformance_tests.report import FAILED, GAP, PASSED, Case, Report, Result, versions
+from conformance_tests.report import Case, Report, Result, versions
+from conformance_tests.verdicts import FAILED, GAP, PASSED
 
 DETAILS: Final = 140_000
 """Characters of messages and calls in all; a report stays below 500 kB."""

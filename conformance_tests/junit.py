@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from conformance_tests.report import FAILED, PASSED, Report
+from conformance_tests.report import Report
+from conformance_tests.verdicts import FAILED, PASSED
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -120,6 +120,8 @@ def verdict(
     chosen: bool,
     failed: Collection[str],
     gaps: Collection[str],
+    not_offered: Collection[str] = (),
+    not_looked_at: Collection[str] = (),
     not_asked: Collection[str] = (),
 ) -> str:
     """One line that claims no more than was seen.
@@ -129,6 +131,8 @@ def verdict(
         chosen: Whether only some clauses were asked for.
         failed: Capabilities with a clause that failed.
         gaps: Capabilities declared missing.
+        not_offered: Capabilities that the backend does not offer.
+        not_looked_at: Capabilities that the harness cannot look at.
         not_asked: Capabilities that do not apply where the backend has its data.
     """
     if not ran:
@@ -137,7 +141,7 @@ def verdict(
         return f"does not conform: {', '.join(sorted(failed))}"
     if chosen:
         return f"the {ran} chosen clauses hold; the others did not run"
+    missing = (("without", gaps), ("not offered", not_offered), ("not looked at", not_looked_at))
+    lacks = [f"{word}: {', '.join(sorted(names))}" for word, names in missing if names]
     rest = f"; does not apply: {', '.join(sorted(not_asked))}" if not_asked else ""
-    if gaps:
-        return f"conforms, without: {', '.join(sorted(gaps))}{rest}"
-    return COMPLETE + rest
+    return (f"conforms, {'; '.join(lacks)}" if lacks else COMPLETE) + rest

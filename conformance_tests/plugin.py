@@ -72,12 +72,13 @@ def pytest_assertrepr_compare(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Counts what does not apply for itself, not among the declared gaps."""
+    """Counts what is neither passed, failed nor a declared gap under its own verdict."""
     if not (report.skipped and hasattr(report, "wasxfail")):
         return None
-    from conformance_tests.report import NOT_ASKED, was_not_asked
+    from conformance_tests.verdicts import GAP, verdict_of
 
-    return (NOT_ASKED, "-", NOT_ASKED.upper()) if was_not_asked(report) else None
+    verdict = verdict_of(report)
+    return None if verdict == GAP else (verdict, "-", verdict.upper())
 
 
 @pytest.hookimpl(wrapper=True)

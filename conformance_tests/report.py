@@ -14,18 +14,23 @@ from typing import Any, Final
 
 import pytest
 
-from conformance_tests.capabilities import DOES_NOT_APPLY
 from conformance_tests.catalogue import Clause
+from conformance_tests.contract import CONTRACT_VERSION, Profile
 from conformance_tests.failures import CALLS_SECTION, CLAUSE, HARNESS, SERVER
 from conformance_tests.levels import LEVELS, verdict
+from conformance_tests.verdicts import (
+    FAILED,
+    GAP,
+    NOT_ASKED,
+    NOT_LOOKED_AT,
+    NOT_OFFERED,
+    PASSED,
+    WORST_FIRST,
+    reason_of,
+    verdict_of,
+)
 
-PASSED: Final = "passed"
-FAILED: Final = "failed"
-GAP: Final = "gap"
-"""A declared gap that failed as declared."""
-NOT_ASKED: Final = "does not apply"
-"""It did not run: it cannot be asked of a backend whose data is where this one's is."""
-
+_DID_NOT_RUN: Final = (NOT_OFFERED, NOT_LOOKED_AT, NOT_ASKED)
 _PACKAGES: Final = ("langgraph-checkpoint-suite", "langgraph-checkpoint", "langgraph")
 _MESSAGE: Final = re.compile(r"^E   ?(.*)$", re.MULTILINE)
 
@@ -74,7 +79,7 @@ class Result:
     def outcome(self) -> str | None:
         """Failed if one case failed; None if there was none."""
         outcomes = {case.outcome for case in self.cases}
-        return next((each for each in (FAILED, GAP, PASSED, NOT_ASKED) if each in outcomes), None)
+        return next((each for each in WORST_FIRST if each in outcomes), None)
 
 
 @dataclass
@@ -88,6 +93,7 @@ class Report:
     seconds: float = 0.0
     reasons: dict[str, str] = field(default_factory=dict)
     chosen: bool = False
+    profile: Profile = "suite"
     interrupted: str = ""
     """Why the run ended before its end."""
 
@@ -102,7 +108,7 @@ class Report:
         if seen.case is None:
             return
         result.cases.append(seen.case)
-        if seen.case.outcome in (GAP, NOT_ASKED):
+        if seen.case.outcome in (GAP, *_DID_NOT_RUN):
             self.reasons[str(result.clause.capability.value)] = seen.reason
 
     def by_capability(self) -> dict[str, list[Result]]:
@@ -135,10 +141,12 @@ class Report:
         """One line that claims no more than was seen."""
         told = [result.outcome for result in self.results.values() if result.outcome is not None]
         said = verdict(
-            ran=sum(outcome != NOT_ASKED for outcome in told),
+            ran=sum(outcome not in _DID_NOT_RUN for outcome in told),
             chosen=self.chosen or len(told) < len(self.results),
             failed=_capabilities(self.with_outcome(FAILED)),
             gaps=_capabilities(self.with_outcome(GAP)),
+            not_offered=self._told_of(NOT_OFFERED),
+            not_looked_at=self._told_of(NOT_LOOKED_AT),
             not_asked=_capabilities(self.with_outcome(NOT_ASKED)),
         )
         if self.interrupted:
@@ -150,12 +158,28 @@ class Report:
         if self.chosen:
             return []
         there = {*self.held, *_capabilities(self.with_outcome(NOT_ASKED))}
-        return [(level.name, level.missing(there)) for level in LEVELS.get(self.contract, ())]
+        asked = set(self.by_capability())  # a profile need not have every capability
+        return [
+            (level.name, [name for name in level.missing(there) if name in asked])
+            for level in LEVELS.get(self.contract, ())
+            if level.needs & asked
+        ]
+
+    def _told_of(self, outcome: str) -> list[str]:
+        """Capabilities with clauses of this outcome; how many, where it is not all of them."""
+        told = []
+        for name, results in self.by_capability().items():
+            count = sum(result.outcome == outcome for result in results)
+            if count:
+                part = f" ({count} of {len(results)} clauses)"
+                told.append(name if count == len(results) else name + part)
+        return told
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "contract": self.contract,
+            "profile": self.profile,
             "harness": self.harness,
             "server": self.server,
             "verdict": self.verdict,
@@ -167,6 +191,8 @@ class Report:
                     "capability": result.clause.capability.value,
                     "title": result.clause.title,
                     "statement": result.clause.statement,
+                    "profile": result.clause.profile,
+                    "source": result.clause.source,
                     "outcome": result.outcome,
                     "cases": [asdict(case) for case in result.cases],
                 }
@@ -184,7 +210,7 @@ def observe(report: pytest.TestReport) -> Observation | None:
     told = dict(report.user_properties)
     if CLAUSE not in told:
         return None
-    reason = str(getattr(report, "wasxfail", "")).removeprefix("reason: ")
+    reason = reason_of(report)
     return Observation(
         str(told[CLAUSE]),
         str(told.get(HARNESS, "")),
@@ -201,18 +227,12 @@ def _case(report: pytest.TestReport) -> Case | None:
     if report.when != "call" and report.passed:
         return None
     if hasattr(report, "wasxfail"):
-        not_passed = NOT_ASKED if was_not_asked(report) else GAP
-        return Case(name, PASSED if report.passed else not_passed, report.duration)
+        return Case(name, verdict_of(report), report.duration, reason_of(report))
     if report.passed:
         return Case(name, PASSED, report.duration)
     message = "a clause must not be skipped" if report.skipped else _message(report)
     calls = next((text for title, text in report.sections if title == CALLS_SECTION), "")
     return Case(name, FAILED, report.duration, message, calls)
-
-
-def was_not_asked(report: pytest.TestReport) -> bool:
-    """Whether the case did not run, since it does not apply."""
-    return DOES_NOT_APPLY in str(getattr(report, "wasxfail", ""))
 
 
 def _message(report: pytest.TestReport) -> str:
@@ -237,6 +257,7 @@ def to_json(reports: Iterable[Report], error: str = "") -> str:
     """The reports of a run, for programs; `error` says why nothing, or no more, could run."""
     told = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "contract_version": CONTRACT_VERSION,
         "versions": versions(),
         "error": error,
         "contracts": [report.plain() for report in reports],

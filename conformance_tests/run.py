@@ -8,33 +8,40 @@ from pathlib import Path
 import pytest
 
 from conformance_tests.catalogue import Clause, clause_of, clauses_in, contract_of, unknown
+from conformance_tests.contract import PROFILES, Profile, belongs_to
 from conformance_tests.output import write_reports
 from conformance_tests.report import Report, Result, observe
 
 
-def offered(contract: str) -> list[Clause]:
-    """All clauses that a harness of a saver or of a store is run against."""
+def offered(contract: str, profile: Profile = "suite") -> list[Clause]:
+    """The clauses of a profile that a harness of a saver or of a store is run against."""
     from conformance_tests import test_contract
 
     found = [cls for cls in vars(test_contract).values() if getattr(cls, "option", "") == contract]
-    return [clause for cls in found for clause in clauses_in(cls)]
+    clauses = [clause for cls in found for clause in clauses_in(cls)]
+    return [clause for clause in clauses if belongs_to(profile, clause.id)]
 
 
-def reports_of(kinds: Iterable[str], only: Sequence[str]) -> dict[str, Report]:
+def reports_of(
+    kinds: Iterable[str], only: Sequence[str], profile: Profile = "suite"
+) -> dict[str, Report]:
     """An empty report for each kind of harness, of the clauses that are asked for.
 
     Raises:
         pytest.UsageError: A name in `only` is that of no capability and of no clause.
     """
-    clauses = {kind: offered(kind) for kind in kinds}
+    clauses = {kind: offered(kind, profile) for kind in kinds}
     everything = [clause for some in clauses.values() for clause in some]
     if nothing := unknown(only, everything) if clauses else []:
-        raise pytest.UsageError(f"--only {nothing[0]}: no such capability or clause; see --list")
+        elsewhere = not unknown(nothing[:1], [each for kind in clauses for each in offered(kind)])
+        why = f"it is not in the profile {profile}" if elsewhere else "no such capability or clause"
+        raise pytest.UsageError(f"--only {nothing[0]}: {why}; see --list")
     return {
         kind: Report(
             kind,
             {clause.id: Result(clause) for clause in some if not only or clause.chosen(only)},
             chosen=bool(only),
+            profile=profile,
         )
         for kind, some in clauses.items()
     }
@@ -57,13 +64,19 @@ class Run:
             metavar="NAME",
             help="a capability, a clause's id or its beginning; may be given several times",
         )
+        group.addoption(
+            "--profile",
+            choices=list(PROFILES),
+            default="langgraph",
+            help="; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()),
+        )
         for kind in ("html", "json"):
             group.addoption(f"--conformance-{kind}", metavar="PATH", help=f"a report as {kind}")
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Decides which clauses are asked for; with pytest-xdist, here and in every worker."""
         given = [name for name in ("saver", "store") if config.getoption(name)]
-        self.reports = reports_of(given, config.getoption("only"))
+        self.reports = reports_of(given, config.getoption("only"), config.getoption("profile"))
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(

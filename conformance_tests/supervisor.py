@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from conformance_tests.loading import Probed
-from conformance_tests.report import FAILED, Case, Observation, Report
+from conformance_tests.report import Case, Observation, Report
 from conformance_tests.supervised import PROBE
+from conformance_tests.verdicts import FAILED
 from conformance_tests.worker import Event, Inbox, Worker, ended_by
 
 TICK: Final = 0.1
@@ -210,7 +211,7 @@ def pytest_arguments(folder: Path, harnesses: Sequence[Probed]) -> list[str]:
     """Of a pytest without configuration, conftest or cache of the working directory."""
     plugins = ("conformance_tests.plugin", "no:cacheprovider", "no:terminal", "no:faulthandler")
     return [
-        *("--pyargs", "conformance_tests.test_contract"),
+        *("--pyargs", "conformance_tests.test_contract", "--profile", "suite"),
         *("-c", os.devnull, "--rootdir", str(Path.cwd()), "--noconftest"),
         *("--basetemp", str(folder), "-o", "tmp_path_retention_policy=none"),
         *(part for name in plugins for part in ("-p", name)),

@@ -9,13 +9,32 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from conformance_tests.report import FAILED, GAP, NOT_ASKED, PASSED, Report, Result
+from conformance_tests.report import Report, Result
+from conformance_tests.verdicts import (
+    FAILED,
+    GAP,
+    KNOWN,
+    NOT_ASKED,
+    NOT_LOOKED_AT,
+    NOT_OFFERED,
+    PASSED,
+)
 
 SHOWN: Final = 12
 """Failed clauses that are shown in full; all of them are in the reports."""
 LINES: Final = 16
 """Of the calls that led there."""
-_MARK: Final = {PASSED: "ok", FAILED: "FAILED", GAP: "gap", NOT_ASKED: "n/a", None: "-"}
+_MARK: Final = {
+    FAILED: "FAILED",
+    KNOWN: "known",
+    GAP: "gap",
+    None: "-",
+    PASSED: "ok",
+    NOT_OFFERED: "none",
+    NOT_LOOKED_AT: "unseen",
+    NOT_ASKED: "n/a",
+}
+"""The worst first: a capability is marked by the first of these that it has."""
 
 
 class Progress:
@@ -96,7 +115,7 @@ def told(report: Report) -> Iterable[str]:
 
 def _capability(name: str, results: Sequence[Result], reason: str) -> str:
     outcomes = {result.outcome for result in results}
-    worst = next(each for each in (FAILED, GAP, None, PASSED, NOT_ASKED) if each in outcomes)
+    worst = next(each for each in _MARK if each in outcomes)
     held = sum(result.outcome == PASSED for result in results)
     return (
         f"  {_MARK[worst]:<7} {name:<16} {held:>3} of {len(results):>3} clauses  {reason}".rstrip()

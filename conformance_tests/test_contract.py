@@ -35,11 +35,15 @@ class Named:
 class TestSaver(Named, SaverConformance):
     """Every clause about savers."""
 
+    profile = "suite"
+
     option = "saver"
 
 
 class TestGraphs(Named, GraphConformance):
     """Every clause about compiled graphs with the saver."""
+
+    profile = "suite"
 
     option = "saver"
 
@@ -47,10 +51,14 @@ class TestGraphs(Named, GraphConformance):
 class TestStore(Named, StoreConformance):
     """Every clause about stores."""
 
+    profile = "suite"
+
     option = "store"
 
 
 class TestStoreGraphs(Named, StoreGraphConformance):
     """Every clause about compiled graphs with the store."""
+
+    profile = "suite"
 
     option = "store"

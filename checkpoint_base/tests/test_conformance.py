@@ -9,6 +9,8 @@ from conformance_tests import SaverConformance
 
 
 class TestMemorySaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self) -> MemoryHarness:
         return MemoryHarness()

@@ -9,6 +9,8 @@ from conformance_tests.savers.graphs import GraphConformance
 
 
 class TestMemoryGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self) -> MemoryHarness:
         return MemoryHarness()

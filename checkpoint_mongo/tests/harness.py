@@ -68,8 +68,8 @@ class OnServer(FaultHooks):
     def disk_full(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].full()
 
-    def not_offered(self) -> dict[Capability, str]:
-        missing = super().not_offered()
+    def not_looked_at(self) -> dict[Capability, str]:
+        missing = super().not_looked_at()
         server = SERVERS.get(self.address()[1])
         if server is None:
             for each in (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH):

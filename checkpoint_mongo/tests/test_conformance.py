@@ -9,6 +9,8 @@ from conformance_tests import SaverConformance
 
 
 class TestMongoDBSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, database: MongoHarness) -> MongoHarness:
         return database

@@ -9,6 +9,8 @@ from conformance_tests.savers.graphs import GraphConformance
 
 
 class TestMongoDBGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, database: MongoHarness) -> MongoHarness:
         return database

@@ -40,6 +40,8 @@ class StandaloneHarness(MongoHarness):
 
 
 class TestStandalone(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, standalone: str) -> Iterator[MongoHarness]:
         harness = StandaloneHarness(standalone)

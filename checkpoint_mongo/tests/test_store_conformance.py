@@ -25,6 +25,8 @@ def store_harness(mongo_server: str) -> Iterator[MongoStoreHarness]:
 
 
 class TestMongoDBStore(StoreConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, store_harness: MongoStoreHarness) -> MongoStoreHarness:
         return store_harness
@@ -37,6 +39,8 @@ class TestMongoDBSentences(SentenceClauses):
 
 
 class TestMongoDBStoreGraphs(StoreGraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, store_harness: MongoStoreHarness) -> MongoStoreHarness:
         return store_harness

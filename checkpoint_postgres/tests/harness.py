@@ -87,8 +87,8 @@ class OnServer(FaultHooks):
     def disk_full(self) -> AbstractContextManager[None]:
         return SERVERS[self.address()[1]].full()
 
-    def not_offered(self) -> dict[Capability, str]:
-        missing = super().not_offered()
+    def not_looked_at(self) -> dict[Capability, str]:
+        missing = super().not_looked_at()
         if not hasattr(SERVERS.get(self.address()[1]), "full"):
             for each in (Capability.DISK_FULL, Capability.STORE_DISK_FULL):
                 missing[each] = "the disk of a container is that of its machine"

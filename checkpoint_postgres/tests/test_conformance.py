@@ -9,6 +9,8 @@ from conformance_tests import SaverConformance
 
 
 class TestPostgresSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, database: PostgresHarness) -> PostgresHarness:
         return database

@@ -9,6 +9,8 @@ from conformance_tests.savers.graphs import GraphConformance
 
 
 class TestPostgresGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, database: PostgresHarness) -> PostgresHarness:
         return database

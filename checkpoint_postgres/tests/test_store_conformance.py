@@ -47,6 +47,8 @@ class VectorClauses(
 
 
 class TestHnsw(OnEngine, StoreConformance):
+    profile = "suite"
+
     engine = kind("hnsw")
 
 
@@ -87,6 +89,8 @@ def bare(postgres_server: str) -> tuple[str, str]:
 class TestWithoutPgvector(StoreConformance):
     """What the extension's absence makes of every engine."""
 
+    profile = "suite"
+
     examples = 10
 
     @pytest.fixture
@@ -98,6 +102,8 @@ class TestWithoutPgvector(StoreConformance):
 
 
 class TestGraphs(OnEngine, StoreGraphConformance):
+    profile = "suite"
+
     engine = kind("hnsw")
 
 

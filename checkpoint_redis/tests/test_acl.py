@@ -107,6 +107,8 @@ def test_a_saver_on_a_cluster(cluster: RedisHarness) -> None:
 class TestStore(StoreGraphConformance, StoreLifeClauses, StoreModelClauses, StoreTTLClauses):
     """Searches by meaning are exact: the user may keep no index."""
 
+    profile = "suite"
+
     examples = 5
 
     @pytest.fixture
@@ -120,6 +122,8 @@ class TestStore(StoreGraphConformance, StoreLifeClauses, StoreModelClauses, Stor
 
 class TestStoreWithAnIndex(StoreGraphConformance):
     """Of each kind: it is made and kept, and not given up."""
+
+    profile = "suite"
 
     @pytest.fixture(params=[b"set", b"query"])
     def harness(self, request: pytest.FixtureRequest) -> Iterator[RedisStoreHarness]:

@@ -9,6 +9,8 @@ from conformance_tests import Capability, SaverConformance
 
 
 class TestRedisSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, one_server: RedisHarness) -> RedisHarness:
         return one_server
@@ -19,6 +21,8 @@ ON_ONE_NODE = {Capability.NETWORK, Capability.SERVER_DEATH, Capability.ROUND_TRI
 
 
 class TestRedisClusterSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, request: pytest.FixtureRequest) -> RedisHarness:
         on_one = self.capability_under_test(request) in ON_ONE_NODE

@@ -9,12 +9,16 @@ from conformance_tests.savers.graphs import GraphConformance
 
 
 class TestRedisGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, one_server: RedisHarness) -> RedisHarness:
         return one_server
 
 
 class TestRedisClusterGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, cluster: RedisHarness) -> RedisHarness:
         return cluster

@@ -28,12 +28,16 @@ def store_harness(redis_url: str) -> Iterator[RedisStoreHarness]:
 
 
 class TestRedisStore(StoreConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, store_harness: RedisStoreHarness) -> RedisStoreHarness:
         return store_harness
 
 
 class TestRedisVectorSet(StoreConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, redis_url: str) -> Iterator[RedisStoreHarness]:
         with closing(VectorSetHarness(redis_url, f"store-{secrets.token_hex(6)}")) as harness:
@@ -41,6 +45,8 @@ class TestRedisVectorSet(StoreConformance):
 
 
 class TestRedisQueryEngine(StoreConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, redis_query_url: str) -> Iterator[RedisStoreHarness]:
         name = f"store-{secrets.token_hex(6)}"
@@ -70,6 +76,8 @@ class TestRedisSentences(SentenceClauses):
 
 
 class TestRedisStoreGraphs(StoreGraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, store_harness: RedisStoreHarness) -> RedisStoreHarness:
         return store_harness

@@ -11,6 +11,8 @@ from conformance_tests import SaverConformance
 
 
 class TestSqliteSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> SqliteHarness:
         return SqliteHarness(tmp_path / "checkpoints.db")

@@ -11,6 +11,8 @@ from conformance_tests.savers.graphs import GraphConformance
 
 
 class TestSqliteGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> SqliteHarness:
         return SqliteHarness(tmp_path / "checkpoints.db")

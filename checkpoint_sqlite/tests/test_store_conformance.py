@@ -15,6 +15,8 @@ from conformance_tests.stores.sentences import SentenceClauses
 
 
 class TestSqliteStore(StoreConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> SqliteStoreHarness:
         return SqliteStoreHarness(tmp_path / "memories.db")
@@ -27,6 +29,8 @@ class TestSqliteSentences(SentenceClauses):
 
 
 class TestSqliteStoreGraphs(StoreGraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> SqliteStoreHarness:
         return SqliteStoreHarness(tmp_path / "memories.db")

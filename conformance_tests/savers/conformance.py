@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from conformance_tests.contract import Profile
 from conformance_tests.savers.allowlist import AllowlistClauses
 from conformance_tests.savers.concurrency import ConcurrencyClauses
 from conformance_tests.savers.copy_thread import CopyThreadClauses
@@ -107,3 +110,5 @@ class SaverConformance(
                 with closing(SqliteHarness(tmp_path)) as harness:
                     yield harness
     """
+
+    profile: ClassVar[Profile] = "langgraph"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from conformance_tests.contract import Profile
 from conformance_tests.savers.graphs_chat import (
     ChatClauses,
     CopiedChatClauses,
@@ -54,3 +57,5 @@ class GraphConformance(
     Where it makes sense a clause also runs on LangGraph's InMemorySaver, and the outputs and
     the full histories have to be equal.
     """
+
+    profile: ClassVar[Profile] = "langgraph"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -262,13 +263,21 @@ class PutAgainClauses(SaverClauses):
         assert found.checkpoint["ts"] == "2026-01-01T00:00:00+00:00"
         assert found.metadata["source"] == "update"
         assert "note" not in found.metadata
-        assert found.parent_config is None
         assert ids(saver.list(on(chain.thread_id))) == [
             name,
             parent["configurable"]["checkpoint_id"],
         ]
         assert ids(saver.list(on(chain.thread_id), filter={"note": "first"})) == []
         assert ids(saver.list(on(chain.thread_id), filter={"other": "second"})) == [name]
+
+    def test_put_again_replaces_the_parent(self, saver: Facade) -> None:
+        """The parent is that of the last put, as everything else is."""
+        chain = Chain(saver)
+        chain.put({"p": 0})
+        before = chain.put({"a": 1})
+        body = checkpoint({"a": 1}, id=before["configurable"]["checkpoint_id"])
+        stored = saver.put(on(chain.thread_id), body, metadata(), new_versions(body))
+        assert the(saver.get_tuple(stored)).parent_config is None
 
     def test_put_again_replaces_a_value_of_the_same_version(self, saver: Facade) -> None:
         """An upsert: of two values under one version, the later one is read."""
@@ -310,6 +319,16 @@ class PutAgainClauses(SaverClauses):
             stored.append(head)
         for count, config in zip(counts, stored, strict=True):
             assert values(saver.get_tuple(config)) == {"a": f"at {count}"}
+
+    def test_put_next_version_is_greater(self, saver: Facade) -> None:
+        """Whatever the type of a saver's versions: LangGraph compares them with `>`."""
+        grown = [saver.raw.get_next_version(None, None)]
+        for _ in range(12):
+            grown.append(saver.raw.get_next_version(grown[-1], None))
+        for before, after in itertools.pairwise(grown):
+            assert after > before, f"expected a version greater than {before!r}, got {after!r}"
+        same = {type(each) for each in grown}
+        assert len(same) == 1, f"expected versions of one type, got {grown[:3]!r}"
 
     def test_put_next_version(self, saver: Facade) -> None:
         """Versions grow as strings, and two forks never make the same one."""

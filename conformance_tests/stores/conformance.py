@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+from conformance_tests.contract import Profile
 from conformance_tests.stores.batches import BatchClauses
 from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
 from conformance_tests.stores.embedding import EmbeddingClauses
@@ -71,3 +74,5 @@ class StoreConformance(
                 with closing(SqliteStoreHarness(tmp_path)) as harness:
                     yield harness
     """
+
+    profile: ClassVar[Profile] = "langgraph"

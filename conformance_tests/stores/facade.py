@@ -12,6 +12,8 @@ from langgraph.store.base import Item, Op, Result, SearchItem
 
 from conformance_tests.calls import CALLS
 from conformance_tests.facade import GIVE_UP_AFTER, Flavour, LoopThread, enter, leave
+from conformance_tests.harness import checked_options
+from conformance_tests.offers import call_offered, lacks
 from conformance_tests.stores.harness import StoreHarness
 
 Namespace = tuple[str, ...]
@@ -23,7 +25,10 @@ class StoreFacade(abc.ABC):
 
     Attributes:
         raw: The store itself.
+        prefix: What the names of the flavour's methods begin with.
     """
+
+    prefix = ""
 
     def __init__(self, raw: Any) -> None:
         self.raw = raw
@@ -45,8 +50,24 @@ class StoreFacade(abc.ABC):
         """The result of a future that the store gave, or of a task."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin, and return its result."""
-        return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+        """Call the method `name`, or its a-twin; a missing one ends the case as `not offered`."""
+
+        def work() -> Any:
+            return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
+
+        return call_offered(self.raw, name, self.prefix + name, work, self._raises_everywhere)
+
+    def offers(self, name: str) -> bool:
+        """Whether the method is there; it may still raise NotImplementedError."""
+        return lacks(self.raw, self.prefix + name) is None
+
+    def _raises_everywhere(self) -> bool:
+        """Whether not even a read of an item that nobody put is implemented."""
+        try:
+            self._call("get", ("conformance",), "probe")
+        except NotImplementedError:
+            return True
+        return False
 
     def put(self, namespace: Namespace, key: str, value: Mapping[str, Any], **rest: Any) -> None:
         self.call("put", namespace, key, value, **rest)
@@ -100,6 +121,8 @@ class SyncStoreFacade(StoreFacade):
 class AsyncStoreFacade(StoreFacade):
     """Calls the a-methods on a loop; may itself be called from any other thread."""
 
+    prefix = "a"
+
     def __init__(self, raw: Any, loop: LoopThread) -> None:
         super().__init__(raw)
         self.loop = loop
@@ -129,6 +152,7 @@ class AsyncStoreFacade(StoreFacade):
 @contextmanager
 def opened(harness: StoreHarness, flavour: Flavour, **options: Any) -> Iterator[StoreFacade]:
     """Open the harness's store in one flavour and close it afterwards."""
+    checked_options(harness.open if flavour == "sync" else harness.aopen, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
             yield SyncStoreFacade(raw)

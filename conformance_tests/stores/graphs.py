@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from langchain_core.language_models import BaseChatModel
@@ -23,6 +23,7 @@ from langgraph.store.base import BaseStore
 from typing_extensions import TypedDict
 
 from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.contract import Profile
 from conformance_tests.stores.base import Numbers, StoreClauses, StoreOpener, index_of, keys
 from conformance_tests.stores.facade import AsyncStoreFacade, StoreFacade
 from conformance_tests.stores.harness import StoreHarness
@@ -97,6 +98,8 @@ def calling(name: str, *what: str) -> AIMessage:
 @clauses_of(Capability.STORE_GRAPHS)
 class StoreGraphConformance(StoreClauses):
     """What a compiled graph may expect of its store, sync and async."""
+
+    profile: ClassVar[Profile] = "langgraph"
 
     @pytest.fixture
     def memory(self, reopened: StoreOpener, harness: StoreHarness) -> StoreFacade:

@@ -18,12 +18,16 @@ SHOWN = re.compile(
 
 
 class TestFileSaver(SaverConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> FileHarness:
         return FileHarness(tmp_path / "threads")
 
 
 class TestFileGraphs(GraphConformance):
+    profile = "suite"
+
     @pytest.fixture
     def harness(self, tmp_path: Path) -> FileHarness:
         return FileHarness(tmp_path / "threads")

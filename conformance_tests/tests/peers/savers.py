@@ -17,8 +17,9 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from conformance_tests import SaverHarness, facade
+from conformance_tests import Place, SaverHarness, facade
 from conformance_tests.tests.peers.servers import SERVERS
+from conformance_tests.verdicts import not_looked_at
 
 facade.GIVE_UP_AFTER = 8.0  # what waits for itself need not wait for minutes
 
@@ -62,34 +63,22 @@ class PeerHarness(SaverHarness):
             await (saver.asetup() if hasattr(saver, "asetup") else saver.setup())
             yield with_options(saver, options)
 
-    def advance(self, seconds: float) -> None:
-        raise LookupError(f"the package takes no clock that could move by {seconds} seconds")
-
-    def damage(self) -> None:
-        raise LookupError("not looked at")
-
     def version(self) -> str:
         return f"{self.package} {importlib.metadata.version(self.package)}"
-
-    def location(self) -> str:
-        raise LookupError("not looked at")
-
-    @classmethod
-    def reopen(cls, location: str) -> SaverHarness:
-        raise LookupError(location)
 
 
 def with_options(saver: Any, options: Mapping[str, Any]) -> Any:
     """Serializers are an attribute of every saver of LangGraph's."""
     for name, value in options.items():
         if name != "serde":
-            raise LookupError(f"{name} is not looked at")
+            not_looked_at(f"the option {name} is not LangGraph's")
         saver.serde = value
     return saver
 
 
 class InMemory(PeerHarness):
     name = "InMemorySaver"
+    place = Place.MEMORY
     package = "langgraph-checkpoint"
 
     def __init__(self) -> None:
@@ -123,6 +112,7 @@ class InMemory(PeerHarness):
 
 class Sqlite(PeerHarness):
     name = "SqliteSaver"
+    place = Place.FILES
     package = "langgraph-checkpoint-sqlite"
     sync = "langgraph.checkpoint.sqlite:SqliteSaver"
     asynchronous = "langgraph.checkpoint.sqlite.aio:AsyncSqliteSaver"

@@ -10,9 +10,10 @@ from typing import Any
 
 from langgraph.store.memory import InMemoryStore
 
-from conformance_tests import StoreHarness
+from conformance_tests import Place, StoreHarness
 from conformance_tests.tests.peers.savers import class_at
 from conformance_tests.tests.peers.servers import SERVERS
+from conformance_tests.verdicts import not_looked_at
 
 
 class PeerStore(StoreHarness):
@@ -36,7 +37,7 @@ class PeerStore(StoreHarness):
         return {name: value for name, value in given.items() if value is not None}
 
     @contextmanager
-    def open(self, **options: Any) -> Iterator[Any]:
+    def open(self, *_: Any, **options: Any) -> Iterator[Any]:
         opened = class_at(self.sync).from_conn_string(*self.arguments(), **self.options(options))
         with opened as store:
             if hasattr(store, "setup"):
@@ -44,7 +45,7 @@ class PeerStore(StoreHarness):
             yield store
 
     @asynccontextmanager
-    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
+    async def aopen(self, *_: Any, **options: Any) -> AsyncIterator[Any]:
         if self.asynchronous == self.sync:
             with self.open(**options) as store:
                 yield store
@@ -54,28 +55,13 @@ class PeerStore(StoreHarness):
             await store.setup()
             yield store
 
-    def advance(self, seconds: float) -> None:
-        raise LookupError(f"the package takes no clock that could move by {seconds} seconds")
-
-    def rows(self) -> Mapping[str, int]:
-        raise LookupError("not looked at")
-
     def version(self) -> str:
         return f"{self.package} {importlib.metadata.version(self.package)}"
-
-    def location(self) -> str:
-        raise LookupError("not looked at")
-
-    @classmethod
-    def reopen(cls, location: str) -> StoreHarness:
-        raise LookupError(location)
-
-    def close(self) -> None:
-        """What the server has is dropped where there is one."""
 
 
 class InMemory(PeerStore):
     name = "InMemoryStore"
+    place = Place.MEMORY
     package = "langgraph-checkpoint"
 
     def __init__(self) -> None:
@@ -83,23 +69,23 @@ class InMemory(PeerStore):
         self.used = False
 
     @contextmanager
-    def open(self, **options: Any) -> Iterator[Any]:
-        given = self.options(options)
-        if given and self.plain.index_config is None:
+    def open(self, *, index: Any = None) -> Iterator[Any]:
+        if index and self.plain.index_config is None:
             if self.used:
-                raise LookupError("what has no index cannot be opened with one: it is an object")
-            self.plain = InMemoryStore(**given)
+                not_looked_at("what has no index cannot be opened with one: it is an object")
+            self.plain = InMemoryStore(index=index)
         self.used = True
         yield self.plain  # the same one each time it is opened
 
     @asynccontextmanager
-    async def aopen(self, **options: Any) -> AsyncIterator[Any]:
-        with self.open(**options) as store:
+    async def aopen(self, *, index: Any = None) -> AsyncIterator[Any]:
+        with self.open(index=index) as store:
             yield store
 
 
 class Sqlite(PeerStore):
     name = "SqliteStore"
+    place = Place.FILES
     package = "langgraph-checkpoint-sqlite"
     sync = "langgraph.store.sqlite:SqliteStore"
     asynchronous = "langgraph.store.sqlite.aio:AsyncSqliteStore"
@@ -157,5 +143,5 @@ class MongoDB(OnServer):
 
     def options(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if {name for name, value in given.items() if value is not None}:
-            raise LookupError("its index needs Atlas Vector Search, which SecantusDB has not")
+            not_looked_at("its index needs Atlas Vector Search, which SecantusDB has not")
         return {}
