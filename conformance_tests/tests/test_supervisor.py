@@ -43,8 +43,9 @@ def is_running(pid: str) -> bool:
 
 def command(sleepers: Path, *arguments: str) -> subprocess.Popen[str]:
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", SLEEPERS: str(sleepers)}
+    run = ["conformance_tests", "run", "--profile", "suite", f"{BAD}:BadHarness", *arguments]
     return subprocess.Popen(
-        [sys.executable, "-m", "conformance_tests", "run", f"{BAD}:BadHarness", *arguments],
+        [sys.executable, "-m", *run],
         cwd=sleepers.parent,
         env=environment,
         stdout=subprocess.PIPE,
