@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from conformance_tests.html import to_html
-from conformance_tests.report import FAILED, PASSED, Case, Report
+from conformance_tests.report import Case, Report
 from conformance_tests.run import reports_of
 from conformance_tests.tests.browser import PROGRAMS, needed_width
+from conformance_tests.verdicts import FAILED, PASSED
 
 LONG = "a" * 3_000 + " <b>&amp; " + "word " * 400
 
