@@ -18,6 +18,7 @@ from checkpoint_base.errors import (
     UnencryptedValueError,
     UnreadableValueError,
     UnserializableValueError,
+    UnsupportedServerError,
 )
 from checkpoint_base.importing import import_threads
 from checkpoint_base.memory import MemorySaver
@@ -50,6 +51,7 @@ __all__ = [
     "UnencryptedValueError",
     "UnreadableValueError",
     "UnserializableValueError",
+    "UnsupportedServerError",
     "aopen_saver",
     "aopen_store",
     "import_threads",

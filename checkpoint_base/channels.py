@@ -40,8 +40,8 @@ class Channels(NamedTuple):
 
     @classmethod
     def of(cls, record: CheckpointRecord, log: LogState | None = None) -> Channels:
-        """Those of a record, whose `valueless` says all."""
-        return cls(record.versions, record.valueless or (), record.small, log)
+        """Those of a record."""
+        return cls(record.versions, record.valueless, record.small, log)
 
     def has_records(self, values: Iterable[ValueKey], now: LogState) -> bool:
         """Whether all these values have records for certain, in a thread whose log is as it is now:

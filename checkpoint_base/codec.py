@@ -25,7 +25,6 @@ from checkpoint_base.errors import CheckpointError, CorruptValueError
 from checkpoint_base.jsontext import is_plain, parsed
 from checkpoint_base.records import (
     CheckpointRecord,
-    PutRecord,
     Typed,
     ValueKey,
     ValueRecord,
@@ -124,36 +123,6 @@ class Codec(ValueCodec):
             return self.dump(values[name], *where, name)
 
         return Draft(record, new, new_versions, unchanged, dump, run_id, to.ttl)
-
-    def put(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> PutRecord:
-        """All records of one `put`, for a backend that stores every value in a record of its own.
-        Values that are not new are not serialized: see `completed`.
-        """
-        draft = self.draft(config, checkpoint, metadata, new_versions)
-        record, carried = draft.checkpoint, draft.unchanged
-        new = {one.channel for one in draft.new}
-        valueless = frozenset(record.versions.keys() - new - carried.keys())
-        kept = [entry for entry in record.versions.items() if entry[0] in carried]
-        record = record._replace(valueless=valueless)
-        return PutRecord(record, draft.new, draft.run_id, draft.ttl, kept)
-
-    def completed(
-        self, put: PutRecord, checkpoint: Checkpoint, missing: Sequence[ValueKey]
-    ) -> PutRecord:
-        """What `put` gave, with values that are not new, but are not there any more: the thread
-        was deleted or has expired, or all checkpoints that had them were removed.
-        """
-        values = checkpoint["channel_values"]
-        where = "thread", put.checkpoint.thread_id, "channel"
-        more = [ValueRecord(*key, self.dump(values[key[0]], *where, key[0])) for key in missing]
-        kept = [key for key in put.kept if key not in missing]
-        return put._replace(values=[*put.values, *more], kept=kept)
 
     def record(
         self,
@@ -279,7 +248,7 @@ class Codec(ValueCodec):
         if _SEEN in body:
             body[_SEEN] = {node: versions_of(seen) for node, seen in body[_SEEN].items()}
         versions = versions_of(record.versions)
-        if record.valueless is None or len(loaded) + len(record.valueless) < len(versions):
+        if len(loaded) + len(record.valueless) < len(versions):
             self._load_records(record, values, loaded)
         if record.v < 4 and (tasks := self.pending_writes(sends, thread_id)):
             loaded[TASKS] = [value for _, _, value in tasks]
@@ -364,7 +333,7 @@ def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
 
 def is_stored(
     where: tuple[str, str],
-    valueless: Container[str] | None,
+    valueless: Container[str],
     key: ValueKey,
     stored: Container[ValueKey],
 ) -> bool:
@@ -381,7 +350,7 @@ def is_stored(
     """
     if key in stored:
         return True
-    if valueless is not None and key[0] not in valueless:
+    if key[0] not in valueless:
         thread_id, ns = where
         raise CorruptValueError(
             f"thread {thread_id!r}, namespace {ns!r}: the value of channel {key[0]!r} at version "

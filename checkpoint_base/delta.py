@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -24,7 +24,7 @@ class Link(NamedTuple):
     checkpoint_id: str
     parent_id: str | None
     versions: Mapping[str, str]
-    valueless: frozenset[str] | None
+    valueless: frozenset[str]
     """as in `CheckpointRecord`"""
     embedded: Collection[str] = ()
     """channels whose value is in the checkpoint's row"""
@@ -57,7 +57,6 @@ def lineage(
     checkpoint_id: str,
     channels: Sequence[str],
     ancestors: Chain,
-    stored: Container[ValueKey] = (),
 ) -> Plan[Lineage]:
     """Walk from a checkpoint's parent towards the root, until each channel has a value.
 
@@ -65,7 +64,6 @@ def lineage(
         checkpoint_id: where to begin.
         channels: what is to be rebuilt.
         ancestors: reads a piece of the way.
-        stored: values that are there, for links that do not say which channels have one.
     """
     result = Lineage()
     remaining = set(channels)
@@ -83,7 +81,7 @@ def lineage(
             result.needed[link.checkpoint_id] = set(remaining)
             for entry in link.versions.items():
                 channel = entry[0]
-                if channel not in remaining or not _has_value(link, entry, stored):
+                if channel not in remaining or channel in link.valueless:
                     continue
                 remaining.discard(channel)
                 if channel in link.embedded:
@@ -94,10 +92,6 @@ def lineage(
                 return result
         depth = _FAR
     return result
-
-
-def _has_value(link: Link, key: ValueKey, stored: Container[ValueKey]) -> bool:
-    return key in stored if link.valueless is None else key[0] not in link.valueless
 
 
 def histories(

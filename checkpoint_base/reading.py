@@ -75,7 +75,7 @@ class Snapshot:
         entries: dict[tuple[ThreadKey, str, str, str], None] = {}
         for one in self.found:
             record = one.record
-            without = {*record.small.names, *(record.valueless or ())}
+            without = {*record.small.names, *record.valueless}
             if len(without) == len(record.versions):
                 continue
             for channel, version in record.versions.items():

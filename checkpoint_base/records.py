@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, TypedDict
 
@@ -46,9 +46,9 @@ class CheckpointRecord(NamedTuple):
     """JSON of the entries that may be read and filtered in the database"""
     sealed: Typed | None
     """the other entries, through the serializer"""
-    valueless: frozenset[str] | None = None
+    valueless: frozenset[str] = frozenset()
     """channels of `versions` that have no value; the value of any other one is in `small` or in a
-    record. None: not recorded, so any value may be absent"""
+    record"""
     small: Small = NOTHING
     """the values that are embedded in it"""
 
@@ -85,10 +85,6 @@ class PutRecord(NamedTuple):
     kept: Sequence[ValueKey] = ()
     """the values that it has besides, of which an earlier put stored a record: if that is still
     there"""
-
-
-Complete = Callable[[Sequence[ValueKey]], PutRecord]
-"""Gives a put with some of the values that it took for granted."""
 
 
 class ThreadInfo(NamedTuple):

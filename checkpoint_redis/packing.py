@@ -106,7 +106,7 @@ def unpack_checkpoint(
 
 
 def _pack_versions(record: CheckpointRecord) -> bytes:
-    marks = dict.fromkeys(record.valueless or (), _VALUELESS)
+    marks = dict.fromkeys(record.valueless, _VALUELESS)
     marks |= dict.fromkeys(record.small.names, _EMBEDDED)
     mark = marks.get
     return "".join(

@@ -74,7 +74,7 @@ def whole(rows: Sequence[Row]) -> Whole | tuple[()] | None:
     record = found.record
     if record.v < 4 and record.parent_id is not None:
         return None
-    if len(record.small.names) + len(record.valueless or ()) < len(record.versions):
+    if len(record.small.names) + len(record.valueless) < len(record.versions):
         return None
     if rows[0][_WIDTH] is None:
         return found, []

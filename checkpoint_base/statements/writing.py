@@ -114,7 +114,7 @@ class Writing:
             return 0
         ((versions,),) = yield from rows(self._logs.queries["checkpoint_versions"], key)
         yield from execute(self._logs.queries["replace_checkpoint"], (*columns, *key))
-        now = Versions(record.versions, record.valueless or frozenset(), record.small.names)
+        now = Versions(record.versions, record.valueless, record.small.names)
         gone = {*parse_versions(versions).with_records()} - {*now.with_records()}
         if not gone:
             return 0

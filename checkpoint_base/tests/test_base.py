@@ -221,7 +221,7 @@ def test_encrypted_metadata_keeps_only_its_base_readable() -> None:
 
     codec = Codec(EncryptedSerializer(Plain(), JsonPlusSerializer()))
     config: Any = {"configurable": {"thread_id": "t", "user": "Ann"}}
-    put = codec.put(config, {"id": "1"}, {"source": "loop", "step": 1, "run_id": "r"}, {})  # type: ignore[typeddict-item]
+    put = codec.draft(config, {"id": "1"}, {"source": "loop", "step": 1, "run_id": "r"}, {})  # type: ignore[typeddict-item]
     assert "Ann" not in put.checkpoint.metadata
     assert codec.metadata(put.checkpoint.metadata, put.checkpoint.sealed) == {
         "source": "loop",
@@ -235,7 +235,7 @@ def test_a_run_id_that_no_database_can_keep_is_refused_by_name() -> None:
     codec = Codec(JsonPlusSerializer())
     config: Any = {"configurable": {"thread_id": "t"}}
     with pytest.raises(InvalidArgumentError, match="run_id"):
-        codec.put(config, {"id": "1"}, {"run_id": "\ud800"}, {})  # type: ignore[typeddict-item]
+        codec.draft(config, {"id": "1"}, {"run_id": "\ud800"}, {})  # type: ignore[typeddict-item]
 
 
 @pytest.mark.parametrize(

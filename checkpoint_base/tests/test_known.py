@@ -191,7 +191,8 @@ def test_known_a_log_that_was_put_back(logs: Logs) -> None:
 def told(part: Snapshot, codec: Codec, epoch: int, step: int, value: Typed) -> list[Found]:
     """Note a checkpoint of a thread whose log has only its value."""
     stored = checkpoint({"a": value[1]}, id=f"{step:08}")
-    put = codec.put(on("t"), stored, metadata(step=step), new_versions(stored))
+    draft = codec.draft(on("t"), stored, metadata(step=step), new_versions(stored))
+    put = draft.complete(None, embeds=False)
     (record,) = put.values
     prepared = fit(Logs(TTLPolicy.of(None), lambda: 0.0, lambda: 7), 0, record.value)
     part.add_value(("t", "", record.channel, record.version, *prepared.stored[0]))
@@ -227,7 +228,7 @@ def test_known_writes_that_two_replies_tell_are_there_once() -> None:
         part = replies.add()
         body = checkpoint(id=f"{step:08}", v=3)
         config = on("t", "", f"{step - 1:08}")
-        record = codec.put(config, body, metadata(step=step), {}).checkpoint
+        record = codec.draft(config, body, metadata(step=step), {}).checkpoint
         part.add_write(("t", "", "00000001", "task", "", write.idx, TASKS, *write.value, None))
         part.found = [Found(record, "t", 1, 0, None, ())]
         found += part.found

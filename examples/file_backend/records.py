@@ -28,7 +28,7 @@ def encode(name: str, thread: MemoryThread) -> bytes:
 
 
 def _fields(record: CheckpointRecord) -> list[object]:
-    return [*record[:-2], sorted(record.valueless or ())]  # no value is embedded
+    return [*record[:-2], sorted(record.valueless)]  # no value is embedded
 
 
 def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:

@@ -17,7 +17,7 @@ from checkpoint_base.memory_planner import MemoryPlanner
 from checkpoint_base.memory_thread import MemoryThread, newest
 from checkpoint_base.plan import Plan
 from checkpoint_base.planner import Listing, Page, ThreadQuery
-from checkpoint_base.records import ThreadPage
+from checkpoint_base.records import PutRecord, ThreadPage
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.registry import mutant
@@ -302,13 +302,11 @@ class MeasuresFromTheLastRead(MemoryPlanner):
 class ValuesExpireAlone(Unmarked):
     """Each value has a clock of its own, so a channel that does not change expires."""
 
-    def _open(self, thread_id: str, ttl: float | None) -> MemoryThread:
-        before = self._find(thread_id)
-        written = before.updated if before else 0.0
-        thread = super()._open(thread_id, ttl)
-        if thread.expires is not None and before and thread.updated > written:
+    def _put(self, put: PutRecord) -> None:
+        thread = self._find(put.checkpoint.thread_id)
+        if thread and thread.expires is not None and self._clock() > thread.updated:
             thread.values.clear()
-        return thread
+        super()._put(put)
 
 
 @saver("saver.threads.pages_lose_and_repeat_nothing")

@@ -66,10 +66,16 @@ class OnlyWhatThePutCarried(MemoryPlanner):
 
 
 class Unmarked(MemoryPlanner):
-    """Checkpoints do not say which of their channels have a value: a lost one is not noticed."""
+    """A value that is gone when its checkpoint is put is taken for a channel without one."""
 
     def _put(self, put: PutRecord) -> None:
-        super()._put(put._replace(checkpoint=put.checkpoint._replace(valueless=None)))
+        to = put.checkpoint
+        thread = self._find(to.thread_id)
+        there = {(channel, version) for channel, version, _ in put.values}
+        if thread:
+            there |= {(channel, version) for ns, channel, version in thread.values if ns == to.ns}
+        gone = frozenset(entry[0] for entry in to.versions.items() if entry not in there)
+        super()._put(put._replace(checkpoint=to._replace(valueless=gone)))
 
 
 @saver("saver.delete_thread.a_run_under_way_puts_whole_checkpoints")
