@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pymongo
@@ -13,10 +13,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 from checkpoint_base.cancellation import until_done
 from checkpoint_base.plan import arun
 from checkpoint_base.timeouts import LoopDeadline
-from checkpoint_mongo.driver import Call, Performer, Sleep
+from checkpoint_mongo.driver import TURN, Call, Performer, Sleep
 from checkpoint_mongo.failures import ABORT
 from checkpoint_mongo.requests import ThreadTransaction
-from checkpoint_mongo.turns import TaskTurns
+from checkpoint_mongo.turns import Turns
 
 
 class AsyncMongoDriver:
@@ -25,39 +25,42 @@ class AsyncMongoDriver:
     Args:
         database: where the collections are.
         prefix: what their names begin with.
-        call_timeout: seconds that a step may take, with its retries; None: no limit.
+        call_timeout: seconds that a step may take; None: no limit.
     """
 
     def __init__(
         self, database: AsyncDatabase[Any], prefix: str, call_timeout: float | None
     ) -> None:
+        self.call_timeout = call_timeout
         self._performer = Performer(database, prefix, call_timeout)
-        self._turns = TaskTurns(call_timeout)
-        self._limit = call_timeout
+        self._turns = Turns(asyncio.Lock)
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        is_turn = type(request) is ThreadTransaction
-        async with self._turns.turn(request.thread_id) if is_turn else nullcontext():
-            with LoopDeadline(self._limit, "a command of MongoDB") as deadline:
-                call = partial(self._call, deadline)
-                return await arun(self._performer.perform(request), call)
+        if type(request) is ThreadTransaction:
+            async with self._turn(request.thread_id):
+                return await arun(self._performer.perform(request), _io)
+        return await arun(self._performer.perform(request), _io)
 
-    async def _call(self, deadline: LoopDeadline, request: Call | Sleep) -> Any:
-        if isinstance(request, Sleep):
-            return await asyncio.sleep(request.seconds)
-        deadline.restart()
-        if request.limit is None:
-            return await _finished(request)
-        with pymongo.timeout(request.limit):
-            return await _finished(request)
+    @asynccontextmanager
+    async def _turn(self, thread_id: str) -> AsyncIterator[None]:
+        with self._turns.lock(thread_id) as lock:
+            with LoopDeadline(self.call_timeout, TURN):
+                await lock.acquire()
+            try:
+                yield
+            finally:
+                lock.release()
 
 
-async def _finished(call: Call) -> Any:
-    """Await a call. Who is cancelled waits for the answer: what was sent may else be carried out
-    after the call has ended, or after the abort of its transaction.
+async def _io(request: Call | Sleep) -> Any:
+    """Perform a call. A caller that is cancelled waits for the answer: what was sent could
+    otherwise be carried out after the call has ended, or after the abort of its transaction.
     """
-    task = asyncio.ensure_future(call.work())
+    if isinstance(request, Sleep):
+        return await asyncio.sleep(request.seconds)
+    with pymongo.timeout(request.limit):
+        task = asyncio.ensure_future(request.work())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:

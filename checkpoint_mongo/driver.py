@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pymongo.errors import PyMongoError
 
@@ -24,6 +24,7 @@ from checkpoint_mongo.failures import (
     Attempts,
     commit_is_unknown,
     is_refusal,
+    own_timeout,
     pause_of,
 )
 from checkpoint_mongo.requests import (
@@ -39,17 +40,20 @@ from checkpoint_mongo.requests import (
     Written,
 )
 
+TURN: Final = "the wait for other writes to the thread"
+"""The step that is the wait for a turn, for errors."""
+
 
 class Call(NamedTuple):
     """Request: call PyMongo, and await the result where there is an event loop.
 
     Attributes:
         work: what to call.
-        limit: seconds that it may take; None: as the driver says.
+        limit: seconds that it may take; None: what the client allows by itself.
     """
 
     work: Callable[[], Any]
-    limit: float | None = None
+    limit: float | None
 
 
 class Sleep(NamedTuple):
@@ -64,21 +68,32 @@ class Performer:
     Args:
         database: PyMongo's, of either client.
         prefix: what the names of collections begin with.
-        call_timeout: seconds after which nothing is tried again; None: a minute.
+        call_timeout: seconds that a call of PyMongo's may take, and after which nothing is tried
+            again. None: no limit; what conflicts is tried again for a minute.
     """
 
     def __init__(self, database: Any, prefix: str, call_timeout: float | None) -> None:
         self._database = database
         self._prefix = prefix
         self._seconds = call_timeout
+        # Within PyMongo's `timeout`, neither socketTimeoutMS nor serverSelectionTimeoutMS counts:
+        # a client that gives up earlier is left to do so.
+        own = own_timeout(database.client)
+        self._limit = None if call_timeout is None or own <= call_timeout else call_timeout
         self._server: Server | None = None
+
+    def _attempts(self) -> Attempts:
+        return Attempts(self._seconds, self._limit)
+
+    def _call(self, work: Callable[..., Any], *args: Any, **options: Any) -> Plan[Any]:
+        return (yield Call(partial(work, *args, **options), self._limit))
 
     def perform(self, request: Any) -> Plan[Any]:
         """Perform a request of a plan that is not in a transaction."""
         kind = type(request)
         if kind is Pause:
             return (yield Sleep(pause_of(request.attempt)))
-        attempts = Attempts(self._seconds)
+        attempts = self._attempts()
         while True:
             try:
                 return (yield from self._once(request))
@@ -103,7 +118,7 @@ class Performer:
                 return (yield from work(session))
             return (yield from self._transaction(work, session, writes=writes))
         finally:
-            yield Call(session.end_session)
+            yield Call(session.end_session, ABORT)
 
     def _transaction(
         self, work: Callable[[Any], Plan[Any]], session: Any, *, writes: bool
@@ -112,7 +127,7 @@ class Performer:
         is not waited for again. `perform` tries again after a transient error.
         """
         options = transaction_options(self._database.write_concern)
-        yield Call(partial(session.start_transaction, **options))
+        yield from self._call(session.start_transaction, **options)
         try:
             result = yield from work(session)
             if writes:
@@ -126,10 +141,10 @@ class Performer:
         return result
 
     def _commit(self, session: Any) -> Plan[None]:
-        attempts = Attempts(self._seconds)
+        attempts = self._attempts()
         while True:
             try:
-                yield Call(session.commit_transaction)
+                yield from self._call(session.commit_transaction)
                 return
             except PyMongoError as error:
                 if not commit_is_unknown(error):
@@ -152,13 +167,12 @@ class Performer:
         if kind is Find:
             collection = self._collection(request.collection)
             cursor = collection.find(**request.options, batch_size=BATCH, session=session)
-            return (yield Call(cursor.to_list))
+            return (yield from self._call(cursor.to_list))
         if kind is Aggregate:
             collection, stages = self._collection(request.collection), list(request.stages)
-            cursor = yield Call(
-                partial(collection.aggregate, stages, session=session, batchSize=BATCH)
-            )
-            return (yield Call(cursor.to_list))
+            options = {"session": session, "batchSize": BATCH}
+            cursor = yield from self._call(collection.aggregate, stages, **options)
+            return (yield from self._call(cursor.to_list))
         if kind is Write:
             return (yield from self._write(request, session))
         if kind in (Query, Execute, ExecuteMany):
@@ -172,26 +186,27 @@ class Performer:
             return (yield from self._deployment())
         collection = self._collection(request.collection)
         if kind is CreateIndexes:
-            return (yield Call(partial(collection.create_indexes, index_models(request.indexes))))
+            return (yield from self._call(collection.create_indexes, index_models(request.indexes)))
         if kind is Shard:
             command = {"shardCollection": collection.full_name, "key": dict(request.fields)}
-            return (yield Call(partial(self._database.client.admin.command, command)))
+            return (yield from self._call(self._database.client.admin.command, command))
         raise TypeError(f"cannot perform {request!r}")
 
     def _write(self, request: Write, session: Any) -> Plan[Written]:
         if not request.ops:
             return Written(frozenset(), 0, 0)
-        bulk_write = partial(self._collection(request.collection).bulk_write, session=session)
+        collection = self._collection(request.collection)
+        write = partial(self._call, collection.bulk_write, session=session)
         ops = changes(request.ops)
         if not request.guarded:
-            return written((yield Call(partial(bulk_write, ops))))
+            return written((yield from write(ops)))
         if session is None:  # without a transaction nothing would take back what follows the guard
-            guard = written((yield Call(partial(bulk_write, ops[:1]))))
+            guard = written((yield from write(ops[:1])))
             if not guard.has_changed_all(1):
                 raise RefusedError
-            rest = written((yield Call(partial(bulk_write, ops[1:])))) if ops[1:] else None
+            rest = written((yield from write(ops[1:]))) if ops[1:] else None
             return guard.then(rest)
-        result = written((yield Call(partial(bulk_write, ops))))
+        result = written((yield from write(ops)))
         if not result.has_changed_all(len(ops)):
             raise RefusedError
         return result
@@ -202,6 +217,6 @@ class Performer:
     def _deployment(self) -> Plan[Server]:
         if self._server is None:
             command = self._database.client.admin.command
-            hello = yield Call(partial(command, "hello"))
-            self._server = server_of(hello, (yield Call(partial(command, "buildInfo"))))
+            hello = yield from self._call(command, "hello")
+            self._server = server_of(hello, (yield from self._call(command, "buildInfo")))
         return self._server

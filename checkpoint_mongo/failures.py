@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import Any, Final
@@ -14,20 +15,21 @@ from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
-    NetworkTimeout,
     OperationFailure,
     PyMongoError,
-    ServerSelectionTimeoutError,
     WTimeoutError,
 )
 
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
+    ConflictError,
     InvalidArgumentError,
     PermissionDeniedError,
 )
+from checkpoint_base.timeouts import timed_out
 
+_STEP: Final = "a command of MongoDB"
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
@@ -74,9 +76,11 @@ def commit_is_unknown(error: PyMongoError) -> bool:
     return error.has_error_label(_UNKNOWN_COMMIT)
 
 
-def has_timeouts(client: Any) -> bool:
-    """Whether a client gives up by itself when a server does not answer."""
-    return client.options.pool_options.socket_timeout is not None
+def own_timeout(client: Any) -> float:
+    """Seconds after which a client gives up by itself, when a server does not answer."""
+    options = client.options
+    socket = options.pool_options.socket_timeout
+    return math.inf if socket is None else socket + float(options.server_selection_timeout)
 
 
 class Attempts:
@@ -85,9 +89,11 @@ class Attempts:
 
     Args:
         call_timeout: seconds after which nothing is tried again.
+        limit: those that a call of PyMongo's had; None: as many as the client allows by itself.
     """
 
-    def __init__(self, call_timeout: float | None) -> None:
+    def __init__(self, call_timeout: float | None, limit: float | None) -> None:
+        self._limit = limit
         self._end = time.monotonic() + (_PATIENCE if call_timeout is None else call_timeout)
         self._conflicts = 0
         self._losses = 0
@@ -100,8 +106,9 @@ class Attempts:
             PermissionDeniedError: the server does not let this user in, or do it.
         """
         codes = codes_of(error)
-        if error.timeout or isinstance(error, (ServerSelectionTimeoutError, NetworkTimeout)):
-            raise named(error) from without_values(error)
+        if error.timeout:
+            ended = None if self._limit is None else timed_out(self._limit, _STEP)
+            raise ended or named(error) from without_values(error)
         if isinstance(error, AutoReconnect) or codes & _STEPPED:
             self._losses += 1
             if self._losses <= _LOSSES:
@@ -118,6 +125,8 @@ def named(error: PyMongoError) -> Exception:
     unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
     if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
         return BackendUnavailableError(f"MongoDB could not do it: {error}")
+    if error.has_error_label(_TRANSIENT) or codes_of(error) & _CONFLICTS:
+        return ConflictError(f"other transactions were in the way at each attempt: {_said(error)}")
     if codes_of(error) & _LOGIN:
         return PermissionDeniedError(
             f"MongoDB does not let this user in: {_said(error)}: are user, password and authSource "

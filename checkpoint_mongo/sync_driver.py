@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pymongo
 from pymongo.database import Database
 
 from checkpoint_base.plan import run
-from checkpoint_mongo.driver import Call, Performer, Sleep
-from checkpoint_mongo.failures import has_timeouts
+from checkpoint_base.timeouts import timed_out
+from checkpoint_mongo.driver import TURN, Call, Performer, Sleep
 from checkpoint_mongo.requests import ThreadTransaction
-from checkpoint_mongo.turns import ThreadTurns
+from checkpoint_mongo.turns import Turns
 
 
 class SyncMongoDriver:
@@ -22,24 +24,35 @@ class SyncMongoDriver:
     Args:
         database: where the collections are.
         prefix: what their names begin with.
-        call_timeout: seconds that a step may take, with its retries; None: no limit.
+        call_timeout: seconds that a step may take; None: no limit.
     """
 
     def __init__(self, database: Database[Any], prefix: str, call_timeout: float | None) -> None:
+        self.call_timeout = call_timeout
         self._performer = Performer(database, prefix, call_timeout)
-        self._turns = ThreadTurns(call_timeout)
-        # Within PyMongo's `timeout`, neither socketTimeoutMS nor serverSelectionTimeoutMS counts:
-        # it is for clients that have none.
-        self._limit = None if has_timeouts(database.client) else call_timeout
+        self._turns = Turns(threading.Lock)
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
-        is_turn = type(request) is ThreadTransaction
-        with self._turns.turn(request.thread_id) if is_turn else nullcontext():
-            return run(self._performer.perform(request), self._call)
+        if type(request) is ThreadTransaction:
+            with self._turn(request.thread_id):
+                return run(self._performer.perform(request), _io)
+        return run(self._performer.perform(request), _io)
 
-    def _call(self, request: Call | Sleep) -> Any:
-        if isinstance(request, Sleep):
-            return time.sleep(request.seconds)
-        with pymongo.timeout(request.limit or self._limit):
-            return request.work()
+    @contextmanager
+    def _turn(self, thread_id: str) -> Iterator[None]:
+        seconds = -1 if self.call_timeout is None else self.call_timeout
+        with self._turns.lock(thread_id) as lock:
+            if not lock.acquire(timeout=seconds):
+                raise timed_out(self.call_timeout, TURN)
+            try:
+                yield
+            finally:
+                lock.release()
+
+
+def _io(request: Call | Sleep) -> Any:
+    if isinstance(request, Sleep):
+        return time.sleep(request.seconds)
+    with pymongo.timeout(request.limit):
+        return request.work()

@@ -4,78 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
-from checkpoint_base.timeouts import LoopDeadline, timed_out
-
 L = TypeVar("L", threading.Lock, asyncio.Lock)
-_STEP = "the wait for other writes to the thread"
 
 
-class _Entry(Generic[L]):
-    def __init__(self, lock: L) -> None:
-        self.lock: L = lock
-        self.users = 0
+class Turns(Generic[L]):
+    """Locks by thread id. An unused one is dropped.
 
+    Args:
+        new: makes a lock.
+    """
 
-class ThreadTurns:
-    """Locks by thread id, for blocking callers. An unused one is dropped."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
+    def __init__(self, new: Callable[[], L]) -> None:
+        self._new: Callable[[], L] = new
         self._guard = threading.Lock()
-        self._entries: dict[str, _Entry[threading.Lock]] = {}
+        self._locks: dict[str, tuple[L, int]] = {}
 
     @contextmanager
-    def turn(self, thread_id: str) -> Iterator[None]:
-        """Hold the lock of a thread.
-
-        Raises:
-            BackendUnavailableError: other writers kept it for longer than `call_timeout`.
-        """
+    def lock(self, thread_id: str) -> Iterator[L]:
+        """The lock of a thread, not acquired yet."""
         with self._guard:
-            entry = self._entries.setdefault(thread_id, _Entry(threading.Lock()))
-            entry.users += 1
+            lock, users = self._locks.get(thread_id) or (self._new(), 0)
+            self._locks[thread_id] = lock, users + 1
         try:
-            if not entry.lock.acquire(timeout=-1 if self._seconds is None else self._seconds):
-                raise timed_out(self._seconds, _STEP)
-            try:
-                yield
-            finally:
-                entry.lock.release()
+            yield lock
         finally:
             with self._guard:
-                entry.users -= 1
-                if not entry.users:
-                    del self._entries[thread_id]
-
-
-class TaskTurns:
-    """Locks by thread id, for the tasks of one event loop. An unused one is dropped."""
-
-    def __init__(self, seconds: float | None) -> None:
-        self._seconds = seconds
-        self._entries: dict[str, _Entry[asyncio.Lock]] = {}
-
-    @asynccontextmanager
-    async def turn(self, thread_id: str) -> AsyncIterator[None]:
-        """Hold the lock of a thread.
-
-        Raises:
-            BackendUnavailableError: other writers kept it for longer than `call_timeout`.
-        """
-        entry = self._entries.setdefault(thread_id, _Entry(asyncio.Lock()))
-        entry.users += 1
-        try:
-            with LoopDeadline(self._seconds, _STEP):
-                await entry.lock.acquire()
-            try:
-                yield
-            finally:
-                entry.lock.release()
-        finally:
-            entry.users -= 1
-            if not entry.users:
-                del self._entries[thread_id]
+                _, users = self._locks.pop(thread_id)
+                if users > 1:
+                    self._locks[thread_id] = lock, users - 1

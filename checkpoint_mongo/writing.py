@@ -7,7 +7,7 @@ are new. If that is not so, the transaction is aborted, and another one reads wh
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from typing import Any, Final, NamedTuple
 
@@ -35,6 +35,7 @@ from checkpoint_mongo.requests import (
     Find,
     Op,
     RefusedError,
+    documents,
     find,
     pause,
     server,
@@ -161,49 +162,51 @@ class PutWork(Work):
 
     def revised(self, thread: Thread, find_row: FindRow) -> Plan[tuple[Work, GarbageOf]]:
         draft, to = self._draft, self._draft.checkpoint
-        parent, garbage = None, 0
-        if draft.needs_parent and not thread.is_new and to.parent_id is not None:
-            record = yield from find_row(thread, to.ns, to.parent_id)
-            parent = Channels.of(record) if record is not None else None
-        work, layouts = PutWork(draft, draft.complete(parent)), dict[ValueKey, bytes | None]()
+        parent, before, stored = None, set[ValueKey](), dict[ValueKey, tuple[int, bytes | None]]()
         if not thread.is_new:
-            new = [(record.channel, record.version) for record in work.put.values]
-            layouts = yield from _layouts(thread, to.ns, [*work.put.kept, *new])
+            if draft.needs_parent and to.parent_id is not None:
+                record = yield from find_row(thread, to.ns, to.parent_id)
+                parent = Channels.of(record) if record is not None else None
             own = {"thread_id": thread.key, "key": checkpoint_key(to.ns, to.checkpoint_id)}
-            for before in (yield from find(Find(own, {"_id": 0, "versions": 1}))):
-                versions = parse_versions(before["versions"]).versions.items()
-                gone = [key for key in versions if to.versions.get(key[0]) != key[1]]
-                # another checkpoint may have them as well: a collection looks
-                left = yield from _layouts(thread, to.ns, gone)
-                garbage += sum(map(garbage_of, left.values()))
-        if lost := [key for key in work.put.kept if key not in layouts]:
+            for replaced in (yield from find(Find(own, {"_id": 0, "versions": 1}))):
+                before = {*parse_versions(replaced["versions"]).with_records()}
+            stored = yield from _stored(thread, to.ns, {*before, *to.versions.items()})
+        put = draft.complete(parent)
+        if lost := [key for key in put.kept if key not in stored]:
             yield from offload()  # what is lost is serialized
-            work = PutWork(draft, draft.complete(parent, lost))
+            put = draft.complete(parent, lost)
+        new = [(record.channel, record.version) for record in put.values]
+        # another checkpoint may have them as well: a collection looks
+        gone = [stored[key] for key in before - {*put.kept, *new} if key in stored]
 
         def left_by(prepared: Prepared) -> int:
-            pairs = zip(work.put.values, prepared.stored, strict=True)
-            return garbage + sum(
-                garbage_of(layouts.get((record.channel, record.version)), stored.layout)
-                for record, stored in pairs
+            replaced = sum(
+                garbage_of(stored[key][1], value.layout)
+                for key, value in zip(new, prepared.stored, strict=True)
+                if key in stored
             )
+            return replaced + sum(size + garbage_of(layout) for size, layout in gone)
 
-        return work, left_by
+        return PutWork(draft, put), left_by
 
     def note(self, logs: Logs, prepared: Prepared) -> None:
         logs.put_committed(self.put, prepared)
 
 
-def _layouts(
-    thread: Thread, ns: str, values: Sequence[ValueKey]
-) -> Plan[dict[ValueKey, bytes | None]]:
-    """The layouts of those of some values that have records."""
-    if not values:
-        return {}
+def _stored(
+    thread: Thread, ns: str, values: Iterable[ValueKey]
+) -> Plan[dict[ValueKey, tuple[int, bytes | None]]]:
+    """(inline bytes, layout) of those of some values that have records."""
     keys = [value_key(ns, *key) for key in values]
+    if not keys:
+        return {}
+    size = {"_id": 0, "key": 1, "layout": 1, "size": {"$binarySize": "$data"}}
     where = {"thread_id": thread.key, "key": {"$in": keys}}
-    result = yield from find(Find(where, {"_id": 0, "key": 1, "layout": 1}))
-    parts = ((parts_of(document["key"]), document.get("layout")) for document in result)
-    return {(channel, version): layout for (_, channel, version), layout in parts}
+    stored: dict[ValueKey, tuple[int, bytes | None]] = {}
+    for value in (yield from documents([{"$match": where}, {"$project": size}])):
+        _, channel, version = parts_of(value["key"])
+        stored[channel, version] = value["size"], value.get("layout")
+    return stored
 
 
 class WritesWork(Work):

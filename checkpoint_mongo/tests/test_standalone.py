@@ -57,6 +57,10 @@ class TestStandalone(SaverConformance):
     test_concurrency_pruning_against_readers = race(
         SaverConformance.test_concurrency_pruning_against_readers
     )
+    # a put after a deletion: the thread that another process made since has another salt
+    test_processes_delete_what_others_put = race(
+        SaverConformance.test_processes_delete_what_others_put
+    )
     test_concurrency_a_cancelled_put_is_not_stored_later = race(
         SaverConformance.test_concurrency_a_cancelled_put_is_not_stored_later
     )
