@@ -48,7 +48,6 @@ _COLUMNS: Final = (
     "small",
 )
 """What `checkpoint_columns` gives."""
-CHECKPOINT: Final = ("parent_id", "v", "versions", "body_type", "body", "metadata", "sealed_type")
 _LARGE: Final = ("body", "metadata", "sealed")
 _LARGEST: Final = 4 << 20
 """A checkpoint with more bytes than this has its large fields in documents of their own."""

@@ -13,12 +13,10 @@ from checkpoint_base.records import ChannelRecord
 from checkpoint_base.sharing import Segment
 from checkpoint_base.statements.logs import StatementLogs, Thread
 from checkpoint_mongo.documents import segment_ops, thread_change, thread_in, thread_op
-from checkpoint_mongo.keys import document_id, parts_of, segment_key, under
+from checkpoint_mongo.keys import document_id, parts_of, segment_key, under, value_key
 from checkpoint_mongo.requests import Find, Op, documents, find, write_all
-from checkpoint_mongo.statements import of_kind, of_thread, removal_of_values
+from checkpoint_mongo.statements import of_kind, of_thread, removals
 
-AT_ONCE: Final = 1000
-"""Names in a command."""
 _COPIED: Final = 64  # documents in a command, of up to 4 MiB, most of them far smaller
 
 
@@ -55,10 +53,6 @@ class Logs(StatementLogs):
 
     # ------------------------------------------------------------------ segments
 
-    def clear_garbage(self, key: Any) -> Plan[None]:  # noqa: ARG002
-        """Nothing: every removal collects at once, and nothing is counted."""
-        yield from ()
-
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
         fields = ("start", "digests")
         result = yield from documents(
@@ -78,13 +72,10 @@ class Logs(StatementLogs):
         return [(segment["start"], segment["size"]) for segment in result]
 
     def delete_segments(self, thread: Thread, starts: Sequence[int]) -> Plan[None]:
-        for at in range(0, len(starts), AT_ONCE):
-            keys = [segment_key(start) for start in starts[at : at + AT_ONCE]]
-            yield from write_all([Op({"thread_id": thread.key, "key": {"$in": keys}})])
+        yield from write_all(removals(thread.key, [segment_key(start) for start in starts]))
 
     def delete_values(self, thread: Thread, names: Sequence[Any]) -> Plan[None]:
-        for at in range(0, len(names), AT_ONCE):
-            yield from write_all([removal_of_values(thread.key, names[at : at + AT_ONCE])])
+        yield from write_all(removals(thread.key, [value_key(*name) for name in names]))
 
     def insert_segments(self, thread: Thread, segments: Sequence[Segment]) -> Plan[None]:
         yield from write_all(segment_ops(thread.key, segments))

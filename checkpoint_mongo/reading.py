@@ -173,10 +173,8 @@ def _where(wanted: dict[ThreadKey, list[str]]) -> list[Document]:
 
 def _choice(listing: Listing, count: int) -> list[Document]:
     """Stages that give the next so many checkpoints that may be wanted, in the order of a list."""
-    if listing.thread_id is None:
+    if listing.thread_id is None or listing.ns is None:
         match, order = _anywhere(listing), {"checkpoint_id": -1, "thread_id": -1, "key": -1}
-    elif listing.ns is None:
-        match, order = _in_thread(listing), {"checkpoint_id": -1, "key": -1}
     else:
         match, order = _in_namespace(listing), {"key": -1}
     stages: list[Document] = [{"$match": condition} for condition in match]
@@ -200,21 +198,10 @@ def _in_namespace(listing: Listing) -> list[Document]:
     return [{"thread_id": listing.thread_id, "key": keys}]
 
 
-def _in_thread(listing: Listing) -> list[Document]:
-    where: list[Document] = [
-        {"thread_id": listing.thread_id, "key": under("c")},
-        {"kind": "checkpoint"},
-    ]
-    where += _bounds(listing)
-    if listing.position is not None:
-        checkpoint_id, _, ns = listing.position
-        before = {"key": {"$lt": checkpoint_key(ns, checkpoint_id)}}
-        where.append(_behind("checkpoint_id", checkpoint_id, before))
-    return where
-
-
 def _anywhere(listing: Listing) -> list[Document]:
     where: list[Document] = [{"kind": "checkpoint"}]
+    if listing.thread_id is not None:
+        where.insert(0, {"thread_id": listing.thread_id, "key": under("c")})
     where += _bounds(listing)
     if listing.ns is not None:
         where.append({"key": under(f"c\0{listing.ns}")})

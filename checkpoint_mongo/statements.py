@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from checkpoint_base.reading import ThreadKey
 from checkpoint_base.statements.requests import ExecuteMany
 from checkpoint_mongo.documents import thread_change
 from checkpoint_mongo.keys import (
@@ -15,10 +16,11 @@ from checkpoint_mongo.keys import (
     overflow_key,
     parts_of,
     under,
-    value_key,
     writes_key,
 )
 from checkpoint_mongo.requests import Aggregate, Document, Find, Op, Write
+
+_AT_ONCE: Final = 1000  # keys in a condition
 
 Row = tuple[Any, ...]
 
@@ -105,15 +107,17 @@ def _newest(thread_id: str) -> Aggregate:
     return Aggregate([{"$match": own}, {"$match": {"kind": "checkpoint"}}, {"$group": group}])
 
 
+def removals(thread_id: ThreadKey, keys: Sequence[str]) -> list[Op]:
+    """Remove a thread's documents with these keys."""
+    return [
+        Op({"thread_id": thread_id, "key": {"$in": keys[at : at + _AT_ONCE]}})
+        for at in range(0, len(keys), _AT_ONCE)
+    ]
+
+
 def _removal(thread_id: str, ns: str, checkpoint_id: str) -> list[Op]:
     place = ns, checkpoint_id
-    keys = [checkpoint_key(*place), overflow_key(*place), writes_key(*place)]
-    return [Op({"thread_id": thread_id, "key": {"$in": keys}})]
-
-
-def removal_of_values(thread_id: str, names: Sequence[Sequence[str]]) -> Op:
-    """Remove values of (namespace, channel, version)."""
-    return Op({"thread_id": thread_id, "key": {"$in": [value_key(*name) for name in names]}})
+    return removals(thread_id, [checkpoint_key(*place), overflow_key(*place), writes_key(*place)])
 
 
 _VALUE: Final = ("key", "layout")

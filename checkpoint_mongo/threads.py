@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from checkpoint_base.delta import Lineage, Link, lineage
 from checkpoint_base.plan import Plan, read
@@ -16,11 +16,10 @@ from checkpoint_base.statements.rows import ThreadRows
 from checkpoint_base.statements.threads import Threads as SharedThreads
 from checkpoint_mongo.documents import checkpoint_row, found_in
 from checkpoint_mongo.keys import checkpoint_key, parts_of, writes_key
-from checkpoint_mongo.log import AT_ONCE, Logs
+from checkpoint_mongo.log import Logs
 from checkpoint_mongo.reading import Reading
 from checkpoint_mongo.requests import Document, Find, Op, documents, find, server, write_all
-
-_KINDS: Final = ("thread", "checkpoint", "value", "segment", "write")
+from checkpoint_mongo.statements import removals
 
 
 class Threads(Reading, SharedThreads):
@@ -40,10 +39,8 @@ class Threads(Reading, SharedThreads):
         older = {"$gte": checkpoint_key(ns, ""), "$lt": checkpoint_key(ns, checkpoint_id)}
         kept = yield from find(Find({"thread_id": key, "key": older}, {"_id": 0, "key": 1}))
         kept_keys = {writes_key(*parts_of(document["key"])) for document in kept}
-        gone = sorted({document["key"] for document in writes} - kept_keys)
-        for at in range(0, len(gone), AT_ONCE):
-            where = {"thread_id": key, "key": {"$in": gone[at : at + AT_ONCE]}}
-            yield from write_all([Op(where)])
+        gone = {document["key"] for document in writes} - kept_keys
+        yield from write_all(removals(key, sorted(gone)))
 
     def _copy(self, source: str, target: str) -> Plan[None]:
         logs = self._logs
