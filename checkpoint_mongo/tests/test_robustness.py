@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
 import pymongo
@@ -18,11 +18,13 @@ from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.failures import pause_of
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.workers import processes
 from tests.servers.mongo import running_mongo
 from tests.servers.process import free_port, temporary_folder
 
 PUTS = 400
 ACKNOWLEDGED = 100
+PROCESSES, PUTS_OF_EACH = 8, 6
 STEPPED_DOWN = 10107
 # this server does not tell its clients at once that it is the primary again
 ATTENTIVE = "&heartbeatFrequencyMS=500&serverMonitoringMode=poll"
@@ -212,6 +214,33 @@ def test_64_tasks(database: MongoHarness) -> None:
                 assert [values(one)["step"] for one in found] == [3, 2, 1, 0]
 
     asyncio.run(main())
+
+
+def put_to_one_thread(location: str, n: int) -> None:
+    """In a worker: what the thread has, and one more, with what all share."""
+    with MongoHarness.reopen(location).open() as saver:
+        for step in range(PUTS_OF_EACH):
+            log = large(7) + large(step)
+            head = saver.put(*arguments("t", 100 * n + step, log=log))
+            saver.put_writes(head, [("log", log), ("n", n)], f"task {n}")
+
+
+def test_8_processes_on_one_thread(database: MongoHarness) -> None:
+    with database.open() as saver:
+        with ProcessPoolExecutor(PROCESSES, processes()) as pool:
+            places = [database.location()] * PROCESSES
+            list(pool.map(put_to_one_thread, places, range(PROCESSES)))
+        found = list(saver.list(on("t")))
+        steps = {100 * n + step for n in range(PROCESSES) for step in range(PUTS_OF_EACH)}
+        assert {values(each)["step"] for each in found} == steps
+        for each in found:
+            n, step = divmod(values(each)["step"], 100)
+            log = large(7) + large(step)
+            assert values(each)["log"] == log
+            task = f"task {n}"
+            assert each.pending_writes == [(task, "log", log), (task, "n", n)]
+        saver.delete_thread("t")
+    assert sum(database.rows().values()) == 0
 
 
 def test_who_waits_long_waits_no_longer_each_time() -> None:
