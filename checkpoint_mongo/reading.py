@@ -173,8 +173,11 @@ def _where(wanted: dict[ThreadKey, list[str]]) -> list[Document]:
 
 def _choice(listing: Listing, count: int) -> list[Document]:
     """Stages that give the next so many checkpoints that may be wanted, in the order of a list."""
-    if listing.thread_id is None or listing.ns is None:
+    if listing.thread_id is None:
         match, order = _anywhere(listing), {"checkpoint_id": -1, "thread_id": -1, "key": -1}
+    elif listing.ns is None:
+        # in an order that the index over all threads does not have, and the server cannot choose
+        match, order = _anywhere(listing), {"checkpoint_id": -1, "key": -1}
     else:
         match, order = _in_namespace(listing), {"key": -1}
     stages: list[Document] = [{"$match": condition} for condition in match]

@@ -197,7 +197,7 @@ def _stored(
     thread: Thread, ns: str, values: Iterable[ValueKey]
 ) -> Plan[dict[ValueKey, tuple[int, bytes | None]]]:
     """(inline bytes, layout) of those of some values that have records."""
-    keys = [value_key(ns, *key) for key in values]
+    keys = sorted(value_key(ns, *key) for key in values)
     if not keys:
         return {}
     size = {"_id": 0, "key": 1, "layout": 1, "size": {"$binarySize": "$data"}}

@@ -256,6 +256,10 @@ def _page(watched: Watched, database: MongoHarness) -> str:
             "put(), with a large value",
             lambda: saver.put(on("t", "", "1"), second, metadata(step=2), new_versions(second)),
         ),
+        (
+            "put(), over a checkpoint",
+            lambda: saver.put(on("t", "", "1"), second, metadata(step=2), new_versions(second)),
+        ),
         ("put_writes()", lambda: saver.put_writes(head, [("a", 3), ("b", 4)], "task")),
         (
             "put_writes() of what may replace a write",
