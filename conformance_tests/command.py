@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -29,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         130: it was interrupted.
     """
     given = _parser().parse_args(arguments)
+    if given.command == "init":
+        return _init(given)
     try:
         import pytest
 
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
     try:
-        return _list(given) if given.list else _run(given)
+        return _look_or_run(given)
     except (pytest.UsageError, CannotRunError) as error:
         return _nothing_ran(error)
     except KeyboardInterrupt:
@@ -54,14 +56,40 @@ def _nothing_ran(reason: object) -> int:
     return NOTHING_RAN
 
 
-def _list(given: argparse.Namespace) -> int:
-    from conformance_tests.run import reports_of
+def _init(given: argparse.Namespace) -> int:
+    from conformance_tests.start import CannotStartError, start
+
+    try:
+        harness, workflow = start(given.package, Path.cwd())
+    except CannotStartError as error:
+        return _nothing_ran(error)
+    name = harness.stem
+    told = (f"fill in the TODOs: {harness.name}", f"runs in GitHub Actions: {workflow}")
+    run = f"checkpoint-conformance run {name}:Saver {name}:Store --html report.html"
+    print(*told, run, sep="\n")  # noqa: T201
+    return 0
+
+
+def _show(lines: Iterable[str]) -> int:
     from conformance_tests.terminal import write
 
-    for report in reports_of(["saver", "store"], given.only, given.profile).values():
-        for result in report.results.values():
-            write(sys.stdout, f"{result.clause.id}\n    {result.clause.statement}\n")
+    for line in lines:
+        write(sys.stdout, f"{line}\n")
     return 0
+
+
+def _look_or_run(given: argparse.Namespace) -> int:
+    """Show clauses, or run them."""
+    from conformance_tests.listing import explained, listed
+    from conformance_tests.run import reports_of
+
+    if given.explain:
+        return _show(explained(given.explain))
+    # a name that chooses nothing is said at once
+    asked = reports_of(["saver", "store"], given.only, given.profile)
+    if given.list:
+        return _show(listed(asked.values(), given.profile))
+    return _run(given)
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -72,9 +100,6 @@ def _run(given: argparse.Namespace) -> int:
     from conformance_tests.supervisor import CannotRunError, Limits, Supervisor, probe
     from conformance_tests.terminal import Progress
 
-    reports_of(
-        ["saver", "store"], given.only, given.profile
-    )  # a name that chooses nothing is said at once
     if not given.harness:
         raise UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
     limits = Limits(given.clause_timeout, given.clause_memory)
@@ -124,7 +149,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="checkpoint-conformance", description="conformance of LangGraph savers and stores"
     )
-    run = parser.add_subparsers(required=True).add_parser("run", help="run the clauses")
+    commands = parser.add_subparsers(dest="command", required=True)
+    init = commands.add_parser("init", help="write a harness to fill in, and a CI workflow")
+    init.add_argument("package", metavar="PACKAGE", help="what has the saver or the store")
+    run = commands.add_parser("run", help="run the clauses")
     run.add_argument(
         "harness",
         nargs="*",
@@ -139,7 +167,8 @@ def _parser() -> argparse.ArgumentParser:
         help="what is judged: LangGraph's own contract, or this project's stricter one as well",
     )
     run.add_argument("--list", action="store_true", help="show the clauses, run nothing")
-    for kind in ("html", "json", "junit"):
+    run.add_argument("--explain", metavar="CLAUSE", help="say what a clause is, run nothing")
+    for kind in ("html", "json", "junit", "badge"):
         run.add_argument(f"--{kind}", type=Path, metavar="PATH", help=f"write a report as {kind}")
     run.add_argument(
         "--jobs", type=_jobs, default=1, metavar="N", help="processes at once, or auto"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from conformance_tests.badge import to_badge
 from conformance_tests.html import to_html
 from conformance_tests.junit import to_junit
 from conformance_tests.report import Report, to_json
 
-FORMATS = {"html": to_html, "json": to_json, "junit": to_junit}
+FORMATS = {"html": to_html, "json": to_json, "junit": to_junit, "badge": to_badge}
 
 
 def write_reports(

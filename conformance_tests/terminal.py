@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
+from conformance_tests.grouping import first_failure, grouped
 from conformance_tests.report import Report, Result
 from conformance_tests.verdicts import (
     FAILED,
@@ -21,7 +22,7 @@ from conformance_tests.verdicts import (
 )
 
 SHOWN: Final = 12
-"""Failed clauses that are shown in full; all of them are in the reports."""
+"""Failures that are shown in full; all of them are in the reports."""
 LINES: Final = 16
 """Of the calls that led there."""
 _MARK: Final = {
@@ -96,11 +97,15 @@ def write(to: TextIO, text: str) -> None:
 
 def told(report: Report) -> Iterable[str]:
     """A report, line by line."""
-    failed = report.with_outcome(FAILED)
-    for result in failed[:SHOWN]:
-        yield from _failure(result)
-    for result in failed[SHOWN:]:
-        yield f"FAILED {result.clause.id}"
+    groups = grouped(report.with_outcome(FAILED))
+    for number, (result, *alike) in enumerate(groups):
+        if number < SHOWN:
+            yield from _failure(result)
+        else:
+            yield f"FAILED {result.clause.id}"
+        if alike:
+            yield f"  with the same message, {len(alike)} more:"
+            yield from (f"    {other.clause.id}" for other in alike)
     yield ""
     yield f"{report.harness}, {report.server}, {report.seconds:.0f} s"
     for name, results in report.by_capability().items():
@@ -123,12 +128,12 @@ def _capability(name: str, results: Sequence[Result], reason: str) -> str:
 
 
 def _failure(result: Result) -> Iterable[str]:
-    wrong = [case for case in result.cases if case.outcome == FAILED]
+    wrong, first = sum(case.outcome == FAILED for case in result.cases), first_failure(result)
     yield ""
-    yield f"FAILED {result.clause.id} ({len(wrong)} of {len(result.cases)} cases)"
+    yield f"FAILED {result.clause.id} ({wrong} of {len(result.cases)} cases)"
     yield f"  must hold: {result.clause.title}. {result.clause.statement}"
-    yield f"  case [{wrong[0].name}]"
-    yield from (f"    {line}" for line in wrong[0].message.splitlines())
-    if wrong[0].calls:
+    yield f"  case [{first.name}]"
+    yield from (f"    {line}" for line in first.message.splitlines())
+    if first.calls:
         yield "  the calls that led there:"
-        yield from (f"    {line}" for line in wrong[0].calls.splitlines()[-LINES:])
+        yield from (f"    {line}" for line in first.calls.splitlines()[-LINES:])

@@ -30,7 +30,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "conformance_tests": ("conformance", set()),
 }
 DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"}
-SHIPPED = {".py", ".sql", ".lua", ".css", ".js", ".json", ".yml", ".typed"}
+SHIPPED = {".py", ".sql", ".lua", ".css", ".js", ".json", ".yml", ".txt", ".typed"}
 
 
 def run(*command: str | Path) -> str:

@@ -176,14 +176,6 @@ def _public(cls: type) -> set[str]:
     return {name for name in vars(cls) if callable(getattr(cls, name)) and name[0] != "_"}
 
 
-def test_the_list_has_every_clause_with_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["run", "--profile", "suite", "--list", "--only", "saver.setup"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "saver.setup.any_number_of_times"
-    assert lines[1].strip() == "Every start of a server calls it; data stays."
-    assert len(lines) == 6
-
-
 def test_pytest_runs_the_same_clauses(tmp_path: Path) -> None:
     command = ("pytest", "-p", "conformance_tests.plugin", "--pyargs", "conformance_tests")
     named = ("--profile", "suite", "--saver", f"{BROKEN}:CountsNothing", "--only", "stats")

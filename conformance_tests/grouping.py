@@ -1,0 +1,29 @@
+"""Failures with one cause are shown as one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from conformance_tests.report import Case, Result
+from conformance_tests.verdicts import FAILED
+
+_DIFFERS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\d+(?:\.\d+)?")
+"""What distinguishes two messages of one cause: texts, addresses, numbers."""
+_LOOKED_AT: Final = 2
+"""Lines of a message."""
+
+
+def first_failure(result: Result) -> Case:
+    """The first of the cases that failed."""
+    return next(case for case in result.cases if case.outcome == FAILED)
+
+
+def grouped(failed: Sequence[Result]) -> list[list[Result]]:
+    """Failed clauses by what their messages have in common, the largest group first."""
+    groups: dict[str, list[Result]] = {}
+    for result in failed:
+        lines = first_failure(result).message.splitlines()[:_LOOKED_AT]
+        groups.setdefault(_DIFFERS.sub("…", "\n".join(lines)), []).append(result)
+    return sorted(groups.values(), key=len, reverse=True)
