@@ -17,16 +17,17 @@ _GLYPH = 6.6
 def to_badge(reports: Iterable[Report], error: str = "") -> str:
     """An SVG with the contract's version, its profile and the verdict."""
     reports = list(reports)
-    profiles = " ".join(dict.fromkeys(report.profile for report in reports)) or "conformance"
+    profiles = dict.fromkeys(report.profile for report in reports)
+    label = " ".join(["conformance", *profiles, CONTRACT_VERSION])
     counts = [f"{report.contract} {report.counts[PASSED]} held" for report in reports]
     failures = sum(report.counts[FAILED] for report in reports)
     held = sum(report.counts[PASSED] for report in reports)
     if failures:
         counts = [f"{failures} of {failures + held} failed"]
     if error or not held + failures:
-        return _svg(f"{profiles} {CONTRACT_VERSION}", "did not run", "#6e7781")
+        return _svg(label, "did not run", "#6e7781")
     colour = "#cf222e" if failures else "#1a7f37"
-    return _svg(f"{profiles} {CONTRACT_VERSION}", ", ".join(counts), colour)
+    return _svg(label, ", ".join(counts), colour)
 
 
 def _svg(label: str, message: str, colour: str) -> str:

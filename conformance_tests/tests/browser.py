@@ -15,8 +15,8 @@ from typing import Final
 
 PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
 PICTURES: Final = {
-    "conformance-report": (1000, 1100, False),
-    "conformance-report-dark": (420, 900, True),
+    "conformance-report": (900, 760, False),
+    "conformance-report-dark": (420, 760, True),
 }
 """Name: width, height, dark."""
 _OPENED: Final = """<script>

@@ -1,0 +1,18 @@
+"""Each bug under its clause: run in a process of its own, where all of them have to fail."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from conformance_tests.tests.mutants.one_clause import class_with
+from examples.tests.foreign_bugs import BUGS, planted
+
+FOLDER = Path(tempfile.mkdtemp(prefix="foreign-bugs-"))
+sys.path.insert(0, str(FOLDER))
+for _number, _bug in enumerate(BUGS):
+    _harness = planted(_bug, FOLDER, f"planted_{_number}")
+    _kind = "Saver" if _bug.caught_by.startswith("saver.") else "Store"
+    _case = class_with(_bug.caught_by, _bug.name, getattr(_harness, _kind))
+    globals()[_case.__name__] = _case
