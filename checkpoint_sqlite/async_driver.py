@@ -22,8 +22,9 @@ from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query, rows
 from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, checked_call_timeout, timed_out
 from checkpoint_sqlite.failures import closed_by_its_owner, connection_of
+from checkpoint_sqlite.jobs import Job, Single, in_snapshot, withdraw
 from checkpoint_sqlite.limits import WAIT
-from checkpoint_sqlite.session import Job, Session, Single, in_snapshot, withdraw
+from checkpoint_sqlite.session import Session
 
 T = TypeVar("T")
 

@@ -33,6 +33,7 @@ from checkpoint_base.statements.setup import Setup
 from checkpoint_base.statements.threads import Threads
 from checkpoint_base.statements.writing import Writing
 from checkpoint_base.ttl import TTLPolicy
+from checkpoint_sqlite.jobs import Single
 from checkpoint_sqlite.log import LOG_BITS, Logs
 from checkpoint_sqlite.reading import (
     COLUMNS,
@@ -44,7 +45,6 @@ from checkpoint_sqlite.reading import (
     wanted,
     whole,
 )
-from checkpoint_sqlite.session import Single
 
 T = TypeVar("T")
 

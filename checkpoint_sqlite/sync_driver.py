@@ -12,8 +12,9 @@ from checkpoint_base.plan import Atomic, Plan, Unlimited
 from checkpoint_base.statements.requests import Query
 from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout, timed_out
 from checkpoint_sqlite.failures import connection_of
+from checkpoint_sqlite.jobs import Job, Single, withdraw
 from checkpoint_sqlite.limits import WAIT
-from checkpoint_sqlite.session import Job, Session, Single, withdraw
+from checkpoint_sqlite.session import Session
 
 A = TypeVar("A")
 T = TypeVar("T")

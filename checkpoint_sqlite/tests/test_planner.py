@@ -18,8 +18,9 @@ from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, 
 from checkpoint_base.planner import Listing
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_sqlite import SqliteSaver
+from checkpoint_sqlite.jobs import Single, in_snapshot
 from checkpoint_sqlite.planner import SqlitePlanner
-from checkpoint_sqlite.session import Session, Single, in_snapshot
+from checkpoint_sqlite.session import Session
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
 
