@@ -15,6 +15,7 @@ from pymongo.errors import (
     ConnectionFailure,
     DocumentTooLarge,
     ExecutionTimeout,
+    InvalidOperation,
     OperationFailure,
     PyMongoError,
     WTimeoutError,
@@ -23,6 +24,7 @@ from pymongo.errors import (
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
+    ClosedError,
     ConflictError,
     InvalidArgumentError,
     PermissionDeniedError,
@@ -103,9 +105,12 @@ class Attempts:
 
         Raises:
             BackendUnavailableError: there is no server, or it did not do it in time.
+            ClosedError: the client was closed by its owner.
             PermissionDeniedError: the server does not let this user in, or do it.
         """
         codes = codes_of(error)
+        if isinstance(error, InvalidOperation):  # PyMongo calls it transient in a transaction
+            raise named(error) from error
         if error.timeout:
             ended = None if self._limit is None else timed_out(self._limit, _STEP)
             raise ended or named(error) from without_values(error)
@@ -125,6 +130,8 @@ def named(error: PyMongoError) -> Exception:
     unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
     if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
         return BackendUnavailableError(f"MongoDB could not do it: {error}")
+    if isinstance(error, InvalidOperation):
+        return ClosedError(f"the client of PyMongo's is closed: {error}")
     if error.has_error_label(_TRANSIENT) or codes_of(error) & _CONFLICTS:
         return ConflictError(f"other transactions were in the way at each attempt: {_said(error)}")
     if codes_of(error) & _LOGIN:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from pymongo import AsyncMongoClient
+from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from checkpoint_base.errors import InvalidArgumentError, PermissionDeniedError
+from checkpoint_base.errors import ClosedError, InvalidArgumentError, PermissionDeniedError
 from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
+from checkpoint_base.tests.load import arguments, calls_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.failures import named
 from conformance_tests.build import on
@@ -125,6 +126,28 @@ def test_what_is_closed_says_so(kind: Any) -> None:
 @pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
 def test_what_is_closed_says_so_to_who_awaits(kind: Any) -> None:
     assert_aclosed(lambda: kind.from_conn_string(URL))
+
+
+def test_a_client_that_its_owner_has_closed_says_so(mongo_server: str) -> None:
+    """At once, whatever PyMongo says of trying again."""
+    with MongoClient[Any](mongo_server) as client:
+        saver = MongoDBSaver(client, "closed")
+        saver.setup()
+        saver.put(*arguments("t", 1))
+    for call in calls_of(saver):
+        with pytest.raises(ClosedError, match="after close"):
+            call()
+
+    async def main() -> None:
+        async with AsyncMongoClient[Any](mongo_server) as client:
+            saver = AsyncMongoDBSaver(client, "closed")
+            await saver.setup()
+            await saver.aput(*arguments("t", 1))
+        for call in (saver.aget_tuple(on("t")), saver.aput(*arguments("t", 2))):
+            with pytest.raises(ClosedError, match="after close"):
+                await call
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("kind", [AsyncMongoDBSaver, AsyncMongoDBStore])
