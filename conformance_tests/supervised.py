@@ -87,6 +87,12 @@ class Supervised:
             self._line.tell("done", clause=clause_id)
         return True
 
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Tells that a case is expected to fail, before it does so and ends this process."""
+        mark = item.get_closest_marker("xfail")
+        if call.when == "setup" and mark is not None:
+            self._line.tell("expected", reason=str(mark.kwargs.get("reason", "")))
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         from conformance_tests.report import observe
 

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple, Protocol
 from conformance_tests.loading import Probed
 from conformance_tests.report import Case, Observation, Report
 from conformance_tests.supervised import PROBE
-from conformance_tests.verdicts import FAILED
+from conformance_tests.verdicts import FAILED, verdict_by
 from conformance_tests.worker import Event, Inbox, Worker, ended_by
 
 TICK: Final = 0.1
@@ -35,8 +35,8 @@ class Limits(NamedTuple):
 class Watched(Protocol):
     """Somebody who is told how a run goes on."""
 
-    def step(self) -> None:
-        """A clause more is done."""
+    def step(self, failed: int) -> None:
+        """A clause more is done; so many of all have failed."""
 
     def slow(self, clause: str, seconds: float) -> None:
         """A clause takes its time."""
@@ -116,10 +116,12 @@ class Supervisor:
                 self._next(worker)
             case "start":
                 worker.begin(event["case"].partition("[")[2].rstrip("]"))
+            case "expected":
+                worker.expected = event["reason"]
             case "seen":
                 self._add(Observation.of(event))
             case "done":
-                self._watched.step()
+                self._step()
                 self._next(worker)
             case "broken":
                 self._discard(worker)
@@ -160,9 +162,11 @@ class Supervisor:
         """The verdict on a clause whose process had to end, or has; others go on behind it."""
         self._discard(worker)
         if worker.clause:
-            case = Case(worker.case, FAILED, worker.seconds(), message, calls)
-            self._add(Observation(worker.clause, "", "", worker.seconds(), case))
-            self._watched.step()
+            outcome = verdict_by(worker.expected) if worker.expected else FAILED
+            case = Case(worker.case, outcome, worker.seconds(), message, calls)
+            reason = worker.expected.partition(": ")[2]
+            self._add(Observation(worker.clause, "", "", worker.seconds(), case, reason))
+            self._step()
         else:
             self._failed_starts += 1
             if self._failed_starts == STARTS:
@@ -173,6 +177,9 @@ class Supervisor:
     def _discard(self, worker: Worker) -> None:
         self._workers.remove(worker)
         worker.kill()
+
+    def _step(self) -> None:
+        self._watched.step(sum(len(each.with_outcome(FAILED)) for each in self._reports))
 
     def _add(self, seen: Observation) -> None:
         for report in self._reports:

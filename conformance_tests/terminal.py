@@ -44,12 +44,13 @@ class Progress:
     def __init__(self, total: int, to: TextIO | None = None) -> None:
         self._total = total
         self._to = to or sys.stdout
-        self._done = 0
+        self._done = self._failed = 0
         self._tenths = 0
 
-    def step(self) -> None:
-        """A clause more is done."""
+    def step(self, failed: int) -> None:
+        """A clause more is done; so many of all have failed."""
         self._done += 1
+        self._failed = failed
         if self._to.isatty():
             self._bar("")
         elif 10 * self._done // self._total > self._tenths:
@@ -72,7 +73,7 @@ class Progress:
             self._write(f"report: {path}\n")
 
     def _counted(self) -> str:
-        return f"{self._done:>5}/{self._total} clauses"
+        return f"{self._done:>5}/{self._total} clauses, {self._failed} failed"
 
     def _bar(self, running: str) -> None:
         line = f"{self._counted()}{running}"

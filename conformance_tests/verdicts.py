@@ -46,6 +46,9 @@ def verdict_of(report: Any) -> str:
     """The verdict of a phase of a case, as pytest reports it. A skipped clause has failed."""
     if not hasattr(report, "wasxfail"):
         return PASSED if report.passed else FAILED
-    reason = reason_of(report)
-    named = next((verdict for verdict in _BY_REASON if reason.startswith(verdict)), GAP)
-    return PASSED if report.passed else named
+    return PASSED if report.passed else verdict_by(reason_of(report))
+
+
+def verdict_by(reason: str) -> str:
+    """The verdict of a case that fails for a reason that was given before."""
+    return next((verdict for verdict in _BY_REASON if reason.startswith(verdict)), GAP)

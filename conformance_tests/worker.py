@@ -33,13 +33,14 @@ class Worker:
     Attributes:
         clause: The id of the clause that it runs; empty before the first and after the last.
         case: What distinguishes the running case.
+        expected: Why the running case is expected to fail, if it is.
         since: When the case began, or the process, by the monotonic clock.
         taken_before: Bytes that the process took when the clause began.
         told_slow: Whether somebody was told that the clause is slow.
     """
 
     def __init__(self, arguments: Sequence[str], inbox: Inbox, log: Path) -> None:
-        self.clause = self.case = ""
+        self.clause = self.case = self.expected = ""
         self.since = time.monotonic()
         self.taken_before = 0
         self.told_slow = False
@@ -78,7 +79,7 @@ class Worker:
 
     def begin(self, case: str) -> None:
         """A case of the clause has begun."""
-        self.case, self.since = case, time.monotonic()
+        self.case, self.expected, self.since = case, "", time.monotonic()
 
     def seconds(self) -> float:
         """How long the running case has taken."""

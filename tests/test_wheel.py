@@ -33,8 +33,10 @@ DRIVERS = {"sqlite3", "aiosqlite", "psycopg", "psycopg_pool", "redis", "pymongo"
 SHIPPED = {".py", ".sql", ".lua", ".css", ".js", ".json", ".yml", ".txt", ".typed"}
 
 
-def run(*command: str | Path) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+def run(*command: str | Path, cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -179,24 +181,40 @@ print(json.dumps([{package}.__file__, len(names)]))
     assert modules > 0
 
 
+IN_MEMORY = """
+from contextlib import contextmanager
+
+from langgraph.checkpoint.memory import InMemorySaver
+
+import mypkg_conformance
+
+
+class Filled(mypkg_conformance.Saver):
+    @contextmanager
+    def open(self, *, serde=None):
+        yield InMemorySaver(serde=serde)
+
+    def aopen(self, **options):
+        return super(mypkg_conformance.Saver, self).aopen(**options)
+"""
+
+
 def test_a_new_author_gets_a_report(with_conformance: Path, tmp_path: Path) -> None:
-    """One harness in the working directory, one command, nothing of this clone."""
-    backend = tmp_path / "examples" / "file_backend"
-    shutil.copytree(ROOT / "examples" / "file_backend", backend)
+    """`init`, a harness that is filled in, one command, nothing of this clone."""
     # the script itself is in the core environment, whose interpreter lacks the extra
     command = (python_in(with_conformance), "-m", "conformance_tests")
-    harness = "examples.file_backend.harness:FileHarness"
-    arguments = ("run", harness, "--only", "setup", "--json", tmp_path / "report.json")
-    done = subprocess.run(
-        [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "the 3 chosen clauses hold; the others did not run" in done.stdout
-    (found,) = json.loads((tmp_path / "report.json").read_text())["contracts"]
-    assert [clause["outcome"] for clause in found["clauses"]] == ["passed"] * 3
+    run(*command, "init", "mypkg", cwd=tmp_path)
+    (tmp_path / "filled.py").write_text(IN_MEMORY)
+    paths = {kind: tmp_path / f"report.{kind}" for kind in ("html", "json", "badge")}
+    reports = [part for kind, path in paths.items() for part in (f"--{kind}", str(path))]
+    told = run(*command, "run", "filled:Filled", "--only", "filter", *reports, cwd=tmp_path)
+    assert "chosen clauses hold; the others did not run" in told
+    assert all(path.stat().st_size for path in paths.values())
+    (found,) = json.loads(paths["json"].read_text())["contracts"]
+    assert {clause["outcome"] for clause in found["clauses"]} == {"passed"}
 
 
-CLAUSES_BY_PYTEST = ("--pyargs", "conformance_tests", "--only", "saver.setup")
+CLAUSES_BY_PYTEST = ("--pyargs", "conformance_tests", "--only", "saver.filter")
 
 
 def test_pytest_has_the_plugin_on_request_only(with_conformance: Path, tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.tests.harness import MemoryHarness
@@ -49,6 +50,15 @@ class BadHarness(MemoryHarness):
         saver = super()._saver(**options)
         saver.__class__ = BadSaver
         return saver
+
+
+class KnownToEnd(BadHarness):
+    """Declares what takes its process with it."""
+
+    gaps: ClassVar[Mapping[Any, str]] = {
+        **BadHarness.gaps,
+        "saver.delete_for_runs.twice": "it ends its process",
+    }
 
 
 def exits() -> MemoryHarness:

@@ -83,6 +83,15 @@ def test_a_clause_that_takes_its_process_with_it_fails_alone(
     assert "saver.delete_thread.unknown_thread_and_twice runs for" in told
 
 
+def test_a_declared_gap_may_take_its_process_with_it(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    only = ("--profile", "suite", "--only", "saver.delete_for_runs.twice", "--only", AFTER)
+    assert main(["run", f"{BAD}:KnownToEnd", *only, "--json", str(report)]) == 0
+    found = outcomes(report)
+    assert found["saver.delete_for_runs.twice"]["outcome"] == "gap"
+    assert found[AFTER]["outcome"] == "passed"
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_reports_what_it_knows(
     tmp_path: Path, sleepers: Path, number: signal.Signals
