@@ -95,13 +95,15 @@ def _look_or_run(given: argparse.Namespace) -> int:
 def _run(given: argparse.Namespace) -> int:
     from pytest import UsageError  # noqa: PT013 (imported as soon as it is known to be there)
 
+    from conformance_tests.baseline import Baseline, write_baseline
     from conformance_tests.output import FORMATS, write_reports
-    from conformance_tests.run import reports_of
+    from conformance_tests.run import baseline_at, reports_of
     from conformance_tests.supervisor import CannotRunError, Limits, Supervisor, probe
     from conformance_tests.terminal import Progress
 
     if not given.harness:
         raise UsageError("which one? checkpoint-conformance run mypkg.harness:harness")
+    baseline = baseline_at(given.baseline) if given.baseline else Baseline()
     limits = Limits(given.clause_timeout, given.clause_memory)
     paths = {kind: getattr(given, kind) for kind in FORMATS}
     with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as name:
@@ -114,11 +116,14 @@ def _run(given: argparse.Namespace) -> int:
         reports = reports_of([each.kind for each in harnesses], given.only, given.profile)
         for each in harnesses:
             reports[each.kind].harness, reports[each.kind].server = each.name, each.version
+            reports[each.kind].baseline = baseline
         progress = Progress(sum(len(report.results) for report in reports.values()))
         supervisor = Supervisor(
             harnesses, reports, folder, limits=limits, jobs=given.jobs, watched=progress
         )
         code, why = _supervise(supervisor, list(reports.values()))
+    if given.write_baseline:
+        write_baseline(given.write_baseline, reports.values())
     written = write_reports(paths, list(reports.values()), why)
     progress.end(list(reports.values()), written)
     return code
@@ -165,6 +170,12 @@ def _parser() -> argparse.ArgumentParser:
         choices=["langgraph", "suite"],
         default="langgraph",
         help="what is judged: LangGraph's own contract, or this project's stricter one as well",
+    )
+    run.add_argument(
+        "--baseline", type=Path, metavar="PATH", help="known failures; only new ones are red"
+    )
+    run.add_argument(
+        "--write-baseline", type=Path, metavar="PATH", help="write what fails as known failures"
     )
     run.add_argument("--list", action="store_true", help="show the clauses, run nothing")
     run.add_argument("--explain", metavar="CLAUSE", help="say what a clause is, run nothing")

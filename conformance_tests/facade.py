@@ -33,7 +33,7 @@ from langgraph.checkpoint.base import (
 )
 
 from conformance_tests.calls import CALLS
-from conformance_tests.harness import SaverHarness, checked_options
+from conformance_tests.harness import SaverHarness
 from conformance_tests.offers import call_offered, lacks
 from conformance_tests.verdicts import not_offered
 
@@ -249,21 +249,29 @@ class AsyncFacade(Facade):
 @contextmanager
 def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[Facade]:
     """Open the harness's saver in one flavour and close it afterwards."""
-    checked_options(harness.open if flavour == "sync" else harness.aopen, options)
+    harness.check_options(flavour, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
-            yield SyncFacade(raw)
+            yield _with_flavour(SyncFacade(raw))
         return
     loop = LoopThread()
     try:
         context = harness.aopen(**options)
         saver = loop.run(enter(context))
         try:
-            yield AsyncFacade(saver, loop)
+            yield _with_flavour(AsyncFacade(saver, loop))
         finally:
             loop.run(leave(context))
     finally:
         loop.close()
+
+
+def _with_flavour(facade: Facade) -> Facade:
+    """Ends the case as `not offered` if the saver has not the methods of this flavour."""
+    for name in ("get_tuple", "list", "put", "put_writes"):
+        if reason := lacks(facade.raw, facade.prefix + name):
+            not_offered(reason)
+    return facade
 
 
 async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None:

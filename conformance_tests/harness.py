@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import platform
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -144,19 +144,31 @@ class Harness(FaultHooks):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if not cls.name:
+        if cls.name in {"", *(base.__name__ for base in cls.__mro__[1:])}:  # none is given
             cls.name = cls.__name__
 
-    def __new__(cls, *_: Any, **__: Any) -> Any:
-        """Says what is missing at once, not clause by clause."""
-        if not (cls._opens("open") or cls._opens("aopen")):
-            raise TypeError(f"{cls.__name__} has neither `open` nor `aopen`")
-        return super().__new__(cls)
+    def takes(self, option: str, flavour: str = "sync") -> bool:
+        """Whether `open`, or `aopen`, takes an option."""
+        is_async = flavour == "async" and self.looks("aopen")
+        known = inspect.signature(self.aopen if is_async else self.open).parameters
+        return option in known or any(
+            each.kind is inspect.Parameter.VAR_KEYWORD for each in known.values()
+        )
 
-    @classmethod
-    def _opens(cls, method: str) -> bool:
-        """Whether `open` or `aopen` is the harness's own."""
-        return getattr(cls, method) is not getattr(Harness, method)
+    def check_options(self, flavour: str, options: Mapping[str, Any]) -> None:
+        """End the running case if the harness cannot open what it needs."""
+        for name in options:
+            if not self.takes(name, flavour):
+                not_looked_at(f"the harness opens nothing with the option `{name}`")
+
+    def check_opens(self) -> None:
+        """Say at once what every clause would say.
+
+        Raises:
+            TypeError: There is nothing to open.
+        """
+        if not (self.looks("open") or self.looks("aopen")):
+            raise TypeError(f"{type(self).__name__} has neither `open` nor `aopen`")
 
     def open(self, *_: Any, **options: Any) -> AbstractContextManager[Any]:
         """A sync saver or store, set up, on this harness's database (the same one each time).
@@ -222,13 +234,3 @@ _OWN = (Harness, SaverHarness, FaultHooks)
 async def _async_of(context: AbstractContextManager[Any]) -> AsyncIterator[Any]:
     with context as opened:
         yield opened
-
-
-def checked_options(open_it: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """End the running case if the harness cannot open what it needs."""
-    takes = inspect.signature(open_it).parameters
-    if any(each.kind is inspect.Parameter.VAR_KEYWORD for each in takes.values()):
-        return
-    for name in options:
-        if name not in takes:
-            not_looked_at(f"the harness's `{open_it.__name__}` takes no option `{name}`")

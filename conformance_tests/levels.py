@@ -120,6 +120,7 @@ def verdict(
     chosen: bool,
     failed: Collection[str],
     gaps: Collection[str],
+    known: Collection[str] = (),
     not_offered: Collection[str] = (),
     not_looked_at: Collection[str] = (),
     not_asked: Collection[str] = (),
@@ -131,6 +132,7 @@ def verdict(
         chosen: Whether only some clauses were asked for.
         failed: Capabilities with a clause that failed.
         gaps: Capabilities declared missing.
+        known: Capabilities with a clause that fails as the baseline says.
         not_offered: Capabilities that the backend does not offer.
         not_looked_at: Capabilities that the harness cannot look at.
         not_asked: Capabilities that do not apply where the backend has its data.
@@ -140,8 +142,14 @@ def verdict(
     if failed:
         return f"does not conform: {', '.join(sorted(failed))}"
     if chosen:
-        return f"the {ran} chosen clauses hold; the others did not run"
-    missing = (("without", gaps), ("not offered", not_offered), ("not looked at", not_looked_at))
+        besides = f", but for known failures: {', '.join(sorted(known))}" if known else ""
+        return f"the {ran} chosen clauses hold{besides}; the others did not run"
+    missing = (
+        ("known failures", known),
+        ("without", gaps),
+        ("not offered", not_offered),
+        ("not looked at", not_looked_at),
+    )
     lacks = [f"{word}: {', '.join(sorted(names))}" for word, names in missing if names]
     rest = f"; does not apply: {', '.join(sorted(not_asked))}" if not_asked else ""
     return (f"conforms, {'; '.join(lacks)}" if lacks else COMPLETE) + rest

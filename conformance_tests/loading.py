@@ -62,12 +62,14 @@ def look_at(spec: str, folder: Path) -> Probed:
     Raises:
         pytest.UsageError: It cannot be loaded or made, with the reason.
     """
-    from conformance_tests.harness import SaverHarness
+    from conformance_tests.harness import Harness, SaverHarness
     from conformance_tests.stores.harness import StoreHarness
 
     make = load(spec)
     try:
         with make(folder) as harness:
+            if isinstance(harness, Harness):
+                harness.check_opens()
             if isinstance(harness, SaverHarness):
                 return Probed("saver", spec, harness.name, harness.version())
             if isinstance(harness, StoreHarness):

@@ -14,13 +14,16 @@ from typing import Any, Final
 
 import pytest
 
+from conformance_tests.baseline import Baseline
 from conformance_tests.catalogue import Clause
 from conformance_tests.contract import CONTRACT_VERSION, Profile
 from conformance_tests.failures import CALLS_SECTION, CLAUSE, HARNESS, SERVER
+from conformance_tests.gaps import XPASSED, gaps_in_part, holds_despite
 from conformance_tests.levels import LEVELS, verdict
 from conformance_tests.verdicts import (
     FAILED,
     GAP,
+    KNOWN,
     NOT_ASKED,
     NOT_LOOKED_AT,
     NOT_OFFERED,
@@ -94,6 +97,7 @@ class Report:
     reasons: dict[str, str] = field(default_factory=dict)
     chosen: bool = False
     profile: Profile = "suite"
+    baseline: Baseline = field(default_factory=Baseline)
     interrupted: str = ""
     """Why the run ended before its end."""
 
@@ -107,6 +111,8 @@ class Report:
         self.seconds += seen.seconds
         if seen.case is None:
             return
+        if seen.case.outcome == FAILED and self.baseline.knows(seen.clause, seen.case.name):
+            seen.case.outcome = KNOWN
         result.cases.append(seen.case)
         if seen.case.outcome in (GAP, *_DID_NOT_RUN):
             self.reasons[str(result.clause.capability.value)] = seen.reason
@@ -144,6 +150,7 @@ class Report:
             ran=sum(outcome not in _DID_NOT_RUN for outcome in told),
             chosen=self.chosen or len(told) < len(self.results),
             failed=_capabilities(self.with_outcome(FAILED)),
+            known=_capabilities(self.with_outcome(KNOWN)),
             gaps=_capabilities(self.with_outcome(GAP)),
             not_offered=self._told_of(NOT_OFFERED),
             not_looked_at=self._told_of(NOT_LOOKED_AT),
@@ -185,6 +192,8 @@ class Report:
             "verdict": self.verdict,
             "levels": [{"name": name, "missing": lack} for name, lack in self.levels()],
             "gaps": self.reasons,
+            "gaps_that_hold_in_part": gaps_in_part(self.results.values()),
+            "repaired": self.baseline.repaired([self]),
             "clauses": [
                 {
                     "id": result.clause.id,
@@ -238,6 +247,8 @@ def _case(report: pytest.TestReport) -> Case | None:
 def _message(report: pytest.TestReport) -> str:
     """The lines that say what is wrong, without the source code around them."""
     text = report.longreprtext
+    if text.startswith(XPASSED):
+        return holds_despite(text.removeprefix(XPASSED))
     lines = _MESSAGE.findall(text)
     return "\n".join(line.rstrip() for line in lines) or text
 

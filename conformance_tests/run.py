@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from conformance_tests.baseline import Baseline, BaselineError, write_baseline
 from conformance_tests.catalogue import Clause, clause_of, clauses_in, contract_of, unknown
 from conformance_tests.contract import PROFILES, Profile, belongs_to
 from conformance_tests.output import write_reports
 from conformance_tests.report import Report, Result, observe
+from conformance_tests.verdicts import KNOWN
 
 
 def offered(contract: str, profile: Profile = "suite") -> list[Clause]:
@@ -47,11 +50,24 @@ def reports_of(
     }
 
 
+def baseline_at(path: Path) -> Baseline:
+    """What a file says is known to fail.
+
+    Raises:
+        pytest.UsageError: It is no baseline.
+    """
+    try:
+        return Baseline.read(path)
+    except BaselineError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 class Run:
     """The plugin of such a run."""
 
     def __init__(self) -> None:
         self.reports: dict[str, Report] = {}
+        self.baseline = Baseline()
 
     def pytest_addoption(self, parser: pytest.Parser) -> None:
         group = parser.getgroup("conformance", "conformance of LangGraph savers and stores")
@@ -70,6 +86,12 @@ class Run:
             default="langgraph",
             help="; ".join(f"{name}: {meaning}" for name, meaning in PROFILES.items()),
         )
+        group.addoption(
+            "--baseline", type=Path, metavar="PATH", help="known failures, which are not red"
+        )
+        group.addoption(
+            "--write-baseline", type=Path, metavar="PATH", help="write what fails as known failures"
+        )
         for kind in ("html", "json"):
             group.addoption(f"--conformance-{kind}", metavar="PATH", help=f"a report as {kind}")
 
@@ -77,6 +99,21 @@ class Run:
         """Decides which clauses are asked for; with pytest-xdist, here and in every worker."""
         given = [name for name in ("saver", "store") if config.getoption(name)]
         self.reports = reports_of(given, config.getoption("only"), config.getoption("profile"))
+        if path := config.getoption("baseline"):
+            self.baseline = baseline_at(path)
+        for report in self.reports.values():
+            report.baseline = self.baseline
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
+        """Lets what the baseline knows pass for expected."""
+        report = yield
+        clause = clause_of_item(item)
+        case = report.nodeid.partition("[")[2].rstrip("]")
+        if report.failed and clause is not None and self.baseline.knows(clause.id, case):
+            report.outcome = "skipped"
+            report.wasxfail = f"{KNOWN}: {self.baseline.why(clause.id) or 'it is in the baseline'}"
+        return report
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
@@ -109,6 +146,8 @@ class Run:
         reports = list(self.reports.values())
         if session.exitstatus == pytest.ExitCode.OK and any(r.counts["failed"] for r in reports):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a skipped clause
+        if path := config.getoption("write_baseline"):
+            write_baseline(path, reports)
         paths = {k: config.getoption(f"conformance_{k}") for k in ("html", "json")}
         write_reports({k: Path(path) for k, path in paths.items() if path}, reports)
 

@@ -190,3 +190,18 @@ SPECIMENS: dict[str, Any] = {
         "raw": [b"\0", bytearray(b"\1"), np.arange(3)],
     },
 }
+
+UNUSUAL = (
+    "float minus zero",
+    "float largest",
+    "float NaN",
+    "float inf",
+    "float minus inf",
+    "str NUL",
+    "IntEnum",
+    "str Enum",
+    "bytearray",
+)
+"""Kinds that one of LangGraph's SQL savers changes, or cannot store: PostgresSaver keeps numbers
+and text as JSON, SqliteSaver packs all values of a checkpoint together."""
+COMMON = {kind: specimen for kind, specimen in SPECIMENS.items() if kind not in UNUSUAL}

@@ -15,7 +15,9 @@ from langgraph.checkpoint.conformance.capabilities import Capability as TheirCap
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import Flavour
 from conformance_tests.harness import SaverHarness
+from conformance_tests.offers import REQUIRED, lacks
 from conformance_tests.savers.base import SaverClauses
+from conformance_tests.verdicts import not_offered
 
 CLAUSES = 81  # of langgraph-checkpoint-conformance 0.0.2; fewer would mean that some did not run
 
@@ -74,11 +76,24 @@ class UpstreamClauses(SaverClauses):
     def test_upstream_official(self, harness: SaverHarness, flavour: Flavour, theirs: str) -> None:
         """LangGraph's maintainers say what a saver must do."""
 
-        async def run() -> None:
-            async with saver_of(harness, flavour) as saver:
-                await THEIRS[theirs](saver)
+        # theirs call no other method that is optional
+        method = f"a{theirs.split(':', maxsplit=1)[0]}"
 
-        asyncio.run(run())
+        async def run() -> str | None:
+            async with saver_of(harness, flavour) as saver:
+                for name in ("aput", "aput_writes", "aget_tuple", "alist", method):
+                    if reason := lacks(saver, name):
+                        return reason
+                try:
+                    await THEIRS[theirs](saver)
+                except NotImplementedError as error:
+                    if flavour == "async" and method.removeprefix("a") in REQUIRED:
+                        raise
+                    return f"`{method}` raises NotImplementedError: {error}"
+                return None
+
+        if reason := asyncio.run(run()):
+            not_offered(reason)
 
     def test_upstream_official_report(self, harness: SaverHarness, flavour: Flavour) -> None:
         """Their own runner detects every capability, and counts 81 of 81 passed."""

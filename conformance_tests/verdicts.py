@@ -22,7 +22,7 @@ NOT_LOOKED_AT: Final = "not looked at"
 NOT_ASKED: Final = "does not apply"
 """It did not run: it cannot be asked of a backend whose data is where this one's is."""
 
-WORST_FIRST: Final = (FAILED, KNOWN, GAP, PASSED, NOT_OFFERED, NOT_LOOKED_AT, NOT_ASKED)
+WORST_FIRST: Final = (FAILED, KNOWN, GAP, PASSED, NOT_LOOKED_AT, NOT_OFFERED, NOT_ASKED)
 """A clause's verdict is the first of these that one of its cases has."""
 _BY_REASON: Final = (KNOWN, NOT_OFFERED, NOT_LOOKED_AT, NOT_ASKED)
 

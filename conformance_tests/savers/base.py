@@ -46,6 +46,11 @@ class SaverClauses(Clauses):
         return reopened()
 
 
+def rows_if_seen(harness: SaverHarness) -> dict[str, int]:
+    """What is stored, beside what the saver itself gives; nothing where the harness cannot look."""
+    return dict(harness.rows()) if harness.looks("rows") else {}
+
+
 def row_count(harness: SaverHarness) -> int:
     """All rows of all records."""
     return sum(harness.rows().values())

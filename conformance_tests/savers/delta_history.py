@@ -34,7 +34,7 @@ def random_tree(saver: Facade, seed: int) -> list[Chain]:
             branch = branch.fork()
             branches.append(branch)
         changed = {
-            name: dice.choice([new_id(), None, [large(), name], _DeltaSnapshot([name])])
+            name: dice.choice([new_id(), [large(), name], _DeltaSnapshot([name])])
             for name in "abc"
             if dice.random() < 0.15
         }

@@ -28,7 +28,7 @@ from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses
 from conformance_tests.savers.ttl import SECONDS, policy
-from conformance_tests.specimens import SPECIMENS
+from conformance_tests.specimens import COMMON
 
 KEY = b"0123456789abcdef0123456789abcdef"
 MARKER = "tangerine-trumpet"
@@ -92,7 +92,7 @@ class EncryptionClauses(SaverClauses):
         plain, saver = Chain(reopened(serde=JsonPlusSerializer())), reopened(serde=encrypting())
         chain = Chain(saver)
         for each in (plain, chain):
-            each.put(SPECIMENS)
+            each.put(COMMON)
             each.put({"more": large()})
         expected = values(plain.saver.get_tuple(plain.head))
         assert_same(expected, values(saver.get_tuple(chain.head)), "channel_values")

@@ -13,7 +13,7 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same
 from conformance_tests.facade import Facade
 from conformance_tests.savers.base import SaverClauses
-from conformance_tests.specimens import SPECIMENS
+from conformance_tests.specimens import COMMON, SPECIMENS, UNUSUAL
 
 
 def reference(state: dict[str, Any]) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def reference(state: dict[str, Any]) -> dict[str, Any]:
 class FidelityClauses(SaverClauses):
     """Clauses about values."""
 
-    @pytest.mark.parametrize("kind", SPECIMENS)
+    @pytest.mark.parametrize("kind", COMMON)
     def test_fidelity_value_and_type_survive(self, saver: Facade, kind: str) -> None:
         """Alone, inside a value large enough to be cut, and as writes: a graph that was developed
         on InMemorySaver must not meet another type in production."""
@@ -46,12 +46,21 @@ class FidelityClauses(SaverClauses):
 
     def test_fidelity_all_in_one_checkpoint(self, saver: Facade) -> None:
         """One state of all kinds, read by `get_tuple` and by `list`."""
-        expected = reference(SPECIMENS)
+        expected = reference(COMMON)
         chain = Chain(saver)
-        chain.put(SPECIMENS)
+        chain.put(COMMON)
         assert_same(expected, values(saver.get_tuple(chain.head)), "channel_values")
         listed = next(iter(saver.list(on(chain.thread_id))))
         assert_same(expected, values(listed), "channel_values")
+
+    @pytest.mark.parametrize("kind", UNUSUAL)
+    def test_fidelity_unusual_values_survive(self, saver: Facade, kind: str) -> None:
+        """NaN, NUL in a text, an Enum that is a number: InMemorySaver keeps them, and LangGraph's
+        SQL savers do not."""
+        state = {"alone": SPECIMENS[kind]}
+        chain = Chain(saver)
+        chain.put(state)
+        assert_same(reference(state), values(saver.get_tuple(chain.head)), "channel_values")
 
     def test_fidelity_there_are_enough_kinds(self) -> None:
         """40 Python types at the least."""

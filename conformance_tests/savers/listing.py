@@ -89,9 +89,9 @@ class ListClauses(SaverClauses):
     @pytest.mark.parametrize("limit", [0, 1, 3, 5, 6, 1000])
     def test_list_limit(self, saver: Facade, limit: int) -> None:
         """At most so many; 0 is none, not all."""
-        chain = chain_of(saver, 6)
-        everything = ids(saver.list(on(chain.thread_id)))
-        assert ids(saver.list(on(chain.thread_id), limit=limit)) == everything[:limit]
+        chain = Chain(saver)
+        stored = [checkpoint_id(chain.put({"n": n})) for n in range(6)]
+        assert ids(saver.list(on(chain.thread_id), limit=limit)) == stored[::-1][:limit]
 
     def test_list_before(self, saver: Facade) -> None:
         """Older than the named checkpoint, which is left out."""

@@ -11,7 +11,7 @@ from conformance_tests.facade import FLAVOURS, Facade, Flavour, opened
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses
 from conformance_tests.savers.delete_thread import filled_thread
-from conformance_tests.specimens import SPECIMENS
+from conformance_tests.specimens import COMMON
 
 
 @clauses_of(Capability.PERSISTENCE)
@@ -24,7 +24,7 @@ class PersistenceClauses(SaverClauses):
         """A server was restarted."""
         with opened(harness, flavour) as saver:
             chain = filled_thread(saver)
-            chain.put(SPECIMENS)
+            chain.put(COMMON)
             early = on(chain.thread_id, "", new_id())
             saver.put_writes(early, [("a", "early")], "task")
             before = [plain(each) for each in saver.list(None)]
@@ -36,7 +36,7 @@ class PersistenceClauses(SaverClauses):
             assert writes(saver.get_tuple(early)) == [("task", "a", "early")]
             found = saver.get_tuple(on(chain.thread_id))
             assert values(found)["n"] == "next"
-            assert values(found)["str large"] == SPECIMENS["str large"]
+            assert values(found)["str large"] == COMMON["str large"]
 
     def test_persistence_the_other_flavour_sees_it(
         self, harness: SaverHarness, flavour: Flavour

@@ -243,11 +243,12 @@ class PutAgainClauses(SaverClauses):
         thread, body = new_thread(), checkpoint({"a": 1, "b": large()})
         for _ in range(3):
             stored = saver.put(on(thread), body, metadata(), new_versions(body))
-            rows = harness.rows()
         assert ids(saver.list(on(thread))) == [body["id"]]
         assert values(saver.get_tuple(stored)) == {"a": 1, "b": large()}
-        saver.put(on(thread), body, metadata(), new_versions(body))
-        assert harness.rows() == rows
+        if harness.looks("rows"):
+            rows = harness.rows()
+            saver.put(on(thread), body, metadata(), new_versions(body))
+            assert harness.rows() == rows
 
     def test_put_again_replaces(self, saver: Facade) -> None:
         """The run that ends rewrites its last checkpoint under the same id."""

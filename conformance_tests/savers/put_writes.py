@@ -150,8 +150,11 @@ class PutWritesClauses(SaverClauses):
 
     def test_put_writes_empty_list_is_nothing(self, saver: Facade, harness: SaverHarness) -> None:
         """A task without writes leaves no trace, not even a thread."""
-        saver.put_writes(on(new_thread(), checkpoint_id=new_id()), [], "task")
-        assert row_count(harness) == 0
+        thread = new_thread()
+        saver.put_writes(on(thread, checkpoint_id=new_id()), [], "task")
+        assert saver.get_tuple(on(thread)) is None
+        if harness.looks("rows"):
+            assert row_count(harness) == 0
         chain = Chain(saver)
         chain.put({"a": 1})
         chain.write()

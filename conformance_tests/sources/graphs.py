@@ -115,7 +115,13 @@ _BY_STORY: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "graph.copied_delta": (_COPY, ("copied_thread",)),
     "store.graphs": (
         _STORE,
-        ("search_in_a_node", "get_store", "injected_into_tools", "react_agent"),
+        (
+            "put_and_get_in_a_node",
+            "search_in_a_node",
+            "get_store",
+            "injected_into_tools",
+            "react_agent",
+        ),
     ),
 }
 

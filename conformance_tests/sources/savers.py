@@ -141,7 +141,6 @@ SAVERS: Final[Mapping[str, str]] = {
     "saver.delta_history.no_seed_key_when_there_is_none": (
         "Base.get_delta_channel_history: without a stored value `seed` is omitted"
     ),
-    "saver.delta_history.none_is_a_seed": _HISTORY,
     "saver.delta_history.a_value_of_the_target_is_no_seed": _HISTORY,
     "saver.delta_history.parents_only_not_time_order": (
         "Base.get_delta_channel_history: the parent chain, not `list(before=...)`"

@@ -59,5 +59,9 @@ SUITE: Final[Mapping[str, str]] = {
     "saver.put_writes.the_same_special_channel_twice_in_a_batch": (
         "InMemorySaver; LangGraph's SQL savers judge the batch as a whole"
     ),
+    "saver.fidelity.unusual_values_survive": "InMemorySaver; ADR 3: values are kept verbatim",
+    "saver.delta_history.none_is_a_seed": (
+        "Base.get_delta_channel_history, InMemorySaver; LangGraph discusses it in its issue 8686"
+    ),
     "graph.prune.keeps_what_rebuilds_the_value": _DELTA,
 }

@@ -95,7 +95,12 @@ def scores(items: Iterable[SearchItem]) -> Mapping[str, float | None]:
     return {item.key: item.score for item in items}
 
 
+def item_of(item: Item | None) -> Item:
+    """An item that must be there."""
+    assert item is not None, "expected the item that was put, got None: no such item"
+    return item
+
+
 def value_of(item: Item | None) -> dict[str, Any]:
     """The value of an item that must be there."""
-    assert item is not None, "no such item"
-    return item.value
+    return item_of(item).value

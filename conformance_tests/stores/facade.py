@@ -12,7 +12,6 @@ from langgraph.store.base import Item, Op, Result, SearchItem
 
 from conformance_tests.calls import CALLS
 from conformance_tests.facade import GIVE_UP_AFTER, Flavour, LoopThread, enter, leave
-from conformance_tests.harness import checked_options
 from conformance_tests.offers import call_offered, lacks
 from conformance_tests.stores.harness import StoreHarness
 
@@ -152,7 +151,7 @@ class AsyncStoreFacade(StoreFacade):
 @contextmanager
 def opened(harness: StoreHarness, flavour: Flavour, **options: Any) -> Iterator[StoreFacade]:
     """Open the harness's store in one flavour and close it afterwards."""
-    checked_options(harness.open if flavour == "sync" else harness.aopen, options)
+    harness.check_options(flavour, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
             yield SyncStoreFacade(raw)

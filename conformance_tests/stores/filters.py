@@ -50,6 +50,31 @@ class StoreFilterClauses(StoreClauses):
     """Clauses about `filter=`."""
 
     @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            ({"status": "active"}, ["a", "c"]),
+            ({"score": 4.5}, ["b"]),
+            ({"score": {"$eq": 12}}, ["c"]),
+            ({"status": {"$ne": "active"}}, ["b"]),
+            ({"score": {"$gt": 4.99}}, ["a", "c"]),
+            ({"score": {"$gte": 5}}, ["a", "c"]),
+            ({"score": {"$lt": 12}}, ["a", "b"]),
+            ({"score": {"$lte": 5}}, ["a", "b"]),
+            ({"score": {"$gte": 3.0}, "status": "active"}, ["a", "c"]),
+            ({"status": "gone"}, []),
+        ],
+        ids=str,
+    )
+    def test_filter_as_documented(
+        self, store: StoreFacade, wanted: dict[str, Any], expected: list[str]
+    ) -> None:
+        """Exact matches, the six operators on numbers, several fields: as `SearchOp` shows."""
+        store.put(AT, "a", {"status": "active", "score": 5})
+        store.put(AT, "b", {"status": "new", "score": 4.5})
+        store.put(AT, "c", {"status": "active", "score": 12})
+        assert sorted(keys(store.search(AT, filter=wanted))) == expected
+
+    @pytest.mark.parametrize(
         ("wanted", "found"),
         [
             (1, {"one", "float"}),

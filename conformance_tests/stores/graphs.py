@@ -115,6 +115,25 @@ class StoreGraphConformance(StoreClauses):
         builder.add_edge("node", END)
         return builder.compile(checkpointer=InMemorySaver(), store=memory.raw)
 
+    def test_graphs_put_and_get_in_a_node(self, store: StoreFacade) -> None:
+        """What a node keeps is there for the next thread, without any index."""
+
+        def sync_node(state: State, *, store: BaseStore) -> State:
+            before = store.get(MEMORIES, "said")
+            store.put(MEMORIES, "said", {"text": str(state["messages"][-1].content)})
+            return {"found": [before.value["text"]] if before else []}
+
+        async def async_node(state: State, *, store: BaseStore) -> State:
+            before = await store.aget(MEMORIES, "said")
+            await store.aput(MEMORIES, "said", {"text": str(state["messages"][-1].content)})
+            return {"found": [before.value["text"]] if before else []}
+
+        node = async_node if isinstance(store, AsyncStoreFacade) else sync_node
+        graph = self.compiled(store, node)
+        for thread, said, known in (("1", "east", []), ("2", "north", ["east"])):
+            state = invoke(store, graph, {"messages": [("user", said)]}, thread)
+            assert state["found"] == known
+
     def test_graphs_search_in_a_node(self, memory: StoreFacade) -> None:
         """The store that a node is given finds what was put outside, and across threads."""
 

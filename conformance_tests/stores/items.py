@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.stores.base import StoreClauses, StoreOpener, keys, value_of
+from conformance_tests.compare import assert_same
+from conformance_tests.stores.base import StoreClauses, StoreOpener, item_of, keys, value_of
 from conformance_tests.stores.facade import StoreFacade
 from conformance_tests.stores.harness import StoreHarness
 
@@ -88,6 +89,34 @@ class ItemClauses(StoreClauses):
         assert second.created_at == first.created_at
         assert second.updated_at - first.updated_at == timedelta(seconds=90.5)
         assert store.search(AT)[0].updated_at == second.updated_at
+
+    def test_items_created_at_survives_an_update(self, store: StoreFacade) -> None:
+        """A memory tool sorts by when something was first said."""
+        store.put(AT, "food", {"n": 1})
+        first = item_of(store.get(AT, "food"))
+        store.put(AT, "food", {"n": 2})
+        second = item_of(store.get(AT, "food"))
+        assert second.created_at == first.created_at
+        assert first.created_at <= first.updated_at <= second.updated_at, (
+            f"expected times that grow, got created_at {first.created_at}, then updated_at "
+            f"{first.updated_at} and {second.updated_at}"
+        )
+
+    def test_items_json_values_come_back(self, store: StoreFacade) -> None:
+        """What JSON has a word for, nested: text, numbers, booleans, null, arrays and objects."""
+        value: dict[str, Any] = {
+            "text": "grüße",
+            "number": 7,
+            "float": 0.25,
+            "yes": True,
+            "no": False,
+            "nothing": None,
+            "list": [1, "two", [3.5, {"four": 4}]],
+            "object": {"a": {"b": {"c": []}}, "empty": {}},
+        }
+        store.put(AT, "all", value)
+        assert_same(value, value_of(store.get(AT, "all")), "the value of get")
+        assert_same([value], [item.value for item in store.search(AT)], "the values of search")
 
     def test_items_put_again_after_delete_are_new(
         self, store: StoreFacade, harness: StoreHarness

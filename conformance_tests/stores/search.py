@@ -58,7 +58,16 @@ class SearchClauses(StoreClauses):
     def test_search_default_limit(self, store: StoreFacade) -> None:
         """Ten, as LangGraph says."""
         store.batch([PutOp(("n",), f"{n:03}", {"n": n}) for n in range(30)])
-        assert keys(store.search(())) == [f"{n:03}" for n in range(10)]
+        assert len(store.search(())) == 10
+
+    def test_search_pages_make_up_the_whole(self, store: StoreFacade) -> None:
+        """An agent that reads all of its memories in pages gets each of them once."""
+        wanted = [f"{n:02}" for n in range(23)]
+        for key in wanted:
+            store.put(("n",), key, {"n": 1})
+        pages = [keys(store.search(("n",), limit=5, offset=offset)) for offset in range(0, 30, 5)]
+        assert [len(page) for page in pages] == [5, 5, 5, 5, 3, 0]
+        assert sorted(key for page in pages for key in page) == wanted
 
     @pytest.mark.parametrize("filtered", [False, True])
     def test_search_pages_neither_repeat_nor_lose(
