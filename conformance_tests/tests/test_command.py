@@ -167,7 +167,7 @@ def test_the_docs_name_every_method_of_a_harness() -> None:
         for part in text.split("\n## Faults\n")
     )
     own = {*_public(Harness), *_public(SaverHarness)}
-    assert needed == own - {"looks", "takes", "check_options"}
+    assert needed == own - {"looks", "takes", "check_options", "check_opens"}
     assert optional == _public(FaultHooks) - {"looks", "not_looked_at"}
 
 
