@@ -12,7 +12,7 @@ from conformance_tests.verdicts import FAILED
 _DIFFERS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\d+(?:\.\d+)?")
 """What distinguishes two messages of one cause: texts, addresses, numbers."""
 _LOOKED_AT: Final = 2
-"""Lines of a message."""
+"""Lines of a message, without the place of the code."""
 
 
 def first_failure(result: Result) -> Case:
@@ -24,6 +24,7 @@ def grouped(failed: Sequence[Result]) -> list[list[Result]]:
     """Failed clauses by what their messages have in common, the largest group first."""
     groups: dict[str, list[Result]] = {}
     for result in failed:
-        lines = first_failure(result).message.splitlines()[:_LOOKED_AT]
+        message = first_failure(result).message.splitlines()
+        lines = [line for line in message if not line.startswith("at ")][:_LOOKED_AT]
         groups.setdefault(_DIFFERS.sub("…", "\n".join(lines)), []).append(result)
     return sorted(groups.values(), key=len, reverse=True)

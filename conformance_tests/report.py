@@ -36,6 +36,10 @@ from conformance_tests.verdicts import (
 _DID_NOT_RUN: Final = (NOT_OFFERED, NOT_LOOKED_AT, NOT_ASKED)
 _PACKAGES: Final = ("langgraph-checkpoint-suite", "langgraph-checkpoint", "langgraph")
 _MESSAGE: Final = re.compile(r"^E   ?(.*)$", re.MULTILINE)
+_REPEATED: Final = re.compile(r" *assert ['\"].* is None$")
+"""What pytest makes of `assert difference(…) is None`, after the difference itself."""
+_CODE: Final = re.compile(r"^> +(.*)$", re.MULTILINE)
+_PLACE: Final = re.compile(r"^(\S+:\d+): ", re.MULTILINE)
 
 
 @dataclass
@@ -245,12 +249,16 @@ def _case(report: pytest.TestReport) -> Case | None:
 
 
 def _message(report: pytest.TestReport) -> str:
-    """The lines that say what is wrong, without the source code around them."""
+    """The lines that say what is wrong, and the line of code that found it."""
     text = report.longreprtext
     if text.startswith(XPASSED):
         return holds_despite(text.removeprefix(XPASSED))
-    lines = _MESSAGE.findall(text)
-    return "\n".join(line.rstrip() for line in lines) or text
+    first, *more = _MESSAGE.findall(text) or [text]
+    lines = [first, *(line for line in more if not _REPEATED.match(line))]
+    code, places = _CODE.findall(text), _PLACE.findall(text)
+    if code and places:
+        lines.append(f"at {places[-1]}: {code[-1]}")
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def versions() -> dict[str, str]:
