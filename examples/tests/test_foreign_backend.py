@@ -1,7 +1,8 @@
-"""The foreign backend with bugs planted in it: each is found."""
+"""The foreign backend under LangGraph's profile; with bugs planted in it, each is found."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,27 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from conformance_tests.command import main
 from conformance_tests.tests.mutants.one_clause import class_name
 from examples.tests.foreign_bugs import BUGS
 
 ROOT = Path(__file__).parents[2]
+HARNESS = "examples.foreign_backend.harness"
 CASES = "examples/tests/foreign_cases.py"
 BY_THE_CLAUSE = ("assert ", "AssertionError", "Failed")
+NOT_OFFERED = {"copy_thread", "delete_for_runs", "prune"}
+
+
+def test_it_conforms_without_what_it_does_not_offer(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    named = (f"{HARNESS}:Saver", f"{HARNESS}:Store")
+    assert main(["run", *named, "--jobs", "2", "--json", str(report)]) == 0
+    saver, store = json.loads(report.read_text())["contracts"]
+    outcomes = {clause["capability"]: clause["outcome"] for clause in saver["clauses"]}
+    assert {name for name, outcome in outcomes.items() if outcome == "not offered"} >= NOT_OFFERED
+    for contract in (saver, store):
+        assert contract["profile"] == "langgraph"
+        assert contract["verdict"].startswith("conforms")
 
 
 def test_each_bug_is_found_by_the_clause_that_names_it(tmp_path: Path) -> None:
