@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pymongo
@@ -12,11 +10,10 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from checkpoint_base.cancellation import until_done
 from checkpoint_base.plan import arun
-from checkpoint_base.timeouts import LoopDeadline
+from checkpoint_base.timeouts import Deadline
+from checkpoint_base.turns import LoopTurns
 from checkpoint_mongo.driver import TURN, Call, Performer, Sleep
-from checkpoint_mongo.failures import ABORT
 from checkpoint_mongo.requests import ThreadTransaction
-from checkpoint_mongo.turns import Turns
 
 
 class AsyncMongoDriver:
@@ -33,24 +30,14 @@ class AsyncMongoDriver:
     ) -> None:
         self.call_timeout = call_timeout
         self._performer = Performer(database, prefix, call_timeout)
-        self._turns = Turns(asyncio.Lock)
+        self._turns = LoopTurns()
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan that is not in a transaction."""
         if type(request) is ThreadTransaction:
-            async with self._turn(request.thread_id):
+            async with self._turns.turn(request.thread_id, Deadline(self.call_timeout, TURN)):
                 return await arun(self._performer.perform(request), _io)
         return await arun(self._performer.perform(request), _io)
-
-    @asynccontextmanager
-    async def _turn(self, thread_id: str) -> AsyncIterator[None]:
-        with self._turns.lock(thread_id) as lock:
-            with LoopDeadline(self.call_timeout, TURN):
-                await lock.acquire()
-            try:
-                yield
-            finally:
-                lock.release()
 
 
 async def _io(request: Call | Sleep) -> Any:
@@ -64,6 +51,6 @@ async def _io(request: Call | Sleep) -> Any:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await until_done(task, ABORT)
+        await until_done(task, request.patience)
         task.cancel()
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -50,10 +50,13 @@ class Call(NamedTuple):
     Attributes:
         work: what to call.
         limit: seconds that it may take; None: what the client allows by itself.
+        patience: seconds that a caller who is cancelled waits for its end; None: as long as it
+            takes. Only what an abort takes back may be left to itself soon.
     """
 
     work: Callable[[], Any]
     limit: float | None
+    patience: float | None = ABORT
 
 
 class Sleep(NamedTuple):
@@ -144,7 +147,7 @@ class Performer:
         attempts = self._attempts()
         while True:
             try:
-                yield from self._call(session.commit_transaction)
+                yield Call(session.commit_transaction, self._limit, self._seconds)
                 return
             except PyMongoError as error:
                 if not commit_is_unknown(error):
@@ -196,7 +199,12 @@ class Performer:
         if not request.ops:
             return Written(frozenset(), 0, 0)
         collection = self._collection(request.collection)
-        write = partial(self._call, collection.bulk_write, session=session)
+        patience = self._seconds if session is None else ABORT
+
+        def write(ops: Sequence[Any]) -> Plan[Any]:
+            work = partial(collection.bulk_write, ops, session=session)
+            return (yield Call(work, self._limit, patience))
+
         ops = changes(request.ops)
         if not request.guarded:
             return written((yield from write(ops)))
