@@ -106,20 +106,18 @@ class Performer:
                 yield Sleep(attempts.after(error))
 
     def _once(self, request: Any) -> Plan[Any]:
-        is_atomic = isinstance(request, Atomic)
-        if not is_atomic and not (type(request) is Write and request.whole):
+        if not isinstance(request, Atomic):
             return (yield from self._do(None, request))
         server = yield from self._deployment()
-        work = partial(self._plan if is_atomic else self._do, request=request)
+        work = partial(self._plan, request=request)
         if not server.has_transactions:
             return (yield from work(None))
-        writes = not is_atomic or request.write
-        pins = not writes and server.pins_snapshots
+        pins = not request.write and server.pins_snapshots
         session = self._database.client.start_session(snapshot=pins)
         try:
             if pins:
                 return (yield from work(session))
-            return (yield from self._transaction(work, session, writes=writes))
+            return (yield from self._transaction(work, session, writes=request.write))
         finally:
             yield Call(session.end_session, ABORT)
 

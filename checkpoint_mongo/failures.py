@@ -35,6 +35,9 @@ _STEP: Final = "a command of MongoDB"
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
+# Seconds after which a lost connection is not replaced: an attempt that selects a server takes 10
+# more, and 15 are what a call may take. PyMongo may cancel a connection after 13.
+_REPLACED_WITHIN: Final = 3.0
 _PAUSE: Final = 0.002  # seconds, and twice as long each time
 _LONGEST: Final = 0.05
 _DOUBLED: Final = 30  # times at most: floats end
@@ -96,7 +99,8 @@ class Attempts:
 
     def __init__(self, call_timeout: float | None, limit: float | None) -> None:
         self._limit = limit
-        self._end = time.monotonic() + (_PATIENCE if call_timeout is None else call_timeout)
+        self._begin = time.monotonic()
+        self._end = self._begin + (_PATIENCE if call_timeout is None else call_timeout)
         self._conflicts = 0
         self._losses = 0
 
@@ -116,7 +120,7 @@ class Attempts:
             raise ended or named(error) from without_values(error)
         if isinstance(error, AutoReconnect) or codes & _STEPPED:
             self._losses += 1
-            if self._losses <= _LOSSES:
+            if self._losses <= _LOSSES and time.monotonic() < self._begin + _REPLACED_WITHIN:
                 return pause_of(self._losses + 3)
         elif error.has_error_label(_TRANSIENT) or codes & _CONFLICTS:
             self._conflicts += 1

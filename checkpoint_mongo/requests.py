@@ -101,13 +101,11 @@ class Write(NamedTuple):
 
     Attributes:
         ops: changes of one kind are one command.
-        whole: in a transaction of their own.
         collection: where.
         guarded: all are refused, unless the first one changes a document.
     """
 
     ops: Sequence[Op]
-    whole: bool = False
     collection: str = RECORDS
     guarded: bool = False
 
@@ -173,11 +171,9 @@ def find(request: Find) -> Plan[list[dict[str, Any]]]:
     return result
 
 
-def write_all(
-    ops: Sequence[Op], *, whole: bool = False, collection: str = RECORDS
-) -> Plan[Written | None]:
+def write_all(ops: Sequence[Op], *, collection: str = RECORDS) -> Plan[Written | None]:
     """Make changes; None if one was refused."""
-    written: Written | None = yield Write(ops, whole, collection)
+    written: Written | None = yield Write(ops, collection)
     return written
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_mongo.requests import Document, Op
-from checkpoint_mongo.store_keys import keys_of
+from checkpoint_mongo.store_keys import ANY_FIELD, keys_of
 from store_vector.cache import Embeddings
 from store_vector.paths import TextDigests
 from store_vector.records import Name, Put, Record, Vector
@@ -20,8 +20,8 @@ RECORD: Final[Mapping[str, int]] = dict.fromkeys(
     ("ns", "value", "created_at", "updated_at", "expires_at", "ttl"), 1
 )
 """The fields of a record, besides its `_id`."""
-EMBEDDING: Final[Mapping[str, int]] = dict.fromkeys(("ns", "stamp", "vectors"), 1)
-"""The fields of an item's embedding, besides its `_id`."""
+EMBEDDING: Final[Mapping[str, int]] = dict.fromkeys(("ns", "vectors"), 1)
+"""The fields of an item's embedding, besides its `_id` and its stamp."""
 
 TEXTS: Final[Mapping[str, int]] = dict.fromkeys(("expires_at", "texts", "vectors"), 1)
 """The fields that say which vectors an item keeps, besides its `_id`."""
@@ -38,85 +38,54 @@ def name_of(ns: str, key: str) -> str:
 # ---------------------------------------------------------------- puts
 
 
-def stored(put: Put, stamp: int) -> dict[str, Any]:
-    """An item's fields, but its name and its times; None: the document has no such field.
+def put_op(put: Put, stamp: int, now: float, horizon: float | None) -> Op:
+    """Store an item, whether one is there or not.
 
     Args:
         put: no `delete`.
         stamp: the name of the item's vectors, never given twice.
+        now: epoch seconds.
+        horizon: an item that has expired by then is a new one; None: it is not.
 
     Raises:
         InvalidArgumentError: the item is too large for a document.
     """
-    value = put.value or ""
-    _refuse_too_large(put, value)
-    return {
-        "ns": put.ns,
-        "value": value,
-        "ttl": None if put.ttl is None else float(put.ttl),
-        "keys": keys_in(value),
-        **(_embedding(put, stamp) if put.vectors else dict.fromkeys(_EMBEDDING_FIELDS)),
-    }
-
-
-def keys_in(value: str) -> list[str] | None:
-    """The keys of a value; None: they are too many, or it is too long."""
-    return keys_of(loads(value)) if len(value) <= _LARGEST_WITH_KEYS else None
-
-
-def put_op(put: Put, fields: Document, now: float, horizon: float | None) -> Op:
-    """What stores an item, whether one is there or not.
-
-    Args:
-        put: the operation.
-        fields: the item's.
-        now: epoch seconds.
-        horizon: an item that has expired by then is a new one; None: it is not.
-    """
     where = {"_id": name_of(put.ns, put.key)}
-    times = {"updated_at": now, "expires_at": _due(put)}
+    fields = {**_fields(put, stamp), "updated_at": now}
     if horizon is None:
-        given = {name: one for name, one in fields.items() if one is not None}
-        gone = dict.fromkeys((name for name, one in fields.items() if one is None), "")
-        made = {"created_at": now}
-        what: dict[str, Any] = {"$set": {**given, **times}, "$setOnInsert": made}
-        if gone:
-            what["$unset"] = gone
-        return Op(where, what, upsert=True)
+        stored = {name: field for name, field in fields.items() if field is not None}
+        absent = {name: "" for name, field in fields.items() if field is None}
+        changes: dict[str, Any] = {"$set": stored, "$setOnInsert": {"created_at": now}}
+        return Op(where, {**changes, "$unset": absent} if absent else changes, upsert=True)
     literals = {
-        name: "$$REMOVE" if one is None else {"$literal": one} for name, one in fields.items()
+        name: "$$REMOVE" if field is None else {"$literal": field} for name, field in fields.items()
     }
     # what is missing is less than any number
     created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
-    return Op(where, [{"$set": {**literals, "created_at": created, **times}}], upsert=True)
+    return Op(where, [{"$set": {**literals, "created_at": created}}], upsert=True)
 
 
-def new_op(put: Put, fields: Document, now: float) -> Op:
-    """What stores an item that is not there, and else is refused."""
-    times = {"created_at": now, "updated_at": now, "expires_at": _due(put)}
-    given = {name: one for name, one in fields.items() if one is not None}
-    return Op({"_id": name_of(put.ns, put.key)}, {**given, **times}, fresh=True)
+def _fields(put: Put, stamp: int) -> dict[str, Any]:
+    """An item's fields, but its name and its times; None: the document has no such field."""
+    value = put.value or ""
+    _refuse_too_large(put, value)
+    fields = {
+        "ns": put.ns,
+        "value": value,
+        "keys": keys_of(loads(value)) if len(value) <= _LARGEST_WITH_KEYS else [ANY_FIELD],
+        "ttl": None if put.ttl is None else float(put.ttl),
+        "expires_at": FOREVER if put.expires_at is None else min(put.expires_at, FOREVER),
+    }
+    if not put.vectors:
+        return {**fields, "stamp": None, "texts": None, "vectors": None}
+    texts = json.dumps([(one.field, one.digest) for one in put.vectors])
+    vectors = [one.data for one in put.vectors]
+    return {**fields, "stamp": stamp, "texts": texts, "vectors": vectors}
 
 
 def delete_op(put: Put) -> Op:
     """What deletes an item."""
     return Op({"_id": name_of(put.ns, put.key)})
-
-
-def _due(put: Put) -> float:
-    return FOREVER if put.expires_at is None else min(put.expires_at, FOREVER)
-
-
-_EMBEDDING_FIELDS: Final = ("stamp", "count", "texts", "vectors")
-
-
-def _embedding(put: Put, stamp: int) -> dict[str, Any]:
-    return {
-        "stamp": stamp,
-        "count": len(put.vectors),
-        "texts": json.dumps([(one.field, one.digest) for one in put.vectors]),
-        "vectors": [one.data for one in put.vectors],
-    }
 
 
 def _refuse_too_large(put: Put, text: str) -> None:

@@ -1,25 +1,29 @@
-"""Keys of fields: what filters look for, as texts that an index has in the order of filters.
+"""Filters on MongoDB: a document's `keys` are texts that an index keeps in the order of filters.
 
-A key is a path, then a mark of the type, then the value: a number as the hexadecimal digits of a
-double in the same order, a text by its first characters. If a < b then key(a) <= key(b), and what
-is equal has the same key. So a range has all that matches, and little else: `Filter.matches`
-decides.
+Each field of an item has a key: its path as JSON, a mark of the type, then the value: a number as
+the hexadecimal digits of a double that sort as numbers do, a text by its first characters. If
+a < b then key(a) <= key(b), and equal values have equal keys. So a condition is a range of keys,
+which contains all that matches and little else: `Filter.matches` decides. MongoDB's own operators
+on the value would see through arrays, split names at dots and take null for a missing field.
 """
 
 from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from checkpoint_mongo.requests import Document
 from store_vector.facets import LARGEST
-from store_vector.filters import OBJECT, Condition, is_number
-from store_vector.spans import LONGEST, Key, Span, key_of, span
+from store_vector.filters import OBJECT, Condition, Filter, is_number
+from store_vector.spans import LONGEST, Key, key_of, span
 
 MOST: Final = 200
-"""An item with more fields has no keys: what is looked for among such items is judged here."""
+"""An item with more fields has the key `ANY_FIELD` alone: each put writes an index entry a key."""
+ANY_FIELD: Final = "*"
+"""The key of an item that every filter has to look at. A path begins with a bracket."""
 
 _LONGEST_PATH: Final = 256
 _NUMBER, _TEXT, _OTHER, _OBJECT, _ARRAY, _BEHIND = "123456"
@@ -27,60 +31,30 @@ _DOUBLE: Final = struct.Struct(">d")
 _SIGN: Final = 1 << 63
 
 
-class Bounds(NamedTuple):
-    """Where keys are that fulfil conditions on one path: from `low`, or behind it, to `high`, or
-    before it.
+def keys_of(value: Mapping[str, Any]) -> list[str]:
+    """The keys of all fields of a value, also of those within objects. Those of objects and arrays
+    say only that one is there.
     """
-
-    low: str
-    high: str
-    is_behind_low: bool = False
-    has_high: bool = True
-
-    @property
-    def is_key(self) -> bool:
-        """Whether it is a single key."""
-        return self.has_high and self.low == self.high
-
-    @property
-    def test(self) -> dict[str, str]:
-        """The condition on a key."""
-        first = "$gt" if self.is_behind_low else "$gte"
-        return {first: self.low, "$lte" if self.has_high else "$lt": self.high}
-
-    def meet(self, other: Bounds) -> Bounds:
-        """What is in both."""
-        low, is_behind_low = max((self.low, self.is_behind_low), (other.low, other.is_behind_low))
-        high, has_high = min((self.high, self.has_high), (other.high, other.has_high))
-        return Bounds(low, high, is_behind_low, has_high)
+    keys: list[str] = []
+    for prefix, field in _fields((), value):
+        keys.append(prefix + _mark(field))
+        if len(keys) > MOST:
+            return [ANY_FIELD]
+    return keys
 
 
-def keys_of(value: Mapping[str, Any]) -> list[str] | None:
-    """The keys of all fields of a value, also of those within objects; None: they are too many.
-
-    Of objects and arrays they say only that they are there.
-    """
-    found: list[str] = []
-    for path, inner in _walk((), value):
-        if (text := path_text(path)) is None:
-            continue
-        found.append(text + _mark(inner))
-        if len(found) > MOST:
-            return None
-    return found
-
-
-def _walk(path: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for name, inner in value.items():
-        here = (*path, name)
-        yield here, inner
-        if isinstance(inner, Mapping) and path_text(here) is not None:
-            yield from _walk(here, inner)
+def _fields(path: tuple[str, ...], value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, field in value.items():
+        inner = (*path, name)
+        if (prefix := _prefix(inner)) is not None:
+            yield prefix, field
+            if isinstance(field, Mapping):
+                yield from _fields(inner, field)
 
 
 @lru_cache(1024)
-def path_text(path: tuple[str, ...]) -> str | None:
-    """What a field's key begins with: no such text begins with another. None: it is too long."""
+def _prefix(path: tuple[str, ...]) -> str | None:
+    """The begin of a field's key: no such text begins with another. None: it is too long."""
     text = json.dumps(path)  # names may have dots, NUL, anything
     return text if len(text) <= _LONGEST_PATH else None
 
@@ -103,39 +77,64 @@ def _text_of(key: Key) -> str:
 
 # ---------------------------------------------------------------- conditions
 
+_TIGHTER: Final[Mapping[str, Callable[[str, str], str]]] = {
+    "$gt": max,
+    "$gte": max,
+    "$lt": min,
+    "$lte": min,
+    "$ne": max,  # a path has one such condition
+}
 
-def bounds_of(condition: Condition) -> Bounds | None:
-    """Where the keys are of what fulfils a condition; None: keys do not say."""
-    path = path_text(condition.path)
-    if path is None:
-        return None
+
+def clauses(wanted: Filter) -> Sequence[Document]:
+    """Conditions on `keys` that every item fulfils that the filter matches, unless it has the key
+    `ANY_FIELD`: one for each path, the one that selects most first.
+
+    One and the same key has to fulfil all of a condition: `$elemMatch`. Operands are bound behind
+    an operator, and never are one.
+    """
+    ranges: dict[str, dict[str, str]] = {}
+    for condition in wanted.conditions:
+        prefix = _prefix(condition.path)
+        if prefix is None:
+            continue
+        known = ranges.setdefault(prefix, {})
+        for operator, key in _range(condition).items():
+            tighter = _TIGHTER[operator]
+            known[operator] = tighter(known.get(operator, prefix + key), prefix + key)
+    ordered = sorted(ranges.values(), key=lambda one: (not _is_point(one), "$ne" in one))
+    return [_clause(one) for one in ordered]
+
+
+def _range(condition: Condition) -> dict[str, str]:
+    """The keys of what fulfils a condition, without its path."""
+    operand = condition.operand
     if condition.op == "$ne":  # a field has to be there
-        return Bounds(path + _NUMBER, path + _BEHIND, has_high=False)
-    if condition.op == OBJECT:
-        return Bounds(path + _OBJECT, path + _OBJECT)
-    if condition.op == "$eq" and key_of(condition.operand) is None:
-        mark = path + _mark(condition.operand)
-        return Bounds(mark, mark)
+        others = {"$ne": _mark(operand)} if _has_key_of_its_own(operand) else {}
+        return {"$gte": _NUMBER, "$lt": _BEHIND, **others}
     found = span(condition)
-    return None if found is None else _of_span(path, found)
+    if found is None:  # a condition on an object or an array
+        mark = _OBJECT if condition.op == OBJECT else _mark(operand)
+        return {"$gte": mark, "$lte": mark}
+    low = _NUMBER if found.low is None else _text_of(found.low)
+    first, last = "$gt" if found.is_behind_low else "$gte", "$lte" if found.has_high else "$lt"
+    return {first: low, last: _text_of(found.high)}
 
 
-def _of_span(path: str, found: Span) -> Bounds:
-    low = path + (_NUMBER if found.low is None else _text_of(found.low))
-    return Bounds(low, path + _text_of(found.high), found.is_behind_low, found.has_high)
-
-
-def other_than(condition: Condition) -> str | None:
-    """The key that `$ne` leaves out; None: others have it, too."""
-    path, operand = path_text(condition.path), condition.operand
-    if condition.op != "$ne" or path is None or not _is_exact(operand):
-        return None
-    return path + _mark(operand)
-
-
-def _is_exact(value: Any) -> bool:
+def _has_key_of_its_own(value: Any) -> bool:
+    """Whether nothing that differs from the value has the same key."""
     if isinstance(value, str):
         return value.isascii() and len(value) < LONGEST
     if is_number(value):
         return bool(-LARGEST < value < LARGEST)
     return value is None or isinstance(value, bool)
+
+
+def _is_point(operators: Mapping[str, str]) -> bool:
+    return operators.keys() == {"$gte", "$lte"} and operators["$gte"] == operators["$lte"]
+
+
+def _clause(operators: Mapping[str, str]) -> Document:
+    if _is_point(operators):
+        return {"keys": operators["$gte"]}
+    return {"keys": {"$elemMatch": operators}}

@@ -5,42 +5,39 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from itertools import count
-from typing import Final
+from typing import Any, Final
 
 from checkpoint_base.looking import looks_first
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, write
 from checkpoint_base.touch import moved_if_possible
 from checkpoint_mongo.requests import (
     ITEMS,
     STORE_MIGRATIONS,
     CreateIndexes,
+    Document,
     Find,
     Index,
     Op,
+    Write,
     Written,
     documents,
     find,
-    pause,
     server,
     write_all,
 )
 from checkpoint_mongo.setup import expect_migrations, migrations
-from checkpoint_mongo.store_browsing import Browsing
 from checkpoint_mongo.store_documents import (
     RECORD,
     TEXTS,
     delete_op,
     name_of,
-    new_op,
     put_op,
     record_of,
     refresh_op,
-    stored,
     vectors_of,
 )
-from checkpoint_mongo.store_meaning import Meaning
-from checkpoint_mongo.store_reading import seek_namespaces
+from checkpoint_mongo.store_search import find_namespaces, find_newest
+from checkpoint_mongo.store_vectors import VectorSearch
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.planner import StorePlanner
@@ -60,7 +57,8 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
 }
 """Migration -> the indexes that it creates. What was released never changes."""
 
-_OFTEN: Final = 3
+_AT_ONCE: Final = 100
+"""Items that one command changes or reads: one that takes many seconds would be given up on."""
 
 
 @looks_first(StorePlanner)
@@ -89,9 +87,8 @@ class MongoStorePlanner:
         new_stamp: Callable[[], int] = lambda: secrets.randbits(63) | 1,
     ) -> None:
         self._ttl, self._clock, self._new_stamp = ttl, clock, new_stamp
-        self._browsing = Browsing(prefix)
-        self._all_new = 0  # batches in a row whose items were all new; just a guess
-        self.meaning = None if settings is None else Meaning(settings, ttl, cache_bytes)
+        self._items = prefix + ITEMS
+        self.vectors = None if settings is None else VectorSearch(settings, cache_bytes)
 
     def setup(self) -> Plan[None]:
         """Create what is missing; only reads when there is nothing to do."""
@@ -100,38 +97,26 @@ class MongoStorePlanner:
             yield CreateIndexes(INDEXES[migration.number], ITEMS)
             where = {"_id": migration.number}
             noted = {**where, "applied_at": self._clock()}
-            yield from self._write([Op(where, noted, upsert=True)], STORE_MIGRATIONS)
-        self._browsing.expect_keys()
+            yield from write_all([Op(where, noted, upsert=True)], collection=STORE_MIGRATIONS)
 
     def expect_setup(self) -> Plan[None]:
         """Look for the record of migrations."""
         yield from expect_migrations(STORE_MIGRATIONS, INDEXES)
 
-    @staticmethod
-    def _written(
-        ops: Sequence[Op], collection: str = ITEMS, *, whole: bool = False
-    ) -> Plan[Written]:
-        """Make changes. Who upserts the same document at the same time makes it try again, which
-        changes nothing that was done already.
-        """
-        for attempt in count(1):
-            written = yield from write_all(ops, whole=whole, collection=collection)
-            if written is not None:
-                return written
-            yield from pause(attempt)
-        raise AssertionError("there is always another attempt")
-
-    def _write(self, ops: Sequence[Op], collection: str = ITEMS) -> Plan[int]:
+    def _write(self, ops: Sequence[Op]) -> Plan[int]:
         """Make changes; says how many documents were deleted."""
-        return (yield from self._written(ops, collection)).deleted
+        deleted = 0
+        for first in range(0, len(ops), _AT_ONCE):
+            written: Written = yield Write(ops[first : first + _AT_ONCE], collection=ITEMS)
+            deleted += written.deleted
+        return deleted
 
     # ------------------------------------------------------------------ get, put
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one command, and one more where reading moves an expiry."""
+        """Items: one command a hundred, and one more where reading moves an expiry."""
         names = [name_of(one.ns, one.key) for one in reads]
-        where = {"_id": names[0] if len(names) == 1 else {"$in": names}}
-        found = yield from find(Find(where, RECORD, ITEMS))
+        found = yield from self._named(names, {}, RECORD)
         records = {one["_id"]: record_of(one) for one in found}
         there = (records.get(name) for name in names)
         shown = [
@@ -142,6 +127,17 @@ class MongoStorePlanner:
         yield from self._refresh(moved, now)
         return shown
 
+    @staticmethod
+    def _named(
+        names: Sequence[str], where: Document, fields: Document
+    ) -> Plan[list[dict[str, Any]]]:
+        found: list[dict[str, Any]] = []
+        for first in range(0, len(names), _AT_ONCE):
+            some = names[first : first + _AT_ONCE]
+            by_name = {"_id": some[0] if len(some) == 1 else {"$in": some}}
+            found += yield from find(Find({**by_name, **where}, fields, ITEMS))
+        return found
+
     def _refresh(self, records: Iterable[Record], now: float) -> Plan[None]:
         horizon = self._ttl.horizon(now)
         ops = [refresh_op(one.name, now, horizon) for one in records if one.is_refresh_due(now)]
@@ -150,27 +146,18 @@ class MongoStorePlanner:
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
         """Put and delete: one command for the puts and one for the deletes, and the commit where
-        they are several and there are transactions; one before that if there are puts that embed
-        nothing.
-
-        After some batches whose items were all new, those of the next ones are expected to be new,
-        which is less to do for the server. Where that is wrong, that batch is made once more.
+        they are several; one before that if there are puts that embed nothing.
         """
         horizon = self._ttl.horizon(now)
         puts = yield from self._with_kept_vectors(puts, now)
-        items = [(one, stored(one, self._new_stamp())) for one in puts if one.value is not None]
-        if any(fields["keys"] is None for _, fields in items):
-            yield from self._browsing.note()
-        deletes = [delete_op(one) for one in puts if one.value is None]
-        whole = len(puts) > 1 and (yield from server()).has_transactions
-        if len(items) > 1 and self._all_new >= _OFTEN:
-            ops = [*(new_op(one, fields, now) for one, fields in items), *deletes]
-            if (yield from write_all(ops, whole=whole, collection=ITEMS)) is not None:
-                return
-        ops = [*(put_op(one, fields, now, horizon) for one, fields in items), *deletes]
-        written = yield from self._written(ops, whole=whole)
-        if len(items) > 1:
-            self._all_new = self._all_new + 1 if len(written.made) == len(items) else 0
+        ops = [
+            delete_op(one) if one.value is None else put_op(one, self._new_stamp(), now, horizon)
+            for one in sorted(puts, key=lambda one: one.value is None)
+        ]
+        if len(ops) == 1:
+            yield from self._write(ops)
+        else:
+            yield from write(self._write, ops)
 
     def _with_kept_vectors(self, puts: Sequence[Put], now: float) -> Plan[list[Put]]:
         """Puts that embed nothing, with the vectors that their items have of texts that they have,
@@ -180,8 +167,7 @@ class MongoStorePlanner:
         names = [name for name, texts in unchanged.items() if texts is not None]
         kept: dict[str, list[Vector]] = {}
         if names:
-            where = {"_id": {"$in": names}, "stamp": {"$exists": True}}
-            for document in (yield from find(Find(where, TEXTS, ITEMS))):
+            for document in (yield from self._named(names, {"stamp": {"$exists": True}}, TEXTS)):
                 texts = unchanged[document["_id"]]
                 if texts and not self._ttl.is_absent(document["expires_at"], now):
                     kept[document["_id"]] = vectors_of(document, texts)
@@ -192,11 +178,12 @@ class MongoStorePlanner:
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found: see `Browsing` and `Meaning`; one command more to move an expiry."""
-        if search.vector is not None and self.meaning is not None:
-            found = yield from self.meaning.search(search, search.vector, now)
+        """Items found: see `find_newest` and `VectorSearch`; one command more to move an expiry."""
+        horizon = self._ttl.horizon(now)
+        if search.vector is not None and self.vectors is not None:
+            found = yield from self.vectors.search(search, search.vector, horizon)
         else:
-            records = yield from self._browsing.search(search, self._ttl.horizon(now))
+            records = yield from find_newest(search, horizon, self._items)
             found = [Found(record) for record in records]
         if search.refresh:
             yield from self._refresh([one.record for one in found], now)
@@ -204,7 +191,7 @@ class MongoStorePlanner:
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         """Namespaces: one command."""
-        return (yield from seek_namespaces(query, self._ttl.horizon(now)))
+        return (yield from find_namespaces(query, self._ttl.horizon(now)))
 
     # ------------------------------------------------------------------ expiry, size
 
@@ -215,7 +202,11 @@ class MongoStorePlanner:
     def stats(self) -> Plan[StoreStats]:
         """Count items, their vectors, and bytes as BSON, before compression."""
         found = yield from server()
-        sums = {"items": 1, "vectors": "$count", "bytes": {"$bsonSize": "$$ROOT"}}
+        sums = {
+            "items": 1,
+            "vectors": {"$size": {"$ifNull": ["$vectors", []]}},
+            "bytes": {"$bsonSize": "$$ROOT"},
+        }
         group = {"_id": None, **{name: {"$sum": one} for name, one in sums.items()}}
         (all_,) = (yield from documents([{"$group": group}], ITEMS)) or [dict.fromkeys(sums, 0)]
         told = f"{found.version}, {found.topology}"

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from checkpoint_mongo.requests import Pause, Written
+from checkpoint_base.plan import Atomic, run
+from checkpoint_mongo.requests import Written
 from checkpoint_mongo.store_documents import FOREVER
 from checkpoint_mongo.store_planner import MongoStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
@@ -66,4 +67,6 @@ class Scripted:
 
     def __call__(self, request: Any) -> Any:
         self.asked.append(request)
-        return None if type(request) is Pause else self.replies.pop(0)
+        if isinstance(request, Atomic):
+            return run(request.make(), self)
+        return self.replies.pop(0)
