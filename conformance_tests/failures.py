@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -15,18 +17,48 @@ CLAUSE: Final = "clause"
 HARNESS: Final = "harness"
 SERVER: Final = "server"
 
+_HERE = Path(__file__).parent
+_CLAUSES = (_HERE, _HERE / "savers", _HERE / "stores")
 _SERVER = pytest.StashKey[dict[str, str]]()
 
 
-def told(got: object, expected: object) -> list[str]:
-    """The two sides of a comparison that does not hold. Clauses write `got == expected`."""
-    first = difference(expected, got, "it")
+_WANTED: Final = {
+    "==": "{}",
+    "is": "{}",
+    "!=": "anything but {}",
+    "is not": "anything but {}",
+    "in": "one of {}",
+    "not in": "none of {}",
+    "<": "less than {}",
+    "<=": "at most {}",
+    ">": "more than {}",
+    ">=": "at least {}",
+}
+"""What is expected of the left side of a comparison. Clauses have what they got there."""
+
+
+def told(op: str, got: object, expected: object) -> list[str]:
+    """The two sides of a comparison that does not hold."""
+    first = difference(expected, got, "it") if op == "==" else None
     return [
-        "got == expected",
+        f"got {op} expected",
         f"got:      {_cut(short(got))}",
-        f"expected: {_cut(short(expected))}",
+        f"expected: {_cut(_WANTED[op].format(short(expected)))}",
         *([f"differs:  {_cut(first)}"] if first else []),
     ]
+
+
+def unreadable_answer(error: Exception) -> str | None:
+    """What is said where a clause stumbles over an answer; None if somebody else's code did."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    if Path(last.filename).parent not in _CLAUSES:
+        return None
+    return (
+        "the backend's answer is not of the form that the clause reads\n"
+        f"got:      {type(error).__name__}: {error}\n"
+        f"expected: {last.line} can be evaluated"
+        f" ({Path(last.filename).name}, line {last.lineno})"
+    )
 
 
 def _cut(text: str) -> str:

@@ -63,11 +63,26 @@ def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> list[str] | None:
     """Says what was expected, what was got, and where they first differ."""
-    if op != "==" or not config.stash.get(RUNNING, False):
+    if not config.stash.get(RUNNING, False):
         return None
     from conformance_tests.failures import told
 
-    return told(left, right)
+    return told(op, left, right)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Says what was expected where a clause stumbles over an answer, instead of a KeyError."""
+    try:
+        return (yield)
+    except (LookupError, TypeError, AttributeError) as error:
+        if not _is_clause(pyfuncitem):
+            raise
+        from conformance_tests.failures import unreadable_answer
+
+        if message := unreadable_answer(error):
+            raise AssertionError(message) from error
+        raise
 
 
 @pytest.hookimpl(tryfirst=True)

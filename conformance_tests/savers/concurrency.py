@@ -27,6 +27,7 @@ from conformance_tests.build import (
     writes,
 )
 from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.compare import assert_same
 from conformance_tests.facade import GIVE_UP_AFTER, AsyncFacade, Facade
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses, row_count
@@ -86,9 +87,9 @@ def told(n: int, step: int) -> dict[str, Any]:
     return {"a": [n, step], "b": f"{n}/{step} " + large(n), "c": {"n": n, "step": step}}
 
 
-def whole(state: dict[str, Any]) -> bool:
-    """Whether all channels are of one put."""
-    return bool(state == told(*state["a"]))
+def assert_whole(state: dict[str, Any]) -> None:
+    """Fail unless all channels are of one put."""
+    assert_same(told(*state["a"]), state, "the values of one put")
 
 
 @clauses_of(Capability.CONCURRENCY)
@@ -195,7 +196,7 @@ class ConcurrencyClauses(SaverClauses):
 
         at_once([partial(run, n) for n in range(THREADS)])
         assert ids(saver.list(on(thread))) == [name]
-        assert whole(values(saver.get_tuple(on(thread))))
+        assert_whole(values(saver.get_tuple(on(thread))))
 
     def test_concurrency_readers_see_whole_checkpoints(
         self, saver: Facade, reopened: Opener
@@ -216,7 +217,7 @@ class ConcurrencyClauses(SaverClauses):
             last, count = 0, 0
             while not done.is_set() or count == 0:
                 state = values(from_saver.get_tuple(on(chain.thread_id)))
-                assert whole(state), state
+                assert_whole(state)
                 assert state["a"][1] >= last
                 last, count = state["a"][1], count + 1
             return count
@@ -225,7 +226,7 @@ class ConcurrencyClauses(SaverClauses):
             count = 0
             while not done.is_set() or count == 0:
                 for found in from_saver.list(on(chain.thread_id), limit=3):
-                    assert whole(values(found))
+                    assert_whole(values(found))
                 count += 1
             return count
 
@@ -258,7 +259,7 @@ class ConcurrencyClauses(SaverClauses):
             ]
         )
         for found in saver.list(None):
-            assert whole(values(found))
+            assert_whole(values(found))
         for thread in threads:
             saver.delete_thread(thread)
         assert row_count(harness) == 0, dict(harness.rows())
@@ -333,7 +334,7 @@ class ConcurrencyClauses(SaverClauses):
                 named = from_saver.get_tuple(on(thread, "", newest[-1]))
                 found = [named, from_saver.get_tuple(on(thread)), *from_saver.list(on(thread))]
                 for one in (each for each in found if each is not None):
-                    assert whole(values(one))
+                    assert_whole(values(one))
                     assert [task for task, _, _ in writes(one)] == ["first", "second"]
                     count += 1
             return count
@@ -377,7 +378,8 @@ class ConcurrencyClauses(SaverClauses):
         run(all_hang_up())
         for thread in threads:
             found = saver.get_tuple(on(thread))
-            assert found is None or whole(values(found))
+            if found is not None:
+                assert_whole(values(found))
             chain = Chain(saver, thread)
             chain.put(told(2, 2))
             assert values(saver.get_tuple(chain.head)) == told(2, 2)

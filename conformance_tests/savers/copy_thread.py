@@ -62,10 +62,9 @@ class CopyThreadClauses(SaverClauses):
         source.write(("n", "a write of the source only"), task="later")
         source.put({"n": "source only"})
         assert_same(before, everything(saver, target), "copy")
-        saver.delete_thread(source.thread_id)
-        assert_same(before, everything(saver, target), "copy")
-        ours = saver.get_tuple(on(target))
-        assert ours is not None
+        if saver.offers("delete_thread"):
+            saver.delete_thread(source.thread_id)
+            assert_same(before, everything(saver, target), "copy")
         chain = Chain(saver, target)
         chain.put({"text": large(1) + "and more and more"})
         assert values(saver.get_tuple(on(target))) == {"text": large(1) + "and more and more"}

@@ -150,6 +150,8 @@ class CopiedDeltaClauses(GraphClauses):
             bot = _talk(session)
             before = told(bot.history(on_thread("d")))
             session.calls.copy_thread("d", "copy")
-            session.calls.prune(["d"], strategy="delete")
             assert told(bot.history(on_thread("copy"))) == before
-            assert bot.history(on_thread("d")) == []
+            if session.calls.offers("delete_thread"):
+                session.calls.delete_thread("d")
+                assert told(bot.history(on_thread("copy"))) == before
+                assert bot.history(on_thread("d")) == []

@@ -13,7 +13,7 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.facade import GIVE_UP_AFTER, Flavour, opened
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import SaverClauses, row_count
-from conformance_tests.savers.concurrency import told, whole
+from conformance_tests.savers.concurrency import assert_whole, told
 from conformance_tests.workers import processes
 
 PROCESSES = 4
@@ -42,7 +42,7 @@ def put_and_read(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) ->
             saver.put_writes(on("shared", "", "meeting"), [("first", n)], "contested")
             for thread in ("shared", f"own {(n + 1) % PROCESSES}"):
                 if (found := saver.get_tuple(on(thread))) is not None:
-                    assert whole(values(found)), "a half put was read"
+                    assert_whole(values(found))
     return STEPS
 
 
@@ -52,7 +52,7 @@ def set_up_and_put(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) 
     with opened(kind.reopen(at), flavour) as saver:
         saver.setup()
         Chain(saver, f"own {n}").put(told(n, 0))
-        assert whole(values(saver.get_tuple(on(f"own {n}"))))
+        assert_whole(values(saver.get_tuple(on(f"own {n}"))))
     return n
 
 
@@ -108,7 +108,8 @@ class ProcessClauses(SaverClauses):
                 assert found == [told(n, step) for step in range(STEPS - 1, -1, -1)]
             shared = list(saver.list(on("shared")))
             assert len(set(ids(shared))) == PROCESSES * STEPS
-            assert all(whole(values(each)) for each in shared)
+            for each in shared:
+                assert_whole(values(each))
             assert [len(writes(each)) for each in shared] == [1] * len(shared)
             meeting = Chain(saver, "shared")
             got = writes(saver.get_tuple(meeting.put({}, id="meeting")))
@@ -135,7 +136,7 @@ class ProcessClauses(SaverClauses):
             for found in saver.list(None):
                 state = values(found)
                 if "a" in state:
-                    assert whole({name: state[name] for name in "abc"})
+                    assert_whole({name: state[name] for name in "abc"})
             for n in range(3):
                 saver.delete_thread(f"thread {n}")
             assert row_count(harness) == 0, dict(harness.rows())

@@ -129,7 +129,11 @@ class ExpiryClauses(SaverClauses):
                 list(saver.list(on(chain.thread_id)))
             else:
                 saver.get_delta_channel_history(config=chain.head, channels=["a"])
-        assert (saver.get_tuple(on(chain.thread_id)) is not None) is refresh
+        found = saver.get_tuple(on(chain.thread_id))
+        if refresh:
+            assert values(found) == {"a": 2}
+        else:
+            assert found is None
 
     def test_ttl_a_thread_that_is_read_again_and_again_stays(
         self, reopened: Opener, harness: SaverHarness

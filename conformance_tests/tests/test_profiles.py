@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import pytest
 
-from conformance_tests import CONTRACT_VERSION, SaverConformance
-from conformance_tests.catalogue import clauses_in
+from conformance_tests import (
+    CONTRACT_VERSION,
+    GraphConformance,
+    SaverConformance,
+    StoreConformance,
+    StoreGraphConformance,
+)
+from conformance_tests.catalogue import clause_of, clauses_in
 from conformance_tests.contract import ALIASES, PROFILES, current_id, profile_of
 from conformance_tests.levels import LEVELS
 from conformance_tests.run import offered
@@ -75,3 +84,23 @@ def test_a_renamed_clause_is_still_found() -> None:
 
 def test_the_version_is_semantic() -> None:
     assert [part.isdecimal() for part in CONTRACT_VERSION.split(".")] == [True] * 3
+
+
+def test_no_clause_calls_a_method_of_another_capability() -> None:
+    """Or a backend without `prune` could not put."""
+    optional = {
+        *("delete_thread", "delete_for_runs", "copy_thread", "prune"),
+        *("setup", "stats", "list_threads", "sweep_ttl", "start_ttl_sweeper"),
+    }
+    leaks = []
+    for cls in (SaverConformance, GraphConformance, StoreConformance, StoreGraphConformance):
+        for name in dir(cls):
+            clause = clause_of(cls, name) if name.startswith("test_") else None
+            if clause is None or clause.profile != "langgraph":
+                continue
+            text = inspect.getsource(getattr(cls, name))
+            called = {each for each in re.findall(r"\.(\w+)\(", text) if each in optional}
+            asked_for = set(re.findall(r'offers\("(\w+)"\)', text))
+            if foreign := called - asked_for - {str(clause.capability.value)}:
+                leaks.append((clause.id, sorted(foreign)))
+    assert not leaks, leaks
