@@ -110,8 +110,8 @@ def _run(given: argparse.Namespace) -> int:
         folder = Path(name)
         try:
             harnesses = probe(given.harness, folder, limits)
-        except CannotRunError as error:
-            write_reports(paths, [], str(error))
+        except (CannotRunError, KeyboardInterrupt) as error:
+            write_reports(paths, [], str(error) or "interrupted")
             raise
         reports = reports_of([each.kind for each in harnesses], given.only, given.profile)
         for each in harnesses:

@@ -214,6 +214,16 @@ class Report:
         }
 
 
+def changed(report: Report) -> Iterable[str]:
+    """What passes although somebody wrote down that it does not."""
+    for name in report.baseline.repaired([report]):
+        yield f"repaired: {name} passes now; take it out of the baseline"
+    for gap, clauses in gaps_in_part(report.results.values()).items():
+        yield f"the gap {gap!r} holds in part; these pass now: {', '.join(clauses['pass now'])}"
+        if clauses["still fail"]:
+            yield f"  and these still fail: {', '.join(clauses['still fail'])}"
+
+
 def _capabilities(results: Iterable[Result]) -> set[str]:
     return {str(result.clause.capability.value) for result in results}
 

@@ -9,9 +9,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, TextIO
 
-from conformance_tests.gaps import gaps_in_part
 from conformance_tests.grouping import first_failure, grouped
-from conformance_tests.report import Report, Result
+from conformance_tests.report import Report, Result, changed
 from conformance_tests.verdicts import (
     FAILED,
     GAP,
@@ -110,12 +109,7 @@ def told(report: Report) -> Iterable[str]:
             yield from (f"    {other.clause.id}" for other in alike)
     for result in report.with_outcome(KNOWN):
         yield f"known  {result.clause.id} {report.baseline.why(result.clause.id)}".rstrip()
-    for name in report.baseline.repaired([report]):
-        yield f"repaired: {name} passes now; take it out of the baseline"
-    for gap, clauses in gaps_in_part(report.results.values()).items():
-        yield f"the gap {gap!r} holds in part; these pass now: {', '.join(clauses['pass now'])}"
-        if clauses["still fail"]:
-            yield f"  and these still fail: {', '.join(clauses['still fail'])}"
+    yield from changed(report)
     yield ""
     yield f"{report.harness}, {report.server}, {report.seconds:.0f} s"
     for name, results in report.by_capability().items():
@@ -133,7 +127,7 @@ def _capability(name: str, results: Sequence[Result], reason: str) -> str:
     worst = next(each for each in _MARK if each in outcomes)
     held = sum(result.outcome == PASSED for result in results)
     return (
-        f"  {_MARK[worst]:<7} {name:<16} {held:>3} of {len(results):>3} clauses  {reason}".rstrip()
+        f"  {_MARK[worst]:<7} {name:<19} {held:>3} of {len(results):>3} clauses  {reason}".rstrip()
     )
 
 

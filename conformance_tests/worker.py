@@ -62,12 +62,13 @@ class Worker:
         self._reader.start()
 
     def _read(self) -> None:
-        for line in _pipe(self._process.stdout):
-            event = json.loads(line)
-            if event["event"] == "where":
-                self._where.put(event)
-            else:
-                self._inbox.put((self, event))
+        with _pipe(self._process.stdout) as lines:
+            for line in lines:
+                event = json.loads(line)
+                if event["event"] == "where":
+                    self._where.put(event)
+                else:
+                    self._inbox.put((self, event))
         self._inbox.put((self, None))
 
     def run(self, clause: str) -> None:
@@ -113,10 +114,11 @@ class Worker:
         """End it and whatever it started; gives its exit code."""
         if self._code is None:
             self._code = kill(self._process)
-            self._reader.join()
-            for pipe in (self._process.stdin, self._process.stdout):
-                with suppress(BrokenPipeError):
-                    _pipe(pipe).close()
+            self._reader.join(QUITS_WITHIN)
+            if self._reader.is_alive():  # a process that left the session holds the pipe
+                self._inbox.put((self, None))
+            with suppress(BrokenPipeError):
+                _pipe(self._process.stdin).close()
         return self._code
 
     def last_words(self) -> str:

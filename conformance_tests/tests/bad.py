@@ -61,6 +61,18 @@ class KnownToEnd(BadHarness):
     }
 
 
+def gets_away() -> MemoryHarness:
+    """Leaves a process that is in no family and no session of this one, and holds its pipes."""
+    if os.fork() == 0:
+        os.setsid()
+        if (pid := os.fork()) != 0:
+            Path(os.environ[SLEEPERS]).write_text(f"{pid}\n")
+            os._exit(0)
+        time.sleep(3600)
+    os.wait()
+    return MemoryHarness()
+
+
 def exits() -> MemoryHarness:
     """Ends the process that opens it."""
     os._exit(4)

@@ -86,7 +86,7 @@ def test_what_does_not_apply_is_named_and_is_no_gap(tmp_path: Path) -> None:
     found = outcomes(path)
     assert found["saver.disk_full.is_an_error_and_nothing_half"]["outcome"] == "does not apply"
     assert found["saver.setup.any_number_of_times"]["outcome"] == "passed"
-    assert "n/a     disk_full          0 of   2 clauses  nothing is on a disk" in done.stdout
+    assert "n/a     disk_full             0 of   2 clauses  nothing is on a disk" in done.stdout
     assert "the 3 chosen clauses hold" in done.stdout
 
 

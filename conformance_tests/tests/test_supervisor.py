@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from conformance_tests import worker
 from conformance_tests.command import main
+from conformance_tests.supervisor import Limits, probe
 from conformance_tests.tests.bad import SLEEPERS
 
 ROOT = Path(__file__).parents[2]
@@ -109,6 +112,16 @@ def test_an_interrupted_run_reports_what_it_knows(
     assert found["saver.list.newest_first"]["outcome"] == "passed"
     assert found["saver.delete_thread.nothing_is_left"]["outcome"] is None
     assert "interrupted after 1 of 8 clauses" in told
+
+
+def test_a_process_that_got_away_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "QUITS_WITHIN", 0.2)
+    monkeypatch.setenv(SLEEPERS, str(tmp_path / "sleepers"))
+    (found,) = probe([f"{BAD}:gets_away"], tmp_path, Limits())
+    assert found.kind == "saver"
+    os.kill(int((tmp_path / "sleepers").read_text()), signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
