@@ -12,7 +12,7 @@ from checkpoint_base.cancellation import until_done
 from checkpoint_base.plan import arun
 from checkpoint_base.timeouts import Deadline
 from checkpoint_base.turns import LoopTurns
-from checkpoint_mongo.driver import TURN, Call, Performer, Sleep
+from checkpoint_mongo.driver import TURN, Call, Local, Performer, Sleep
 from checkpoint_mongo.requests import ThreadTransaction
 
 
@@ -40,12 +40,14 @@ class AsyncMongoDriver:
         return await arun(self._performer.perform(request), _io)
 
 
-async def _io(request: Call | Sleep) -> Any:
+async def _io(request: Call | Local | Sleep) -> Any:
     """Perform a call. A caller that is cancelled waits for the answer: what was sent could
     otherwise be carried out after the call has ended, or after the abort of its transaction.
     """
     if isinstance(request, Sleep):
         return await asyncio.sleep(request.seconds)
+    if isinstance(request, Local):
+        return await request.work()
     with pymongo.timeout(request.limit):
         task = asyncio.ensure_future(request.work())
     try:

@@ -18,7 +18,7 @@ from pymongo.read_concern import ReadConcern
 from pymongo.results import BulkWriteResult
 from pymongo.write_concern import WriteConcern
 
-from checkpoint_mongo.requests import Index, Op, Server, Written
+from checkpoint_mongo.requests import SHARDED, Index, Op, Server, Written
 
 BATCH: Final = 1_000_000
 """Documents in a reply: as many as go into its 16 MiB."""
@@ -42,9 +42,16 @@ def transaction_options(concern: WriteConcern) -> dict[str, Any]:
     }
 
 
-def changes(ops: Sequence[Op]) -> list[Any]:
-    """What `bulk_write` takes."""
-    return [_change(op) for op in ops]
+def changes(ops: Sequence[Op], *, is_sharded: bool) -> list[Any]:
+    """What `bulk_write` takes. A sharded cluster needs the shard key beside the `_id`; others find
+    a document by the `_id` alone without making a plan.
+    """
+    return [_change(op if is_sharded else _by_id(op)) for op in ops]
+
+
+def _by_id(op: Op) -> Op:
+    has_all = isinstance(op.what, Mapping) and op.where.items() <= op.what.items()
+    return op._replace(where={"_id": op.where["_id"]}) if has_all and "_id" in op.where else op
 
 
 def _change(op: Op) -> Any:
@@ -88,7 +95,7 @@ def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
     """What a server says that it is."""
     topology = "standalone"
     if hello.get("msg") == "isdbgrid":
-        topology = "sharded cluster"
+        topology = SHARDED
     elif "setName" in hello:
         topology = "replica set"
     version = f"MongoDB {build['version']}"

@@ -28,6 +28,7 @@ from checkpoint_mongo.failures import (
     pause_of,
 )
 from checkpoint_mongo.requests import (
+    SHARDED,
     Aggregate,
     CreateIndexes,
     Deployment,
@@ -59,6 +60,12 @@ class Call(NamedTuple):
     patience: float | None = ABORT
 
 
+class Local(NamedTuple):
+    """Request: call what sends nothing of PyMongo's, and await the result as for `Call`."""
+
+    work: Callable[[], Any]
+
+
 class Sleep(NamedTuple):
     """Request: let some seconds pass."""
 
@@ -84,6 +91,7 @@ class Performer:
         own = own_timeout(database.client)
         self._limit = None if call_timeout is None or own <= call_timeout else call_timeout
         self._server: Server | None = None
+        self._collections: dict[str, Any] = {}
 
     def _attempts(self) -> Attempts:
         return Attempts(self._seconds, self._limit)
@@ -119,7 +127,7 @@ class Performer:
                 return (yield from work(session))
             return (yield from self._transaction(work, session, writes=request.write))
         finally:
-            yield Call(session.end_session, ABORT)
+            yield Local(session.end_session)
 
     def _transaction(
         self, work: Callable[[Any], Plan[Any]], session: Any, *, writes: bool
@@ -128,7 +136,7 @@ class Performer:
         is not waited for again. `perform` tries again after a transient error.
         """
         options = transaction_options(self._database.write_concern)
-        yield from self._call(session.start_transaction, **options)
+        yield Local(partial(session.start_transaction, **options))
         try:
             result = yield from work(session)
             if writes:
@@ -203,7 +211,8 @@ class Performer:
             work = partial(collection.bulk_write, ops, session=session)
             return (yield Call(work, self._limit, patience))
 
-        ops = changes(request.ops)
+        is_sharded = self._server is None or self._server.topology == SHARDED
+        ops = changes(request.ops, is_sharded=is_sharded)
         if not request.guarded:
             return written((yield from write(ops)))
         if session is None:  # without a transaction nothing would take back what follows the guard
@@ -218,7 +227,10 @@ class Performer:
         return result
 
     def _collection(self, name: str) -> Any:
-        return self._database.get_collection(self._prefix + name, **OPTIONS)
+        if name not in self._collections:
+            collection = self._database.get_collection(self._prefix + name, **OPTIONS)
+            self._collections[name] = collection
+        return self._collections[name]
 
     def _deployment(self) -> Plan[Server]:
         if self._server is None:

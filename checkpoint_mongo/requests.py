@@ -20,6 +20,9 @@ ITEMS: Final = "store_items"
 STORE_MIGRATIONS: Final = "store_migrations"
 
 
+SHARDED: Final = "sharded cluster"
+
+
 class RefusedError(Exception):
     """A write found another state than it was prepared for, and its transaction was aborted. The
     planner looks and tries again: this never reaches the caller of a saver.
@@ -119,7 +122,7 @@ class Server(NamedTuple):
 
     version: str
     topology: str
-    """standalone, replica set or sharded cluster"""
+    """standalone, replica set or sharded cluster (`SHARDED`)"""
     pins_snapshots: bool = True
     """whether a snapshot session reads all at one moment, as MongoDB documents it"""
 

@@ -11,7 +11,7 @@ from pymongo.database import Database
 from checkpoint_base.plan import run
 from checkpoint_base.timeouts import Deadline
 from checkpoint_base.turns import Turns
-from checkpoint_mongo.driver import TURN, Call, Performer, Sleep
+from checkpoint_mongo.driver import TURN, Call, Local, Performer, Sleep
 from checkpoint_mongo.requests import ThreadTransaction
 
 
@@ -37,8 +37,10 @@ class SyncMongoDriver:
         return run(self._performer.perform(request), _io)
 
 
-def _io(request: Call | Sleep) -> Any:
+def _io(request: Call | Local | Sleep) -> Any:
     if isinstance(request, Sleep):
         return time.sleep(request.seconds)
+    if isinstance(request, Local):
+        return request.work()
     with pymongo.timeout(request.limit):
         return request.work()
