@@ -20,7 +20,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import contextmanager
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -42,6 +42,7 @@ Flavour = Literal["sync", "async"]
 History = Mapping[str, DeltaChannelHistory]
 Listed = Generator[CheckpointTuple, None, None]
 
+_NAMES = ("thread_id", "checkpoint_ns", "checkpoint_id")
 FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
 GIVE_UP_AFTER = 120.0  # seconds; a deadlock fails the clause and does not hang the run
 
@@ -143,8 +144,16 @@ class Facade(abc.ABC):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        stored: RunnableConfig = self.call("put", config, checkpoint, metadata, new_versions)
-        return stored
+        stored = self.call("put", config, checkpoint, metadata, new_versions)
+        named = stored.get("configurable") if isinstance(stored, dict) else None
+        lacking = [key for key in _NAMES if not isinstance(named, dict) or key not in named]
+        assert not lacking, (
+            f"put returned a config without {', '.join(lacking)}; the next step goes on from it\n"
+            f"got:      {stored!r}\n"
+            f"expected: {{'configurable': {{'thread_id': ..., 'checkpoint_ns': ..., "
+            f"'checkpoint_id': {checkpoint['id']!r}}}}}"
+        )
+        return cast("RunnableConfig", stored)
 
     def put_writes(
         self,

@@ -78,7 +78,7 @@ class GetTupleClauses(SaverClauses):
         listed = list(saver.list(on(chain.thread_id, "sub:1")))
         assert len(listed) == 3
         for found in listed:
-            assert isinstance(found, CheckpointTuple)
+            assert type(found) is CheckpointTuple
             assert_same(plain(the(saver.get_tuple(found.config))), plain(found), "tuple")
 
     def test_get_tuple_get_returns_the_checkpoint(self, saver: Facade) -> None:

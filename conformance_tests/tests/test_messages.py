@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
 import pytest
 
 from conformance_tests.facade import SyncFacade
 from conformance_tests.failures import told, unreadable_answer
 from conformance_tests.savers.delta_history import history
 from conformance_tests.tests.small import SmallSaver
+from conformance_tests.tests.small_bugs import BUGS
+from conformance_tests.tests.test_command import run
 
 
 @pytest.mark.parametrize(
@@ -43,3 +48,28 @@ def test_an_error_of_the_backend_stays_as_it_is() -> None:
     with pytest.raises(KeyError) as raised:
         SmallSaver().get_tuple({})
     assert unreadable_answer(raised.value) is None
+
+
+def test_22_bugs_of_a_small_saver_are_caught_and_each_message_says_what_was_expected(
+    tmp_path: Path,
+) -> None:
+    report = tmp_path / "report.xml"
+    some = "put_returns or put_reads or put_parent or namespaces_are_apart or test_put_writes"
+    clauses = f"({some} or test_get_tuple or test_list or test_filter) and not half_consumed"
+    small = f"{clauses} and not values_of_writes and not every_string and not long_histories"
+    done = run(
+        *("pytest", "-q", "-p", "conformance_tests.plugin", "-p", "no:cacheprovider"),
+        *("conformance_tests/tests/small_bugs.py", "-k", small, f"--junit-xml={report}"),
+    )
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    caught, unclear = set(), []
+    for case in ET.parse(report).getroot().iter("testcase"):
+        for failure in case.iter("failure"):
+            caught.add(case.attrib["classname"].rpartition(".Test")[2])
+            message = f"{failure.get('message')}{failure.text}"
+            if not ("expected" in message and "got" in message):
+                unclear.append((case.attrib["classname"], case.attrib["name"], message[:300]))
+    assert caught == set(BUGS)
+    silent = [each for each in unclear if "DID NOT RAISE" not in each[2]]
+    silent = [each for each in silent if "langgraph/checkpoint" not in each[2]]
+    assert not silent, silent

@@ -110,7 +110,7 @@ def _pytest(
     command += ["-c", os.devnull, "--rootdir", str(folder), "-p", "no:langsmith_plugin"]
     command += [f"--timeout={PER_CASE}", "--timeout-method=signal", *more]
     command += [f"--{kind}", f"{HERE}.{kind}s:{name}", f"--conformance-json={report}"]
-    command += ["--only", only]
+    command += ["--only", only, "--profile", "suite"]
     with (folder / "log").open("a") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         try:
