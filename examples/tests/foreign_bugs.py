@@ -152,11 +152,11 @@ BUGS = (
         "store.search.prefixes_match_whole_labels",
     ),
     Bug(
-        "leaves a namespace without items",
+        "forgets when an item was made",
         "store.py",
-        "txn.delete(namespace, db=self._namespaces)",
-        "pass",
-        "store.namespaces.deletes_leave_no_phantom",
+        "created = now if before is None else ormsgpack.unpackb(before)[2]",
+        "created = now",
+        "store.items.created_at_survives_an_update",
     ),
     Bug(
         "ignores the offset",
@@ -177,7 +177,7 @@ BUGS = (
         "filters.py",
         "return all(_holds(",
         "return not wanted or any(_holds(",
-        "store.filter.fields_are_combined_with_and",
+        "store.filter.as_documented",
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 import tempfile
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 from conformance_tests.tests.mutants.one_clause import class_with
 from examples.tests.foreign_bugs import BUGS, planted
 
-FOLDER = Path(tempfile.mkdtemp(prefix="foreign-bugs-"))
-sys.path.insert(0, str(FOLDER))
+_folder = tempfile.TemporaryDirectory(prefix="foreign-bugs-")
+atexit.register(_folder.cleanup)
+sys.path.insert(0, _folder.name)
 for _number, _bug in enumerate(BUGS):
-    _harness = planted(_bug, FOLDER, f"planted_{_number}")
+    _harness = planted(_bug, Path(_folder.name), f"planted_{_number}")
     _kind = "Saver" if _bug.caught_by.startswith("saver.") else "Store"
     _case = class_with(_bug.caught_by, _bug.name, getattr(_harness, _kind))
     globals()[_case.__name__] = _case

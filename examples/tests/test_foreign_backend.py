@@ -11,6 +11,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from conformance_tests.command import main
+from conformance_tests.contract import profile_of
 from conformance_tests.tests.mutants.one_clause import class_name
 from examples.tests.foreign_bugs import BUGS
 
@@ -50,6 +51,7 @@ def test_each_bug_is_found_by_the_clause_that_names_it(tmp_path: Path) -> None:
         found = told.setdefault(case.attrib["classname"].rpartition(".")[2], [])
         found += [str(failure.get("message")) for failure in case.iter("failure")]
     assert len(BUGS) >= 20
+    assert {profile_of(bug.caught_by) for bug in BUGS} == {"langgraph"}
     for bug in BUGS:
         messages = told[class_name(bug.name)]
         assert messages, f"{bug.name}: {bug.caught_by} passed"
