@@ -158,6 +158,8 @@ class BackendReport:
         if report.skipped and not gap:
             self.skipped.append(report.nodeid)
         outcome = _of_gap(report) if gap and report.skipped else report.outcome
+        if outcome == "not offered" and set(_backends_of(report)) & set(BACKENDS):
+            self.skipped.append(report.nodeid)  # our own backends offer everything
         if report.when == "call" or not report.passed:
             self.versions.update(_versions_of(report))
             for backend in _backends_of(report):
