@@ -42,13 +42,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"checkpoint-conformance needs {missing}: "
             "pip install 'langgraph-checkpoint-suite[conformance]'"
         )
-    signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
+    before = signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
     try:
         return _look_or_run(given)
     except (pytest.UsageError, CannotRunError) as error:
         return _nothing_ran(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _nothing_ran(reason: object) -> int:
@@ -106,6 +108,9 @@ def _run(given: argparse.Namespace) -> int:
     baseline = baseline_at(given.baseline) if given.baseline else Baseline()
     limits = Limits(given.clause_timeout, given.clause_memory)
     paths = {kind: getattr(given, kind) for kind in FORMATS}
+    for kind, path in paths.items():
+        if path and path.is_dir():
+            raise UsageError(f"--{kind} {path}: it is a folder, wanted a file")
     with tempfile.TemporaryDirectory(prefix="conformance-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         try:
@@ -124,8 +129,9 @@ def _run(given: argparse.Namespace) -> int:
         code, why = _supervise(supervisor, list(reports.values()))
     if given.write_baseline:
         write_baseline(given.write_baseline, reports.values())
-    written = write_reports(paths, list(reports.values()), why)
-    progress.end(list(reports.values()), written)
+    progress.end(list(reports.values()))
+    for path in write_reports(paths, list(reports.values()), why):
+        progress.wrote(path)
     return code
 
 

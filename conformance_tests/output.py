@@ -29,6 +29,7 @@ def write_reports(
     written = []
     for kind, make in FORMATS.items():
         if path := paths.get(kind):
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(make(reports, error), encoding="utf-8")
             written.append(path)
     return written

@@ -64,13 +64,15 @@ class Progress:
         else:
             self._write(f"{self._counted()}; {clause} runs for {seconds:.0f} s\n")
 
-    def end(self, reports: Sequence[Report], written: Sequence[Path]) -> None:
+    def end(self, reports: Sequence[Report]) -> None:
         """All that there is to say."""
         self._write("\n")
         for report in reports:
             self._write("\n".join(told(report)) + "\n")
-        for path in written:
-            self._write(f"report: {path}\n")
+
+    def wrote(self, path: Path) -> None:
+        """A report is in this file."""
+        self._write(f"report: {path}\n")
 
     def _counted(self) -> str:
         return f"{self._done:>5}/{self._total} clauses, {self._failed} failed"

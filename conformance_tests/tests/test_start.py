@@ -38,9 +38,9 @@ def test_init_fill_in_and_run(
     command = told.splitlines()[-1].split()[2:]
     chosen = [offered(kind)[0].id for kind in ("saver", "store")]
     only = [part for clause in chosen for part in ("--only", clause)]
-    assert main(["run", *command, *only, "--profile", "suite", "--json", "report.json"]) == 0
+    assert main(["run", *command, *only, "--profile", "suite", "--json", "out/report.json"]) == 0
     assert (tmp_path / "report.html").exists()
-    contracts = json.loads((tmp_path / "report.json").read_text())["contracts"]
+    contracts = json.loads((tmp_path / "out" / "report.json").read_text())["contracts"]
     assert [each["harness"] for each in contracts] == ["mypkg saver", "mypkg store"]
     for contract in contracts:
         assert [clause["outcome"] for clause in contract["clauses"]] == ["passed"]
