@@ -118,7 +118,10 @@ def _run(given: argparse.Namespace) -> int:
         except (CannotRunError, KeyboardInterrupt) as error:
             write_reports(paths, [], str(error) or "interrupted")
             raise
-        reports = reports_of([each.kind for each in harnesses], given.only, given.profile)
+        kinds = [each.kind for each in harnesses]
+        if len(set(kinds)) < len(kinds):
+            raise UsageError(f"two harnesses of a {kinds[0]}: of each kind one can be given")
+        reports = reports_of(kinds, given.only, given.profile)
         for each in harnesses:
             reports[each.kind].harness, reports[each.kind].server = each.name, each.version
             reports[each.kind].baseline = baseline

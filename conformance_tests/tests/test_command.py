@@ -110,6 +110,7 @@ def test_what_is_as_it_should_be_ends_with_zero_and_claims_no_more_than_it_saw()
         ([f"{BROKEN}:raises"], "RuntimeError: no database"),
         ([f"{BROKEN}:raises_late"], "broken.py:"),
         (["conformance_tests.tests.broken_module:x"], "ZeroDivisionError"),
+        ([f"{BROKEN}:CountsNothing"] * 2, "of each kind one can be given"),
         ([f"{BROKEN}:CountsNothing", "--html", "."], "it is a folder, wanted a file"),
         ([f"{BROKEN}:CountsNothing", "--only", "nix"], "no such capability or clause"),
     ],
