@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from functools import cached_property
+from functools import cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -29,6 +30,14 @@ WRITES = ["insert", "update", "delete", "createIndexes"]
 KINDS = ("thread", "checkpoint", "value", "segment", "write", "overflow")
 
 
+@cache
+def client_of(url: str) -> MongoClient[Any]:
+    """One client for the harnesses of a process: each would connect anew, for every test."""
+    client: MongoClient[Any] = MongoClient(url)
+    atexit.register(client.close)
+    return client
+
+
 class OnServer(FaultHooks):
     """What can be done to the server of a harness.
 
@@ -42,10 +51,10 @@ class OnServer(FaultHooks):
     clock: MovableClock
     ends_when_full = True
 
-    @cached_property
+    @property
     def client(self) -> MongoClient[Any]:
         """A look behind everybody's back."""
-        return MongoClient(self.url)
+        return client_of(self.url)
 
     def address(self) -> tuple[str, int]:
         found = urlsplit(self.url)
@@ -108,7 +117,6 @@ class OnServer(FaultHooks):
     def close(self) -> None:
         if self.address()[1] not in SERVERS:  # what the run's own server has ends with it
             self.client.drop_database(self.db_name)
-        self.client.close()
 
 
 class MongoHarness(OnServer, SaverHarness):

@@ -12,7 +12,6 @@ from checkpoint_mongo.tests.store_harness import (
     WithoutCache,
 )
 from conformance_tests import StoreConformance
-from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import MeaningClauses
 from conformance_tests.stores.sentences import SentenceClauses
@@ -46,7 +45,7 @@ class TestMongoDBStoreGraphs(StoreGraphConformance):
         return store_harness
 
 
-class TestMongoDBStoreWithoutCache(MeaningClauses, EmbeddingClauses):
+class TestMongoDBStoreWithoutCache(MeaningClauses):
     @pytest.fixture
     def harness(self, mongo_server: str) -> Iterator[MongoStoreHarness]:
         with closing(WithoutCache(mongo_server)) as harness:
