@@ -13,7 +13,6 @@ CACHED_SIZES: Final = 50_000
 
 _ENTRIES: Final = 16  # a longer collection is not looked at before it is encoded
 _FIXED: Final = 16  # bytes of a number, about
-_SIZED: Final = frozenset({str, bytes, bytearray})  # which tell their size themselves
 
 SizeKey = tuple[str, str, bool]
 """(thread id, channel, whether it is a pending write)"""
@@ -32,13 +31,10 @@ class ChannelSizes:
 
     def note(self, key: SizeKey, value: Any, size: int) -> None:
         """Note that `value` was encoded as `size` bytes."""
-        if type(value) in _SIZED:
-            return
-        rounded = 1 << size.bit_length()  # a channel that grows slowly is not noted at each step
-        if self._sizes.get(key) != rounded:
+        if _visible_size(value) is None and self._sizes.get(key) != size:
             with self._lock:
                 self._sizes.pop(key, None)
-                self._sizes[key] = rounded
+                self._sizes[key] = size
                 if len(self._sizes) > self._capacity:
                     del self._sizes[next(iter(self._sizes))]
 
@@ -48,17 +44,15 @@ class ChannelSizes:
         """
         total = 0
         for key, value in values:
-            size = len(value) if type(value) in _SIZED else self._sizes.get(key)
-            if size is None:
-                size = _visible_size(value)
-            total += OFFLOADED + 1 if size is None else size
+            size = _visible_size(value)
+            total += self._sizes.get(key, OFFLOADED + 1) if size is None else size
         return total
 
 
 def _visible_size(value: Any, depth: int = 2) -> int | None:
     """About how many bytes a value will be, if a short look tells that."""
     kind = type(value)
-    if kind in _SIZED:
+    if kind is str or kind is bytes or kind is bytearray:
         return len(value)
     if value is None or kind is int or kind is float or kind is bool:
         return _FIXED
