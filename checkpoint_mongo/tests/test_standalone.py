@@ -70,9 +70,6 @@ class TestStandalone(SaverConformance):
     test_processes_delete_what_others_put = race(
         SaverConformance.test_processes_delete_what_others_put
     )
-    test_concurrency_a_cancelled_put_is_not_stored_later = race(
-        SaverConformance.test_concurrency_a_cancelled_put_is_not_stored_later
-    )
 
 
 NEEDS_NO_TRANSACTION = (
