@@ -79,6 +79,8 @@ class DeleteThreadClauses(SaverClauses):
         """Writes whose checkpoint never came are the thread's, too."""
         early = on(new_thread(), checkpoint_id=new_id())
         saver.put_writes(early, [("a", large())], "task")
+        if harness.looks("rows"):
+            assert row_count(harness) > 0
         saver.delete_thread(early["configurable"]["thread_id"])
         assert sum(rows_if_seen(harness).values()) == 0
         thread, name = (early["configurable"][key] for key in ("thread_id", "checkpoint_id"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -24,6 +25,20 @@ def reference(state: dict[str, Any]) -> dict[str, Any]:
     return the(saver.get_tuple(stored)).checkpoint["channel_values"]
 
 
+def assert_survives(saver: Facade, others: Mapping[str, Any], specimen: Any) -> None:
+    """Fail unless a value comes back beside others: alone, in a large one, and as writes."""
+    state = {"alone": specimen, "in a large one": {"text": large(), "x": [specimen]}}
+    expected = reference({**others, **state})
+    chain = Chain(saver)
+    chain.put({**others, **state})
+    chain.put({"step": 1})
+    chain.write(*state.items(), (RESUME, specimen))
+    found = saver.get_tuple(chain.head)
+    assert_same({**expected, "step": 1}, values(found), "channel_values")
+    written = [(RESUME, expected["alone"]), *((name, expected[name]) for name in state)]
+    assert_same(written, [(channel, value) for _, channel, value in writes(found)], "writes")
+
+
 @clauses_of(Capability.FIDELITY)
 class FidelityClauses(SaverClauses):
     """Clauses about values."""
@@ -32,17 +47,7 @@ class FidelityClauses(SaverClauses):
     def test_fidelity_value_and_type_survive(self, saver: Facade, kind: str) -> None:
         """Alone, inside a value large enough to be cut, and as writes: a graph that was developed
         on InMemorySaver must not meet another type in production."""
-        specimen = SPECIMENS[kind]
-        state = {"alone": specimen, "in a large one": {"text": large(), "x": [specimen]}}
-        expected = reference(state)
-        chain = Chain(saver)
-        chain.put(state)
-        chain.put({"step": 1})
-        chain.write(*state.items(), (RESUME, specimen))
-        found = saver.get_tuple(chain.head)
-        assert_same({**expected, "step": 1}, values(found), "channel_values")
-        written = [(RESUME, expected["alone"]), *expected.items()]
-        assert_same(written, [(channel, value) for _, channel, value in writes(found)], "writes")
+        assert_survives(saver, {}, SPECIMENS[kind])
 
     def test_fidelity_all_in_one_checkpoint(self, saver: Facade) -> None:
         """One state of all kinds, read by `get_tuple` and by `list`."""
@@ -57,10 +62,7 @@ class FidelityClauses(SaverClauses):
     def test_fidelity_unusual_values_survive(self, saver: Facade, kind: str) -> None:
         """NaN, NUL in a text, an Enum that is a number: InMemorySaver keeps them, and LangGraph's
         SQL savers do not."""
-        state = {"alone": SPECIMENS[kind]}
-        chain = Chain(saver)
-        chain.put(state)
-        assert_same(reference(state), values(saver.get_tuple(chain.head)), "channel_values")
+        assert_survives(saver, SPECIMENS, SPECIMENS[kind])
 
     def test_fidelity_there_are_enough_kinds(self) -> None:
         """40 Python types at the least."""
