@@ -21,7 +21,7 @@ from conformance_tests.savers.filters import FilterClauses
 from conformance_tests.savers.hostile_input import HostileInputClauses
 from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
 from conformance_tests.savers.setup import BridgeClauses
-from conformance_tests.savers.ttl import RunTTLClauses
+from conformance_tests.savers.ttl_of_runs import RunTTLClauses
 from conformance_tests.upstream import UpstreamClauses
 
 

@@ -32,7 +32,8 @@ from conformance_tests.savers.permissions import PermissionClauses
 from conformance_tests.savers.persistence import PersistenceClauses
 from conformance_tests.savers.processes import ProcessClauses
 from conformance_tests.savers.prune import PruneClauses, PruneDeltaClauses
-from conformance_tests.savers.put import PutAgainClauses, PutClauses
+from conformance_tests.savers.put import PutClauses
+from conformance_tests.savers.put_again import PutAgainClauses
 from conformance_tests.savers.put_writes import PutWritesClauses, WriteOrderClauses
 from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
 from conformance_tests.savers.setup import BridgeClauses, SetupClauses
@@ -40,7 +41,8 @@ from conformance_tests.savers.sharing import SharingClauses
 from conformance_tests.savers.stateful import ModelClauses
 from conformance_tests.savers.stats import StatsClauses
 from conformance_tests.savers.threads import ThreadsClauses
-from conformance_tests.savers.ttl import ExpiryClauses, RunTTLClauses, SweepClauses
+from conformance_tests.savers.ttl import ExpiryClauses, SweepClauses
+from conformance_tests.savers.ttl_of_runs import RunTTLClauses
 from conformance_tests.savers.unreadable import (
     CopyUnreadableClauses,
     DeleteRunsUnreadableClauses,

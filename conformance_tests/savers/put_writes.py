@@ -24,7 +24,7 @@ from conformance_tests.compare import assert_same
 from conformance_tests.facade import Facade
 from conformance_tests.harness import SaverHarness
 from conformance_tests.savers.base import Opener, SaverClauses, row_count
-from conformance_tests.savers.put import POISON, FailingSerializer
+from conformance_tests.savers.put_again import POISON, FailingSerializer
 
 SPECIAL = (ERROR, SCHEDULED, INTERRUPT, RESUME)
 
