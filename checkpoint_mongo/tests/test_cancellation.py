@@ -13,10 +13,12 @@ import traceback
 from typing import Any
 
 import pytest
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.tests.load import arguments, calls_of, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
+from checkpoint_mongo.failures import ABORT
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
 from tests.servers.mongo import SERVERS, running_mongo
@@ -69,6 +71,30 @@ def test_cancelled_calls_store_all_or_nothing_and_leave_nothing_running(
             assert values(saver.get_tuple(head))["log"] == large(5)
             saver.delete_thread(f"t{n}")
     assert sum(database.rows().values()) == 0
+
+
+def test_a_cancelled_call_waits_for_its_commit(
+    database: MongoHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit cannot be taken back: left to itself it would be carried out after the call."""
+    commit, begun = AsyncClientSession.commit_transaction, asyncio.Event()
+
+    async def slow(session: AsyncClientSession) -> None:
+        begun.set()
+        await asyncio.sleep(2 * ABORT)
+        await commit(session)
+
+    async def main() -> None:
+        async with database.aopen() as saver:
+            monkeypatch.setattr(AsyncClientSession, "commit_transaction", slow)
+            put = asyncio.create_task(saver.aput(*arguments("t", 1)))
+            await begun.wait()
+            put.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await put
+            assert await saver.aget_tuple(on("t")) is not None
+
+    asyncio.run(main())
 
 
 def test_a_frozen_server_ends_each_call_of_a_client_that_is_opened_here() -> None:
