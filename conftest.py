@@ -14,6 +14,7 @@ import pytest
 
 from tests.servers.mongo import mongo
 from tests.servers.postgres import postgres
+from tests.servers.process import keep_temporary_files_in_memory
 from tests.servers.redis import (
     redis_cluster,
     redis_cluster_of_one,
@@ -23,6 +24,8 @@ from tests.servers.redis import (
 
 if TYPE_CHECKING:
     from tests.minilm import MiniLM
+
+keep_temporary_files_in_memory()
 
 pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
 
