@@ -1,5 +1,7 @@
 # Needs Python and make, nothing else: everything is installed into .venv, as constraints/ has it.
 PYTHON ?= python3
+# sqlite, postgres, redis or mongo: `make test` runs the tests of this one
+BACKEND ?=
 # not empty: what is newest today, without constraints, in an environment of its own
 LATEST ?=
 VENV ?= .venv$(if $(LATEST),-latest)
@@ -21,7 +23,7 @@ SUITES := $(CORE) conformance_tests/tests
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-containers test-core test-pythons test-lowest lint bench lock clean FORCE
+.PHONY: help demo check test test-containers test-core test-pythons test-lowest lint bench lock clean FORCE
 # a half-made stamp must not pass for an installation
 .DELETE_ON_ERROR:
 
@@ -34,8 +36,11 @@ demo: $(VENV)/.installed-demo  ## two agents that remember, in the terminal (no 
 	@$(BIN)/python -m examples.memory_agent
 	@$(BIN)/python -m examples.semantic_memory
 
-test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend
-	@$(PYTEST) --every-backend $(ARGS)
+check: lint  ## before each commit: lint, and the tests that need no server
+	@$(PYTEST) $(CORE) $(ARGS)
+
+test: $(VENV)/.installed-dev  ## every test, on all cores; ends with a line per backend; BACKEND=redis for one
+	@$(PYTEST) $(if $(BACKEND),checkpoint_$(BACKEND)/tests,--every-backend) $(ARGS)
 
 test-containers: $(VENV)/.installed-dev  ## the suite against servers in containers (needs Docker)
 	@$(BIN)/python -m tests.containers $(ARGS)

@@ -21,7 +21,7 @@ from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # what the documentation calls its servers, and the fixtures that are them here
 SERVERS = {
     "postgresql://agent@db.example/agent": "postgres_server",
@@ -69,11 +69,19 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
-def test_every_target_of_make_is_in_the_readme() -> None:
+def test_every_target_of_make_is_documented() -> None:
     targets = re.findall(r"^([\w-]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    missing = {t for t in targets if f"make {t}" not in readme} - {"help", "clean"}
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    missing = {t for t in targets if f"make {t}" not in contributing} - {"clean"}
     assert not missing
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CODE_STYLE.md", "docs/reference/glossary.md"])
+def test_paths_that_are_named_exist(name: str) -> None:
+    named = re.findall(r"`((?:\w+/)+(?:[\w.]+)?)`", (ROOT / name).read_text(encoding="utf-8"))
+    of_this_tree = [path for path in named if (ROOT / path.partition("/")[0]).is_dir()]
+    assert of_this_tree
+    assert [path for path in of_this_tree if not (ROOT / path).exists()] == []
 
 
 OPTIONS = ROOT / "docs" / "reference" / "options.md"
