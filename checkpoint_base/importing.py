@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -61,7 +61,7 @@ def import_threads(
             it are.
         UnserializableValueError: the serializer of `target` cannot store a value.
     """
-    names = _threads(source) if thread_ids is None else dict.fromkeys(thread_ids)
+    names = thread_names(source) if thread_ids is None else dict.fromkeys(thread_ids)
     reader = _reading(source, target)
     copied = 0
     for name in names:
@@ -95,7 +95,14 @@ def _reading(
 ) -> BaseCheckpointSaver[Any]:
     """The source, so that it gives objects packed, or else rebuilt, but no substitutes for them."""
     packed = keeps_objects_packed(source.serde)
-    if packed is not None and keeps_objects_packed(target.serde) is not None:
+    return reader_of(source, packed if keeps_objects_packed(target.serde) is not None else None)
+
+
+def reader_of(
+    source: BaseCheckpointSaver[Any], packed: SerializerProtocol | None
+) -> BaseCheckpointSaver[Any]:
+    """The source, so that it gives what `packed` does, or else values rebuilt: no substitutes."""
+    if packed is not None:
         return _decoding(source, packed)
     own = isinstance(source, Saver)
     return _decoding(source, source.serde if own else _Strict(source.serde))
@@ -112,7 +119,8 @@ def _decoding(
     return clone
 
 
-def _threads(source: BaseCheckpointSaver[Any]) -> dict[str, None]:
+def thread_names(source: BaseCheckpointSaver[Any]) -> dict[str, None]:
+    """The ids of all threads of a saver, which is only read."""
     lister = _decoding(source, without_objects(source.serde))
     return {str(_at(one.config)["thread_id"]): None for one in lister.list(None)}
 
@@ -125,18 +133,54 @@ def _at(config: RunnableConfig) -> dict[str, Any]:
 def _import_thread(
     source: BaseCheckpointSaver[Any], target: BaseCheckpointSaver[Any], thread_id: str
 ) -> int:
+    importing = ThreadImport(target, thread_id)
+    for one in thread_tuples(source, thread_id):
+        importing.store(one)
+    return importing.count
+
+
+def thread_tuples(source: BaseCheckpointSaver[Any], thread_id: str) -> Iterator[CheckpointTuple]:
+    """A thread's checkpoints, parents first, one at a time."""
     # only their ids are kept: a state may be large, and there may be many
     listed = source.list({"configurable": {"thread_id": thread_id}})
     places = [(one.checkpoint["id"], _at(one.config).get("checkpoint_ns", "")) for one in listed]
-    lines: dict[tuple[str, str], Versions] = {}
     for checkpoint_id, ns in sorted(places):
         one = source.get_tuple(config_of(thread_id, ns, checkpoint_id))
-        if one is None:  # deleted meanwhile
-            continue
-        parent = _at(one.parent_config).get("checkpoint_id") if one.parent_config else None
-        line = lines[ns, checkpoint_id] = Versions(checkpoint_id, lines.get((ns, parent or "")))
-        _import_checkpoint(target, one, config_of(thread_id, ns, parent or ""), line)
-    return len(lines)
+        if one is not None:  # else it was deleted meanwhile
+            yield one
+
+
+def parent_of(one: CheckpointTuple) -> str:
+    """The id of a checkpoint's parent; empty if it has none."""
+    found = _at(one.parent_config).get("checkpoint_id") if one.parent_config else None
+    return found or ""
+
+
+class ThreadImport:
+    """Stores one thread's checkpoints, which are given parents first.
+
+    Args:
+        target: any saver with `put` and `put_writes`.
+        thread_id: the thread.
+
+    Attributes:
+        count: how many were stored.
+    """
+
+    def __init__(self, target: BaseCheckpointSaver[Any], thread_id: str) -> None:
+        self.count = 0
+        self._target = target
+        self._thread_id = thread_id
+        self._lines: dict[tuple[str, str], Versions] = {}
+
+    def store(self, one: CheckpointTuple) -> None:
+        """Store a checkpoint with its writes; of its values those that its parent has not."""
+        checkpoint_id, parent = one.checkpoint["id"], parent_of(one)
+        ns = _at(one.config).get("checkpoint_ns", "")
+        line = Versions(checkpoint_id, self._lines.get((ns, parent)))
+        self._lines[ns, checkpoint_id] = line
+        _store(self._target, one, config_of(self._thread_id, ns, parent), line)
+        self.count += 1
 
 
 class Versions:
@@ -182,10 +226,9 @@ class Versions:
         return self._named.get((channel, version), f"{int(version):032}.{0.0:016}")
 
 
-def _import_checkpoint(
+def _store(
     target: BaseCheckpointSaver[Any], one: CheckpointTuple, parent: RunnableConfig, line: Versions
 ) -> None:
-    """Store a checkpoint with its writes; of its values those that its parent has not."""
     new = line.note(one.checkpoint["channel_versions"])
     checkpoint = one.checkpoint.copy()
     checkpoint["channel_versions"] = line.named(one.checkpoint["channel_versions"])
