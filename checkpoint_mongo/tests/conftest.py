@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import pytest
 
 from checkpoint_mongo.tests.harness import MongoHarness
+from checkpoint_mongo.tests.unclosed import collected
 from tests.servers.mongo import mongo
+
+
+@pytest.fixture(autouse=True)
+def unclosed() -> Iterator[None]:
+    """What PyMongo leaves open is collected in the test in which it arises."""
+    with collected():
+        yield
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.bson_ops import server_of
 from checkpoint_mongo.keys import parts_of
+from checkpoint_mongo.tests.unclosed import noted
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.mongo import SERVERS
@@ -151,7 +152,7 @@ class MongoHarness(OnServer, SaverHarness):
         opened = AsyncMongoDBSaver.from_conn_string(
             self.url, db_name=self.db_name, clock=self.clock, **options
         )
-        async with opened as saver:
+        async with noted(opened) as saver:
             await saver.setup()
             yield saver
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from checkpoint_mongo import AsyncMongoDBStore, MongoDBStore
 from checkpoint_mongo.tests.harness import OnServer
+from checkpoint_mongo.tests.unclosed import noted
 from conformance_tests import MovableClock, StoreHarness
 
 
@@ -36,7 +37,7 @@ class MongoStoreHarness(OnServer, StoreHarness):
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncMongoDBStore]:
         opened = AsyncMongoDBStore.from_conn_string(self.url, **self._arguments(**options))
-        async with opened as store:
+        async with noted(opened) as store:
             await store.setup()
             yield store
 

@@ -11,9 +11,9 @@ from pymongo import AsyncMongoClient, MongoClient
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.tests.load import arguments, calls_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
-from checkpoint_mongo.tests.test_cancellation import frozen
+from checkpoint_mongo.tests.unclosed import noted
 from conformance_tests.build import on
-from tests.servers.mongo import running_mongo
+from tests.servers.mongo import SERVERS, running_mongo
 from tests.servers.process import free_port, temporary_folder
 
 SHORT = 0.5  # seconds
@@ -35,7 +35,7 @@ def test_blocking_calls_end() -> None:
                 saver.setup()
                 saver.put(*arguments("t", 1))
             store.setup()
-            with frozen(port):
+            with SERVERS[port].frozen():
                 calls: list[Any] = [*calls_of(own), *calls_of(brought)]
                 calls.append(lambda: store.get(("a",), "b"))
                 for call in calls:
@@ -48,15 +48,17 @@ def test_calls_on_an_event_loop_end() -> None:
     async def main(url: str, port: int) -> None:
         async with (
             AsyncMongoClient[Any](url) as client,
-            AsyncMongoDBSaver.from_conn_string(url, db_name="a", call_timeout=SHORT) as own,
-            AsyncMongoDBStore.from_conn_string(url, db_name="a", call_timeout=SHORT) as store,
+            noted(AsyncMongoDBSaver.from_conn_string(url, db_name="a", call_timeout=SHORT)) as own,
+            noted(
+                AsyncMongoDBStore.from_conn_string(url, db_name="a", call_timeout=SHORT)
+            ) as store,
         ):
             brought = AsyncMongoDBSaver(client, "a", call_timeout=SHORT)
             for saver in (own, brought):
                 await saver.setup()
                 await saver.aput(*arguments("t", 1))
             await store.setup()
-            with frozen(port):
+            with SERVERS[port].frozen():
                 calls: list[Any] = [store.aget(("a",), "b"), own.adelete_thread("t")]
                 for saver in (own, brought):
                     calls += [saver.aget_tuple(on("t")) for _ in range(20)]

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-import pymongo
 import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.tests.load import arguments, calls_of, steps_of
+from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.failures import pause_of
 from checkpoint_mongo.tests.harness import MongoHarness
@@ -144,33 +142,6 @@ def test_a_primary_that_never_comes_back_is_an_error(database: MongoHarness) -> 
             saver.put(*arguments("t", 2))
         database.client.admin.command({"configureFailPoint": "failCommand", "mode": "off"})
         assert steps_of(saver, "t") == [1]
-
-
-def test_a_stopped_server_is_an_error_and_a_started_one_is_found_again() -> None:
-    with temporary_folder() as folder:
-        port = free_port()
-        with running_mongo(folder, port) as (url, _):
-            opened = MongoDBSaver.from_conn_string(f"{url}&serverSelectionTimeoutMS=200")
-            saver = opened.__enter__()
-            saver.setup()
-            saver.put(*arguments("t", 1))
-        for call in calls_of(saver):
-            with pytest.raises(BackendUnavailableError) as caught:
-                call()
-            assert isinstance(caught.value.__cause__, pymongo.errors.AutoReconnect)
-        with running_mongo(folder, port):
-            assert steps_of_soon(saver, "t") == [1]
-            opened.__exit__(None, None, None)
-
-
-def steps_of_soon(saver: MongoDBSaver, thread: str) -> list[int]:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            return steps_of(saver, thread)
-        except BackendUnavailableError:
-            if time.monotonic() > deadline:
-                raise
 
 
 def test_no_server_says_so_and_not_the_password() -> None:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from functools import partial
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from langgraph.store.base import PutOp
-from pymongo.errors import AutoReconnect, ConnectionFailure
+from pymongo.errors import AutoReconnect
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_mongo import AsyncMongoDBStore, MongoDBStore, failures
+from checkpoint_mongo import MongoDBStore, failures
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness
 from checkpoint_mongo.tests.test_robustness import ATTENTIVE, STEPPED_DOWN, fail
 from conformance_tests.stores.base import Numbers, index_of, keys
-from tests.servers.mongo import SERVERS, mongo, running_mongo
+from tests.servers.mongo import mongo, running_mongo
 from tests.servers.process import free_port, temporary_folder
 
 AT = ("users", "ann")
@@ -110,34 +107,6 @@ def test_a_standalone_server() -> None:
         assert store.stats().items == 19
 
 
-def test_a_server_that_is_gone_ends_every_call() -> None:
-    """`test_cancellation` has one that is frozen."""
-    index = {"dims": 3, "embed": Numbers()}
-    limits = "&serverSelectionTimeoutMS=500&connectTimeoutMS=1000&socketTimeoutMS=2000"
-
-    async def acalls(url: str) -> list[Any]:
-        async with AsyncMongoDBStore.from_conn_string(url, index=index) as store:
-            calls = (call() for call in calls_of(store, "a"))
-            ended: list[Any] = await asyncio.gather(*calls, return_exceptions=True)
-            return ended
-
-    with temporary_folder() as folder:
-        port = free_port()
-        with running_mongo(folder, port) as (url, _):
-            with MongoDBStore.from_conn_string(url, index=index) as store:
-                store.setup()
-            with MongoDBStore.from_conn_string(url + limits, index=index) as store:
-                store.put(AT, "a", {}, index=False)
-                with SERVERS[port].killed():
-                    for call in calls_of(store):
-                        with pytest.raises(BackendUnavailableError) as caught:
-                            call()
-                        assert isinstance(caught.value.__cause__, ConnectionFailure)
-                    for error in asyncio.run(acalls(url + limits)):
-                        assert isinstance(error, BackendUnavailableError)
-                        assert isinstance(error.__cause__, ConnectionFailure)
-
-
 def test_a_connection_that_is_lost_late_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a frozen server PyMongo gives up new connections after 13 seconds."""
     now = [100.0]
@@ -147,22 +116,3 @@ def test_a_connection_that_is_lost_late_is_not_replaced(monkeypatch: pytest.Monk
     now[0] += 13
     with pytest.raises(BackendUnavailableError, match="cancelled"):
         attempts.after(AutoReconnect("cancelled"))
-
-
-def calls_of(store: Any, prefix: str = "") -> list[Callable[[], Any]]:
-    """All that a store, or with the prefix `a` an async one, can be asked for."""
-
-    def call(name: str, *args: Any, **kwargs: Any) -> Callable[[], Any]:
-        return partial(getattr(store, prefix + name), *args, **kwargs)
-
-    return [
-        call("get", AT, "a"),
-        call("search", AT),
-        call("search", AT, query="1 0 0"),
-        call("put", AT, "b", {}, index=False),
-        call("delete", AT, "b"),
-        call("batch", [PutOp(AT, f"{n}", {}, index=False) for n in range(3)]),
-        call("list_namespaces"),
-        call("sweep_ttl"),
-        call("stats"),
-    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -78,6 +80,17 @@ class MongoServer:
             yield
         finally:
             self.start()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stopped, but its sockets are open: it takes what is sent, and answers nothing."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)  # a thread may go on until all have stopped
+        try:
+            yield
+        finally:
+            os.kill(self._process.pid, signal.SIGCONT)
 
     @contextmanager
     def full(self) -> Iterator[None]:
