@@ -74,12 +74,14 @@ class Work(ABC):
 
     Attributes:
         thread_id: which thread.
+        size: bytes of the values that are new.
         ttl: minutes that this run asks for.
         log: the thread's, when values that must be stored already were there; None: none must be.
         may_repeat: whether documents that are stored already change nothing, and may be sent again.
     """
 
     thread_id: str
+    size: int
     ttl: float | None
     log: LogState | None = None
     may_repeat = False
@@ -125,6 +127,7 @@ class PutWork(Work):
     ) -> None:
         self._draft, self._put, self.log = draft, put, log
         self.thread_id, self.ttl = draft.checkpoint.thread_id, draft.ttl
+        self.size = sum(len(record.value[1]) for record in draft.new)
 
     @property
     def needs_thread(self) -> bool:
@@ -215,7 +218,8 @@ class WritesWork(Work):
     def __init__(self, at: Address, records: Sequence[WriteRecord]) -> None:
         self._at, self._records = at, records
         self.thread_id, self.ttl = at.thread_id, at.ttl
-        is_small = all(len(record.value[1]) <= THRESHOLD for record in records)
+        sizes = [len(record.value[1]) for record in records]
+        self.size, is_small = sum(sizes), all(size <= THRESHOLD for size in sizes)
         self.may_repeat = is_small and all(record.idx >= 0 for record in records)
 
     @property
@@ -255,23 +259,26 @@ class Writing:
     _threads: LruCache[str, Thread | None]
 
     def _store(self, work: Work) -> Plan[None]:
-        has_transactions = (yield from server()).has_transactions
-        known = self._guess(work) if has_transactions else None
+        may_guess = (yield from server()).has_transactions
         for tries in count():
-            if known is None:
-                attempt = write_thread(work.thread_id, self._store_looking, work)
-            else:
-                attempt = write_thread(work.thread_id, self._store_known, *known)
             try:
-                stored = yield from attempt
+                stored = yield from write_thread(work.thread_id, self._attempt, work, may_guess)
             except RefusedError:
                 self._threads.put(work.thread_id, None)
-                if known is None:
+                if not may_guess:
                     yield from pause(tries)
-                known = None
+                may_guess = False
                 continue
             if stored.is_whole or (yield from self._store_in_steps(stored)):
                 return self._learn(stored)
+
+    def _attempt(self, work: Work, may_guess: bool) -> Plan[Stored]:
+        """Store on what the process knows of the thread by now, or else after a look."""
+        if may_guess:
+            yield from offload(work.size)
+            if (known := self._guess(work)) is not None:
+                return (yield from self._store_known(*known))
+        return (yield from self._store_looking(work))
 
     def _store_in_steps(self, stored: Stored) -> Plan[bool]:
         """What would be too much for one transaction: a server keeps it in its cache. The log has

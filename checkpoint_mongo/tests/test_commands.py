@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -11,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pymongo import MongoClient
+from pymongo import AsyncMongoClient, MongoClient
 
-from checkpoint_mongo import MongoDBSaver, MongoDBStore
+from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.tests.harness import MongoHarness
 from checkpoint_mongo.tests.watching import Commands, filters_of, scans
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
@@ -75,6 +76,29 @@ def test_writes_are_one_command_and_the_commit(watched: Watched) -> None:
     for number, writes in enumerate(calls * 2):
         put = partial(watched.saver.put_writes, config, writes, f"task {number}")
         assert watched.names(put) == PUT
+
+
+def test_writes_that_wait_for_others_to_their_thread_know_what_those_stored(
+    database: MongoHarness,
+) -> None:
+    """So nothing of it is refused: a graph puts its tasks' writes while a checkpoint is put."""
+    commands = Commands()
+
+    async def main() -> None:
+        async with AsyncMongoClient[Any](database.url, event_listeners=[commands]) as client:
+            saver = AsyncMongoDBSaver(client, database.db_name)
+            await saver.setup()
+            commands.sent.clear()
+            stored = checkpoint({"a": BIG}, id="1")
+            put = saver.aput(on("t"), stored, metadata(), new_versions(stored))
+            tasks = (
+                saver.aput_writes(on("t", "", "1"), [("a", f"{BIG}{task}")], task)
+                for task in ("one", "two")
+            )
+            await asyncio.gather(put, *tasks)
+
+    asyncio.run(main())
+    assert commands.names == {"insert": 1, "update": 2, "commitTransaction": 3}
 
 
 def test_reads_are_two_commands_and_three_with_large_values(watched: Watched) -> None:

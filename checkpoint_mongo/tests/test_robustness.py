@@ -14,6 +14,7 @@ from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.failures import pause_of
+from checkpoint_mongo.log import Logs
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
 from conformance_tests.workers import processes
@@ -185,6 +186,26 @@ def test_64_tasks(database: MongoHarness) -> None:
                 assert [values(one)["step"] for one in found] == [3, 2, 1, 0]
 
     asyncio.run(main())
+
+
+def test_large_values_are_cut_outside_of_the_event_loop(
+    database: MongoHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, threads = Logs._append, list[int]()
+
+    def noted(*args: Any) -> Any:
+        threads.append(threading.get_ident())
+        return cut(*args)
+
+    async def main() -> None:
+        async with database.aopen() as saver:
+            for step in range(3):
+                await saver.aput(*arguments("t", step, log=large(step, 100_000)))
+
+    monkeypatch.setattr(Logs, "_append", noted)
+    asyncio.run(main())
+    assert len(threads) == 3
+    assert threading.get_ident() not in threads
 
 
 def put_to_one_thread(location: str, n: int) -> None:
