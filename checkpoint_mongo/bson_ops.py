@@ -82,11 +82,7 @@ def index_models(indexes: Sequence[Index]) -> list[IndexModel]:
 
 
 def _model(index: Index) -> IndexModel:
-    options = {
-        "unique": index.unique,
-        "sparse": index.sparse,
-        "partialFilterExpression": index.only,
-    }
+    options = {"sparse": index.sparse, "partialFilterExpression": index.only}
     given: dict[str, Any] = {name: value for name, value in options.items() if value}
     return IndexModel(list(index.fields), **given)
 

@@ -46,15 +46,14 @@ class Aggregate(NamedTuple):
 
 
 class Find(NamedTuple):
-    """Request: the reply is these fields of the documents that `where` finds, in an order; `limit`
-    of them behind the first `skip`, or all. `fields` None: all fields.
+    """Request: the reply is these fields of the documents that `where` finds, in an order; the
+    first `limit` of them, or all. `fields` None: all fields.
     """
 
     where: Document
     fields: Document | None = None
     collection: str = RECORDS
     sort: Document | None = None
-    skip: int = 0
     limit: int = 0
 
     @property
@@ -62,7 +61,7 @@ class Find(NamedTuple):
         """As PyMongo calls them."""
         sort = None if self.sort is None else list(self.sort.items())
         wanted = {"filter": self.where, "projection": self.fields, "sort": sort}
-        return {**wanted, "skip": self.skip, "limit": self.limit}
+        return {**wanted, "limit": self.limit}
 
 
 class Op(NamedTuple):
@@ -136,7 +135,6 @@ class Index(NamedTuple):
     """An index of a collection."""
 
     fields: Sequence[tuple[str, int]]
-    unique: bool = False
     sparse: bool = False
     only: Document | None = None
     """only of documents that match: a partial index"""

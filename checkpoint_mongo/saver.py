@@ -175,17 +175,13 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         client: as in `MongoDBSaver`: an `AsyncMongoClient`, or one of its databases.
         db_name: the database, unless `client` is one.
         collection_prefix: goes before the names of the collections.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
+        serde: as in `MongoDBSaver`.
+        on_unreadable: as in `MongoDBSaver`.
+        encrypted: as in `MongoDBSaver`.
+        deduplicate: as in `MongoDBSaver`.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: epoch seconds, for `ttl`.
-        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+        call_timeout: as in `MongoDBSaver`; seconds.
 
     `await saver.setup()` must have been called once for a database.
 
