@@ -16,7 +16,7 @@ from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from checkpoint_base.lanes import Lanes
+from checkpoint_base.batching import RequestBatcher
 from checkpoint_base.plan import Atomic, InCallersTransaction, Unlimited, arun
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, LoopDeadline, checked_call_timeout
@@ -28,8 +28,8 @@ from checkpoint_postgres.limits import STEP, sever, thread_of
 from checkpoint_postgres.requests import Attempt, encoded
 from checkpoint_postgres.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
 
-_TOGETHER: Final = 16 if psycopg.AsyncPipeline.is_supported() else 1
-_NARROW: Final = 4
+_BATCHES: Final = 16 if psycopg.AsyncPipeline.is_supported() else 1, 4
+"""How many statements go together at most, once so many trips are under way."""
 
 _LARGE: Final = 1 << 16
 """With a value of more bytes than this a statement holds up nobody: it has its own connection."""
@@ -150,8 +150,13 @@ class AsyncPostgresDriver:
     ) -> None:
         self._source = source
         self.call_timeout = checked_call_timeout(call_timeout)
-        together, narrow = (_TOGETHER, _NARROW) if by_thread else (1, source.width)
-        self._lanes = Lanes[Any, Any](self._send, together, narrow, lambda: source.width)
+        max_batch, min_concurrency = _BATCHES if by_thread else (1, source.width)
+        self._batcher = RequestBatcher[Any, Any](
+            self._send,
+            max_batch=max_batch,
+            min_concurrency=min_concurrency,
+            max_concurrency=lambda: source.width,
+        )
         self._turns = LoopTurns() if by_thread and source.is_pool else None
 
     async def perform(self, request: Any) -> Any:
@@ -166,14 +171,14 @@ class AsyncPostgresDriver:
             # While one waits for the thread's row, the next ones go together; the others wait.
             if callers < 2:
                 try:
-                    return await self._lanes.send(request, deadline, at_once=callers == 0)
+                    return await self._batcher.send(request, deadline, at_once=callers == 0)
                 except UndoneError:
                     pass  # each is tried alone, and the one that failed raises its own error
         return await self._alone(request, deadline)
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
-        await self._lanes.aclose(self.call_timeout)
+        await self._batcher.aclose(self.call_timeout)
 
     def _callers(self, request: Any) -> int:
         """How many statements about the same thread have a connection for themselves, or wait for

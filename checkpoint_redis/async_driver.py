@@ -8,16 +8,16 @@ from typing import Any, Final
 from redis import exceptions
 from redis.asyncio import Redis, RedisCluster
 
+from checkpoint_base.batching import RequestBatcher
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.lanes import Lanes
 from checkpoint_base.timeouts import Deadline, LoopDeadline
 from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
 from checkpoint_redis.connect import STEP, attempt_timeout
 from checkpoint_redis.failures import ERRORS, LOST, named
 from checkpoint_redis.requests import Call, Calls
 
-_WIDTH: Final = 4
-_TOGETHER: Final = 64
+_CONCURRENCY: Final = 4
+_MAX_BATCH: Final = 64
 
 
 class AsyncRedisDriver:
@@ -30,8 +30,12 @@ class AsyncRedisDriver:
 
     def __init__(self, client: Redis | RedisCluster, call_timeout: float | None = None) -> None:
         self._client: Any = client  # redis-py types its methods in part
-        self._lanes = Lanes[Batch, list[Any]](
-            self._send, _TOGETHER, _WIDTH, lambda: _WIDTH, withdraw=Batch.withdraw
+        self._batcher = RequestBatcher[Batch, list[Any]](
+            self._send,
+            max_batch=_MAX_BATCH,
+            min_concurrency=_CONCURRENCY,
+            max_concurrency=lambda: _CONCURRENCY,
+            withdraw=Batch.withdraw,
         )
         self._of_cluster = isinstance(client, RedisCluster)
         # as in SyncRedisDriver
@@ -62,7 +66,7 @@ class AsyncRedisDriver:
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
-        await self._lanes.aclose(self.call_timeout)
+        await self._batcher.aclose(self.call_timeout)
 
     async def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
         replies = await self._reply(Batch(calls), deadline)
@@ -78,7 +82,7 @@ class AsyncRedisDriver:
             batch.encoded()
         if batch.is_large:
             return (await self._send((batch,)))[0]
-        return await self._lanes.send(batch, deadline)
+        return await self._batcher.send(batch, deadline)
 
     async def _send(self, batches: Sequence[Batch]) -> list[list[Any]]:
         """One trip. Its limit leaves time to try again."""

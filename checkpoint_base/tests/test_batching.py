@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
+from checkpoint_base.batching import RequestBatcher
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.lanes import Lanes
 from checkpoint_base.timeouts import Deadline
 
 NEVER = 3600.0  # seconds
@@ -39,8 +39,27 @@ def on_a_loop(test: Callable[[Line], Coroutine[Any, Any, None]]) -> Callable[[],
     return run
 
 
-async def started(lanes: Lanes[str, str], names: str) -> list[asyncio.Task[str]]:
-    tasks = [asyncio.create_task(lanes.send(name)) for name in names]
+def batcher(
+    send: Callable[[Sequence[str]], Awaitable[Sequence[str]]],
+    max_batch: int,
+    min_concurrency: int,
+    max_concurrency: int,
+    *,
+    linger: float,
+    **options: Any,
+) -> RequestBatcher[str, str]:
+    return RequestBatcher(
+        send,
+        max_batch=max_batch,
+        min_concurrency=min_concurrency,
+        max_concurrency=lambda: max_concurrency,
+        linger=linger,
+        **options,
+    )
+
+
+async def started(requests: RequestBatcher[str, str], names: str) -> list[asyncio.Task[str]]:
+    tasks = [asyncio.create_task(requests.send(name)) for name in names]
     await asyncio.sleep(0)
     return tasks
 
@@ -52,8 +71,8 @@ async def settled() -> None:
 
 @on_a_loop
 async def test_those_that_wait_go_together(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 3, 2, lambda: 2, NEVER)
-    tasks = await started(lanes, "abcdef")
+    requests = batcher(line.send, 3, 2, 2, linger=NEVER)
+    tasks = await started(requests, "abcdef")
     assert line.sent == [["a"], ["b"]]
     line.trips[0][1].set_result(None)
     await settled()
@@ -69,8 +88,8 @@ async def test_those_that_wait_go_together(line: Line) -> None:
 
 @on_a_loop
 async def test_patience_has_an_end(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 3, 0.0)
-    tasks = await started(lanes, "abcdefg")
+    requests = batcher(line.send, 2, 1, 3, linger=0.0)
+    tasks = await started(requests, "abcdefg")
     await settled()
     assert line.sent == [["a"], ["b", "c"], ["d", "e"]]  # three are as many as there may be
     line.trips[0][1].set_result(None)
@@ -83,8 +102,8 @@ async def test_patience_has_an_end(line: Line) -> None:
 
 @on_a_loop
 async def test_one_who_leaves_takes_nobody_along(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b, c, d, e = await started(lanes, "abcde")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b, c, d, e = await started(requests, "abcde")
     b.cancel()  # before its trip
     await settled()
     line.trips[0][1].set_result(None)
@@ -100,8 +119,8 @@ async def test_one_who_leaves_takes_nobody_along(line: Line) -> None:
 
 @on_a_loop
 async def test_one_who_leaves_alone_lets_the_next_go(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b = await started(lanes, "ab")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b = await started(requests, "ab")
     a.cancel()
     await settled()
     assert line.sent == [["a"], ["b"]]
@@ -111,8 +130,8 @@ async def test_one_who_leaves_alone_lets_the_next_go(line: Line) -> None:
 
 @on_a_loop
 async def test_what_a_trip_raises_all_of_it_get(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b, c, d = await started(lanes, "abcd")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b, c, d = await started(requests, "abcd")
     line.trips[0][1].set_exception(OSError("first"))
     await settled()
     line.trips[1][1].set_exception(OSError("second"))
@@ -127,8 +146,8 @@ async def test_what_a_trip_raises_all_of_it_get(line: Line) -> None:
 @on_a_loop
 async def test_a_trip_that_nobody_waits_for_is_cancelled(line: Line) -> None:
     """What it has not sent by then is never sent, and the next trip begins."""
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b, c, d = await started(lanes, "abcd")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b, c, d = await started(requests, "abcd")
     line.trips[0][1].set_result(None)
     await settled()
     assert line.sent == [["a"], ["b", "c"]]
@@ -147,14 +166,14 @@ async def test_a_trip_that_nobody_waits_for_is_cancelled(line: Line) -> None:
 
 @on_a_loop
 async def test_a_trip_that_is_cancelled_before_it_begins(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b, c = await started(lanes, "abc")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b, c = await started(requests, "abc")
     line.trips[0][1].set_result(None)
-    lanes._next()  # as when the reply to `a` is there
+    requests._send_waiting()  # as when the reply to `a` is there
     b.cancel()
     c.cancel()
     await asyncio.wait((b, c))
-    (d,) = await started(lanes, "d")
+    (d,) = await started(requests, "d")
     assert ["d"] in line.sent
     line.trips[-1][1].set_result(None)
     assert [await a, await d] == ["a", "d"]
@@ -163,8 +182,8 @@ async def test_a_trip_that_is_cancelled_before_it_begins(line: Line) -> None:
 @on_a_loop
 async def test_what_a_caller_leaves_behind_is_withdrawn(line: Line) -> None:
     withdrawn: list[str] = []
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER, withdraw=withdrawn.append)
-    a, b, c, d = await started(lanes, "abcd")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER, withdraw=withdrawn.append)
+    a, b, c, d = await started(requests, "abcd")
     d.cancel()  # waits
     line.trips[0][1].set_result(None)
     await settled()
@@ -179,13 +198,13 @@ async def test_what_a_caller_leaves_behind_is_withdrawn(line: Line) -> None:
 
 @on_a_loop
 async def test_closing_waits_for_what_is_under_way(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    a, b, c, d = await started(lanes, "abcd")
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    a, b, c, d = await started(requests, "abcd")
     line.trips[0][1].set_result(None)
     await settled()
     for task in (b, d):
         task.cancel()
-    closing = asyncio.create_task(lanes.aclose())
+    closing = asyncio.create_task(requests.aclose())
     await settled()
     assert not closing.done()
     line.trips[1][1].set_result(None)
@@ -200,11 +219,11 @@ def limited(seconds: float) -> Deadline:
 
 @on_a_loop
 async def test_one_that_waits_too_long_is_never_sent(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    first = asyncio.create_task(lanes.send("a", limited(NEVER)))
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    first = asyncio.create_task(requests.send("a", limited(NEVER)))
     await settled()
     with pytest.raises(BackendUnavailableError, match="call_timeout: a trip was not done"):
-        await lanes.send("b", limited(0.01))
+        await requests.send("b", limited(0.01))
     line.trips[0][1].set_result(None)
     assert await first == "a"
     await settled()
@@ -214,10 +233,10 @@ async def test_one_that_waits_too_long_is_never_sent(line: Line) -> None:
 @on_a_loop
 async def test_a_trip_that_takes_too_long_ends_with_its_last_caller(line: Line) -> None:
     withdrawn: list[str] = []
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER, withdraw=withdrawn.append)
-    first = asyncio.create_task(lanes.send("a"))
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER, withdraw=withdrawn.append)
+    first = asyncio.create_task(requests.send("a"))
     await settled()
-    calls = [asyncio.create_task(lanes.send(name, limited(0.05))) for name in "bc"]
+    calls = [asyncio.create_task(requests.send(name, limited(0.05))) for name in "bc"]
     await settled()
     line.trips[0][1].set_result(None)
     for call in calls:
@@ -231,11 +250,11 @@ async def test_a_trip_that_takes_too_long_ends_with_its_last_caller(line: Line) 
 
 @on_a_loop
 async def test_one_of_a_trip_may_be_more_patient(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 2, 1, lambda: 1, NEVER)
-    first = asyncio.create_task(lanes.send("a"))
+    requests = batcher(line.send, 2, 1, 1, linger=NEVER)
+    first = asyncio.create_task(requests.send("a"))
     await settled()
-    patient = asyncio.create_task(lanes.send("b", limited(NEVER)))
-    hasty = asyncio.create_task(lanes.send("c", limited(0.01)))
+    patient = asyncio.create_task(requests.send("b", limited(NEVER)))
+    hasty = asyncio.create_task(requests.send("c", limited(0.01)))
     await settled()
     line.trips[0][1].set_result(None)
     with pytest.raises(BackendUnavailableError):
@@ -246,10 +265,10 @@ async def test_one_of_a_trip_may_be_more_patient(line: Line) -> None:
 
 @on_a_loop
 async def test_one_that_may_not_go_at_once_waits_for_others(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 3, 2, lambda: 2, NEVER)
-    first = asyncio.create_task(lanes.send("a"))
+    requests = batcher(line.send, 3, 2, 2, linger=NEVER)
+    first = asyncio.create_task(requests.send("a"))
     await settled()
-    others = [asyncio.create_task(lanes.send(name, at_once=False)) for name in "bc"]
+    others = [asyncio.create_task(requests.send(name, at_once=False)) for name in "bc"]
     await settled()
     assert line.sent == [["a"]]
     line.trips[0][1].set_result(None)
@@ -261,11 +280,11 @@ async def test_one_that_may_not_go_at_once_waits_for_others(line: Line) -> None:
 
 @on_a_loop
 async def test_closing_waits_no_longer_than_its_limit(line: Line) -> None:
-    lanes = Lanes[str, str](line.send, 1, 1, lambda: 1, NEVER)
-    first, second = await started(lanes, "ab")
+    requests = batcher(line.send, 1, 1, 1, linger=NEVER)
+    first, second = await started(requests, "ab")
     line.trips[0][1].set_result(None)
     await settled()
-    await lanes.aclose(0.01)
+    await requests.aclose(0.01)
     await settled()
     assert line.trips[1][1].cancelled()
     assert await first == "a"

@@ -1,4 +1,4 @@
-"""Requests of many tasks on few connections: those that wait go together."""
+"""Request batching: many tasks share few connections; requests that wait go together."""
 
 from __future__ import annotations
 
@@ -37,26 +37,26 @@ class _Trip:
     task: asyncio.Task[None]
 
     @property
-    def is_deserted(self) -> bool:
+    def is_abandoned(self) -> bool:
         """Whether no caller waits for it any more."""
         return all(entry.reply.done() for entry in self.entries)
 
 
-class Lanes(Generic[Request, Reply]):
-    """Sends requests, on one event loop.
+class RequestBatcher(Generic[Request, Reply]):
+    """Sends requests on one event loop. Those that wait for a trip go together, as one batch.
 
-    One trip for many requests takes less of everybody's time than many trips, and where nobody
-    waits nothing is put off.
+    A batch costs the client, the network and the server less than its requests one by one; a
+    request that finds few trips under way does not wait.
 
-    For a caller that is cancelled nothing is sent later: its request is dropped if it waits; a trip
-    is cancelled when all its callers are; and until the end of the trip its call does not end.
+    For a caller that is cancelled nothing is sent later: its request is dropped while it waits; a
+    trip is cancelled when all its callers are; and the call does not end before the trip does.
 
     Args:
-        send: sends some requests in one trip. What it raises, all of them get.
-        together: how many requests of one trip.
-        narrow: how many trips at a time. Who comes later waits, and goes with others that wait.
-        width: how many there may be at a time, if none ends within `patience`.
-        patience: seconds.
+        send: sends a batch. All its requests get what it raises.
+        max_batch: how many requests at most.
+        min_concurrency: a request goes at once, alone, while fewer trips than this are under way.
+        max_concurrency: how many trips there may be, where none ends within `linger`.
+        linger: seconds that requests wait for a trip to end before another one begins.
         withdraw: called with the request of a caller that is cancelled on its trip, which may not
             have begun to be sent: makes it void.
     """
@@ -64,21 +64,21 @@ class Lanes(Generic[Request, Reply]):
     def __init__(
         self,
         send: Callable[[Sequence[Request]], Awaitable[Sequence[Reply]]],
-        together: int,
-        narrow: int,
-        width: Callable[[], int],
-        patience: float = 0.002,
         *,
+        max_batch: int,
+        min_concurrency: int,
+        max_concurrency: Callable[[], int],
+        linger: float = 0.002,
         withdraw: Callable[[Request], None] = lambda _: None,
     ) -> None:
         self._send = send
-        self._together = together
-        self._narrow = narrow
-        self._width = width
-        self._patience = patience
+        self._max_batch = max_batch
+        self._min_concurrency = min_concurrency
+        self._max_concurrency = max_concurrency
+        self._linger = linger
         self._withdraw = withdraw
         self._timer: asyncio.TimerHandle | None = None
-        self._busy = 0
+        self._trips = 0
         self._waiting: deque[_Entry[Request, Reply]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -91,22 +91,22 @@ class Lanes(Generic[Request, Reply]):
             request: what is sent.
             deadline: when a request that waits, or is on a trip with others, is given up, and its
                 caller gets the deadline's error. A trip ends when all its callers are gone.
-            at_once: whether it may go before others that wait, if there is room.
+            at_once: whether it may overtake requests that wait, while few trips are under way.
         """
-        if not at_once or self._busy >= min(self._narrow, self._width()):
+        if not at_once or self._trips >= min(self._min_concurrency, self._max_concurrency()):
             return await self._queue(request, Deadline(None, "") if deadline is None else deadline)
-        self._busy += 1
+        self._trips += 1
         try:
             (reply,) = await self._send((request,))
             return reply
         finally:
-            self._busy -= 1
-            self._next()
+            self._trips -= 1
+            self._send_waiting()
 
     async def _queue(self, request: Request, deadline: Deadline) -> Reply:
         entry = _Entry[Request, Reply](request, asyncio.get_running_loop().create_future())
         self._waiting.append(entry)
-        self._be_patient()
+        self._start_timer()
         timer = loop_timer()
         timer.start(entry, deadline, partial(self._expire, entry, deadline))
         try:
@@ -127,7 +127,7 @@ class Lanes(Generic[Request, Reply]):
         entry.reply.set_exception(deadline.error())
         if entry.trip is not None:
             self._withdraw(entry.request)
-            if entry.trip.is_deserted:
+            if entry.trip.is_abandoned:
                 entry.trip.task.cancel()
 
     async def _leave(self, entry: _Entry[Request, Reply], trip: _Trip, deadline: Deadline) -> None:
@@ -135,41 +135,41 @@ class Lanes(Generic[Request, Reply]):
         it is.
         """
         self._withdraw(entry.request)
-        while trip.is_deserted and not trip.task.done() and not deadline.is_over:
+        while trip.is_abandoned and not trip.task.done() and not deadline.is_over:
             trip.task.cancel()
             # before Python 3.12 `asyncio.wait_for` in a driver may swallow one cancellation
             await until_done(trip.task, _SWALLOWED)
         await until_done(trip.task, deadline.remaining())
 
-    def _be_patient(self) -> None:
-        if self._timer is None and self._busy < self._width():
+    def _start_timer(self) -> None:
+        if self._timer is None and self._trips < self._max_concurrency():
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(self._patience, self._widen)
+            self._timer = loop.call_later(self._linger, self._on_timer)
 
-    def _widen(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
-        if self._busy < self._width():
-            self._next()
+        if self._trips < self._max_concurrency():
+            self._send_waiting()
         if self._waiting:
-            self._be_patient()
+            self._start_timer()
 
-    def _next(self) -> None:
-        """Let go those that wait, in a task of their own: a caller may be cancelled."""
+    def _send_waiting(self) -> None:
+        """Send requests that wait, in a task of its own: any of their callers may be cancelled."""
         some: list[_Entry[Request, Reply]] = []
-        while self._waiting and len(some) < self._together:
+        while self._waiting and len(some) < self._max_batch:
             entry = self._waiting.popleft()
             if not entry.reply.done():  # cancelled while it waited
                 some.append(entry)
         if some:
-            self._busy += 1
-            task = asyncio.get_running_loop().create_task(self._serve(some))
+            self._trips += 1
+            task = asyncio.get_running_loop().create_task(self._run_trip(some))
             trip = _Trip(some, task)
             for entry in some:
                 entry.trip = trip
             self._tasks.add(task)
-            task.add_done_callback(self._ended)  # also where it is cancelled before it begins
+            task.add_done_callback(self._on_trip_end)  # also where it is cancelled before it begins
 
-    async def _serve(self, some: Sequence[_Entry[Request, Reply]]) -> None:
+    async def _run_trip(self, some: Sequence[_Entry[Request, Reply]]) -> None:
         try:
             replies = await self._send([entry.request for entry in some])
             for entry, reply in zip(some, replies, strict=True):
@@ -182,10 +182,10 @@ class Lanes(Generic[Request, Reply]):
             if not isinstance(error, Exception):
                 raise
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_trip_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        self._busy -= 1
-        self._next()
+        self._trips -= 1
+        self._send_waiting()
 
     async def aclose(self, limit: float | None = None) -> None:
         """Wait for the trips under way, and for those that wait for them.
