@@ -55,9 +55,10 @@ test-lowest:  ## core and SQLite on the lowest versions that pyproject.toml allo
 test-core: $(VENV)/.installed-test
 	@$(PYTEST) $(SUITES) $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## ruff and mypy --strict
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, and whether blocking drivers are what they are made of
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/python -m tests.sync_twins --check
 	@$(BIN)/mypy
 
 bench: $(VENV)/.installed-bench  ## ours beside LangGraph's own saver: a table and docs/chat-growth.svg

@@ -70,9 +70,7 @@ class Turns(_Turns[Lock]):
         """
         lock = self._enter(key)
         try:
-            left = deadline.remaining()
-            if not lock.acquire(timeout=-1 if left is None else left):
-                raise deadline.error()
+            acquired_by_thread(lock, deadline)
             try:
                 yield
             finally:
@@ -101,12 +99,19 @@ class LoopTurns(_Turns[asyncio.Lock]):
             self._leave(key)
 
 
-async def acquired(lock: asyncio.Lock, deadline: Deadline) -> None:
+def acquired_by_thread(lock: Lock, deadline: Deadline) -> None:
     """Acquire a lock.
 
     Raises:
         BackendUnavailableError: it was not free before the deadline.
     """
+    left = deadline.remaining()
+    if not lock.acquire(timeout=-1 if left is None else left):
+        raise deadline.error()
+
+
+async def acquired(lock: asyncio.Lock, deadline: Deadline) -> None:
+    """`acquired_by_thread`, on an event loop."""
     if not lock.locked():
         await lock.acquire()
         return

@@ -169,13 +169,13 @@ def sync_source(
         MissingDriverError: psycopg is not installed.
     """
     psycopg, psycopg_pool = _drivers(needed_by)
-    from checkpoint_postgres.sync_driver import FromPool, OneConnection
+    from checkpoint_postgres.sync_driver import PooledConnections, SingleConnection
 
     if isinstance(conn, psycopg_pool.ConnectionPool):
         _refuse(pipe)
-        return FromPool(conn)
+        return PooledConnections(conn)
     if isinstance(conn, psycopg.Connection):
-        return OneConnection(conn, reconnect)
+        return SingleConnection(conn, reconnect)
     raise _neither("Connection or ConnectionPool", conn)
 
 
@@ -184,13 +184,13 @@ def async_source(
 ) -> Any:
     """The same for an event loop."""
     psycopg, psycopg_pool = _drivers(needed_by)
-    from checkpoint_postgres.async_driver import FromPool, OneConnection
+    from checkpoint_postgres.async_statements import PooledConnections, SingleConnection
 
     if isinstance(conn, psycopg_pool.AsyncConnectionPool):
         _refuse(pipe)
-        return FromPool(conn)
+        return PooledConnections(conn)
     if isinstance(conn, psycopg.AsyncConnection):
-        return OneConnection(conn, reconnect)
+        return SingleConnection(conn, reconnect)
     raise _neither("AsyncConnection or AsyncConnectionPool", conn)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import suppress
 from typing import Any, Final
 
 from psycopg.pq import ConnStatus
 
+from checkpoint_base.timeouts import Deadline
+from checkpoint_base.watchdog import GRACE, LoopWatch, Watch
 from checkpoint_postgres.requests import Attempt
 
 STEP: Final = "a statement of Postgres"
@@ -26,6 +29,30 @@ def sever(connection: Any) -> None:
                 copy.shutdown(socket.SHUT_RDWR)
         finally:
             copy.close()
+
+
+def watched(connection: Any, deadline: Deadline) -> Watch:
+    """Until the deadline: then the statement is cancelled, or its connection lost."""
+    return Watch(deadline, connection, _cancel, sever)
+
+
+def _cancel(connection: Any) -> None:
+    connection.cancel_safe(timeout=GRACE)
+
+
+def awatched(connection: Any, deadline: Deadline) -> LoopWatch:
+    """`watched`, for a connection of an event loop."""
+    return LoopWatch(deadline, (connection, asyncio.get_running_loop()), _acancel, _asever)
+
+
+def _acancel(at: tuple[Any, asyncio.AbstractEventLoop]) -> None:
+    connection, loop = at
+    cancelling = connection.cancel_safe(timeout=GRACE)
+    asyncio.run_coroutine_threadsafe(cancelling, loop).result(GRACE)
+
+
+def _asever(at: tuple[Any, asyncio.AbstractEventLoop]) -> None:
+    sever(at[0])
 
 
 def thread_of(request: Any) -> str | None:

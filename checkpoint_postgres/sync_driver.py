@@ -1,10 +1,14 @@
-"""Blocking I/O: one connection under a lock, or a pool with as many operations as connections."""
+"""Statements on a connection, one caller at a time: a connection under a lock, or a pool with as
+many operations as connections. What runs in whose transaction.
+
+Made of `checkpoint_postgres/async_statements.py`: python -m tests.sync_twins.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from threading import Lock
 from typing import Any, Final
@@ -18,11 +22,10 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from checkpoint_base.plan import Atomic, InCallersTransaction, Unlimited, run
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
 from checkpoint_base.timeouts import CALL_TIMEOUT, Deadline, checked_call_timeout
-from checkpoint_base.turns import Turns
-from checkpoint_base.watchdog import GRACE, Watch
+from checkpoint_base.turns import Turns, acquired_by_thread
 from checkpoint_postgres.conninfo import explained
 from checkpoint_postgres.failures import ISOLATED, Attempts, denied, is_denied
-from checkpoint_postgres.limits import STEP, sever, thread_of
+from checkpoint_postgres.limits import STEP, thread_of, watched
 from checkpoint_postgres.requests import Attempt, encoded
 from checkpoint_postgres.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
 
@@ -30,9 +33,10 @@ Connection = psycopg.Connection[Any]
 Cursor = psycopg.RawCursor[Any]
 
 
-class OneConnection:
+class SingleConnection:
     """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
 
+    width: Final = 1
     is_pool: Final = False
 
     def __init__(
@@ -43,17 +47,16 @@ class OneConnection:
         self._lock = lock_of(connection, Lock)
 
     @contextmanager
-    def borrow(self, deadline: Deadline, *, checked: bool) -> Iterator[Connection]:
+    def acquire(self, deadline: Deadline, *, validate: bool) -> Iterator[Connection]:
         """The connection; if it is lost and ours, a new one."""
-        left = deadline.remaining()
-        if not self._lock.acquire(timeout=-1 if left is None else left):
-            raise deadline.error()
+        acquired_by_thread(self._lock, deadline)
         try:
-            if self._reconnect is not None and (checked or self.connection.closed):
+            if self._reconnect is not None and (validate or self.connection.closed):
                 self.connection.close()
-                self.connection = self._reconnect()
+                with nullcontext():
+                    self.connection = self._reconnect()
                 lock_of(self.connection, lambda: self._lock)
-            with Watch(deadline, self.connection, _cancel, sever):
+            with watched(self.connection, deadline):
                 yield self.connection
         finally:
             self._lock.release()
@@ -63,7 +66,7 @@ class OneConnection:
         self.connection.close()
 
 
-class FromPool:
+class PooledConnections:
     """Connections of a pool."""
 
     is_pool: Final = True
@@ -71,15 +74,20 @@ class FromPool:
     def __init__(self, pool: ConnectionPool[Any]) -> None:
         self._pool = pool
 
+    @property
+    def width(self) -> int:
+        """How many connections there may be."""
+        return self._pool.max_size
+
     @contextmanager
-    def borrow(self, deadline: Deadline, *, checked: bool) -> Iterator[Connection]:
-        """A connection; with `checked`, one whose server answers."""
+    def acquire(self, deadline: Deadline, *, validate: bool) -> Iterator[Connection]:
+        """A connection; with `validate`, one whose server answers."""
         try:
-            connection = self._checked(deadline) if checked else self._get(deadline)
+            connection = self._validated(deadline) if validate else self._get(deadline)
         except PoolTimeout as error:
             raise explained(error, self._pool.connection_class, deadline) from error
         try:
-            with Watch(deadline, connection, _cancel, sever):
+            with watched(connection, deadline):
                 yield connection
         finally:
             self._pool.putconn(connection)
@@ -88,18 +96,19 @@ class FromPool:
         """Nothing: the pool is closed by whoever opened it."""
 
     def _get(self, deadline: Deadline) -> Connection:
-        connection: Connection = self._pool.getconn(deadline.remaining(self._pool.timeout))
+        left = deadline.remaining(self._pool.timeout)
+        connection: Connection = self._pool.getconn(left)
         return connection
 
-    def _checked(self, deadline: Deadline) -> Connection:
+    def _validated(self, deadline: Deadline) -> Connection:
         for _ in range(self._pool.max_size):
             connection = self._get(deadline)
             try:
-                with Watch(deadline, connection, _cancel, sever):
+                with watched(connection, deadline):
                     self._pool.check_connection(connection)
             except psycopg.OperationalError:
                 self._pool.putconn(connection)  # the pool replaces it
-            except BaseException:
+            except BaseException:  # the caller was cancelled
                 self._pool.putconn(connection)
                 raise
             else:
@@ -108,18 +117,18 @@ class FromPool:
 
 
 class SyncPostgresDriver:
-    """Performs plans, from any number of threads.
+    """Performs plans, of any number of callers.
 
     Args:
         source: of connections.
-        by_thread: whether statements that write name first the thread whose row they lock: on a
-            pool, one of them at a time has a connection for a thread.
+        by_thread: whether statements that write name first the thread whose row they lock, and
+            lock no other: on a pool, one of them at a time has a connection for a thread.
         call_timeout: seconds for each step; None: no limit.
     """
 
     def __init__(
         self,
-        source: OneConnection | FromPool,
+        source: SingleConnection | PooledConnections,
         *,
         by_thread: bool = False,
         call_timeout: float | None = CALL_TIMEOUT,
@@ -135,18 +144,21 @@ class SyncPostgresDriver:
             request, deadline = request.request, Deadline(None, STEP)
         if isinstance(request, InCallersTransaction):
             return self._in_callers_transaction(deadline)
+        return self._alone(request, deadline)
+
+    def _alone(self, request: Any, deadline: Deadline) -> Any:
         thread_id = None if self._turns is None else thread_of(request)
         if self._turns is None or thread_id is None:
-            return self._perform(request, deadline)
+            return self._attempted(request, deadline)
         with self._turns.turn(thread_id, deadline):
-            return self._perform(request, deadline)
+            return self._attempted(request, deadline)
 
-    def _perform(self, request: Any, deadline: Deadline) -> Any:
-        attempts = Attempts(deadline)
+    def _attempted(self, request: Any, deadline: Deadline) -> Any:
+        attempts, alone = Attempts(deadline), partial(self._alone, deadline=deadline)
         while True:
             use = Use(deadline)
             try:
-                with self._source.borrow(deadline, checked=attempts.checked) as connection:
+                with self._source.acquire(deadline, validate=attempts.checked) as connection:
                     try:
                         return _once(connection, request, use, from_pool=self._source.is_pool)
                     finally:
@@ -155,21 +167,17 @@ class SyncPostgresDriver:
                 if type(request) is Attempt and isinstance(error, UniqueViolation):
                     return None
                 if is_denied(error, request):
-                    raise run(denied(error), self.perform) from error
+                    raise run(denied(error), alone) from error
                 time.sleep(attempts.after(error, use))
 
     def _in_callers_transaction(self, deadline: Deadline) -> bool:
         if self._source.is_pool:
             return False
-        with self._source.borrow(deadline, checked=False) as connection:
-            return _status(connection) != TransactionStatus.IDLE
+        with self._source.acquire(deadline, validate=False) as connection:
+            return status_of(connection) != TransactionStatus.IDLE
 
 
-def _cancel(connection: Connection) -> None:
-    connection.cancel_safe(timeout=GRACE)
-
-
-def _status(connection: Connection) -> TransactionStatus:
+def status_of(connection: Connection) -> TransactionStatus:
     """Where the connection is, once the statements before this one are done."""
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         with connection.pipeline() as pipeline:
@@ -180,12 +188,12 @@ def _status(connection: Connection) -> TransactionStatus:
 
 def _once(connection: Connection, request: Any, use: Use, *, from_pool: bool) -> Any:
     """Perform a request on a connection: in a transaction of its own, or in the caller's."""
-    status = _status(connection)
+    status = status_of(connection)
     use.joined = joins(connection, request, status=status, from_pool=from_pool)
     if use.joined:
         with _savepoint(connection, begins=status == TransactionStatus.IDLE):
             return _in_transaction(connection, request, use)
-    with _autocommit(connection):
+    with autocommitting(connection):
         if isinstance(request, Atomic):
             with connection.transaction():
                 if not request.write:
@@ -224,22 +232,34 @@ def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
 
 
 def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
-    kind = type(request)
-    if kind is ExecuteMany:
-        cursor.executemany(encoded(request.sql), request.rows)
-        return _done(cursor).rowcount
-    if kind is Query or kind is Attempt:
-        return _execute(cursor, request, prepare).fetchall()
-    if kind is Execute:
-        return _execute(cursor, request, prepare).rowcount
-    if kind is InCallersTransaction:
+    if isinstance(request, InCallersTransaction):
         return use.joined
-    raise TypeError(f"cannot perform {request!r}")
+    reply = _REPLIES.get(type(request))
+    if reply is None:
+        raise TypeError(f"cannot perform {request!r}")
+    if isinstance(request, ExecuteMany):
+        cursor.executemany(encoded(request.sql), request.rows)
+    else:
+        sql, values = encoded(request.sql), request.values or None
+        cursor.execute(sql, values, prepare=prepare, binary=True)
+    return reply(_done(cursor))
 
 
-def _execute(cursor: Cursor, request: Any, prepare: bool | None) -> Cursor:
-    sql = encoded(request.sql)
-    return _done(cursor.execute(sql, request.values or None, prepare=prepare, binary=True))
+def _rows(cursor: Cursor) -> Any:
+    return cursor.fetchall()
+
+
+def _changed(cursor: Cursor) -> Any:
+    return cursor.rowcount
+
+
+_REPLIES: Final[Mapping[Any, Callable[[Cursor], Any]]] = {
+    Query: _rows,
+    Attempt: _rows,
+    Execute: _changed,
+    ExecuteMany: _changed,
+}
+"""What is replied to each request, of the cursor that performed it."""
 
 
 def _done(cursor: Cursor) -> Cursor:
@@ -251,16 +271,16 @@ def _done(cursor: Cursor) -> Cursor:
 
 
 @contextmanager
-def _autocommit(connection: Connection) -> Iterator[None]:
+def autocommitting(connection: Connection) -> Iterator[None]:
     """The owner of the connection may not have asked for autocommit: nothing is sent to change
     it.
     """
     if connection.autocommit:
         yield
         return
-    connection.autocommit = True
+    connection.set_autocommit(True)
     try:
         yield
     finally:
         if not connection.closed:
-            connection.autocommit = False
+            connection.set_autocommit(False)

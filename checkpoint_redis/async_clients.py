@@ -1,4 +1,7 @@
-"""Clients of our own for an event loop: what a URL names, closed at the end."""
+"""Clients of our own: what a URL names, closed at the end.
+
+`sync_clients` is made of this file: python -m tests.sync_twins.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,15 @@ async def connected(
     """
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in target.hosts]
-        with accepted(url):
-            cluster = RedisCluster(startup_nodes=nodes, **target.options)
+        node: Any = ClusterNode
+        nodes = [node(host, port) for host, port in target.hosts]
+        cluster: Any = None
         try:
-            await cluster.initialize()
+            with accepted(url):
+                cluster = RedisCluster(startup_nodes=nodes, **target.options)
+            await cluster.initialize()  # async only
         except ERRORS as error:
-            await cluster.aclose()
+            await cluster.aclose()  # async only
             raise named(error) from error
         try:
             yield cluster
@@ -44,7 +49,8 @@ async def connected(
             await cluster.aclose()
     elif target.kind == "sentinel":
         with accepted(url):
-            sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
+            watchers: Any = Sentinel
+            sentinel = watchers(target.hosts, **target.options)
             primary: Redis = sentinel.master_for(target.service, **once)
             _tried(primary.connection_pool)
         try:

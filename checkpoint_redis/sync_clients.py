@@ -1,4 +1,7 @@
-"""Clients of our own: what a URL names, closed at the end."""
+"""Clients of our own: what a URL names, closed at the end.
+
+Made of `checkpoint_redis/async_clients.py`: python -m tests.sync_twins.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,9 @@ def connected(
     """
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
-        nodes = [ClusterNode(*host) for host in target.hosts]  # type: ignore[no-untyped-call]
+        node: Any = ClusterNode
+        nodes = [node(host, port) for host, port in target.hosts]
+        cluster: Any = None
         try:
             with accepted(url):
                 cluster = RedisCluster(startup_nodes=nodes, **target.options)
@@ -42,8 +47,9 @@ def connected(
             cluster.close()
     elif target.kind == "sentinel":
         with accepted(url):
-            sentinel = Sentinel(target.hosts, **target.options)  # type: ignore[no-untyped-call]
-            primary: Redis = sentinel.master_for(target.service, **once)  # type: ignore[no-untyped-call]
+            watchers: Any = Sentinel
+            sentinel = watchers(target.hosts, **target.options)
+            primary: Redis = sentinel.master_for(target.service, **once)
             _tried(primary.connection_pool)
         try:
             yield primary

@@ -264,7 +264,7 @@ def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool
 
     async def main() -> None:
         async with Slow(database.url, min_size=1, max_size=1, open=False, timeout=10) as pool:
-            checked = async_source("", pool, None).borrow(Deadline(None, ""), checked=True)
+            checked = async_source("", pool, None).acquire(Deadline(None, ""), validate=True)
             caller = asyncio.create_task(checked.__aenter__())
             await begun.wait()
             caller.cancel()
@@ -277,7 +277,7 @@ def test_a_caller_who_leaves_while_a_connection_is_checked_leaves_it_to_the_pool
     with Interrupted(database.url, min_size=1, max_size=1, open=True, timeout=10) as pool:
         with (
             pytest.raises(KeyboardInterrupt),
-            sync_source("", pool, None).borrow(Deadline(None, ""), checked=True),
+            sync_source("", pool, None).acquire(Deadline(None, ""), validate=True),
         ):
             pass
         with pool.connection() as lent:

@@ -150,7 +150,7 @@ def test_connections_of_a_saver_notice_a_peer_that_is_gone(
     for asked, seconds in ((database.url, "30"), (url, "7")):
         with (
             PostgresSaver.from_conn_string(asked, pool=pool, call_timeout=9.5) as saver,
-            saver._source.borrow(Deadline(None, ""), checked=False) as connection,
+            saver._source.acquire(Deadline(None, ""), validate=False) as connection,
         ):
             settings = connection.info.get_parameters()
         assert settings[idle] == seconds

@@ -18,7 +18,7 @@ from checkpoint_base.planner import Listing, ThreadQuery
 from checkpoint_base.ttl import TTLPolicy
 from checkpoint_postgres import PostgresSaver
 from checkpoint_postgres.planner import PostgresPlanner
-from checkpoint_postgres.sync_driver import OneConnection, SyncPostgresDriver
+from checkpoint_postgres.sync_driver import SingleConnection, SyncPostgresDriver
 from checkpoint_postgres.tests.harness import PostgresHarness
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
@@ -34,7 +34,7 @@ class Counting:
         ttl: Any = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.driver = SyncPostgresDriver(OneConnection(connection))
+        self.driver = SyncPostgresDriver(SingleConnection(connection))
         self.planner = PostgresPlanner(TTLPolicy.of(ttl), clock)
         self.codec = Codec(PostgresSaver.serde)
         self.counts: Counter[str] = Counter()

@@ -1,0 +1,82 @@
+"""Makes blocking drivers of those for an event loop: python -m tests.sync_twins [--check].
+
+Both are written once, the asynchronous one; words are exchanged, and ruff formats the result.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+TWINS: Final = {
+    "checkpoint_postgres/async_statements.py": "checkpoint_postgres/sync_driver.py",
+    "checkpoint_redis/async_clients.py": "checkpoint_redis/sync_clients.py",
+}
+ASYNC_ONLY: Final = re.compile(r"^.*# async only\n", re.MULTILINE)
+WORDS: Final = {
+    r"async (?=def|with|for)": "",
+    r"await ": "",
+    r"Awaitable\[(\w+)\]": r"\1",
+    r"AsyncIterator": "Iterator",
+    r"asynccontextmanager": "contextmanager",
+    r"AsyncStatementDriver": "SyncPostgresDriver",
+    r"Async(?=Connection|RawCursor)": "",
+    r"Awaitable, ": "",
+    r"asyncio\.sleep": "time.sleep",
+    r"asyncio\.Lock": "Lock",
+    r"^import asyncio\n": "import time\nfrom threading import Lock\n",
+    r"redis\.asyncio": "redis",
+    r"arun": "run",
+    r"aclose": "close",
+    r"LoopTurns, acquired": "Turns, acquired_by_thread",
+    r"LoopTurns": "Turns",
+    r"acquired(?=\()": "acquired_by_thread",
+    r"awatched": "watched",
+    r"LoopDeadline\.until\(deadline\)": "nullcontext()",
+    r"Deadline, LoopDeadline": "Deadline",
+    r"import contextmanager\nfrom functools": "import contextmanager, nullcontext\nfrom functools",
+}
+"""What is exchanged, in this order. One that no file has any more is an error."""
+
+
+def twin_of(source: str, used: set[str]) -> str:
+    """The blocking twin of a module's text; what was exchanged is noted in `used`."""
+    text = ASYNC_ONLY.sub("", source)
+    for pattern, replacement in WORDS.items():
+        text, count = re.subn(rf"(?<!\w){pattern}", replacement, text, flags=re.MULTILINE)
+        if count:
+            used.add(pattern)
+    return _formatted(text)
+
+
+def _formatted(text: str) -> str:
+    for command in (["check", "--fix", "--quiet", "--select", "I,F401"], ["format"]):
+        ruff = [sys.executable, "-m", "ruff", *command, "--stdin-filename", "twin.py", "-"]
+        done = subprocess.run(
+            ruff, input=text, capture_output=True, text=True, check=True, cwd=ROOT
+        )
+        text = done.stdout
+    return text
+
+
+def main(arguments: list[str]) -> str | None:
+    """Write the twins; with --check, say which of them is not what it would be."""
+    used, stale = set[str](), []
+    for source, twin in TWINS.items():
+        text = twin_of((ROOT / source).read_text(encoding="utf-8"), used)
+        text = re.sub(r"`sync_\w+` is made of this file:", f"Made of `{source}`:", text, count=1)
+        if "--check" not in arguments:
+            (ROOT / twin).write_text(text, encoding="utf-8")
+        elif (ROOT / twin).read_text(encoding="utf-8") != text:
+            stale.append(twin)
+    if unused := WORDS.keys() - used:
+        return f"tests/sync_twins.py: no file has {', '.join(sorted(unused))}"
+    return f"{', '.join(stale)}: run python -m tests.sync_twins" if stale else None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
