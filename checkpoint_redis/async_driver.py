@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from redis import exceptions
@@ -10,11 +11,11 @@ from redis.asyncio import Redis, RedisCluster
 
 from checkpoint_base.batching import RequestBatcher
 from checkpoint_base.errors import BackendUnavailableError
+from checkpoint_base.plan import arun
 from checkpoint_base.timeouts import Deadline, LoopDeadline
-from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
+from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, LeavePrimary, exchange
 from checkpoint_redis.connect import STEP, attempt_timeout
-from checkpoint_redis.failures import ERRORS, LOST, named
-from checkpoint_redis.requests import Call, Calls
+from checkpoint_redis.requests import Calls
 
 _CONCURRENCY: Final = 4
 _MAX_BATCH: Final = 64
@@ -47,37 +48,20 @@ class AsyncRedisDriver:
 
     async def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
-        if isinstance(request, Calls):
-            deadline = Deadline(self.call_timeout, STEP)
-            try:
-                try:
-                    return await self._run(request.calls, deadline)
-                except LOST as error:
-                    if deadline.is_over:
-                        raise
-                    if isinstance(error, exceptions.ReadOnlyError) and not self._of_cluster:
-                        # whoever is the primary now is met at the same address, on new connections
-                        await self._client.connection_pool.disconnect(inuse_connections=False)
-                    return await self._run(request.calls, deadline)
-            except ERRORS as error:
-                is_late = isinstance(error, LOST) and deadline.is_over
-                raise (deadline.error() if is_late else named(error)) from error
-        raise TypeError(f"cannot perform {request!r}")
+        if not isinstance(request, Calls):
+            raise TypeError(f"cannot perform {request!r}")
+        deadline = Deadline(self.call_timeout, STEP)
+        plan = exchange(request, deadline, of_cluster=self._of_cluster)
+        return await arun(plan, partial(self._reply, deadline))
 
     async def aclose(self) -> None:
         """Wait for what callers who were cancelled have left under way."""
         await self._batcher.aclose(self.call_timeout)
 
-    async def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
-        replies = await self._reply(Batch(calls), deadline)
-        if again := unknown(replies):
-            found = await self._reply(Batch([calls[n] for n in again], whole=True), deadline)
-            for n, reply in zip(again, found, strict=True):
-                replies[n] = reply
-        return checked(calls, replies)
-
-    async def _reply(self, batch: Batch, deadline: Deadline) -> list[Any]:
-        """The replies to some calls, errors of the server among them."""
+    async def _reply(self, deadline: Deadline, batch: Batch | LeavePrimary) -> Any:
+        """The replies to a batch, errors of the server among them."""
+        if isinstance(batch, LeavePrimary):
+            return await self._client.connection_pool.disconnect(inuse_connections=False)
         if self._pool is not None:
             batch.encoded()
         if batch.is_large:

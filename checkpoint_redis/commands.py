@@ -1,4 +1,6 @@
-"""Scripts as commands: by their digest, and whole for a server that does not know them."""
+"""Scripts as commands: by their digest, and whole for a server that does not know them; and what
+both drivers do with a request.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +9,12 @@ from typing import Any, Final
 
 import redis
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ReadOnlyError
 
-from checkpoint_redis.failures import LOST, named, unwrapped
-from checkpoint_redis.requests import Arg, Call
+from checkpoint_base.plan import Plan
+from checkpoint_base.timeouts import Deadline
+from checkpoint_redis.failures import ERRORS, LOST, named, unwrapped
+from checkpoint_redis.requests import Arg, Call, Calls
 
 Command = list[Any]
 
@@ -99,17 +103,52 @@ def _encoded(arg: Arg) -> bytes:
     return arg if isinstance(arg, bytes) else repr(arg).encode()
 
 
-def unknown(replies: Sequence[Any]) -> list[int]:
-    """Which calls were not run because their script was not known."""
-    return [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-
-
-def checked(calls: Sequence[Call], replies: list[Any]) -> list[Any]:
-    """The replies to calls, if none is an error.
-
-    Raises:
-        LOST: as they are, for they are asked again. All others as `named`.
+class LeavePrimary:
+    """Drop idle connections: whichever server is the primary now is met at the same address, on new
+    ones.
     """
+
+
+def exchange(request: Calls, deadline: Deadline, *, of_cluster: bool) -> Plan[list[Any]]:
+    """The replies to a request, which is tried once more where it or its reply was lost: a plan
+    whose own requests are batches to send, and `LeavePrimary`.
+
+    Args:
+        request: of a planner.
+        deadline: after which it is not tried again.
+        of_cluster: whether scripts of several slots are sent to several servers.
+    """
+    try:
+        try:
+            return (yield from attempt(request, of_cluster=of_cluster))
+        except LOST as error:
+            if deadline.is_over:
+                raise
+            if isinstance(error, ReadOnlyError) and not of_cluster:
+                yield LeavePrimary()
+            return (yield from attempt(request, of_cluster=of_cluster))
+    except ERRORS as error:
+        is_late = isinstance(error, LOST) and deadline.is_over
+        raise (deadline.error() if is_late else named(error)) from error
+
+
+def attempt(request: Calls, *, of_cluster: bool) -> Plan[list[Any]]:
+    """`exchange`, tried once. A pipeline to one server is in order, one to a cluster is not."""
+    if not request.in_order or not of_cluster:
+        return (yield from _together(request.calls))
+    replies: list[Any] = []
+    for call in request.calls:
+        replies += yield from _together((call,))
+    return replies
+
+
+def _together(calls: Sequence[Call]) -> Plan[list[Any]]:
+    replies: list[Any] = yield Batch(calls)
+    unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+    if unknown:
+        found: list[Any] = yield Batch([calls[n] for n in unknown], whole=True)
+        for n, reply in zip(unknown, found, strict=True):
+            replies[n] = reply
     for call, reply in zip(calls, replies, strict=True):
         if isinstance(reply, Exception):
             error = unwrapped(reply)

@@ -13,20 +13,19 @@ PARTS: Final = 16
 
 
 class Keys:
-    """The keys below a prefix.
+    """The keys below a prefix. A script reaches one thread, or one part of the registry.
 
     Attributes:
-        clustered: whether a script can only reach one thread, or one part of the registry.
+        parts: the keys of each part.
     """
 
-    def __init__(self, prefix: str, *, clustered: bool) -> None:
+    def __init__(self, prefix: str) -> None:
         name = text("prefix", prefix)
         if not name or "{" in name:
             raise InvalidArgumentError(
                 f"prefix: wanted some text without '{{', which is for hash tags, got {prefix!r}"
             )
         self._prefix = name.encode()
-        self.clustered = clustered
         self.parts = [self._part(number) for number in range(PARTS)]
 
     @property
@@ -35,20 +34,17 @@ class Keys:
         return self._prefix + b":schema"
 
     def thread(self, thread_id: str) -> list[bytes]:
-        """A thread's keys: its records, their order; then its part of the registry, if a script
-        may touch both.
-        """
+        """A thread's keys: its records, and their order."""
         own = self._prefix + b":{" + _tag(thread_id) + b"}:"
-        keys = [own + b"records", own + b"order"]
-        return keys if self.clustered else keys + self.registry(thread_id)
+        return [own + b"records", own + b"order"]
 
     def registry(self, thread_id: str) -> list[bytes]:
-        """The part of the registry that has a thread: by update, by expiry, by run."""
+        """The part of the registry that has a thread: by update, by expiry, labels."""
         return self.parts[crc32(thread_id.encode()) % PARTS]
 
     def _part(self, number: int) -> list[bytes]:
         own = self._prefix + b":threads:{%d}:" % number
-        return [own + b"updated", own + b"expires", own + b"runs"]
+        return [own + b"updated", own + b"expires", own + b"labels"]
 
 
 def _tag(thread_id: str) -> bytes:

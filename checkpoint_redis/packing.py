@@ -128,6 +128,21 @@ def _unpack_versions(packed: bytes) -> Versions:
     return Versions(versions, frozenset(valueless), embedded)
 
 
+def record_names(ns: bytes, versions: bytes) -> list[bytes]:
+    """The names, without their kind, of the records that have a checkpoint's values.
+
+    Args:
+        ns: of the checkpoint.
+        versions: as packed.
+    """
+    parts = versions.split(b"\0")
+    return [
+        b"\0".join((ns, channel, version))
+        for channel, version in zip(parts[:-1:2], parts[1::2], strict=True)
+        if version[:1] not in (b"-", b"=")
+    ]
+
+
 def link_checksum(
     salt: bytes, ns: str, checkpoint_id: str, parent_id: str | None, versions: bytes
 ) -> bytes:

@@ -22,6 +22,7 @@ from checkpoint_base.codec import Codec
 from checkpoint_base.config import address, config_of
 from checkpoint_base.delta import histories
 from checkpoint_base.drafts import Draft
+from checkpoint_base.known import CACHED_SALTS, LruCache
 from checkpoint_base.listing import fill_page, fragments
 from checkpoint_base.log import Logs
 from checkpoint_base.looking import looks_first
@@ -30,8 +31,8 @@ from checkpoint_base.planner import FullPlanner, Listing, Page
 from checkpoint_base.reading import Found, Replies, Snapshot
 from checkpoint_base.records import PutRecord, Stored, ValueKey
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_redis.everywhere import Everywhere
 from checkpoint_redis.keys import Keys
+from checkpoint_redis.list_all import ListAll
 from checkpoint_redis.packing import (
     pack_checkpoint,
     pack_value,
@@ -41,9 +42,9 @@ from checkpoint_redis.packing import (
     write_name,
 )
 from checkpoint_redis.reading import found_in, lineage_of, salt_of, wanted
-from checkpoint_redis.requests import Arg, Call, calls
+from checkpoint_redis.registry import Registry
+from checkpoint_redis.requests import Arg
 from checkpoint_redis.schema import expect_schema, schema_version
-from checkpoint_redis.scripts import script
 from checkpoint_redis.writing import Storing
 
 SCHEMA: Final = 1
@@ -56,7 +57,7 @@ PAGE_LOOKED_AT: Final = 2_000
 
 
 @looks_first(FullPlanner)
-class RedisPlanner(Everywhere):
+class RedisPlanner(ListAll):
     """Plans for Redis. Copies of a saver share one planner, and with it what is known of logs."""
 
     backend = "redis"
@@ -68,20 +69,20 @@ class RedisPlanner(Everywhere):
         clock: Callable[[], float] = time.time,
         prefix: str = "checkpoint",
         *,
-        clustered: bool = False,
         new_epoch: Callable[[], int] = lambda: secrets.randbits(63),
         deduplicate: bool = True,
     ) -> None:
         self._logs = Logs(policy, clock, new_epoch, deduplicate=deduplicate)
-        self._keys = Keys(prefix, clustered=clustered)
+        self._keys = Keys(prefix)
+        self._registry = Registry(self._keys, clock)
+        self._own_ttls = LruCache[str, float | None](CACHED_SALTS)
 
     # ------------------------------------------------------------------ setup
 
     def setup(self) -> Plan[None]:
         """Note the version of what is stored, and make the registry; later only looks."""
         if not (yield from schema_version(self._keys.schema, SCHEMA)):
-            establish = [Call(script("establish"), part, ()) for part in self._keys.parts]
-            yield from calls(establish)
+            yield from self._registry.create()
             yield from schema_version(self._keys.schema, SCHEMA, note=True)
 
     def expect_setup(self) -> Plan[None]:
@@ -127,7 +128,7 @@ class RedisPlanner(Everywhere):
     def _read_parent(self, draft: Draft) -> Plan[Channels | None]:
         to = draft.checkpoint
         place = (to.ns.encode(), (to.parent_id or "").encode())
-        reply = yield from self._ask("some", to.thread_id, [0, 2, *place])
+        reply = yield from self._ask("get_many", to.thread_id, [*self._touch(), 0, 0, 2, *place])
         if reply is None:
             return None
         self._logs.known.salts.put(to.thread_id, salt_of(reply))  # a wrong one is refused
@@ -163,7 +164,9 @@ class RedisPlanner(Everywhere):
         """One checkpoint: one script."""
         at = address(config)
         where = (at.namespace.encode(), (at.checkpoint_id or "").encode())
-        reply = yield from self._ask("get", at.thread_id, [*self._touch(), self._moves, *where])
+        reply = yield from self._ask(
+            "get_many", at.thread_id, [*self._touch(), self._moves, 1, 2, *where]
+        )
         snapshot = Snapshot([])
         snapshot.found = found_in(snapshot, at.thread_id, reply)
         if not snapshot.found:
@@ -181,7 +184,7 @@ class RedisPlanner(Everywhere):
             where = (at.namespace.encode(), (at.checkpoint_id or "").encode())
             names = [channel.encode() for channel in channels]
             args = [*self._touch(), self._moves, *where, 1, len(names), *names]
-            reply = yield from self._ask("lineage", at.thread_id, args)
+            reply = yield from self._ask("ancestors", at.thread_id, args)
         if reply is None:
             return {channel: {"writes": []} for channel in channels}
         snapshot = Snapshot([])
@@ -210,7 +213,7 @@ class RedisPlanner(Everywhere):
         while (bounds := wanted(rest)) is not None:
             limits = (count - len(found), PAGE_BYTES, PAGE_LOOKED_AT)
             args = [*self._touch(), self._moves, *bounds, *limits, len(pieces), *pieces]
-            reply = yield from self._ask("page", thread_id, args)
+            reply = yield from self._ask("list", thread_id, args)
             part = replies.add()
             part.found = found_in(part, thread_id, reply)
             found += part.found
@@ -229,9 +232,7 @@ def _storing(put: PutRecord, takes_parent: bool) -> Storing:
         values: list[Arg] = []
         for name, one in zip(names, stored, strict=True):
             values += name, with_checksum(salt, name, pack_value(one))
-        run = (0, b"") if run_id is None else (1, run_id.encode())
-        where = (to.ns.encode(), to.checkpoint_id.encode())
-        return [*where, packed, *run, len(values), *values]
+        return [to.ns.encode(), to.checkpoint_id.encode(), packed, len(values), *values]
 
     granted = [value_name(to.ns, *key) for key in put.kept]
     records = put.values

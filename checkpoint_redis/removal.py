@@ -5,19 +5,19 @@ done if the thread is still in the same state.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from langgraph.checkpoint.serde.types import TASKS
 
 from checkpoint_base.codec import Codec
-from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import CheckpointRecord
+from checkpoint_redis.collection import Collection
 from checkpoint_redis.packing import unpack_checkpoint
 from checkpoint_redis.reading import lineage_of
-from checkpoint_redis.requests import Arg, Call, calls
-from checkpoint_redis.scripts import script
-from checkpoint_redis.writing import Writing, moment, seconds
+from checkpoint_redis.registry import run_label
+from checkpoint_redis.requests import Arg, calls, seconds
 
 Place = tuple[str, str]
 """(namespace, checkpoint id)"""
@@ -35,45 +35,27 @@ class _Head(NamedTuple):
         return self.record.ns, self.record.checkpoint_id
 
 
-class Removal(Writing):
+class Removal(Collection):
     """Plans that remove or copy whole checkpoints."""
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete all of a thread: one script."""
-        updated = yield from self._ask("delete", thread_id)
-        if updated and self._keys.clustered:
-            args = [thread_id.encode(), updated, b""]
-            yield from calls([Call(script("forget"), self._keys.registry(thread_id), args)])
+        """Delete all of a thread: one script, and one for the registry if it was there."""
+        outcome, updated, _ = yield from self._ask("delete", thread_id, [b""])
+        if outcome == b"gone":
+            name = thread_id.encode()
+            yield from calls([self._registry.unregister(name, updated or None)])
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
-        """Delete the checkpoints of some runs: two round trips, each thread atomically."""
-        if not run_ids:
-            return
-        runs = [run_id.encode() for run_id in run_ids]
-        asked = [Call(script("runs"), part, runs) for part in self._keys.parts]
-        threads: dict[bytes, dict[bytes, None]] = {}
-        for found in (yield from calls(asked)):
-            for n in range(0, len(found), 2):
-                threads.setdefault(found[n + 1], {})[found[n]] = None
-        epoch = str(self._logs.new_epoch())
-        drops = [
-            self._call("drop_runs", name.decode(), [epoch, len(some), *some])
-            for name, some in threads.items()
-        ]
-        yield from calls(drops)
-        if self._keys.clustered:
-            forget = script("drop_run")
-            yield from calls(
-                [
-                    Call(forget, self._keys.registry(name.decode()), [name, 0, *some])
-                    for name, some in threads.items()
-                ]
-            )
+        """Delete the checkpoints of some runs, in each thread that has them."""
+        threads = yield from self._registry.labelled(map(run_label, run_ids))
+        for name, labels in threads.items():
+            yield from self._collect_runs(name.decode(), labels)
+        yield from calls([self._registry.remove_labels(*entry) for entry in threads.items()])
 
     # ------------------------------------------------------------------ prune
 
     def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        """Thin out threads: each atomically."""
+        """Thin out threads, in steps after each of which all that stays can be read."""
         for thread_id in thread_ids:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
@@ -83,7 +65,7 @@ class Removal(Writing):
     def _keep_latest(self, codec: Codec, thread_id: str, expired: float | None) -> Plan[bool]:
         """Whether the thread was there and, with `expired`, had expired at that moment."""
         while True:
-            found = yield from self._ask("heads", thread_id, [TASKS.encode()])
+            found = yield from self._ask("latest", thread_id, [TASKS.encode()])
             if found is None:
                 return False
             state, due, told, salt = found
@@ -92,10 +74,15 @@ class Removal(Writing):
             heads = _heads(thread_id, salt, told)
             kept = {head.place for head in heads}
             kept |= yield from self._ancestors(codec, thread_id, heads)
-            args = [str(self._logs.new_epoch()), state, moment(expired)]
-            args += [*_list(kept), *_list([head.place for head in heads])]
-            done = yield from self._ask("keep", thread_id, args)
-            if done != b"other":  # otherwise somebody wrote to it meanwhile
+            stays = {f"{ns}\0{checkpoint_id}".encode() for ns, checkpoint_id in kept}
+            done = yield from self._collect(
+                thread_id,
+                lambda place, _, stays=stays: place not in stays,  # type: ignore[misc]
+                {ns.encode(): newest.encode() for ns, newest in (head.place for head in heads)},
+                state=state,
+                expired=expired,
+            )
+            if done != b"other":  # somebody wrote to it meanwhile
                 return bool(done == b"done")
 
     def _ancestors(self, codec: Codec, thread_id: str, heads: Sequence[_Head]) -> Plan[set[Place]]:
@@ -111,7 +98,7 @@ class Removal(Writing):
             if channels := [name.encode() for name in deltas]:
                 where = [part.encode() for part in head.place]
                 args = [*self._touch(), 0, *where, 0, len(channels), *channels]
-                asked.append(self._call("lineage", thread_id, args))
+                asked.append(self._call("ancestors", thread_id, args))
                 spaces.append(head.record.ns)
         for ns, reply in zip(spaces, (yield from calls(asked)), strict=True):
             if reply is not None:
@@ -122,21 +109,26 @@ class Removal(Writing):
     # ------------------------------------------------------------------ copy
 
     def copy_thread(self, source: str, target: str) -> Plan[None]:
-        """Copy a thread: two round trips."""
+        """Copy a thread: two round trips, three on a cluster."""
         if source == target:
             return
         while True:
-            looks = [self._call("snapshot", source), self._call("outline", target)]
-            original, (state, there) = yield from calls(looks)
+            looks = [self._call("snapshot", source), self._call("thread_info", target, [1])]
+            original, info = yield from calls(looks)
             if original is None:
                 return
+            if info is not None and len(info) == 1:
+                raise CorruptValueError(f"thread {target!r}: {info[0].decode()}")
+            _, _, state, there = info or (b"", b"", b"", ())
             records, order, ttl, names, runs = original
             _refuse_foreign(source, target, names, there)
-            if self._keys.clustered:
-                due = self._logs.policy.expiry(self._logs.clock(), seconds(ttl))
-                yield from calls([self._register(target, due, *(run.decode() for run in runs))])
+            now = self._logs.clock()
+            due = self._logs.policy.expiry(now, seconds(ttl))
+            labels = map(run_label, runs)
+            register = self._registry.register(target, now, due, _newest(names), labels)
             args: list[Arg] = [state, str(self._logs.new_epoch()), records, order, ttl]
-            done = yield from self._ask("paste", target, [*self._touch(), *args, len(runs), *runs])
+            restore = self._call("restore", target, [*self._touch(now), *args])
+            _, done = yield from calls([register, restore], in_order=True)
             if done == b"done":
                 return
 
@@ -148,11 +140,6 @@ def _heads(thread_id: str, salt: bytes, told: Sequence[bytes]) -> list[_Head]:
         record = unpack_checkpoint(thread_id, salt, place, told[n + 2])
         heads.append(_Head(record, told[n + 3] == b"1"))
     return heads
-
-
-def _list(places: Any) -> list[Arg]:
-    flat = [part.encode() for place in places for part in place]
-    return [len(flat), *flat]
 
 
 def _refuse_foreign(
@@ -170,6 +157,11 @@ def _refuse_foreign(
                 f"target_thread_id: wanted a thread with nothing of its own, but {target!r} "
                 f"has checkpoint {own!r} or writes for it, which {source!r} has not"
             )
+
+
+def _newest(names: Sequence[bytes]) -> str:
+    """The greatest id of the checkpoints among some names."""
+    return max((_place(name)[2].decode() for name in names if name[:1] == b"n"), default="")
 
 
 def _place(name: bytes) -> tuple[bytes, ...]:

@@ -21,10 +21,15 @@ class Call(NamedTuple):
 
 class Calls(NamedTuple):
     """Request: run these scripts, none of which needs another's reply; the reply is the list of
-    theirs. They are one round trip.
+    theirs. They are one round trip, or two where they are in order and in different slots.
+
+    Attributes:
+        calls: the scripts.
+        in_order: none may run before the ones in front of it.
     """
 
     calls: Sequence[Call]
+    in_order: bool = False
 
 
 def call(script: Script, keys: Sequence[bytes], args: Sequence[Arg]) -> Plan[Any]:
@@ -33,9 +38,19 @@ def call(script: Script, keys: Sequence[bytes], args: Sequence[Arg]) -> Plan[Any
     return reply
 
 
-def calls(some: Sequence[Call]) -> Plan[list[Any]]:
+def calls(some: Sequence[Call], *, in_order: bool = False) -> Plan[list[Any]]:
     """The replies of several scripts; nothing is asked if there are none."""
     if not some:
         return []
-    replies: list[Any] = yield Calls(some)
+    replies: list[Any] = yield Calls(some, in_order)
     return replies
+
+
+def moment(seconds: float | None) -> bytes:
+    """A time as scripts take it; empty for never."""
+    return b"" if seconds is None else repr(seconds).encode()
+
+
+def seconds(reply: bytes) -> float | None:
+    """A time as scripts reply it."""
+    return float(reply) if reply else None

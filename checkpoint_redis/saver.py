@@ -74,11 +74,10 @@ class RedisSaver(FullSyncSaver):
         redis = driver(type(self).__name__)
         from checkpoint_redis.sync_driver import SyncRedisDriver
 
-        clustered = isinstance(client, redis.RedisCluster)
-        if not clustered and not isinstance(client, redis.Redis):
+        if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.Redis or redis.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
-        planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
+        planner = RedisPlanner(policy, clock, prefix, deduplicate=deduplicate)
         super().__init__(
             planner,
             SyncRedisDriver(client, checked_call_timeout(call_timeout)),
@@ -196,11 +195,10 @@ class AsyncRedisSaver(FullAsyncSaver):
 
         from checkpoint_redis.async_driver import AsyncRedisDriver
 
-        clustered = isinstance(client, redis.RedisCluster)
-        if not clustered and not isinstance(client, redis.Redis):
+        if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         policy = TTLPolicy.of(ttl)
-        planner = RedisPlanner(policy, clock, prefix, clustered=clustered, deduplicate=deduplicate)
+        planner = RedisPlanner(policy, clock, prefix, deduplicate=deduplicate)
         self._commands = AsyncRedisDriver(client, checked_call_timeout(call_timeout))
         super().__init__(
             planner,

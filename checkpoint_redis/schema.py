@@ -1,6 +1,9 @@
-"""The version of what is stored, which `setup()` notes."""
+"""The version of what is stored, which `setup()` notes, and that of the server."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from checkpoint_base.errors import NotSetUpError, SchemaVersionError
 from checkpoint_base.plan import Plan
@@ -19,7 +22,8 @@ def schema_version(key: bytes, known: int, *, note: bool = False) -> Plan[int]:
     Raises:
         SchemaVersionError: it is newer.
     """
-    noted = int((yield from call(script("schema"), [key], [known if note else b""])) or 0)
+    reply, _ = yield from call(script("schema"), [key], [known if note else b""])
+    noted = int(reply or 0)
     if noted > known:
         raise SchemaVersionError(
             f"what is stored under {_prefix(key)!r} has schema version {noted}, this version of "
@@ -40,6 +44,23 @@ def expect_schema(key: bytes, known: int) -> Plan[None]:
             f"Redis has nothing that was set up under the prefix {_prefix(key)!r}, "
             "call setup() once"
         )
+
+
+def server_name(key: bytes) -> Plan[str]:
+    """The server's name and version.
+
+    Args:
+        key: where the version of what is stored is noted.
+    """
+    _, info = yield from call(script("schema"), [key], [b""])
+    return name_of(dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line))
+
+
+def name_of(info: Mapping[str, Any]) -> str:
+    """A server's name and version, of the fields of INFO."""
+    if "valkey_version" in info:
+        return f"Valkey {info['valkey_version']}"
+    return f"Redis {info.get('redis_version', 'of unknown version')}"
 
 
 def _prefix(key: bytes) -> str:

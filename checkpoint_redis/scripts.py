@@ -18,41 +18,35 @@ class Script(NamedTuple):
     sha: bytes
 
 
-_STATE: Final = ("common", "state")
-_THREAD: Final = (*_STATE, "intact")
-_CHECKED: Final = (*_THREAD, "complete")
-_READING: Final = (*_CHECKED, "touch", "records", "parts", "refresh")
-_WRITING: Final = (*_CHECKED, "touch", "records", "digests", "write")
-_REMOVING: Final = (*_CHECKED, "records", "collect")
+_THREAD: Final = ("thread",)
+_RECORDS: Final = (*_THREAD, "records")
+_READING: Final = (*_THREAD, "expiry", "records", "response")
+_WRITING: Final = (*_THREAD, "expiry", "records", "write")
+_REGISTRY: Final = ("registry",)
 _STORE: Final = ("store/common",)
 _PARTS: Final = {
     "put": _WRITING,
     "put_writes": _WRITING,
-    "get": _READING,
-    "page": (*_READING, "order"),
-    "some": (*_CHECKED, "records", "parts"),
-    "names": (*_THREAD, "order"),
-    "lineage": _READING,
-    "heads": (*_CHECKED, "records"),
-    "keep": _REMOVING,
-    "drop_runs": _REMOVING,
-    "collect_garbage": _REMOVING,
-    "delete": ("common",),
-    "expire": ("common",),
-    "peek": _STATE,
-    "stats": _STATE,
-    "snapshot": (*_CHECKED, "records"),
-    "outline": _CHECKED,
-    "paste": (*_CHECKED, "touch"),
-    "establish": ("registered",),
-    "register": ("registered",),
-    "threads": ("registry",),
-    "overdue": ("registry",),
-    "forget": ("registered",),
-    "postpone": ("registered",),
-    "runs": ("registry",),
-    "drop_run": ("registered",),
-    "collectable": ("registry",),
+    "get_many": _READING,
+    "list": (*_READING, "order"),
+    "list_ids": (*_THREAD, "order"),
+    "ancestors": _READING,
+    "latest": _RECORDS,
+    "thread_info": _THREAD,
+    "delete": _THREAD,
+    "scan": _RECORDS,
+    "begin_collection": _THREAD,
+    "collect": _RECORDS,
+    "snapshot": _RECORDS,
+    "restore": (*_THREAD, "expiry"),
+    "create_registry": _REGISTRY,
+    "register": _REGISTRY,
+    "unregister": _REGISTRY,
+    "correct": _REGISTRY,
+    "list_threads": _REGISTRY,
+    "heads": _REGISTRY,
+    "overdue": _REGISTRY,
+    "labelled": _REGISTRY,
     "store/put": (*_STORE, "store/fields", "store/graph", "store/changes"),
     "store/get": _STORE,
     "store/browse": (*_STORE, "store/fields", "store/filters"),
@@ -68,7 +62,6 @@ _PARTS: Final = {
     "store/sweep": (*_STORE, "store/fields", "store/graph", "store/changes"),
     "store/stats": _STORE,
     "schema": (),
-    "server": (),
 }
 """script -> the files that come before its own"""
 _COMMAND: Final = re.compile(

@@ -15,8 +15,8 @@ from checkpoint_base.errors import (
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.touch import moved_if_possible, warn_not_moved
-from checkpoint_redis.requests import Arg, call
-from checkpoint_redis.schema import expect_schema, schema_version
+from checkpoint_redis.requests import Arg, call, moment
+from checkpoint_redis.schema import expect_schema, schema_version, server_name
 from checkpoint_redis.scripts import script
 from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
 from checkpoint_redis.store_fields import arguments as of_spans
@@ -31,8 +31,6 @@ from checkpoint_redis.store_packing import (
     split_name,
     unpack_item,
 )
-from checkpoint_redis.threads import server_name
-from checkpoint_redis.writing import moment
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.planner import StorePlanner
@@ -265,9 +263,9 @@ class RedisStorePlanner:
 
     def stats(self) -> Plan[StoreStats]:
         """Count items and bytes."""
-        info = yield from call(script("server"), (), ())
+        server = yield from server_name(self._schema)
         items, vectors, size = yield from self._ask("stats", (), 0.0)
-        return StoreStats("redis", server_name(info), items, vectors, size)
+        return StoreStats("redis", server, items, vectors, size)
 
 
 def _warn_of(refusal: bytes, items: int) -> None:

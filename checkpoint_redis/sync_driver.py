@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from redis import Redis, RedisCluster
-from redis.exceptions import ReadOnlyError, ResponseError
+from redis.exceptions import ResponseError
 
+from checkpoint_base.plan import run
 from checkpoint_base.timeouts import Deadline
-from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, checked, unknown
+from checkpoint_redis.commands import RAW, TAKES_NAME, Batch, LeavePrimary, exchange
 from checkpoint_redis.connect import STEP
-from checkpoint_redis.failures import ERRORS, LOST, named
-from checkpoint_redis.requests import Call, Calls
+from checkpoint_redis.requests import Calls
 
 
 class SyncRedisDriver:
@@ -36,34 +37,21 @@ class SyncRedisDriver:
 
     def perform(self, request: Any) -> Any:
         """Perform a request of a plan."""
-        if isinstance(request, Calls):
-            deadline = Deadline(self.call_timeout, STEP)
-            try:
-                try:
-                    return self._run(request.calls, deadline)
-                except LOST as error:
-                    if deadline.is_over:
-                        raise
-                    if isinstance(error, ReadOnlyError) and not self._of_cluster:
-                        # whoever is the primary now is met at the same address, on new connections
-                        self._client.connection_pool.disconnect(inuse_connections=False)
-                    return self._run(request.calls, deadline)
-            except ERRORS as error:
-                is_late = isinstance(error, LOST) and deadline.is_over
-                raise (deadline.error() if is_late else named(error)) from error
-        raise TypeError(f"cannot perform {request!r}")
+        if not isinstance(request, Calls):
+            raise TypeError(f"cannot perform {request!r}")
+        deadline = Deadline(self.call_timeout, STEP)
+        plan = exchange(request, deadline, of_cluster=self._of_cluster)
+        return run(plan, partial(self._send, deadline))
 
-    def _run(self, calls: Sequence[Call], deadline: Deadline) -> list[Any]:
-        replies = self._send(Batch(calls), deadline)
-        if again := unknown(replies):
-            found = self._send(Batch([calls[n] for n in again], whole=True), deadline)
-            for n, reply in zip(again, found, strict=True):
-                replies[n] = reply
-        return checked(calls, replies)
-
-    def _send(self, batch: Batch, deadline: Deadline) -> list[Any]:
+    def _send(self, deadline: Deadline, batch: Batch | LeavePrimary) -> Any:
+        """The replies to a batch, errors of the server among them."""
+        if isinstance(batch, LeavePrimary):
+            return self._client.connection_pool.disconnect(inuse_connections=False)
         if self._pool is None:
             return self._send_by_client(batch)
+        return self._send_on_connection(batch, deadline)
+
+    def _send_on_connection(self, batch: Batch, deadline: Deadline) -> list[Any]:
         pool = self._pool
         connection = pool.get_connection("EVALSHA") if TAKES_NAME else pool.get_connection()
         is_limited = connection.socket_timeout is not None or self.call_timeout is None

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.checksums import new_salt
-from checkpoint_base.known import KnownLog
+from checkpoint_base.known import KnownLog, LruCache
 from checkpoint_base.log import DIGESTS_READ, Logs, Prepared
 from checkpoint_base.plan import Plan
 from checkpoint_base.records import ChannelRecord, PutRecord, Stored
 from checkpoint_redis.keys import Keys
 from checkpoint_redis.packing import digests_name, with_checksum, without_checksum
-from checkpoint_redis.requests import Arg, Call, calls
+from checkpoint_redis.registry import GARBAGE, Registry, run_label
+from checkpoint_redis.requests import Arg, Call, calls, moment, seconds
 from checkpoint_redis.scripts import script
 
 OVERDUE: Final = 64
@@ -48,33 +49,26 @@ class Storing(NamedTuple):
     takes_parent: bool = False
 
 
-def moment(seconds: float | None) -> bytes:
-    """A time as scripts take it."""
-    return b"" if seconds is None else repr(seconds).encode()
-
-
-def seconds(told: bytes) -> float | None:
-    """A time as scripts reply it."""
-    return float(told) if told else None
-
-
 class Writing:
     """Sub-plans on one thread."""
 
     _logs: Logs
     _keys: Keys
+    _registry: Registry
+    _own_ttls: LruCache[str, float | None]
+    """minutes, of threads that have a time to live of their own"""
 
     # ------------------------------------------------------------------ what scripts take
 
-    def _head(self, thread_id: str) -> list[Arg]:
+    def _head(self) -> list[Arg]:
         """What all scripts of a thread begin with."""
         horizon = moment(self._logs.clock()) if self._logs.policy.expires_whole else b""
-        return [thread_id.encode(), horizon]
+        return [horizon]
 
-    def _touch(self) -> list[Arg]:
+    def _touch(self, now: float | None = None) -> list[Arg]:
         policy = self._logs.policy
         return [
-            moment(self._logs.clock()),
+            moment(self._logs.clock() if now is None else now),
             moment(policy.default_ttl),
             int(policy.expires_whole),
         ]
@@ -84,7 +78,7 @@ class Writing:
         return int(self._logs.policy.refresh_on_read)
 
     def _call(self, name: str, thread_id: str, args: Sequence[Arg] = ()) -> Call:
-        return Call(script(name), self._keys.thread(thread_id), [*self._head(thread_id), *args])
+        return Call(script(name), self._keys.thread(thread_id), [*self._head(), *args])
 
     def _ask(self, name: str, thread_id: str, args: Sequence[Arg] = ()) -> Plan[Any]:
         (reply,) = yield from calls([self._call(name, thread_id, args)])
@@ -98,23 +92,24 @@ class Writing:
         b"other" if it was deleted and made again.
         """
         name, thread_id, ttl, records, finish, to_put, granted, takes_parent = what
-        run_id = to_put.run_id if to_put else None
         epoch = self._logs.new_epoch()
-        is_known = self._keys.clustered and self._logs.known.get(thread_id) is not None
-        must_exist = is_known or takes_parent
-        prepared = self._logs.prepare(thread_id, records, KnownLog(epoch, 0))
-        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        must_exist = takes_parent or self._logs.known.get(thread_id) is not None
+        prepared = self._prepare_new(thread_id, epoch, records)
         salt = self._logs.known.salts.get(thread_id) or new_salt()
         while True:
-            opening = [*self._touch(), moment(ttl), str(epoch), salt, *_log_of(salt, prepared)]
+            now = self._logs.clock()
+            opening = [*self._touch(now), moment(ttl), str(epoch), salt, *_log_of(salt, prepared)]
             last: list[Arg] = [int(must_exist), len(granted), *granted, DIGESTS_READ]
             last += finish(salt, prepared.stored)
             put = self._call(name, thread_id, [*opening, *last])
-            reply = yield from self._registered(put, thread_id, ttl, run_id, alone=not must_exist)
+            reply = yield from self._registered(put, what, now, is_known=must_exist)
             if reply[0] == b"absent":
+                self._logs.known.forget(thread_id)
                 if takes_parent:
                     return b"absent"
-                must_exist = False
+                if granted:
+                    return list(range(len(granted)))
+                must_exist, prepared = False, self._prepare_new(thread_id, epoch, records)
             elif reply[0] == b"partial":
                 return [at - 1 for at in reply[1]]
             elif reply[0] == b"other":
@@ -126,40 +121,42 @@ class Writing:
                 break
         if reply[0] == b"done":
             self._noted(thread_id, reply, prepared._replace(salt=salt), to_put)
-        if reply[4] >= OVERDUE and self._logs.policy.expires_whole:
-            yield from self._tidy(self._keys.registry(thread_id))
+        if reply[3] >= OVERDUE and self._logs.policy.expires_whole:
+            yield from self._tidy(self._registry.part_of(thread_id))
         return b"done"
 
-    def _registered(
-        self, put: Call, thread_id: str, ttl: float | None, run_id: str | None, *, alone: bool
-    ) -> Plan[Any]:
-        """The reply of a put. Where its script cannot reach the registry, that is told at the same
-        time, or before, if the thread may be new.
-        """
-        if not self._keys.clustered:
-            return _stored((yield from calls([put]))[0])
-        due = self._logs.policy.expiry(self._logs.clock(), ttl)
-        register = self._register(thread_id, due, run_id)
-        if alone:
-            overdue = yield from calls([register])
-            (reply,) = yield from calls([put])
-        else:
-            *overdue, reply = yield from calls([register, put])
-        reply = _stored(reply)
-        if reply[0] in (b"absent", b"other", b"partial"):
-            return reply
-        if seconds(reply[3]) != due or reply[5]:  # it has a time to live of its own, or garbage
-            due = seconds(reply[3])
-            yield from calls([self._register(thread_id, due, has_garbage=bool(reply[5]))])
-        return [*reply[:4], *overdue]
+    def _registered(self, put: Call, what: Storing, now: float, *, is_known: bool) -> Plan[Any]:
+        """The reply of a put; of one that stored something with how many threads are overdue.
 
-    def _register(
-        self, thread_id: str, due: float | None, *runs: str | None, has_garbage: bool = False
-    ) -> Call:
-        noted = [run.encode() for run in runs if run is not None]
-        now = moment(self._logs.clock())
-        args: list[Arg] = [thread_id.encode(), now, moment(due), int(has_garbage), *noted]
-        return Call(script("register"), self._keys.registry(thread_id), args)
+        A thread is registered before it can exist. Where this process knows that it is there, both
+        may go at the same time, since the put does nothing if the thread is gone.
+        """
+        thread_id, stored = what.thread_id, what.put
+        head = stored.checkpoint.checkpoint_id if stored else ""
+        labels = [run_label(stored.run_id)] if stored and stored.run_id is not None else []
+        known = self._own_ttls.get(thread_id)
+        own = known if what.ttl is None else what.ttl
+        due = self._logs.policy.expiry(now, own)
+        register = self._registry.register(thread_id, now, due, head, labels)
+        overdue, reply = yield from calls([register, put], in_order=not is_known)
+        if isinstance(reply, list):
+            return reply
+        outcome, epoch, log_end, is_garbage, minutes = reply.split(b" ")
+        if (ttl := seconds(minutes)) != known:
+            self._own_ttls.put(thread_id, ttl)
+        labels = [GARBAGE] if is_garbage == b"1" else []
+        if ttl != own or labels:
+            due = self._logs.policy.expiry(now, ttl)
+            yield from calls([self._registry.register(thread_id, now, due, labels=labels)])
+        return [outcome, epoch, log_end, overdue]
+
+    def _prepare_new(
+        self, thread_id: str, new_epoch: int, records: Sequence[ChannelRecord]
+    ) -> Prepared:
+        """The records' values, for the log as this process knows it, or else for a new one."""
+        prepared = self._logs.prepare(thread_id, records, KnownLog(new_epoch, 0))
+        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        return prepared
 
     def _prepare_again(
         self, thread_id: str, reply: Sequence[Any], new_epoch: int, records: Sequence[ChannelRecord]
@@ -192,38 +189,9 @@ class Writing:
         else:
             self._logs.put_committed(put, prepared)
 
-    # ------------------------------------------------------------------ the registry
-
     @abstractmethod
-    def _tidy(self, part: list[bytes]) -> Plan[None]:
-        """Look after threads of this part that should be gone."""
-
-    def _forget(self, name: bytes, updated: bytes, due: bytes) -> Call:
-        """Drop a thread that is not there from the registry.
-
-        Where a script cannot look for the thread again, one that was noted a moment ago may be in
-        the making: it stays.
-        """
-        keys = self._keys.registry(name.decode())
-        if not self._keys.clustered:
-            keys = [*keys, self._keys.thread(name.decode())[0]]
-        elif updated and float(updated) > self._logs.clock() - IN_THE_MAKING:
-            updated = b""
-        return Call(script("forget"), keys, [name, updated, due])
-
-
-IN_THE_MAKING: Final = 300.0
-"""Seconds within which a put that has registered its thread has stored it, or failed."""
-
-
-def _stored(reply: bytes | list[Any]) -> list[Any]:
-    """What a script says that stored something: b"done" or b"lost", the epoch, the end of the log,
-    the expiry, how many threads are overdue, whether there is much garbage. Or why it did not.
-    """
-    if isinstance(reply, list):
-        return reply
-    *names, overdue, has_garbage = reply.split(b" ")
-    return [*names, int(overdue), int(has_garbage)]
+    def _tidy(self, part: int) -> Plan[None]:
+        """Look after threads of this part of the registry that should be gone."""
 
 
 def _log_of(salt: bytes, prepared: Prepared) -> list[Arg]:

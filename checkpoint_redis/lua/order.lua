@@ -1,4 +1,4 @@
--- Walking a thread's checkpoints, newest id first; where ids are the same, by namespace.
+-- Preamble of scripts that walk a thread's checkpoints, newest id first; where ids are the same, by namespace.
 -- (Lua compares strings by the server's locale.)
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do

@@ -1,5 +1,7 @@
--- Stores a checkpoint. ARGV: namespace, id, packed record, run ('' for none), values (name, packed).
-local ns, id, packed, has_run, run, values = arg(), arg(), arg(), arg() == '1', arg(), args()
+-- Stores a checkpoint.
+-- ARGV: of a write; namespace, id, packed record, values (name, packed).
+-- Reply: of a write.
+local ns, id, packed, values = arg(), arg(), arg(), args()
 local name = 'n' .. ns .. '\0' .. id
 local old = redis.call('HGET', RECORDS, name)
 local is_same = old == packed -- as when a put is tried again
@@ -12,6 +14,7 @@ for n = 1, #SEGMENTS, 3 do
 end
 redis.call('HSET', RECORDS, name, packed)
 redis.call('ZADD', ORDER, 0, name)
+note_written(name)
 if ns ~= '' then
   redis.call('ZADD', ORDER, 0, 'a' .. id .. '\0' .. ns)
 end
@@ -24,4 +27,4 @@ for first = 1, #values, BATCH do
     end
   end
 end
-return wrote(has_run and run)
+return wrote('done')

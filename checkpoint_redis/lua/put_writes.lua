@@ -1,4 +1,6 @@
--- Stores pending writes. ARGV: writes (name, whether the last one counts, packed).
+-- Stores pending writes.
+-- ARGV: of a write; writes (name, whether the last one counts, packed).
+-- Reply: of a write; 'lost' for 'done' where values of writes that came second were not stored.
 local writes, ranges, has_lost = args(), {}, false
 
 local function note(first, last)
@@ -12,6 +14,7 @@ for n = 1, #writes, 3 do
   if not old or special then
     redis.call('HSET', RECORDS, name, packed)
     redis.call('ZADD', ORDER, 0, name)
+    note_written(name)
     each_span(layout, note)
     if old and old ~= packed then
       leave((layout_of_write(old)))
@@ -35,4 +38,4 @@ for n = 1, #SEGMENTS, 3 do
     append_segment(SEGMENTS[n], SEGMENTS[n + 1], SEGMENTS[n + 2])
   end
 end
-return wrote(nil, has_lost and 'lost')
+return wrote(has_lost and 'lost' or 'done')

@@ -1,4 +1,4 @@
--- How records are packed (checkpoint_redis/packing.py).
+-- Preamble of scripts that take records apart, as checkpoint_redis/packing.py packs them.
 local NONE = 4294967295
 
 -- `struct.unpack` of a record's lengths, which take `size` bytes

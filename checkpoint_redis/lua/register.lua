@@ -1,16 +1,22 @@
--- Notes a thread. ARGV: the thread, when it is written to, when it expires (''), whether a sweep is to
--- collect its garbage, its runs.
-local thread, now, due = ARGV[1], ARGV[2], ARGV[3]
-if ARGV[4] == '1' then
-  redis.call('ZADD', RUNS, 0, 'g' .. thread)
-end
+-- Notes that a thread is written to.
+-- ARGV: the thread, now, its expiry ('' for never), the id of a new checkpoint ('' for none), labels.
+-- Reply: how many threads of this part are overdue, if this one expires.
+local thread, now, due, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('ZADD', UPDATED, now, thread)
 if due ~= '' then
   redis.call('ZADD', EXPIRES, due, thread)
 else
   redis.call('ZREM', EXPIRES, thread)
 end
+if id ~= '' then
+  add_label(thread, 'h' .. id)
+  local start = 't' .. thread .. '\0'
+  local heads = redis.call('ZREVRANGEBYLEX', LABELS, '(' .. start .. 'i', '[' .. start .. 'h', 'LIMIT', 0, 2)
+  if heads[2] then -- the first one is newer
+    remove_label(thread, string.sub(heads[2], #start + 1))
+  end
+end
 for n = 5, #ARGV do
-  redis.call('ZADD', RUNS, 0, 'r' .. ARGV[n] .. '\0' .. thread, 0, 't' .. thread .. '\0' .. ARGV[n])
+  add_label(thread, ARGV[n])
 end
 return due ~= '' and redis.call('ZCOUNT', EXPIRES, '(-inf', now) or 0

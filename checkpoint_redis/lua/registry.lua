@@ -1,6 +1,22 @@
--- Scripts that look into the registry. KEYS: by update, by expiry, by run.
-local UPDATED, EXPIRES, RUNS = unpack(KEYS)
-local MARK = '\0' -- in all three, so that none is ever empty
-if redis.call('EXISTS', UPDATED, EXPIRES, RUNS) < 3 then
-  return redis.error_reply('CORRUPT a part of the registry is gone, or setup() was never called')
+-- Preamble of the scripts on one part of the registry, the list of threads.
+-- KEYS: threads by last update, threads by expiry, labels.
+-- A label of a thread is two members: label NUL thread, and 't' thread NUL label. Labels are 'r' run,
+-- 'h' newest checkpoint id, 'g' (its garbage is to be collected). Thread NUL stands in all three keys, so
+-- that none is ever empty: a key that is missing was evicted.
+local UPDATED, EXPIRES, LABELS = unpack(KEYS)
+local MARK = '\0'
+
+local function require_registry()
+  if redis.call('EXISTS', UPDATED, EXPIRES, LABELS) < 3 then
+    error('CORRUPT a part of the registry is gone, or setup() was never called', 0)
+  end
 end
+
+local function add_label(thread, label)
+  redis.call('ZADD', LABELS, 0, label .. '\0' .. thread, 0, 't' .. thread .. '\0' .. label)
+end
+
+local function remove_label(thread, label)
+  redis.call('ZREM', LABELS, label .. '\0' .. thread, 't' .. thread .. '\0' .. label)
+end
+

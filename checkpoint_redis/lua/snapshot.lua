@@ -1,5 +1,8 @@
--- What a copy is made of: both keys, as the server writes them down, its time to live, the names in the
--- order, its runs.
+-- What a copy is made of.
+-- ARGV: none.
+-- Reply: nothing if the thread is not there; both keys, as the server writes them down; its own time to live;
+-- the names in the order; its runs.
+require_intact()
 if ABSENT then
   return false
 end

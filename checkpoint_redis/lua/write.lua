@@ -1,7 +1,29 @@
--- Opening a thread to write to it. ARGV: this run's time to live ('' for none); an epoch for a new
--- thread; the salt that the records' checksums were made with: a new thread gets it, one that is
--- there must have it; the epoch that the log must have ('' if any will do), where it must end, where
--- it ends afterwards; segments; whether the thread must be there already; values that must be there.
+-- Preamble of scripts that write to a thread.
+-- ARGV: of the expiry; this run's time to live ('' for none); an epoch for a new thread; the salt that the
+-- records' checksums were made with: a new thread gets it, one that is there must have it; the epoch that the
+-- log must have ('' if any will do), where it must end, where it ends afterwards; segments; whether the thread
+-- must be there already; values that must be there; how many digests to reply where the log is another.
+-- Reply: what `wrote` gives; or why nothing was stored: 'absent'; 'partial', which values are not there;
+-- 'other', epoch, end of the log, newest digests, salt.
+require_intact()
+
+-- (start, digests) of up to so many of the newest segments.
+local function newest_digests(count)
+  local starts, names, found = {}, {}, {}
+  for n, member in ipairs(redis.call('ZREVRANGEBYLEX', ORDER, '(t', '[s', 'LIMIT', 0, count)) do
+    starts[n] = string.format('%.0f', (struct.unpack('>I8', member, 2)))
+    names[n] = 'd' .. starts[n]
+  end
+  for first = 1, #names, BATCH do
+    local last = math.min(first + BATCH - 1, #names)
+    local some = redis.call('HMGET', RECORDS, unpack(names, first, last))
+    for n = first, last do
+      found[2 * n - 1], found[2 * n] = starts[n], some[n - first + 1] or '' -- the reader says so
+    end
+  end
+  return found
+end
+
 local RUN_TTL, NEW_EPOCH, NEW_SALT, WANTED, BEGIN, LAST = arg(), arg(), arg(), arg(), arg(), arg()
 local SEGMENTS, MUST_EXIST, GRANTED = args(), arg() == '1', args()
 
@@ -34,7 +56,7 @@ if HAS_EXPIRED then
   purge()
 end
 if ABSENT then
-  EPOCH, END, TTL, REVISION, DUE = NEW_EPOCH, '0', '', '0', nil
+  EPOCH, END, TTL, REVISION, DUE, JOURNAL = NEW_EPOCH, '0', '', '0', nil, nil
   redis.call('HSET', RECORDS, 'created', NOW, 'hash_salt', NEW_SALT)
 end
 if WANTED ~= '' then
@@ -54,35 +76,22 @@ local function leave(layout)
   replaced = replaced + #layout + (#layout > 5 and struct.unpack('<I4', layout, 2) or 0)
 end
 
--- Notes what was written, in the thread and in the registry.
-local function wrote(run, outcome)
+-- Notes in the thread what was written. Reply: outcome, epoch, end of the log, '1' where the thread has
+-- one more MiB of garbage, the thread's own time to live ('' for none).
+local function wrote(outcome)
   local ttl = RUN_TTL ~= '' and RUN_TTL or TTL
   local minutes = tonumber(ttl ~= '' and ttl or DEFAULT_TTL)
-  local due = due_at(minutes)
-  redis.call('HSET', RECORDS, 'updated', NOW, 'expires', due, 'ttl', ttl, 'epoch', EPOCH,
+  redis.call('HSET', RECORDS, 'updated', NOW, 'expires', due_at(minutes), 'ttl', ttl, 'epoch', EPOCH,
     'end', END, 'revision', string.format('%.0f', tonumber(REVISION) + 1))
   if minutes or DUE then
     set_expiry(minutes)
   end
-  local overdue = 0
-  if UPDATED then
-    redis.call('ZADD', UPDATED, NOW, THREAD)
-    if minutes then
-      redis.call('ZADD', EXPIRES, due, THREAD)
-      overdue = redis.call('ZCOUNT', EXPIRES, '(-inf', NOW)
-    elseif DUE or ABSENT then
-      redis.call('ZREM', EXPIRES, THREAD)
-    end
-    if run then
-      redis.call('ZADD', RUNS, 0, 'r' .. run .. '\0' .. THREAD, 0, 't' .. THREAD .. '\0' .. run)
+  local is_due = '0'
+  if replaced > 0 then
+    local garbage = redis.call('HINCRBY', RECORDS, 'garbage', replaced)
+    if math.floor(garbage / COLLECT_AT) > math.floor((garbage - replaced) / COLLECT_AT) then
+      is_due = '1'
     end
   end
-  local is_noted = 0
-  if replaced > 0 and redis.call('HINCRBY', RECORDS, 'garbage', replaced) >= COLLECT_AT then
-    is_noted = 1
-    if RUNS then
-      redis.call('ZADD', RUNS, 0, 'g' .. THREAD)
-    end
-  end
-  return table.concat({ outcome or 'done', EPOCH, END, due, overdue, is_noted }, ' ')
+  return table.concat({ outcome, EPOCH, END, is_due, ttl }, ' ')
 end

@@ -18,8 +18,8 @@ from checkpoint_base.tests.damage import flipped
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.connect import target_of
 from checkpoint_redis.packing import names_of
+from checkpoint_redis.schema import name_of
 from checkpoint_redis.tests.users import user
-from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks
 from tests.servers.redis import SERVERS, wait_until_whole

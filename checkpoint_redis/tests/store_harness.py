@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from checkpoint_redis import AsyncRedisStore, RedisStore
+from checkpoint_redis.schema import name_of
 from checkpoint_redis.tests.harness import OnServer, url_at
-from checkpoint_redis.threads import name_of
 from conformance_tests import MovableClock, StoreHarness
 
 

@@ -46,7 +46,7 @@ def test_the_rules_are_what_scripts_need(kind: str) -> None:
     used = {
         command
         for name in names()
-        if name in ("schema", "server") or name.startswith("store/") == (kind == "store")
+        if name == "schema" or name.startswith("store/") == (kind == "store")
         for command in commands_of(script(name))
     }
     given = {rule.removeprefix("+") for rule in RULES[kind] if rule.startswith("+")}

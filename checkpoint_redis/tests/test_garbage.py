@@ -91,8 +91,8 @@ def counted(harness: RedisHarness) -> list[int]:
 def waiting(harness: RedisHarness) -> list[bytes]:
     """Threads that a sweep is to look at."""
     return [
-        member[1:]
-        for node, key in list(harness.keys("threads:*:runs"))
+        member[2:]
+        for node, key in list(harness.keys("threads:*:labels"))
         for member in node.zrangebylex(key, "[g", "(h")
     ]
 

@@ -33,11 +33,9 @@ class Kept(str):
 class Counting:
     """Performs plans on a client and notes the scripts of each request."""
 
-    def __init__(
-        self, client: redis.Redis, prefix: str, *, ttl: Any = None, clustered: bool = False
-    ) -> None:
+    def __init__(self, client: redis.Redis, prefix: str, *, ttl: Any = None) -> None:
         self.driver = SyncRedisDriver(client)
-        self.planner = RedisPlanner(TTLPolicy.of(ttl), prefix=prefix, clustered=clustered)
+        self.planner = RedisPlanner(TTLPolicy.of(ttl), prefix=prefix)
         self.codec = Codec(RedisSaver.serde)
         self.asked: list[list[str]] = []
         self.run(self.planner.setup())
@@ -90,20 +88,22 @@ def test_puts_reads_and_deletion_are_one_script(
     planner, codec = counting.planner, counting.codec
     for step in range(1, 61):
         config = counting.put(step, a="small", b=BIG + str(step) * 5000 if step % 2 else "small")
-        assert counting.asked == [["put"]], step
+        assert counting.asked == [["register", "put"]], step
     for writes in ([("a", 1), ("b", BIG)], [("a", 1)], [("__error__", "e"), ("b", 2)]):
         for task in ("one", "another"):
             counting.run(planner.put_writes(codec, config, writes, task, ""))
-            assert counting.asked == [["put_writes"]]
+            assert counting.asked == [["register", "put_writes"]]
     found = counting.run(planner.get_tuple(codec, CONFIG))
     assert found.checkpoint["channel_values"] == {"a": "small", "b": "small"}
-    assert counting.asked == [["get"]]
+    assert counting.asked == [["get_many"]]
     for limit in (1, 10, 50):
         page = counting.run(planner.list_page(codec, Listing.of(CONFIG, None, None, limit)))
         assert len(page.tuples) == limit
-        assert counting.asked == [["page"]]
+        assert counting.asked == [["list"]]
     counting.run(planner.delta_history(codec, CONFIG, ["a"]))
-    assert counting.asked == [["lineage"]]
+    assert counting.asked == [["ancestors"]]
+    counting.run(planner.delete_thread("t"))
+    assert counting.asked == [["delete"], ["unregister"]]
     counting.run(planner.delete_thread("t"))
     assert counting.asked == [["delete"]]
 
@@ -112,14 +112,14 @@ def test_only_a_put_whose_values_are_gone_is_more_than_one_script(counting: Coun
     counting.put(1, kept=BIG, a=1)
     for step in range(2, 6):
         counting.put(step, a=step, kept=Kept(BIG))
-        assert counting.asked == [["put"]]
+        assert counting.asked == [["register", "put"]]
     counting.run(counting.planner.delete_thread("t"))
     counting.put(6, a=6, kept=Kept(BIG))
-    assert counting.asked == [["put"]] * 3  # what is missing; that the log is gone, too; all of it
+    assert counting.asked == [["register", "put"]] * 2  # refused; all of it
     found = counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
     assert found.checkpoint["channel_values"] == {"a": 6, "kept": BIG}
     counting.put(7, a=7, kept=Kept(BIG))
-    assert counting.asked == [["put"]]
+    assert counting.asked == [["register", "put"]]
 
 
 def test_a_rare_match_is_one_script(counting: Counting) -> None:
@@ -128,7 +128,7 @@ def test_a_rare_match_is_one_script(counting: Counting) -> None:
     listing = Listing.of(CONFIG, {"step": 31}, None, 1)
     page = counting.run(counting.planner.list_page(counting.codec, listing))
     assert [found.metadata["step"] for found in page.tuples] == [31]
-    assert counting.asked == [["page"]]
+    assert counting.asked == [["list"]]
 
 
 def test_over_all_threads_names_come_first(counting: Counting) -> None:
@@ -136,10 +136,10 @@ def test_over_all_threads_names_come_first(counting: Counting) -> None:
         counting.put(step, a=step)
     page = counting.run(counting.planner.list_page(counting.codec, Listing.of(None, None, None, 9)))
     assert len(page.tuples) == 9
-    assert counting.asked == [["threads"] * 16, ["names"], ["some"]]
+    assert counting.asked == [["heads"] * 16, ["list_ids"], ["get_many"]]
     counting.run(counting.planner.list_page(counting.codec, page.rest or Listing(remaining=0)))
     counting.run(counting.planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
-    assert counting.asked == [["threads"] * 16, ["peek"]]
+    assert counting.asked == [["list_threads"] * 16, ["thread_info"]]
 
 
 def test_names_are_merged_once_for_many_pages(counting: Counting) -> None:
@@ -151,7 +151,8 @@ def test_names_are_merged_once_for_many_pages(counting: Counting) -> None:
         page = counting.run(counting.planner.list_page(counting.codec, rest))
         rest = page.rest
         asked.append([names[0] for names in counting.asked])
-    assert asked == [["threads", "names", "some"], ["some"], ["some"]]
+    merged = ["heads", "list_ids", "get_many"]
+    assert asked == [merged, merged, ["get_many"]]
 
 
 def test_a_put_on_a_log_that_is_not_known_looks_again(
@@ -160,13 +161,13 @@ def test_a_put_on_a_log_that_is_not_known_looks_again(
     counting.put(1, a=BIG)
     cold = Counting(client, one_server.prefix)
     cold.put(2, a=BIG + "more")
-    assert cold.asked == [["put"], ["put"]]
+    assert cold.asked == [["register", "put"], ["register", "put"]]
     cold.put(3, a=BIG + "more and more")
-    assert cold.asked == [["put"]]
+    assert cold.asked == [["register", "put"]]
     cold = Counting(client, one_server.prefix)
     cold.run(cold.planner.get_tuple(cold.codec, CONFIG))
     cold.put(4, a=BIG + "and more")  # reading told it
-    assert cold.asked == [["put"]]
+    assert cold.asked == [["register", "put"]]
 
 
 def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
@@ -178,7 +179,7 @@ def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
     other, reader = (Counting(client, one_server.prefix) for _ in range(2))
 
     def perform(request: Any) -> Any:
-        if reader.asked == [["page"]]:  # who looks for a step 1 gets the 10 first
+        if reader.asked == [["list"]]:  # who looks for a step 1 gets the 10 first
             other.run(other.planner.delete_thread("t"))
             other.put(1, a=kept)
         return reader.perform(request)
@@ -186,7 +187,7 @@ def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
     reader.asked.clear()
     plan = reader.planner.list_page(reader.codec, Listing.of(CONFIG, {"step": 1}, None, 1))
     assert [one.metadata["step"] for one in run(plan, perform).tuples] == [1]
-    assert reader.asked == [["page"], ["page"]]
+    assert reader.asked == [["list"], ["list"]]
     reader.put(2, a=gone)  # not there any more
     found = other.run(other.planner.get_tuple(other.codec, CONFIG))
     assert found.checkpoint["channel_values"]["a"] == gone
@@ -197,35 +198,72 @@ def test_pruning_and_copying(counting: Counting) -> None:
     for step in range(1, 10):
         counting.put(step, a=step)
     counting.run(planner.copy_thread("t", "u"))
-    assert counting.asked == [["snapshot", "outline"], ["paste"]]
+    assert counting.asked == [["snapshot", "thread_info"], ["register", "restore"]]
     counting.run(planner.prune(counting.codec, ["t"], "keep_latest"))
-    assert counting.asked == [["heads"], ["keep"]]
+    collection = [["begin_collection", "scan"], ["collect"]]
+    assert counting.asked == [["latest"], *collection]
     counting.run(planner.delete_for_runs(["run"]))
-    assert counting.asked == [["runs"] * 16, ["drop_runs"] * 2]
+    gone = [*collection, ["unregister"]]
+    assert counting.asked == [["labelled"] * 16, *gone, *gone, ["correct"] * 2]
+    page = counting.run(planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
+    assert page.threads == []
+    assert counting.asked == [["list_threads"] * 16]  # the list has no entry of them
 
 
-def test_on_a_cluster_the_registry_is_told_at_the_same_time(
+def test_a_thread_is_registered_before_it_can_exist(
     client: redis.Redis, one_server: RedisHarness
 ) -> None:
-    counting = Counting(client, one_server.prefix, clustered=True)
+    """Whoever knows that it is there sends both scripts at once: two slots, one round trip."""
+    order = []
+
+    def perform(request: Any) -> Any:
+        if isinstance(request, Calls) and len(request.calls) == 2:
+            order.append(request.in_order)
+        return performed(request)
+
+    counting = Counting(client, one_server.prefix)
+    performed = counting.perform
+    counting.perform = perform  # type: ignore[method-assign]
+    other = Counting(client, one_server.prefix)
     counting.put(1, a=1)
-    assert counting.asked == [["register"], ["put"]]  # registered before it can exist
     counting.put(2, a=2)
-    assert counting.asked == [["register", "put"]]
-    other = Counting(client, one_server.prefix, clustered=True)
     other.run(other.planner.delete_thread("t"))
-    assert other.asked == [["delete"], ["forget"]]
-    counting.put(3, a=3)
-    assert counting.asked == [["register", "put"], ["register"], ["put"]]
+    counting.put(3, a=3)  # refused, then as the first one
+    assert order == [True, False, False, True]
     page = counting.run(counting.planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
     assert [thread.thread_id for thread in page.threads] == ["t"]
+
+
+def test_a_time_to_live_of_the_thread_is_told_to_the_registry_once(
+    counting: Counting, client: redis.Redis, one_server: RedisHarness
+) -> None:
+    """By each process that did not set it."""
+    counting.put(1, a=1)
+    config: Any = {"configurable": {"thread_id": "t", "checkpoint_id": "00000001", "ttl": 5}}
+    counting.run(counting.planner.put_writes(counting.codec, config, [("a", 1)], "task", ""))
+    assert counting.asked == [["register", "put_writes"]]
+    counting.put(2, a=2)
+    assert counting.asked == [["register", "put"]]
+    cold = Counting(client, one_server.prefix)
+    cold.put(3, a=3)
+    assert cold.asked == [["register", "put"], ["register", "put"], ["register"]]  # another salt
+    cold.put(4, a=4)
+    assert cold.asked == [["register", "put"]]
+    (info,) = cold.run(cold.planner.list_threads(ThreadQuery.of("", None, None, 10, None))).threads
+    assert info.expires_at is not None
+    (due,) = [
+        node.zrange(key, 1, -1, withscores=True)
+        for node, key in one_server.keys("threads:*:expires")
+        if node.zcard(key) > 1
+    ]
+    assert due == [(b"t", pytest.approx(info.expires_at.timestamp()))]
 
 
 def test_scripts_reach_no_key_that_is_not_named(
     client: redis.Redis, one_server: RedisHarness
 ) -> None:
     """Each thread in one slot, each part of the registry in one."""
-    counting = Counting(client, one_server.prefix, clustered=True)
+    counting = Counting(client, one_server.prefix)
     keys = counting.planner._keys
     for thread in ("", "}", "{", "{}", "a}b", "%", "%7D", "*", "ü", "x" * 1000):
         records, order = keys.thread(thread)
@@ -257,9 +295,9 @@ def test_what_did_not_change_is_taken_from_the_parent(
     counting.put(1, a=1, same="small", kept=BIG)
     cold = Counting(client, one_server.prefix)
     cold.put(2, a=2, same=Kept("small"), kept=Kept(BIG))
-    assert cold.asked == [["some"], ["put"]]
+    assert cold.asked == [["get_many"], ["register", "put"]]
     cold.put(3, a=3, same=Kept("small"), kept=Kept(BIG))
-    assert cold.asked == [["put"]]
+    assert cold.asked == [["register", "put"]]
     state = {"a": 3, "same": "small", "kept": BIG}
     assert (
         cold.run(cold.planner.get_tuple(cold.codec, CONFIG)).checkpoint["channel_values"] == state
@@ -267,7 +305,7 @@ def test_what_did_not_change_is_taken_from_the_parent(
 
     counting.run(counting.planner.delete_thread("t"))
     cold.put(4, a=4, same=Kept("small"), kept=Kept(BIG))
-    assert cold.asked[0] == ["put"]  # refused
+    assert cold.asked[0] == ["register", "put"]  # refused
     found = counting.run(counting.planner.get_tuple(counting.codec, CONFIG))
     assert found.checkpoint["channel_values"] == {**state, "a": 4}
 
@@ -275,7 +313,7 @@ def test_what_did_not_change_is_taken_from_the_parent(
     new.run(new.planner.delete_thread("t"))
     new.put(1, other=1)
     cold.put(5, a=5, same=Kept("small"), kept=Kept(BIG))
-    assert cold.asked[0] == ["put"]  # refused: a kept record is gone
-    assert ["some"] in cold.asked  # refused: another salt; the parent is not there
+    assert cold.asked[0] == ["register", "put"]  # refused: a kept record is gone
+    assert ["get_many"] in cold.asked  # refused: another salt; the parent is not there
     found = new.run(new.planner.get_tuple(new.codec, CONFIG))
     assert found.checkpoint["channel_values"] == {**state, "a": 5}

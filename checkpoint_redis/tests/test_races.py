@@ -52,7 +52,7 @@ def test_pruning_leaves_a_thread_that_was_made_anew(
         other.put(*arguments("t", 2))
 
     plan = saver._planner.prune(saver._codec, ["t"], "keep_latest")
-    interrupted(saver, plan, "keep", start_over)
+    interrupted(saver, plan, "begin_collection", start_over)
     assert steps_of(other, "t") == [2]
 
 
@@ -70,5 +70,5 @@ def test_copying_looks_again_at_a_target_that_was_made_anew(
 
     plan = saver._planner.copy_thread("source", "target")
     with pytest.raises(InvalidArgumentError, match="target"):
-        interrupted(saver, plan, "paste", start_over)
+        interrupted(saver, plan, "restore", start_over)
     assert steps_of(other, "target") == [2]

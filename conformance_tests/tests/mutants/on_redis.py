@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, arun, run
 from checkpoint_base.timeouts import Deadline
 from checkpoint_redis.async_driver import AsyncRedisDriver
+from checkpoint_redis.commands import attempt
 from checkpoint_redis.failures import ERRORS, named
 from checkpoint_redis.requests import Calls
 from checkpoint_redis.sync_driver import SyncRedisDriver
@@ -27,7 +29,8 @@ class _Once(SyncRedisDriver):
         if not isinstance(request, Calls):
             return super().perform(request)
         try:
-            return self._run(request.calls, Deadline(None, "a request"))
+            plan = attempt(request, of_cluster=False)
+            return run(plan, partial(self._send, Deadline(None, "a request")))
         except ERRORS as error:
             raise named(error) from error
 
@@ -37,7 +40,8 @@ class _OnceAsync(AsyncRedisDriver):
         if not isinstance(request, Calls):
             return await super().perform(request)
         try:
-            return await self._run(request.calls, Deadline(None, "a request"))
+            plan = attempt(request, of_cluster=False)
+            return await arun(plan, partial(self._reply, Deadline(None, "a request")))
         except ERRORS as error:
             raise named(error) from error
 

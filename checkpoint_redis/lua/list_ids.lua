@@ -1,5 +1,10 @@
--- Which checkpoints there are. ARGV: what is wanted (order.lua), how many, the id to stop at ('').
-if ABSENT then
+-- Which checkpoints there are.
+-- ARGV: what is wanted (order.lua), how many, the id to stop at ('').
+-- Reply: nothing if the thread is not there; (id, namespace) of each.
+require_intact()
+if not EPOCH then
+  return false
+elseif ABSENT then
   return {}
 end
 local walk_on, count, floor = checkpoints(), tonumber(arg()), arg()

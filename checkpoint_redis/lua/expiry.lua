@@ -1,5 +1,5 @@
--- Moving a thread's expiry. ARGV: now, the saver's time to live in minutes ('' for none), whether
--- expired threads are gone.
+-- Preamble of scripts that move a thread's expiry.
+-- ARGV: now, the saver's time to live in minutes ('' for none), whether expired threads are gone.
 local NOW, DEFAULT_TTL, WHOLE = arg(), arg(), arg() == '1'
 
 -- Sets the server's own expiry, by its own clock, so that it need not agree with ours.

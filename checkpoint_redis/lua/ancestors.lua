@@ -1,6 +1,9 @@
 -- The ancestors of a checkpoint that some channels are rebuilt from, nearest first.
--- ARGV: whether reading moves the expiry, namespace, id ('' for the newest), whether values and
--- writes are wanted, channels.
+-- ARGV: of the expiry; whether reading moves it; namespace; id ('' for the newest); whether values and
+-- writes are wanted; channels.
+-- Reply: nothing if the checkpoint is not there; a response; (id, parent, versions, link's checksum) of each
+-- ancestor; (channel, version, number of the ancestor) where a channel has a value.
+require_intact()
 if ABSENT then
   return false
 end
@@ -58,4 +61,4 @@ while at and left > 0 and not visited[at] do
   end
   at = parent
 end
-return gathered(chain, seeds)
+return response(chain, seeds)

@@ -1,4 +1,4 @@
--- Gathering checkpoints with all that belongs to them. Small pieces go into one string, each with
+-- Preamble of scripts that reply checkpoints with all that belongs to them. Small pieces go into one string, each with
 -- its length in front, behind the thread's epoch, end of the log and salt: clients read one string
 -- faster than many. Large segments are elements of the reply, as they are.
 local LARGE = 16384
@@ -110,7 +110,7 @@ local function add_checkpoint(ns, id, packed)
   end
 end
 
-local function gathered(...)
+local function response(...)
   pieces[1] = struct.pack('<I4', #EPOCH) .. EPOCH .. struct.pack('<I4', #END) .. END
     .. struct.pack('<I4', #SALT) .. SALT
   local small = table.concat(pieces)
@@ -118,4 +118,22 @@ local function gathered(...)
     return small
   end
   return { small, large, ... }
+end
+
+-- Moves the expiry of a thread that is read, if it moves far enough: most reads write nothing. Where the
+-- server refuses (a replica, a full memory, a user who may only read), the reader is told, and gets what it
+-- reads all the same.
+local function refresh()
+  local minutes = tonumber(TTL ~= '' and TTL or DEFAULT_TTL)
+  -- checkpoint_base.ttl.refresh_threshold
+  if DUE and minutes
+      and math.abs(NOW + minutes * 60 - DUE) > math.min(math.max(1.2 * minutes, 1), 30 * minutes) then
+    local is_moved, told = pcall(function()
+      set_expiry(minutes)
+      redis.call('HSET', RECORDS, 'expires', due_at(minutes))
+    end)
+    if not is_moved then
+      tell('e', type(told) == 'table' and told.err or told)
+    end
+  end
 end

@@ -1,6 +1,8 @@
--- Threads by update, newest first. ARGV: whether there is a position, its time, its thread; the
--- times between which updates must lie ('-inf', '+inf', '(' for exclusive); prefix; how many; how
--- many to look at. Replies (thread, updated) of each, and where it stopped.
+-- Threads by update, newest first.
+-- ARGV: whether there is a position, its time, its thread; the times between which updates must lie
+-- ('-inf', '+inf', '(' for exclusive); prefix; how many; how many to look at.
+-- Reply: (thread, updated) of each; where it stopped, if it was not at the end.
+require_registry()
 local is_after, time, thread = ARGV[1] == '1', ARGV[2], ARGV[3]
 local min, max, prefix = ARGV[4], ARGV[5], ARGV[6]
 local count, patience = tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -1,5 +1,9 @@
--- A page of checkpoints. ARGV: whether reading moves the expiry, what is wanted (order.lua), how
--- many, after how many bytes and how many looked at to stop, pieces of JSON that metadata must have.
+-- A page of checkpoints.
+-- ARGV: of the expiry; whether reading moves it; what is wanted (order.lua); how many; after how many
+-- bytes, and how many looked at, to stop; pieces of JSON that metadata must have.
+-- Reply: nothing if the thread is not there; a response, whether there may be more, the id and the
+-- namespace of the last one that was looked at.
+require_intact()
 if ABSENT then
   return false
 end
@@ -31,4 +35,4 @@ while id and found < count and size < enough and patience > 0 do
   walk_on.skip()
   id, ns = walk_on.peek()
 end
-return gathered(id and '1' or '0', last_id, last_ns)
+return response(id and '1' or '0', last_id, last_ns)

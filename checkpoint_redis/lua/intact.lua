@@ -1,4 +1,0 @@
--- Scripts that need all of a thread.
-if DAMAGE then
-  corrupt(DAMAGE)
-end

@@ -1,0 +1,10 @@
+-- Threads with a label, in order.
+-- ARGV: how many, the label, the thread to begin with behind '[', or the one to go on after behind '('.
+-- Reply: threads.
+require_registry()
+local start, from, threads = ARGV[2] .. '\0', ARGV[3], {}
+local min, max = string.sub(from, 1, 1) .. start .. string.sub(from, 2), '(' .. start .. '\255'
+for n, member in ipairs(redis.call('ZRANGEBYLEX', LABELS, min, max, 'LIMIT', 0, ARGV[1])) do
+  threads[n] = string.sub(member, #start + 1)
+end
+return threads

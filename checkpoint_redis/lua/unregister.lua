@@ -1,0 +1,18 @@
+-- Drops a thread that was found gone, unless it was registered meanwhile.
+-- ARGV: the thread, the time after which an update is another put's, the time after which an expiry is.
+-- Reply: 1 if it was dropped, else 0.
+local thread = ARGV[1]
+local function is_at_most(key, time)
+  local score = redis.call('ZSCORE', key, thread)
+  return score and tonumber(score) <= tonumber(time)
+end
+if not is_at_most(UPDATED, ARGV[2]) and not is_at_most(EXPIRES, ARGV[3]) then
+  return 0
+end
+redis.call('ZREM', UPDATED, thread)
+redis.call('ZREM', EXPIRES, thread)
+local start = 't' .. thread .. '\0'
+for _, member in ipairs(redis.call('ZRANGEBYLEX', LABELS, '[' .. start, '(' .. start .. '\255')) do
+  remove_label(thread, string.sub(member, #start + 1))
+end
+return 1
