@@ -14,6 +14,7 @@ from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.compare import assert_same
 from conformance_tests.facade import Facade
 from conformance_tests.savers.base import SaverClauses
+from conformance_tests.steps import ending
 
 CHANNELS = ["a", "b", "c", "never"]
 
@@ -190,9 +191,11 @@ class DeltaHistoryClauses(SaverClauses):
         saver.put(on(thread, "", own), checkpoint({}, id=own), metadata(), {})
         for name in (*names, own):
             saver.put_writes(on(thread, "", name), [("log", name)], "task")
-        found = history(saver, on(thread, "", "one"), "log")
+        with ending(saver, f"expected: an answer, however {names} are each other's parent"):
+            found = history(saver, on(thread, "", "one"), "log")
         assert [value for _, _, value in found["log"]["writes"]] in (["two"], ["one", "two"])
-        found = history(saver, on(thread, "", own), "log")
+        with ending(saver, f"expected: an answer, although {own!r} is its own parent"):
+            found = history(saver, on(thread, "", own), "log")
         assert [value for _, _, value in found["log"]["writes"]] in ([], [own])
 
     def test_delta_history_snapshots_come_as_they_are(self, saver: Facade) -> None:
