@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from checkpoint_postgres import PostgresSaver
-from checkpoint_postgres.tests.harness import PostgresHarness, new_database
+from checkpoint_postgres.tests.harness import KeptHarness, PostgresHarness, new_database
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +21,23 @@ def database_url(postgres_server: str) -> str:
 def database(database_url: str) -> Iterator[PostgresHarness]:
     """An empty database on the real server."""
     one = PostgresHarness(database_url)
+    yield one
+    one.close()
+
+
+@pytest.fixture(scope="session")
+def kept_url(postgres_server: str) -> str:
+    """A database that is set up."""
+    url = new_database(postgres_server)
+    with PostgresSaver.from_conn_string(url) as saver:
+        saver.setup()
+    return url
+
+
+@pytest.fixture
+def kept(kept_url: str) -> Iterator[KeptHarness]:
+    """Empty tables: for clauses that do not ask what `setup` does with a new database."""
+    one = KeptHarness(kept_url)
     yield one
     one.close()
 

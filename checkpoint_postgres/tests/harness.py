@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
-from typing import Any, ClassVar
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
+from functools import cache
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import psycopg
+from psycopg_pool import ConnectionPool
 
 from checkpoint_base.tests.damage import COLUMNS, CONDITIONS, CONTENTS, flipped
 from checkpoint_base.timeouts import CALL_TIMEOUT
@@ -36,19 +44,40 @@ def drop_database(url: str) -> None:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
+OTHERS: Final = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
+"""Ends whoever else is still connected."""
+
+
 def empty_database(url: str) -> None:
-    """End whoever is still connected, and remove all tables."""
+    """Remove all tables."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
-            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        connection.execute(OTHERS.encode())
         found = connection.execute(
             "SELECT oid::regnamespace FROM pg_namespace "
             "WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
         ).fetchall()
         names = [str(name) for (name,) in found]
         connection.execute(f"DROP SCHEMA {', '.join(names)} CASCADE; CREATE SCHEMA public".encode())
+
+
+@cache
+def looks(url: str) -> ConnectionPool[psycopg.Connection[Any]]:
+    """The connection by which a process looks into a database, behind the back of savers and
+    stores: a new one takes longer than most of what it is asked.
+    """
+    pool: ConnectionPool[psycopg.Connection[Any]] = ConnectionPool(
+        url,
+        min_size=1,
+        max_size=1,
+        kwargs={"autocommit": True},
+        check=ConnectionPool.check_connection,  # clauses kill the server
+        open=True,
+    )
+    atexit.register(pool.close)
+    return pool
 
 
 class OnServer(FaultHooks):
@@ -118,19 +147,25 @@ class PostgresHarness(OnServer, SaverHarness):
     def _options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {"clock": self.clock, "call_timeout": self.call_timeout, **options}
 
+    def sync_saver(self, **options: Any) -> AbstractContextManager[PostgresSaver]:
+        """A saver, whether or not the database is set up."""
+        options = self._options(options)
+        return PostgresSaver.from_conn_string(self.url, pool=self.pool, **options)
+
+    def async_saver(self, **options: Any) -> AbstractAsyncContextManager[AsyncPostgresSaver]:
+        """The same for the async flavour."""
+        options = self._options(options)
+        return AsyncPostgresSaver.from_conn_string(self.url, pool=self.pool, **options)
+
     @contextmanager
     def open(self, **options: Any) -> Iterator[PostgresSaver]:
-        opened = PostgresSaver.from_conn_string(self.url, pool=self.pool, **self._options(options))
-        with opened as saver:
+        with self.sync_saver(**options) as saver:
             saver.setup()
             yield saver
 
     @asynccontextmanager
     async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
-        opened = AsyncPostgresSaver.from_conn_string(
-            self.url, pool=self.pool, **self._options(options)
-        )
-        async with opened as saver:
+        async with self.async_saver(**options) as saver:
             await saver.setup()
             yield saver
 
@@ -147,9 +182,13 @@ class PostgresHarness(OnServer, SaverHarness):
             restricted.clock = self.clock
             yield restricted
 
+    def look(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        """A connection of the harness's own."""
+        return psycopg.connect(self.url, autocommit=True)
+
     def query(self, sql: str) -> list[Any]:
         """Raw read."""
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self.look() as connection:
             return connection.execute(sql.encode()).fetchall()
 
     def rows(self) -> Mapping[str, int]:
@@ -160,7 +199,7 @@ class PostgresHarness(OnServer, SaverHarness):
 
     def stored(self) -> bytes:
         found = []
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self.look() as connection:
             for record in RECORDS:
                 with connection.cursor(binary=True) as cursor:
                     for row in cursor.execute(f"SELECT * FROM saver_{record}".encode()):
@@ -183,14 +222,14 @@ class PostgresHarness(OnServer, SaverHarness):
         where = CONDITIONS.get(record, "")
         stored, place = self.query(f"SELECT {column}, ctid::text FROM saver_{table} {where}")[0]
         changed = flipped(stored.encode() if isinstance(stored, str) else stored, record)
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self.look() as connection:
             connection.execute(
                 f"UPDATE saver_{table} SET {column} = %s WHERE ctid = %s::tid".encode(),
                 (changed.decode() if isinstance(stored, str) else changed, place),
             )
 
     def lose_value(self, channel: str) -> None:
-        with psycopg.connect(self.url, autocommit=True) as connection:
+        with self.look() as connection:
             connection.execute("DELETE FROM saver_values WHERE channel = %s", (channel,))
 
     def swap_records(self, record: str) -> None:
@@ -214,3 +253,28 @@ class PostgresHarness(OnServer, SaverHarness):
 
     def close(self) -> None:
         empty_database(self.url)
+
+
+class KeptHarness(PostgresHarness):
+    """A database whose tables are there and stay, and are emptied: making them takes longer than
+    most clauses.
+    """
+
+    @contextmanager
+    def open(self, **options: Any) -> Iterator[PostgresSaver]:
+        with self.sync_saver(**options) as saver:
+            yield saver
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncPostgresSaver]:
+        async with self.async_saver(**options) as saver:
+            yield saver
+
+    def look(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return looks(self.url).connection()
+
+    def close(self) -> None:
+        with self.look() as connection:
+            connection.execute(OTHERS.encode())
+            for record in RECORDS:
+                connection.execute(f"DELETE FROM saver_{record}".encode())

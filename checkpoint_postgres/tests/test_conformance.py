@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests import SaverConformance
+from conformance_tests import Capability, SaverConformance
+
+NEW = {Capability.SETUP, Capability.PROCESSES}
+"""A database without tables."""
 
 
 class TestPostgresSaver(SaverConformance):
     profile = "suite"
 
     @pytest.fixture
-    def harness(self, database: PostgresHarness) -> PostgresHarness:
-        return database
+    def harness(self, request: pytest.FixtureRequest) -> PostgresHarness:
+        is_new = self.capability_under_test(request) in NEW
+        found: PostgresHarness = request.getfixturevalue("database" if is_new else "kept")
+        return found

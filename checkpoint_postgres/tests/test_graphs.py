@@ -12,5 +12,5 @@ class TestPostgresGraphs(GraphConformance):
     profile = "suite"
 
     @pytest.fixture
-    def harness(self, database: PostgresHarness) -> PostgresHarness:
-        return database
+    def harness(self, kept: PostgresHarness) -> PostgresHarness:
+        return kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import secrets
 import struct
 from collections import Counter
@@ -12,7 +13,9 @@ from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import redis
+from redis._parsers import AsyncCommandsParser
 from redis.asyncio import RedisCluster as AsyncRedisCluster
+from redis.asyncio.cluster import ClusterNode
 
 from checkpoint_base.tests.damage import flipped
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
@@ -47,6 +50,14 @@ def url_at(host: str, port: int) -> str:
     return f"redis://{host}:{port}/0?socket_timeout=2&socket_connect_timeout=2"
 
 
+@cache
+def client_of(url: str) -> Any:
+    """One client for the harnesses of a process: each would connect anew, for every test."""
+    client = redis.Redis.from_url(url)
+    atexit.register(client.close)
+    return client
+
+
 class OnServer(FaultHooks):
     """What can be done to the servers of a harness.
 
@@ -59,7 +70,7 @@ class OnServer(FaultHooks):
     @cached_property
     def nodes(self) -> list[Any]:
         """Connections behind the back of savers and stores, to each server of its own."""
-        return [redis.Redis.from_url(self.url)]
+        return [client_of(self.url)]
 
     def address(self) -> tuple[str, int]:
         found = urlsplit(self.url)
@@ -225,10 +236,12 @@ class RedisHarness(OnServer, SaverHarness):
         return cls(*location.split())
 
     def close(self) -> None:
-        for node, key in list(self.keys()):
-            node.unlink(key)
         for node in self.nodes:
-            node.close()
+            keys = node.scan_iter(match=f"{self.prefix}:*", count=1000)
+            with node.pipeline(transaction=False) as together:
+                for key in keys:
+                    together.unlink(key)
+                together.execute()
 
 
 @cache
@@ -239,10 +252,42 @@ def cluster_client(url: str) -> redis.RedisCluster:
     return redis.RedisCluster(host, port, decode_responses=True, **target.options)
 
 
+class KnownCommands(AsyncCommandsParser):
+    """What servers of one version say of their commands, asked for once in a process: to read it
+    takes longer than most tests.
+    """
+
+    known: ClassVar[dict[str, Any]] = {}
+
+    async def initialize(self, node: ClusterNode | None = None) -> None:
+        if node:
+            self.node = node
+        if not self.known:
+            await super().initialize(node)
+            self.known.update(self.commands)
+        self.commands = self.known
+
+
 class ClusterHarness(RedisHarness):
     """The keys below a prefix of a cluster."""
 
     name = "redis-cluster (three nodes)"
+
+    @property
+    def _client(self) -> dict[str, Any]:
+        """What clients for one test are made with."""
+        target = target_of(self.url)
+        return {"startup_nodes": [ClusterNode(*at) for at in target.hosts], **target.options}
+
+    @asynccontextmanager
+    async def aopen(self, **options: Any) -> AsyncIterator[AsyncRedisSaver]:
+        client = AsyncRedisCluster(**self._client)
+        client.commands_parser = KnownCommands()
+        async with client:
+            saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
+            await saver.setup()
+            yield saver
+            await saver.astop_ttl_sweeper()
 
     @contextmanager
     def open(self, **options: Any) -> Iterator[RedisSaver]:
@@ -256,7 +301,7 @@ class ClusterHarness(RedisHarness):
     def nodes(self) -> list[Any]:
         """A key is found on the node that has its slot."""
         hosts = self.url.partition("://")[2].split(",")
-        return [redis.Redis.from_url(f"redis://{host}") for host in hosts]
+        return [client_of(f"redis://{host}") for host in hosts]
 
 
 class ClusterOfOneHarness(ClusterHarness):
@@ -295,11 +340,3 @@ class ClusterOfOneHarness(ClusterHarness):
             saver.setup()
             yield saver
             saver.stop_ttl_sweeper()
-
-    @asynccontextmanager
-    async def aopen(self, **options: Any) -> AsyncIterator[AsyncRedisSaver]:
-        async with AsyncRedisCluster(**self._client) as client:
-            saver = AsyncRedisSaver(client, prefix=self.prefix, clock=self.clock, **options)
-            await saver.setup()
-            yield saver
-            await saver.astop_ttl_sweeper()

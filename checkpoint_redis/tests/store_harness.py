@@ -71,7 +71,6 @@ class RedisStoreHarness(OnServer, StoreHarness):
     def close(self) -> None:
         for key in self.client.scan_iter(match=f"{{{self.prefix}}}:*", count=1000):
             self.client.unlink(key)
-        self.client.close()
 
 
 class WithoutCache(RedisStoreHarness):
