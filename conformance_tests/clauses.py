@@ -20,10 +20,13 @@ class Clauses:
     Attributes:
         contract: The first part of the clauses' ids: saver, graph or store.
         profile: Which clauses a test class has.
+        left_to_others: Mixins whose clauses a test class leaves to another one of the same backend,
+            since what they judge is the same code in both.
     """
 
     contract: ClassVar[str]
     profile: ClassVar[Profile] = "suite"
+    left_to_others: ClassVar[tuple[type, ...]] = ()
 
     def __init_subclass__(cls) -> None:
         """A clause of one mixin must not hide a clause of another by having its name."""
@@ -34,9 +37,12 @@ class Clauses:
         if hidden := sorted({name for name in named if named.count(name) > 1}):
             raise TypeError(f"{cls.__name__}: two clauses of one name: {hidden}")
         if cls.__name__.startswith("Test"):  # what pytest collects
+            left = {name for mixin in cls.left_to_others for name in vars(mixin)}
             for name in named:
                 clause = clause_of(cls, name)
-                if clause is not None and not belongs_to(cls.profile, clause.id):
+                if clause is not None and not (
+                    name not in left and belongs_to(cls.profile, clause.id)
+                ):
                     setattr(cls, name, None)
 
     @pytest.fixture

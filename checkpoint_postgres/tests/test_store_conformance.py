@@ -11,7 +11,9 @@ import pytest
 
 from checkpoint_postgres.tests.harness import new_database
 from checkpoint_postgres.tests.store_harness import SCHEMA, PostgresStoreHarness
-from conformance_tests import StoreConformance
+from conformance_tests import Capability, StoreConformance
+from conformance_tests.capabilities import capability_of
+from conformance_tests.stores.conformance import WITHOUT_INDEX
 from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.empty import EmptySearchClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
@@ -26,16 +28,26 @@ def kind(name: str, **more: Any) -> dict[str, Any]:
 
 
 EXACT = {"engine": "exact"}
+NEW = {Capability.STORE_LIFE, Capability.STORE_PROCESSES}
+"""A database without tables."""
+
+
+def opened(one: PostgresStoreHarness, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A harness on tables that are empty, or on none."""
+    if capability_of(request.function) in NEW:
+        one.remove()
+    yield one
+    one.close()
 
 
 class OnEngine:
     engine: dict[str, Any]
 
     @pytest.fixture
-    def harness(self, database_url: str) -> Iterator[PostgresStoreHarness]:
-        one = PostgresStoreHarness(database_url, self.engine)
-        yield one
-        one.close()
+    def harness(
+        self, kept_url: str, request: pytest.FixtureRequest
+    ) -> Iterator[PostgresStoreHarness]:
+        yield from opened(PostgresStoreHarness(kept_url, self.engine), request)
 
 
 class VectorClauses(
@@ -90,15 +102,16 @@ class TestWithoutPgvector(StoreConformance):
     """What the extension's absence makes of every engine."""
 
     profile = "suite"
+    left_to_others = WITHOUT_INDEX
 
     examples = 10
 
     @pytest.fixture
-    def harness(self, bare: tuple[str, str]) -> Iterator[PostgresStoreHarness]:
+    def harness(
+        self, bare: tuple[str, str], request: pytest.FixtureRequest
+    ) -> Iterator[PostgresStoreHarness]:
         url, role = bare
-        one = PostgresStoreHarness(url, {}, role)
-        yield one
-        one.close()
+        yield from opened(PostgresStoreHarness(url, {}, role), request)
 
 
 class TestGraphs(OnEngine, StoreGraphConformance):

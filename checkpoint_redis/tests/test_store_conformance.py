@@ -15,6 +15,7 @@ from checkpoint_redis.tests.store_harness import (
     WithoutCache,
 )
 from conformance_tests import StoreConformance
+from conformance_tests.stores.conformance import WITHOUT_INDEX
 from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
 from conformance_tests.stores.meaning import MeaningClauses
@@ -37,6 +38,7 @@ class TestRedisStore(StoreConformance):
 
 class TestRedisVectorSet(StoreConformance):
     profile = "suite"
+    left_to_others = WITHOUT_INDEX
 
     @pytest.fixture
     def harness(self, redis_url: str) -> Iterator[RedisStoreHarness]:
@@ -46,6 +48,7 @@ class TestRedisVectorSet(StoreConformance):
 
 class TestRedisQueryEngine(StoreConformance):
     profile = "suite"
+    left_to_others = WITHOUT_INDEX
 
     @pytest.fixture
     def harness(self, redis_query_url: str) -> Iterator[RedisStoreHarness]:

@@ -35,6 +35,11 @@ from conformance_tests.stores.search import SearchClauses
 from conformance_tests.stores.stateful import StoreModelClauses
 from conformance_tests.stores.ttl import StoreTTLClauses
 
+WITHOUT_INDEX = (ItemClauses, BatchClauses, SearchClauses, StoreFilterClauses, NamespaceClauses)
+"""They open stores without an index: a backend with several engines of search runs them with one of
+them.
+"""
+
 
 class StoreConformance(
     ItemClauses,

@@ -11,6 +11,7 @@ from conformance_tests.catalogue import Clause, meaning
 from conformance_tests.contract import ALIASES, CONTRACT_VERSION, PROFILES
 from conformance_tests.run import offered
 from conformance_tests.tests.mutants.collected import all_mutants
+from conformance_tests.tests.where import backend_classes, capabilities_left_by, clauses_run_by
 
 PAGE = Path(__file__).parents[2] / "docs" / "conformance.md"
 CONTRACT = PAGE.with_name("contract.md")
@@ -91,9 +92,25 @@ def mutants() -> str:
     return table(("mutant", "what it does", "caught by"), rows)
 
 
+def where() -> str:
+    """A row for each test class of this project."""
+    rows = [
+        (
+            f"`{package}`: `{cls.__name__}`",
+            str(len(clauses_run_by(cls))),
+            ", ".join(f"`{name}`" for name in capabilities_left_by(cls)),
+        )
+        for package, cls in backend_classes()
+    ]
+    return table(("test class", "clauses", "without, since another class has them"), rows)
+
+
 def current(text: str) -> str:
     """The page as it should be."""
-    return section(section(text, "capabilities", capabilities()), "mutants", mutants())
+    parts = {"capabilities": capabilities, "where": where, "mutants": mutants}
+    for name, make in parts.items():
+        text = section(text, name, make())
+    return text
 
 
 if __name__ == "__main__":
