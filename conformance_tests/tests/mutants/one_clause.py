@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,21 @@ from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.stores.conformance import StoreConformance
 
 
+@cache
+def owners() -> dict[str, tuple[type, str]]:
+    """By the id of a clause: the mixin that has it, and the name of its test."""
+    return {
+        clause.id: (base, name)
+        for cls in (SaverConformance, StoreConformance)
+        for base in reversed(cls.__mro__)
+        for name in vars(base)
+        if name.startswith("test_") and (clause := clause_of(base, name)) is not None
+    }
+
+
 def owner_of(clause_id: str) -> tuple[type, str]:
     """The mixin that has a clause, and the name of its test."""
-    for cls in (SaverConformance, StoreConformance):
-        for base in cls.__mro__:
-            for name in vars(base):
-                clause = clause_of(base, name) if name.startswith("test_") else None
-                if clause is not None and clause.id == clause_id:
-                    return base, name
-    raise LookupError(f"there is no clause {clause_id}")
+    return owners()[clause_id]
 
 
 def class_with(clause_id: str, name: str, opens: Callable[[Path], Any]) -> type:
