@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from pathlib import Path
 
 import pytest
 
@@ -39,6 +40,27 @@ UNFAIR = (
 
 def test_every_clause_has_a_source() -> None:
     assert [clause.id for clause in ALL.values() if not clause.source] == []
+
+
+def test_what_is_cited_of_a_decision_stands_there() -> None:
+    """ADR 4 is a table of questions: the one that a clause answers is named."""
+    folder = Path(__file__).parents[2] / "docs" / "adr"
+    texts = {int(path.name[:4]): path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    cited = {
+        (int(number), words)
+        for clause in ALL.values()
+        for number, words in re.findall(r"ADR (\d+): ([^;]+)", clause.source)
+    }
+    assert {number for number, _ in cited} <= texts.keys()
+    decisions = texts[4].lower()
+    missing = [
+        words
+        for number, words in cited
+        if number == 4
+        and f"| {words.lower()} |" not in decisions
+        and f"**{words.lower()}.**" not in decisions
+    ]
+    assert missing == []
 
 
 def test_every_source_is_that_of_a_clause() -> None:
