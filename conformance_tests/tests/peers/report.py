@@ -1,7 +1,7 @@
 """Runs other packages under the suite and writes what came of it into the documentation.
 
 `python -m conformance_tests.tests.peers.report saver:Sqlite store:Redis …` (without names all), in
-an environment that has the packages and pytest-timeout. A run takes long, so its outcome is kept in
+an environment that has the packages. A run takes long, so its outcome is kept in
 docs/conformance-peers.json; `--write` runs nothing and writes the pages from what is kept.
 """
 
@@ -15,6 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
+from conformance_tests.contract import PROFILES
 from conformance_tests.levels import LEVELS
 from conformance_tests.tests.page import PAGE, section, table
 from conformance_tests.tests.peers.run import LOOKED_AT, run
@@ -36,14 +37,20 @@ Package = dict[str, Any]
 def told(kept: Iterable[Package]) -> str:
     """The section of docs/conformance.md."""
     packages = list(kept)
-    parts = [
-        _table(kind, columns)
-        for kind in KINDS
-        if (columns := [one for one in packages if one["kind"] == kind])
-    ]
-    dates = " and ".join(sorted({one["date"][:10] for one in packages}))
-    which = f"Run on {dates}; which clauses do not hold: [{LISTS.name}]({LISTS.name})."
-    return "\n\n".join([*parts, which])
+    parts = []
+    for profile in PROFILES:
+        tables = [
+            _table(kind, columns)
+            for kind in KINDS
+            if (
+                columns := [
+                    one for one in packages if (one["kind"], one["profile"]) == (kind, profile)
+                ]
+            )
+        ]
+        parts += [f"### Profile `{profile}`", *tables] if tables else []
+    parts.append(f"Which clauses do not hold: [{LISTS.name}]({LISTS.name}).")
+    return "\n\n".join(parts)
 
 
 def _table(kind: str, columns: list[Package]) -> str:
@@ -53,13 +60,13 @@ def _table(kind: str, columns: list[Package]) -> str:
         if some := [name for name in LOOKED_AT[kind] if name in level.needs]:
             rows.append((f"**{level.name}**", *(_sum(some, one) for one in columns)))
             rows += [(f"`{name}`", *(_cell(one, name) for one in columns)) for name in some]
-    heads = [f"{one['name']}<br>{one['version']}" for one in columns]
+    heads = [f"{one['name']}<br>{one['version']}<br>{one['date'][:10]}" for one in columns]
     return table(("clauses that hold, of those looked at", *heads), rows)
 
 
 def _sum(capabilities: Iterable[str], package: Package) -> str:
     """Of a level: all of it, or how much."""
-    found = [package["capabilities"][name] for name in capabilities]
+    found = [entry for name in capabilities if (entry := package["capabilities"].get(name))]
     looked_at = sum(entry["looked at"] for entry in found)
     held = looked_at - sum(len(entry["do not hold"]) for entry in found)
     if not looked_at:
@@ -69,10 +76,10 @@ def _sum(capabilities: Iterable[str], package: Package) -> str:
 
 def _cell(package: Package, capability: str) -> str:
     entry = package["capabilities"].get(capability)
-    if entry is None or not entry["looked at"]:
-        return "not looked at"
-    if not entry["offered"]:
-        return "not offered"
+    if entry is None:
+        return ""
+    if not entry["looked at"]:
+        return "not offered" if entry["not offered"] else "not looked at"
     return f"{entry['looked at'] - len(entry['do not hold'])} of {entry['looked at']}"
 
 
@@ -80,7 +87,7 @@ def lists(kept: Iterable[Package]) -> str:
     """The page that names the clauses."""
     parts = [INTRODUCTION]
     for one in kept:
-        parts.append(f"## {one['name']}")
+        parts.append(f"## {one['name']}, profile `{one['profile']}`")
         made = ", ".join(f"{name} {version}" for name, version in sorted(one["with"].items()))
         parts.append(f"{one['version']}, on {one['date'][:10]} with {made}.")
         found = one["capabilities"].items()
@@ -89,23 +96,28 @@ def lists(kept: Iterable[Package]) -> str:
 
 
 def _lines(capability: str, entry: dict[str, Any]) -> Iterable[str]:
-    wrong, endless = entry["do not hold"], entry["did not end"]
-    if wrong and not entry["offered"]:
-        yield f"- {capability}: not offered, the methods raise `NotImplementedError`"
-    elif wrong:
-        names = [f"`{each}`" + (" (did not end)" if each in endless else "") for each in wrong]
+    if entry["do not hold"]:
+        endless = entry["did not end"]
+        names = [
+            f"`{each}`" + (" (did not end)" if each in endless else "")
+            for each in entry["do not hold"]
+        ]
         yield f"- {capability}: {', '.join(names)}"
-    if entry["not looked at"]:
-        names = [f"`{each}`" for each in entry["not looked at"]]
-        yield f"- {capability}, not looked at: {', '.join(names)}"
+    for verdict in ("not offered", "not looked at"):
+        if entry[verdict]:
+            yield f"- {capability}, {verdict}: {', '.join(f'`{each}`' for each in entry[verdict])}"
 
 
 def keep(one: Package) -> None:
     """Put an outcome in the place of the one before."""
+
+    def name(each: Package) -> tuple[str, ...]:
+        return each["kind"], each["name"], each["profile"]
+
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else []
-    kept = [each for each in kept if (each["kind"], each["name"]) != (one["kind"], one["name"])]
+    kept = [each for each in kept if name(each) != name(one)]
     order = [*LEVELS]
-    kept = sorted([*kept, one], key=lambda each: (order.index(each["kind"]), each["name"]))
+    kept = sorted([*kept, one], key=lambda each: (order.index(each["kind"]), *name(each)[1:]))
     KEPT.write_text(json.dumps(kept, indent=1) + "\n")
 
 
@@ -114,8 +126,10 @@ def main(wanted: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind, names in KINDS.items():
             for name in names:
-                if not wanted or f"{kind}:{name}" in wanted:  # `--write` is the name of none
-                    keep(run(kind, name, Path(folder)))
+                if wanted and f"{kind}:{name}" not in wanted:  # `--write` is the name of none
+                    continue
+                for profile in PROFILES:
+                    keep(run(kind, name, profile, Path(folder)))
                     print(f"{datetime.now(timezone.utc):%H:%M:%S} {kind} {name}", flush=True)  # noqa: T201
     kept = json.loads(KEPT.read_text())
     PAGE.write_text(section(PAGE.read_text(encoding="utf-8"), "peers", told(kept)), "utf-8")
