@@ -18,6 +18,9 @@ export PIP_CONSTRAINT := $(CONSTRAINTS)
 export PIP_BUILD_CONSTRAINT := $(CONSTRAINTS)
 endif
 
+# empty: off. Tests start many processes, and each would compile all that it imports.
+export PYTHONDONTWRITEBYTECODE =
+
 CORE := checkpoint_base/tests store_vector/tests checkpoint_sqlite/tests
 SUITES := $(CORE) conformance_tests/tests
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal

@@ -81,6 +81,15 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(BackendReport(config), "backend-report")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """More than processors: a test that waits, for a network that is cut or a process that it
+    started, leaves one to others.
+    """
+    processors = os.cpu_count() or 1
+    return processors + processors // 2
+
+
 @pytest.fixture(autouse=True)
 def _server_of_harness(request: pytest.FixtureRequest) -> None:
     """Notes which backend a test ran on, and asks its harness once for the server's version."""

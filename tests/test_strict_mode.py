@@ -7,16 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.parametrize("package", ["checkpoint_base", "checkpoint_sqlite"])
-def test_graphs_run_in_strict_mode(package: str) -> None:
-    suite = f"{package}/tests/test_graphs.py"
+def test_graphs_run_in_strict_mode() -> None:
+    suites = [
+        f"{package}/tests/test_graphs.py" for package in ("checkpoint_base", "checkpoint_sqlite")
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", suite],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suites],
         cwd=ROOT,
         env={**os.environ, "LANGGRAPH_STRICT_MSGPACK": "true"},
         capture_output=True,
