@@ -1,5 +1,6 @@
 """The core of langgraph-checkpoint-suite: one contract on every database."""
 
+from checkpoint_base.cache import CacheStats, MemoryCache
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -24,12 +25,20 @@ from checkpoint_base.importing import import_threads
 from checkpoint_base.memory import MemorySaver
 from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import aopen_saver, aopen_store, open_saver, open_store
+from checkpoint_base.urls import (
+    aopen_cache,
+    aopen_saver,
+    aopen_store,
+    open_cache,
+    open_saver,
+    open_store,
+)
 
 __version__ = "0.1.0"
 
 __all__ = [
     "BackendUnavailableError",
+    "CacheStats",
     "CheckpointError",
     "ClosedError",
     "ConflictError",
@@ -37,6 +46,7 @@ __all__ = [
     "DecryptionError",
     "EventLoopError",
     "InvalidArgumentError",
+    "MemoryCache",
     "MemorySaver",
     "MissingDriverError",
     "NotSetUpError",
@@ -52,9 +62,11 @@ __all__ = [
     "UnreadableValueError",
     "UnserializableValueError",
     "UnsupportedServerError",
+    "aopen_cache",
     "aopen_saver",
     "aopen_store",
     "import_threads",
+    "open_cache",
     "open_saver",
     "open_store",
 ]

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from threading import Lock
 from typing import Any, TypeVar
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.capabilities import FullSyncSaver
-from checkpoint_base.memory_planner import Locked, MemoryPlanner
+from checkpoint_base.memory_planner import LockDriver, MemoryPlanner
 from checkpoint_base.memory_thread import MemoryThread
 from checkpoint_base.plan import Plan, arun
 from checkpoint_base.timeouts import CALL_TIMEOUT, checked_call_timeout
@@ -21,17 +20,6 @@ from checkpoint_base.ttl import TTLPolicy
 from checkpoint_base.values import OnUnreadable
 
 T = TypeVar("T")
-
-
-class _Driver:
-    def __init__(self) -> None:
-        self._lock = Lock()
-
-    def perform(self, request: Any) -> Any:
-        if isinstance(request, Locked):
-            with self._lock:
-                return request.work()
-        raise TypeError(f"cannot perform {request!r}")
 
 
 class MemorySaver(FullSyncSaver):
@@ -66,7 +54,7 @@ class MemorySaver(FullSyncSaver):
         self._memory = MemoryPlanner(policy, clock)
         super().__init__(
             self._memory,
-            _Driver(),
+            LockDriver(),
             policy,
             serde=serde,
             on_unreadable=on_unreadable,

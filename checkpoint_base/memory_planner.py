@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -48,6 +49,20 @@ def locked(work: Callable[[], T]) -> Plan[T]:
     """Do all of `work` at once."""
     result: T = yield Locked(work)
     return result
+
+
+class LockDriver:
+    """Performs `Locked`."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def perform(self, request: Any) -> Any:
+        """Perform a request of a plan."""
+        if isinstance(request, Locked):
+            with self._lock:
+                return request.work()
+        raise TypeError(f"cannot perform {request!r}")
 
 
 class MemoryPlanner:

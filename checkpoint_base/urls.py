@@ -1,16 +1,18 @@
-"""Savers and stores by URL: `open_saver("sqlite:///agent.db")`, `open_store(…)`."""
+"""Savers, stores and caches by URL: `open_saver("sqlite:///agent.db")`, `open_store(…)`, …"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, unquote
 
+from checkpoint_base.cache.memory import MemoryCache
+from checkpoint_base.cache.shell import Cache, SyncCache
 from checkpoint_base.capabilities import FullSaver, FullSyncSaver
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.memory import MemorySaver
@@ -18,10 +20,12 @@ from checkpoint_base.memory import MemorySaver
 if TYPE_CHECKING:
     from store_vector.store import Store, SyncStore
 
+M = TypeVar("M", MemorySaver, MemoryCache)
+
 
 @dataclass(frozen=True)
 class _Backend:
-    """Where a scheme's savers and stores are, and the extra with their driver."""
+    """Where a scheme's savers, stores and caches are, and the extra with their driver."""
 
     package: str
     prefix: str
@@ -30,7 +34,7 @@ class _Backend:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
-        """Open `Saver`, `AsyncSaver`, `Store` or `AsyncStore` of this backend."""
+        """Open `Saver`, `AsyncSaver`, `Store`, … of this backend."""
         kind = name.removeprefix("Async")
         prefix = name.removesuffix(kind)
         return self._load(f"{prefix}{self.prefix}{kind}").from_conn_string(
@@ -111,23 +115,24 @@ def _no_text(url: object) -> InvalidArgumentError:
 
 
 @contextmanager
-def _in_memory(options: Mapping[str, Any]) -> Iterator[MemorySaver]:
-    """As the other savers' `from_conn_string`."""
-    saver = MemorySaver(**options)
+def _in_memory(made: M) -> Iterator[M]:
+    """As the others' `from_conn_string`."""
     try:
-        yield saver
+        yield made
     finally:
-        saver._end()
+        made._end()
 
 
 @contextmanager
-def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
+def open_saver(url: str, *, setup: bool = True, **options: Any) -> Iterator[FullSyncSaver]:
     """Open the saver that a URL names, set it up, and close it at the end.
 
     Args:
         url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
             says), `redis://host:port/db` (or another of `RedisSaver.from_conn_string`),
             `mongodb://host`, `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+        setup: False: what was set up before is opened, and nothing is set up. SQLite sets itself
+            up on first use all the same.
         options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
 
     Raises:
@@ -135,32 +140,39 @@ def open_saver(url: str, **options: Any) -> Iterator[FullSyncSaver]:
         MissingDriverError: its driver is not installed.
     """
     backend = _backend(url)
-    opened = _in_memory(options) if backend is None else backend.open("Saver", url, options)
+    opened: AbstractContextManager[FullSyncSaver]
+    if backend is None:
+        opened = _in_memory(MemorySaver(**options))
+    else:
+        opened = backend.open("Saver", url, options)
     with opened as saver:
-        saver.setup()
+        if setup:
+            saver.setup()
         yield saver
 
 
 @asynccontextmanager
-async def aopen_saver(url: str, **options: Any) -> AsyncIterator[FullSaver]:
+async def aopen_saver(url: str, *, setup: bool = True, **options: Any) -> AsyncIterator[FullSaver]:
     """`open_saver`, for an event loop."""
     backend = _backend(url)
     if backend is None:
-        with _in_memory(options) as in_memory:
+        with _in_memory(MemorySaver(**options)) as in_memory:
             yield in_memory
         return
     opened = backend.open("AsyncSaver", url, options)
     async with opened as saver:
-        await saver.setup()
+        if setup:
+            await saver.setup()
         yield saver
 
 
 @contextmanager
-def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
+def open_store(url: str, *, setup: bool = True, **options: Any) -> Iterator[SyncStore]:
     """Open the store that a URL names, set it up, and close it at the end.
 
     Args:
         url: as in `open_saver`, but for `memory://`, which has no store.
+        setup: as in `open_saver`.
         options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
 
     Raises:
@@ -169,17 +181,59 @@ def open_store(url: str, **options: Any) -> Iterator[SyncStore]:
     """
     opened = _backend_with_store(url).open("Store", url, options)
     with opened as store:
-        store.setup()
+        if setup:
+            store.setup()
         yield store
 
 
 @asynccontextmanager
-async def aopen_store(url: str, **options: Any) -> AsyncIterator[Store]:
+async def aopen_store(url: str, *, setup: bool = True, **options: Any) -> AsyncIterator[Store]:
     """`open_store`, for an event loop."""
     opened = _backend_with_store(url).open("AsyncStore", url, options)
     async with opened as store:
-        await store.setup()
+        if setup:
+            await store.setup()
         yield store
+
+
+@contextmanager
+def open_cache(url: str, *, setup: bool = True, **options: Any) -> Iterator[SyncCache]:
+    """Open the cache that a URL names, set it up, and close it at the end.
+
+    Args:
+        url: as in `open_saver`.
+        setup: as in `open_saver`.
+        options: for the backend's `from_conn_string`: `serde`, `max_bytes` and its own.
+
+    Raises:
+        InvalidArgumentError: a URL that is none, or of a scheme that is not known.
+        MissingDriverError: its driver is not installed.
+        BackendUnavailableError: the database cannot be reached to set it up.
+    """
+    backend = _backend(url)
+    opened: AbstractContextManager[SyncCache]
+    if backend is None:
+        opened = _in_memory(MemoryCache(**options))
+    else:
+        opened = backend.open("Cache", url, options)
+    with opened as cache:
+        if setup:
+            cache.setup()
+        yield cache
+
+
+@asynccontextmanager
+async def aopen_cache(url: str, *, setup: bool = True, **options: Any) -> AsyncIterator[Cache]:
+    """`open_cache`, for an event loop."""
+    backend = _backend(url)
+    if backend is None:
+        with _in_memory(MemoryCache(**options)) as in_memory:
+            yield in_memory
+        return
+    async with backend.open("AsyncCache", url, options) as cache:
+        if setup:
+            await cache.asetup()
+        yield cache
 
 
 def _backend_with_store(url: str) -> _Backend:

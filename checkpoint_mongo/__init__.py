@@ -1,6 +1,14 @@
-"""LangGraph checkpoints and long-term memory in MongoDB."""
+"""LangGraph checkpoints, long-term memory and caches in MongoDB."""
 
+from checkpoint_mongo.cache import AsyncMongoDBCache, MongoDBCache
 from checkpoint_mongo.saver import AsyncMongoDBSaver, MongoDBSaver
 from checkpoint_mongo.store import AsyncMongoDBStore, MongoDBStore
 
-__all__ = ["AsyncMongoDBSaver", "AsyncMongoDBStore", "MongoDBSaver", "MongoDBStore"]
+__all__ = [
+    "AsyncMongoDBCache",
+    "AsyncMongoDBSaver",
+    "AsyncMongoDBStore",
+    "MongoDBCache",
+    "MongoDBSaver",
+    "MongoDBStore",
+]

@@ -1,6 +1,14 @@
-"""LangGraph checkpoints and long-term memory in Postgres."""
+"""LangGraph checkpoints, long-term memory and caches in Postgres."""
 
+from checkpoint_postgres.cache import AsyncPostgresCache, PostgresCache
 from checkpoint_postgres.saver import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.store import AsyncPostgresStore, PostgresStore
 
-__all__ = ["AsyncPostgresSaver", "AsyncPostgresStore", "PostgresSaver", "PostgresStore"]
+__all__ = [
+    "AsyncPostgresCache",
+    "AsyncPostgresSaver",
+    "AsyncPostgresStore",
+    "PostgresCache",
+    "PostgresSaver",
+    "PostgresStore",
+]

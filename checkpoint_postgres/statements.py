@@ -121,6 +121,19 @@ def store_statement(schema: str, name: str, **named: str) -> str:
     return _ANY.sub(slot, load_queries(_PACKAGE, "store.sql")[name])
 
 
+@lru_cache
+def cache_statements(schema: str) -> Mapping[str, str]:
+    """The statements of a cache."""
+    found = load_queries(_PACKAGE, "cache.sql")
+    return {name: _in_schema(sql, schema) for name, sql in found.items()}
+
+
+def cache_migrations(schema: str) -> tuple[Migration, ...]:
+    """The migrations of a cache."""
+    found = load_migrations(_PACKAGE, "cache_migrations")
+    return tuple(Migration(one.number, _in_schema(one.sql, schema)) for one in found)
+
+
 def store_migrations(schema: str) -> tuple[Migration, ...]:
     """The migrations of a store."""
     found = load_migrations(_PACKAGE, "store_migrations")

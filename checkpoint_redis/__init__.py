@@ -1,6 +1,14 @@
-"""LangGraph checkpoints and long-term memory in Redis."""
+"""LangGraph checkpoints, long-term memory and caches in Redis."""
 
+from checkpoint_redis.cache import AsyncRedisCache, RedisCache
 from checkpoint_redis.saver import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.store import AsyncRedisStore, RedisStore
 
-__all__ = ["AsyncRedisSaver", "AsyncRedisStore", "RedisSaver", "RedisStore"]
+__all__ = [
+    "AsyncRedisCache",
+    "AsyncRedisSaver",
+    "AsyncRedisStore",
+    "RedisCache",
+    "RedisSaver",
+    "RedisStore",
+]

@@ -61,6 +61,13 @@ _PARTS: Final = {
     "store/refresh": _STORE,
     "store/sweep": (*_STORE, "store/fields", "store/graph", "store/changes"),
     "store/stats": _STORE,
+    **dict.fromkeys(
+        (
+            *("cache/get", "cache/put", "cache/delete", "cache/clear", "cache/clear_some"),
+            *("cache/sweep", "cache/trim", "cache/stats"),
+        ),
+        ("cache/common",),
+    ),
     "schema": (),
 }
 """script -> the files that come before its own"""

@@ -1,6 +1,14 @@
-"""LangGraph checkpoints and long-term memory in SQLite."""
+"""LangGraph checkpoints, long-term memory and caches in SQLite."""
 
+from checkpoint_sqlite.cache import AsyncSqliteCache, SqliteCache
 from checkpoint_sqlite.saver import AsyncSqliteSaver, SqliteSaver
 from checkpoint_sqlite.store import AsyncSqliteStore, SqliteStore
 
-__all__ = ["AsyncSqliteSaver", "AsyncSqliteStore", "SqliteSaver", "SqliteStore"]
+__all__ = [
+    "AsyncSqliteCache",
+    "AsyncSqliteSaver",
+    "AsyncSqliteStore",
+    "SqliteCache",
+    "SqliteSaver",
+    "SqliteStore",
+]

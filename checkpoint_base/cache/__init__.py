@@ -1,0 +1,7 @@
+"""LangGraph's `BaseCache` on every database: what nodes and tasks have returned before."""
+
+from checkpoint_base.cache.memory import MemoryCache
+from checkpoint_base.cache.planner import CacheStats
+from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, Cache, SyncCache
+
+__all__ = ["CACHE_TIMEOUT", "AsyncCache", "Cache", "CacheStats", "MemoryCache", "SyncCache"]

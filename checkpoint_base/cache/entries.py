@@ -1,0 +1,110 @@
+"""Entries of a cache: their names, and their bytes with a checksum.
+
+An entry is stored under digests of its namespace and its key, 32 hexadecimal digits each. So no
+separator of any text can make two names one, names of any length fit into every index, and the
+entries of a namespace are a range. The checksum covers the names themselves and the expiry: an
+entry that was damaged, moved, or that stands under a digest that two names share is not given back.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from langgraph.cache.base import FullKey, Namespace
+
+from checkpoint_base.checksums import CHECKSUM_SIZE, checksum
+from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
+from checkpoint_base.records import Typed
+
+_DIGEST: Final = 16  # bytes
+AFTER_DIGITS: Final = "g"
+"""A namespace's digest with this behind it is the end of the range of its entries."""
+
+
+class Entry(NamedTuple):
+    """An entry as it is stored."""
+
+    id: str
+    data: bytes
+    expires_at: float | None
+    """epoch seconds; None: never"""
+
+
+def namespace_id(namespace: Namespace) -> str:
+    """What the ids of all entries of a namespace begin with.
+
+    Raises:
+        InvalidArgumentError: it is no sequence of texts.
+    """
+    return _digest(_namespace_text(namespace))
+
+
+def entry_id(name: FullKey) -> str:
+    """The id of an entry.
+
+    Raises:
+        InvalidArgumentError: the name is no (namespace, key).
+    """
+    namespace, key = _texts(name)
+    return _digest(namespace) + _digest(key)
+
+
+def encode(name: FullKey, value: Typed, expires_at: float | None) -> bytes:
+    """The bytes of an entry."""
+    kind, data = value
+    return b"".join((kind.encode(), b"\0", data, _checksum(name, kind, expires_at, data)))
+
+
+def decode(name: FullKey, data: bytes, expires_at: float | None) -> Typed:
+    """The value of an entry, as `encode` was given it.
+
+    Raises:
+        CorruptValueError: the entry was damaged, or it is another one.
+    """
+    kind, found, rest = bytes(data).partition(b"\0")
+    value, expected = rest[:-CHECKSUM_SIZE], rest[-CHECKSUM_SIZE:]
+    text = kind.decode(errors="replace")
+    if not found or _checksum(name, text, expires_at, value) != expected:
+        raise CorruptValueError(
+            "a stored entry does not match its checksum: it was damaged, or another one stands in "
+            "its place"
+        )
+    return text, value
+
+
+def expiry(ttl: Any, now: float) -> float | None:
+    """When an entry expires that is stored now, for so many seconds.
+
+    Raises:
+        InvalidArgumentError: that is no number.
+    """
+    if ttl is None:
+        return None
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or math.isnan(ttl):
+        raise InvalidArgumentError(f"ttl: wanted seconds, or None for ever, got {ttl!r:.80}")
+    return now + ttl
+
+
+def _checksum(name: FullKey, kind: str, expires_at: float | None, data: bytes) -> bytes:
+    until = None if expires_at is None else float(expires_at)
+    return checksum(b"", ("cache entry", *_texts(name), kind, repr(until)), data)
+
+
+def _texts(name: Any) -> tuple[str, str]:
+    if not isinstance(name, (tuple, list)) or len(name) != 2 or not isinstance(name[1], str):
+        raise InvalidArgumentError(f"keys: wanted (namespace, key), got {name!r:.80}")
+    return _namespace_text(name[0]), json.dumps(name[1])
+
+
+def _namespace_text(namespace: Any) -> str:
+    is_sequence = isinstance(namespace, (tuple, list))
+    if not is_sequence or not all(isinstance(label, str) for label in namespace):
+        raise InvalidArgumentError(f"namespace: wanted a tuple of texts, got {namespace!r:.80}")
+    return json.dumps(list(namespace))
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=_DIGEST).hexdigest()

@@ -1,0 +1,136 @@
+"""A cache in memory, for tests and single processes: values are serialized as everywhere, so that
+nobody changes what is cached by changing what was returned. What it has dies with it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.planner import CacheStats
+from checkpoint_base.cache.shell import CACHE_TIMEOUT, SyncCache
+from checkpoint_base.memory_planner import LockDriver, locked
+from checkpoint_base.plan import Plan, arun
+from checkpoint_base.timeouts import checked_call_timeout
+
+T = TypeVar("T")
+
+
+class MemoryCachePlanner:
+    """Plans for a dict, whose order is that of storing."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, Entry] = {}
+
+    def setup(self) -> Plan[None]:
+        """Nothing to do."""
+        yield from ()
+
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+        return (yield from locked(partial(self._get, ids, now)))
+
+    def _get(self, ids: Sequence[str], now: float) -> list[Entry]:
+        found = (self.entries[digest] for digest in ids if digest in self.entries)
+        return [entry for entry in found if not _has_expired(entry, now)]
+
+    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:  # noqa: ARG002 (others do)
+        yield from locked(partial(self._put, entries))
+
+    def _put(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self.entries.pop(entry.id, None)
+            self.entries[entry.id] = entry
+
+    def delete(self, ids: Sequence[str]) -> Plan[None]:
+        yield from locked(partial(self._delete, ids))
+
+    def _delete(self, ids: Sequence[str]) -> int:
+        return sum(self.entries.pop(digest, None) is not None for digest in ids)
+
+    def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
+        yield from locked(partial(self._clear, namespace_ids))
+
+    def _clear(self, namespace_ids: Sequence[str] | None) -> None:
+        for digest in list(self.entries):
+            if namespace_ids is None or digest.startswith(tuple(namespace_ids)):
+                del self.entries[digest]
+
+    def sweep(self, now: float) -> Plan[int]:
+        return (yield from locked(partial(self._sweep, now)))
+
+    def _sweep(self, now: float) -> int:
+        expired = [entry.id for entry in self.entries.values() if _has_expired(entry, now)]
+        return self._delete(expired)
+
+    def trim(self, max_bytes: int) -> Plan[int]:
+        return (yield from locked(partial(self._trim, max_bytes)))
+
+    def _trim(self, max_bytes: int) -> int:
+        total, too_many = sum(len(entry.data) for entry in self.entries.values()), []
+        for entry in self.entries.values():
+            if total <= max_bytes:
+                break
+            total -= len(entry.data)
+            too_many.append(entry.id)
+        return self._delete(too_many)
+
+    def stats(self) -> Plan[CacheStats]:
+        return (yield from locked(self._stats))
+
+    def _stats(self) -> CacheStats:
+        size = sum(len(entry.data) for entry in self.entries.values())
+        return CacheStats(backend="memory", server="", entries=len(self.entries), bytes=size)
+
+
+def _has_expired(entry: Entry, now: float) -> bool:
+    return entry.expires_at is not None and entry.expires_at <= now
+
+
+class MemoryCache(SyncCache):
+    """A cache in memory. Needs no `setup()`.
+
+    Args:
+        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
+        encrypted: as in the other caches.
+        max_bytes: how much the values may have together; beyond, those are removed that were
+            stored longest ago; see `Cache`. None: no limit.
+        clock: epoch seconds, for `ttl`.
+        call_timeout: taken because other caches take it; nothing here waits.
+
+    Raises:
+        InvalidArgumentError: a `max_bytes` that is no number above 0, or a serializer that pickles.
+    """
+
+    def __init__(
+        self,
+        *,
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> None:
+        checked_call_timeout(call_timeout)
+        self._memory = MemoryCachePlanner()
+        super().__init__(
+            self._memory,
+            LockDriver(),
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+        )
+
+    async def _adrive(self, plan: Plan[T]) -> T:
+        if self._life.is_over:
+            raise self._life.ended()
+
+        async def perform(request: Any) -> Any:
+            return self._driver.perform(request)  # nothing here waits for anything
+
+        return await arun(plan, perform)

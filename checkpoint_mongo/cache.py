@@ -1,0 +1,349 @@
+"""The public caches on MongoDB, and what is asked of the server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.cache.entries import AFTER_DIGITS, Entry
+from checkpoint_base.cache.planner import CachePlanner, CacheStats
+from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.looking import looks_first
+from checkpoint_base.plan import Plan
+from checkpoint_base.timeouts import checked_call_timeout
+from checkpoint_mongo.requests import (
+    CreateIndexes,
+    Document,
+    Find,
+    Index,
+    Op,
+    documents,
+    find,
+    server,
+    write_all,
+)
+from checkpoint_mongo.saver import (
+    DB_NAME,
+    client_options,
+    database_of,
+    driver,
+    named_by,
+    prefix_of,
+    understood,
+)
+from checkpoint_mongo.setup import expect_migrations, migrations
+
+if TYPE_CHECKING:
+    from pymongo import AsyncMongoClient, MongoClient
+    from pymongo.asynchronous.database import AsyncDatabase
+    from pymongo.database import Database
+    from typing_extensions import Self
+
+ENTRIES: Final = "cache_entries"
+CACHE_MIGRATIONS: Final = "cache_migrations"
+INDEXES: Final[dict[int, Sequence[Index]]] = {
+    1: (
+        Index((("expires_at", 1),), sparse=True),
+        Index((("stored_at", -1), ("_id", 1), ("size", 1))),
+    ),
+}
+"""Migration -> the indexes that it creates. What was released never changes."""
+LARGEST: Final = (1 << 24) - 1024
+"""A document has 16 MiB at most."""
+_TOTALS: Final = [{"$group": {"_id": None, "entries": {"$sum": 1}, "bytes": {"$sum": "$size"}}}]
+
+
+@looks_first(CachePlanner)
+class MongoCachePlanner:
+    """Plans for MongoDB. An entry is a document, found by its digest.
+
+    Args:
+        clock: epoch seconds, for the record of migrations.
+    """
+
+    is_set_up = False
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+
+    def setup(self) -> Plan[None]:
+        """Create what is missing; only reads when there is nothing to do."""
+        _, missing = yield from migrations(CACHE_MIGRATIONS, INDEXES)
+        for migration in missing:
+            yield CreateIndexes(INDEXES[migration.number], ENTRIES)
+            where = {"_id": migration.number}
+            noted = {**where, "applied_at": self._clock()}
+            yield from write_all([Op(where, noted, upsert=True)], collection=CACHE_MIGRATIONS)
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the record of migrations."""
+        yield from expect_migrations(CACHE_MIGRATIONS, INDEXES)
+
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+        """Entries: one command."""
+        is_shown = {"$not": {"$lte": now}}  # as well where there is no expiry
+        where = {"_id": {"$in": list(ids)}, "expires_at": is_shown}
+        found = yield from find(Find(where, None, ENTRIES))
+        return [Entry(one["_id"], bytes(one["data"]), one.get("expires_at")) for one in found]
+
+    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+        """Store entries: one command."""
+        yield from self._write([_put(entry, now) for entry in entries])
+
+    def delete(self, ids: Sequence[str]) -> Plan[None]:
+        """Remove entries: one command."""
+        yield from self._write([_delete(ids)])
+
+    def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
+        """Remove the entries of namespaces, or all: one command."""
+        if namespace_ids is None:
+            yield from self._write([Op({})])
+        elif namespace_ids:
+            ranges = [{"$gte": digest, "$lt": digest + AFTER_DIGITS} for digest in namespace_ids]
+            yield from self._write([Op({"_id": each}) for each in ranges])
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: one command."""
+        return (yield from self._write([Op({"expires_at": {"$lte": now}})]))
+
+    def trim(self, max_bytes: int) -> Plan[int]:
+        """Remove what was stored longest ago: one command that reads sizes, and one that removes
+        entries if there are too many.
+        """
+        order = {"stored_at": -1, "_id": 1}
+        found = yield from find(Find({}, {"_id": 1, "size": 1}, ENTRIES, order))
+        total, too_many = 0, []
+        for one in found:
+            total += one["size"]
+            if total > max_bytes:
+                too_many.append(one["_id"])
+        return (yield from self._write([_delete(too_many)])) if too_many else 0
+
+    def stats(self) -> Plan[CacheStats]:
+        """Count documents and bytes."""
+        deployment = yield from server()
+        found = yield from documents(_TOTALS, ENTRIES)
+        totals = found[0] if found else {"entries": 0, "bytes": 0}
+        return CacheStats(
+            backend="mongo",
+            server=deployment.version,
+            entries=totals["entries"],
+            bytes=totals["bytes"],
+        )
+
+    def _write(self, ops: Sequence[Op]) -> Plan[int]:
+        """Make changes; how many documents were deleted."""
+        written = yield from write_all(ops, collection=ENTRIES)
+        return 0 if written is None else written.deleted
+
+
+def _put(entry: Entry, now: float) -> Op:
+    where = {"_id": entry.id}
+    stored: dict[str, Any] = {"data": entry.data, "size": len(entry.data), "stored_at": now}
+    if entry.expires_at is not None:
+        stored["expires_at"] = entry.expires_at
+    return Op(where, {**where, **stored}, upsert=True)
+
+
+def _delete(ids: Sequence[str]) -> Op:
+    where: Document = {"_id": {"$in": list(ids)}}
+    return Op(where)
+
+
+class MongoDBCache(SyncCache):
+    """A cache in MongoDB 6.0 or later; its async methods run in a worker thread.
+
+    Args:
+        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`.
+        max_bytes: how much the values may have together; beyond, those are removed that were
+            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit. A value of more
+            than 16 MiB is not stored.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+
+    `setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, a `max_bytes` or a `serde` that
+            cannot be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    _largest = LARGEST
+
+    def __init__(
+        self,
+        client: MongoClient[Any] | Database[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.database import Database
+
+        from checkpoint_mongo.sync_driver import SyncMongoDriver
+
+        kinds = pymongo.MongoClient, Database
+        database: Database[Any] = database_of(client, db_name, *kinds)
+        prefix = prefix_of(collection_prefix)
+        super().__init__(
+            MongoCachePlanner(clock),
+            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+        )
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: as in `MongoDBSaver.from_conn_string`.
+            db_name: as in `MongoDBSaver.from_conn_string`.
+            collection_prefix: as in the constructor.
+            serde: as in the constructor.
+            encrypted: as in the constructor.
+            max_bytes: as in the constructor.
+            clock: as in the constructor.
+            call_timeout: as in `MongoDBSaver.from_conn_string`.
+
+        Raises:
+            InvalidArgumentError: the URL cannot be understood, or a `max_bytes` or a `serde` that
+                cannot be used.
+        """
+        pymongo = driver(cls.__name__)
+        with ExitStack() as stack:
+            with understood(conn_string):
+                client = pymongo.MongoClient(conn_string, **client_options(conn_string))
+            stack.enter_context(client)
+            cache = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+            )
+            stack.callback(cache._end)
+            yield cache
+
+
+class AsyncMongoDBCache(AsyncCache):
+    """A cache in MongoDB, for an event loop. Its sync methods work from other threads. Otherwise
+    as `MongoDBCache`.
+
+    Args:
+        client: an `AsyncMongoClient`, or one of its databases.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        serde: as in `MongoDBCache`.
+        encrypted: as in `MongoDBCache`.
+        max_bytes: as in `MongoDBCache`.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: as in `MongoDBCache`; seconds.
+
+    `await cache.setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, a `max_bytes` or a `serde` that
+            cannot be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    _largest = LARGEST
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Any] | AsyncDatabase[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.asynchronous.database import AsyncDatabase
+
+        from checkpoint_mongo.async_driver import AsyncMongoDriver
+
+        kinds = pymongo.AsyncMongoClient, AsyncDatabase
+        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
+        prefix = prefix_of(collection_prefix)
+        super().__init__(
+            MongoCachePlanner(clock),
+            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+        )
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> AsyncIterator[Self]:
+        """`MongoDBCache.from_conn_string`, for an event loop."""
+        pymongo = driver(cls.__name__)
+        async with AsyncExitStack() as stack:
+            with understood(conn_string):
+                client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
+            await stack.enter_async_context(client)
+            cache = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+            )
+            stack.push_async_callback(cache._aend)
+            yield cache

@@ -1,0 +1,311 @@
+"""The public caches on Redis, and what is asked of the server."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.planner import CachePlanner, CacheStats
+from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.config import text
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.looking import looks_first
+from checkpoint_base.plan import Plan
+from checkpoint_base.timeouts import checked_call_timeout
+from checkpoint_redis.connect import attempt_timeout, opened_target
+from checkpoint_redis.requests import Arg, call, moment
+from checkpoint_redis.saver import MAX_CONNECTIONS, driver, neither
+from checkpoint_redis.schema import expect_schema, schema_version, server_name
+from checkpoint_redis.scripts import script
+
+if TYPE_CHECKING:
+    from redis import Redis, RedisCluster
+    from redis.asyncio import Redis as AsyncRedis
+    from redis.asyncio import RedisCluster as AsyncRedisCluster
+    from typing_extensions import Self
+
+SCHEMA: Final = 1
+"""The version of what is stored."""
+_AT_ONCE: Final = 1000
+"""Entries that a script removes."""
+_KINDS: Final = (b"entries", b"names", b"stored", b"expires")
+_EXPIRES: Final = struct.Struct("<d")
+_NEVER: Final = float("inf")
+
+
+@looks_first(CachePlanner)
+class RedisCachePlanner:
+    """Plans for Redis. All of a cache lies in one slot, in four keys.
+
+    Args:
+        prefix: what all keys begin with, as their hash tag.
+    """
+
+    is_set_up = False
+
+    def __init__(self, prefix: str = "cache") -> None:
+        name = text("prefix", prefix)
+        if not name or "{" in name or "}" in name:
+            raise InvalidArgumentError(
+                f"prefix: wanted some text without braces, which are for hash tags, got {prefix!r}"
+            )
+        tag = b"{" + name.encode() + b"}:"
+        self._schema = tag + b"schema"
+        self._keys = [tag + kind for kind in _KINDS]
+
+    def _ask(self, name: str, *args: Arg) -> Plan[Any]:
+        return (yield from call(script(f"cache/{name}"), self._keys, args))
+
+    def setup(self) -> Plan[None]:
+        """Store the schema's version; where that is done already, this only reads."""
+        if not (yield from schema_version(self._schema, SCHEMA)):
+            yield from schema_version(self._schema, SCHEMA, note=True)
+
+    def expect_setup(self) -> Plan[None]:
+        """Look for the version of what is stored."""
+        yield from expect_schema(self._schema, SCHEMA)
+
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+        """Entries: one script."""
+        found = yield from self._ask("get", moment(now), *ids)
+        return [_entry(digest, data) for digest, data in zip(ids, found, strict=True) if data]
+
+    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+        """Store entries: one script."""
+        args: list[Arg] = []
+        for digest, data, expires_at in entries:
+            until = _NEVER if expires_at is None else expires_at
+            args += [digest, moment(until), _EXPIRES.pack(until) + data]
+        yield from self._ask("put", moment(now), *args)
+
+    def delete(self, ids: Sequence[str]) -> Plan[None]:
+        """Remove entries: one script."""
+        yield from self._ask("delete", *ids)
+
+    def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
+        """Remove the entries of namespaces, some thousand with a script, or all at once."""
+        if namespace_ids is None:
+            yield from self._ask("clear")
+            return
+        for digest in namespace_ids:
+            yield from self._while_full("clear_some", digest)
+
+    def sweep(self, now: float) -> Plan[int]:
+        """Remove what has expired: a script for a thousand entries."""
+        return (yield from self._while_full("sweep", moment(now)))
+
+    def trim(self, max_bytes: int) -> Plan[int]:
+        """Remove what was stored longest ago: a script for a thousand entries."""
+        return (yield from self._while_full("trim", max_bytes))
+
+    def _while_full(self, name: str, *args: Arg) -> Plan[int]:
+        removed = 0
+        while True:
+            count: int = yield from self._ask(name, _AT_ONCE, *args)
+            removed += count
+            if count < _AT_ONCE:
+                return removed
+
+    def stats(self) -> Plan[CacheStats]:
+        """Count entries and bytes."""
+        server = yield from server_name(self._schema)
+        entries, size = yield from self._ask("stats")
+        return CacheStats(backend="redis", server=server, entries=int(entries), bytes=int(size))
+
+
+def _entry(digest: str, packed: bytes) -> Entry:
+    (until,) = _EXPIRES.unpack_from(packed)
+    return Entry(digest, packed[_EXPIRES.size :], None if until == _NEVER else until)
+
+
+class RedisCache(SyncCache):
+    """A cache in Redis 6.2 or later, or Valkey; its async methods run in a worker thread. On a
+    cluster all of a cache lies in one slot.
+
+    Args:
+        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. It stays the caller's
+            to close.
+        prefix: what all keys begin with; caches of different prefixes know nothing of each other.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`.
+        max_bytes: how much the values may have together; beyond, those are removed that were
+            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: seconds that each step of a call may take, with its retry; None: no limit.
+
+    `setup()` must have been called once for a prefix.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a prefix, a `max_bytes` or a `serde` that
+            cannot be used.
+        MissingDriverError: redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        prefix: str = "cache",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> None:
+        redis = driver(type(self).__name__)
+        from checkpoint_redis.sync_driver import SyncRedisDriver
+
+        if not isinstance(client, (redis.Redis, redis.RedisCluster)):
+            raise neither("redis.Redis or redis.RedisCluster", client)
+        super().__init__(
+            RedisCachePlanner(prefix),
+            SyncRedisDriver(client, checked_call_timeout(call_timeout)),
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+        )
+        self.client = client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        prefix: str = "cache",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> Iterator[Self]:
+        """Make a client, and close it at the end.
+
+        Args:
+            conn_string: as in `RedisSaver.from_conn_string`.
+            prefix: as in the constructor.
+            serde: as in the constructor.
+            encrypted: as in the constructor.
+            max_bytes: as in the constructor.
+            clock: as in the constructor.
+            max_connections: to one server; further calls wait for one.
+            call_timeout: as in the constructor; seconds.
+
+        Raises:
+            InvalidArgumentError: the URL is none, or a `max_bytes` or a `serde` that cannot be
+                used.
+            BackendUnavailableError: there is no cluster. A server that is not there is a miss.
+        """
+        driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
+        from checkpoint_redis.sync_clients import connected
+
+        with ExitStack() as stack:
+            client = stack.enter_context(
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
+            )
+            cache = cls(
+                client,
+                prefix=prefix,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+            )
+            stack.callback(cache._end)
+            yield cache
+
+
+class AsyncRedisCache(AsyncCache):
+    """A cache in Redis, for an event loop. Its sync methods work from other threads. Otherwise as
+    `RedisCache`.
+
+    Args:
+        client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
+        prefix: as in `RedisCache`.
+        serde: as in `RedisCache`.
+        encrypted: as in `RedisCache`.
+        max_bytes: as in `RedisCache`.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: as in `RedisCache`; seconds.
+
+    `await cache.setup()` must have been called once for a prefix.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a prefix, a `max_bytes` or a `serde` that
+            cannot be used.
+        MissingDriverError: redis-py is not installed.
+    """
+
+    def __init__(
+        self,
+        client: AsyncRedis | AsyncRedisCluster,
+        *,
+        prefix: str = "cache",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> None:
+        driver(type(self).__name__)
+        from redis import asyncio as redis
+
+        from checkpoint_redis.async_driver import AsyncRedisDriver
+
+        if not isinstance(client, (redis.Redis, redis.RedisCluster)):
+            raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
+        super().__init__(
+            RedisCachePlanner(prefix),
+            AsyncRedisDriver(client, checked_call_timeout(call_timeout)),
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+        )
+        self.client = client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        prefix: str = "cache",
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        max_connections: int = MAX_CONNECTIONS,
+        call_timeout: float | None = CACHE_TIMEOUT,
+    ) -> AsyncIterator[Self]:
+        """`RedisCache.from_conn_string`, for an event loop."""
+        driver(cls.__name__)
+        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
+        from checkpoint_redis.async_clients import connected
+
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(
+                connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
+            )
+            cache = cls(
+                client,
+                prefix=prefix,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+            )
+            stack.push_async_callback(cache._aend)
+            yield cache

@@ -1,0 +1,2 @@
+-- Removes all entries.
+return redis.call('UNLINK', ENTRIES, NAMES, STORED, EXPIRES)

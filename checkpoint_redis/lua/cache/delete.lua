@@ -1,0 +1,2 @@
+-- Removes entries. ARGV: their ids.
+return remove_all(ARGV)

@@ -1,0 +1,8 @@
+-- Entries. ARGV: now, ids. Replies an empty string for one that is not there, or has expired.
+local found, now = {}, tonumber(ARGV[1])
+for n = 2, #ARGV do
+  local packed = redis.call('HGET', ENTRIES, ARGV[n])
+  local is_shown = packed and struct.unpack('<d', packed) > now
+  found[n - 1] = is_shown and packed or ''
+end
+return found

@@ -1,0 +1,235 @@
+"""The public caches on SQLite, and what is asked of the database."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Final
+
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.cache.statements import StatementCachePlanner
+from checkpoint_base.migrate import load_migrations, load_queries
+from checkpoint_base.plan import Plan, write
+from checkpoint_base.statements.requests import execute, execute_many
+from checkpoint_base.statements.setup import StoreSchema
+from checkpoint_sqlite.failures import opening, path_of
+from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
+from checkpoint_sqlite.sync_driver import SyncSqliteDriver
+
+if TYPE_CHECKING:
+    import aiosqlite
+    from typing_extensions import Self
+
+QUERIES: Final = load_queries("checkpoint_sqlite", "cache_queries.sql")
+MIGRATIONS: Final = load_migrations("checkpoint_sqlite", "cache_migrations")
+
+
+class SqliteCachePlanner(StatementCachePlanner):
+    """Plans for SQLite.
+
+    Args:
+        clock: epoch seconds, for the record of migrations.
+    """
+
+    database = "this SQLite database"
+    backend = "sqlite"
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        super().__init__(StoreSchema(QUERIES, clock), MIGRATIONS)
+
+    def _change(self, name: str, values: Sequence[Any] = ()) -> Plan[int]:
+        return (yield from write(partial(execute, self._queries[name], values)))
+
+    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+        """Store entries: one transaction."""
+        values = [
+            (digest, data, len(data), expires_at, now) for digest, data, expires_at in entries
+        ]
+        yield from write(partial(execute_many, self._queries["put"], values))
+
+
+class SqliteCache(SyncCache):
+    """A cache in a SQLite file; its async methods run in a worker thread.
+
+    Args:
+        conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
+            stays the caller's to close.
+        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
+        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`.
+        max_bytes: how much the values may have together; beyond, those are removed that were
+            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection;
+            None: no limit. Of several that share a connection, the least is that of all.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+
+    The schema is made on first use, or by `setup()`. A saver and a store may share the file.
+
+    Raises:
+        InvalidArgumentError: a `conn`, a `max_bytes` or a `serde` that cannot be used.
+    """
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        *,
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+        reader: sqlite3.Connection | None = None,
+        synchronous: str | None = None,
+    ) -> None:
+        planner = SqliteCachePlanner(clock)
+        driver = SyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
+        super().__init__(
+            planner, driver, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
+        )
+        self.conn = conn
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+        busy_timeout: float = 5.0,
+        synchronous: str = "normal",
+    ) -> Iterator[Self]:
+        """Open a file, or `":memory:"`, and close it at the end.
+
+        Args:
+            conn_string: the file's path.
+            serde: as in the constructor.
+            encrypted: as in the constructor.
+            max_bytes: as in the constructor.
+            clock: as in the constructor.
+            call_timeout: as in the constructor; seconds.
+            busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
+            synchronous: `"normal"` may lose the last moments when the machine loses power, not
+                when the process dies; `"full"` loses nothing.
+
+        Raises:
+            InvalidArgumentError: no such `synchronous`, a path, a `max_bytes` or a `serde` that
+                cannot be used.
+            BackendUnavailableError: the file cannot be opened.
+        """
+        path = path_of(conn_string)
+        connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
+        with ExitStack() as stack:
+            with opening(path):
+                connection = stack.enter_context(closing(connect()))
+            reader = stack.enter_context(closing(connect())) if is_file(path) else None
+            cache = cls(
+                connection,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+                reader=reader,
+                synchronous=synchronous,
+            )
+            stack.callback(cache._end)
+            yield cache
+
+
+class AsyncSqliteCache(AsyncCache):
+    """A cache in a SQLite file, for an event loop. Its sync methods work from other threads.
+    Otherwise as `SqliteCache`.
+
+    Args:
+        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
+        serde: as in `SqliteCache`.
+        encrypted: as in `SqliteCache`.
+        max_bytes: as in `SqliteCache`.
+        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        call_timeout: as in `SqliteCache`; seconds.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+
+    The schema is made on first use, or by `await cache.setup()`.
+
+    Raises:
+        InvalidArgumentError: a `conn`, a `max_bytes` or a `serde` that cannot be used.
+        MissingDriverError: aiosqlite is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: aiosqlite.Connection,
+        *,
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+        reader: aiosqlite.Connection | None = None,
+        synchronous: str | None = None,
+    ) -> None:
+        aiosqlite_module("AsyncSqliteCache")
+        from checkpoint_sqlite.async_driver import AsyncSqliteDriver
+
+        planner = SqliteCachePlanner(clock)
+        driver = AsyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
+        super().__init__(
+            planner, driver, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
+        )
+        self.conn = conn
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        serde: SerializerProtocol | None = None,
+        encrypted: bool = False,
+        max_bytes: int | None = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CACHE_TIMEOUT,
+        busy_timeout: float = 5.0,
+        synchronous: str = "normal",
+    ) -> AsyncIterator[Self]:
+        """`SqliteCache.from_conn_string`, for an event loop."""
+        path = path_of(conn_string)
+        module = aiosqlite_module("AsyncSqliteCache")
+        from checkpoint_sqlite.async_driver import connected
+
+        connect = partial(module.connect, path, timeout=busy_timeout)
+        async with AsyncExitStack() as stack:
+            with opening(path):
+                connection = await connected(connect())
+            stack.push_async_callback(connection.close)
+            reader = await stack.enter_async_context(connect()) if is_file(path) else None
+            cache = cls(
+                connection,
+                serde=serde,
+                encrypted=encrypted,
+                max_bytes=max_bytes,
+                clock=clock,
+                call_timeout=call_timeout,
+                reader=reader,
+                synchronous=synchronous,
+            )
+            stack.push_async_callback(cache._aend)
+            yield cache
