@@ -1,4 +1,4 @@
-"""The contract of LangGraph savers and stores as a test suite that any backend can run.
+"""The contract of LangGraph savers, stores and caches as a test suite that any backend can run.
 
 Names are imported when they are asked for: the command lives in this package, and says what to
 install where the extra is missing.
@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from conformance_tests.caches.conformance import CacheConformance
+    from conformance_tests.caches.harness import CacheHarness
     from conformance_tests.capabilities import Capability, Place
     from conformance_tests.contract import CONTRACT_VERSION
     from conformance_tests.faults import Proxy
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTRACT_VERSION",
+    "CacheConformance",
+    "CacheHarness",
     "Capability",
     "Gap",
     "GraphConformance",
@@ -38,6 +42,8 @@ __all__ = [
 
 _HOMES = {
     "CONTRACT_VERSION": "contract",
+    "CacheConformance": "caches.conformance",
+    "CacheHarness": "caches.harness",
     "Capability": "capabilities",
     "Gap": "gaps",
     "GraphConformance": "savers.graphs",

@@ -1,4 +1,4 @@
-"""The capabilities of savers and stores, and what becomes of the clauses of a missing one.
+"""The capabilities of savers, stores and caches, and what becomes of the clauses of a missing one.
 
 The rule for declared gaps: a harness names each capability that its backend lacks, with a reason.
 Clauses of a declared gap still run, and are expected to fail. A clause of a declared gap that
@@ -21,7 +21,9 @@ DOES_NOT_APPLY: Final = "does not apply to"
 
 
 class Capability(str, enum.Enum):
-    """What a saver or a store can do. The value is its name in reports and on the command line."""
+    """What a saver, a store or a cache can do. The value is its name in reports and on the
+    command line.
+    """
 
     PUT = "put"
     PUT_WRITES = "put_writes"
@@ -78,9 +80,19 @@ class Capability(str, enum.Enum):
     STORE_DISK_FULL = "store_disk_full"
     STORE_PERMISSIONS = "store_permissions"
 
+    CACHE_ENTRIES = "cache_entries"
+    CACHE_NAMESPACES = "cache_namespaces"
+    CACHE_TTL = "cache_ttl"
+    CACHE_SIZE = "cache_size"
+    CACHE_FAILURES = "cache_failures"
+    CACHE_LOOP = "cache_loop"
+    CACHE_OUTAGES = "cache_outages"
+    CACHE_PROCESSES = "cache_processes"
+    CACHE_GRAPHS = "cache_graphs"
+
     @property
     def meaning(self) -> str:
-        """What a saver or a store with this capability does, in one line."""
+        """What a saver, a store or a cache with this capability does, in one line."""
         return _MEANINGS[self]
 
 
@@ -138,6 +150,15 @@ _MEANINGS = {
     Capability.STORE_SERVER_DEATH: "keep what was acknowledged when the server is killed",
     Capability.STORE_DISK_FULL: "lose nothing when there is no room left",
     Capability.STORE_PERMISSIONS: "serve a user who may only read, and refuse what it writes",
+    Capability.CACHE_ENTRIES: "give back what was set, with its type, many values at once",
+    Capability.CACHE_NAMESPACES: "keep names apart, and clear exactly what is named",
+    Capability.CACHE_TTL: "let values expire, in seconds",
+    Capability.CACHE_SIZE: "keep within a bound, the oldest values first",
+    Capability.CACHE_FAILURES: "miss what cannot be read, and leave out what cannot be stored",
+    Capability.CACHE_LOOP: "never hold up an event loop",
+    Capability.CACHE_OUTAGES: "fail no run when the server is away",
+    Capability.CACHE_PROCESSES: "be shared by many processes",
+    Capability.CACHE_GRAPHS: "spare compiled graphs what they have run before",
 }
 
 _OF_SERVERS = {
@@ -146,6 +167,7 @@ _OF_SERVERS = {
     Capability.ROUND_TRIPS: "there is no wire",
     Capability.STORE_NETWORK: "no network leads to it",
     Capability.STORE_SERVER_DEATH: "there is no server",
+    Capability.CACHE_OUTAGES: "no network leads to it",
 }
 _OF_FILES = {
     Capability.INTEGRITY: "nothing is on a disk",
@@ -157,6 +179,7 @@ _OF_FILES = {
     Capability.PERMISSIONS: "it has no users",
     Capability.STORE_PERMISSIONS: "it has no users",
     Capability.STORE_PROCESSES: "no other process can reach it",
+    Capability.CACHE_PROCESSES: "no other process can reach it",
 }
 
 

@@ -51,7 +51,7 @@ class Clause:
 
 
 def contract_of(cls: object) -> str | None:
-    """`saver`, `graph` or `store` for a class of clauses; None for any other class."""
+    """`saver`, `graph`, `store` or `cache` for a class of clauses; None for any other class."""
     found = getattr(cls, "contract", None)
     return found if isinstance(found, str) else None
 
@@ -62,7 +62,7 @@ def clause_of(cls: type, name: str) -> Clause | None:
     capability = capability_of(method)
     if contract is None or method is None or capability is None:
         return None
-    rest, topic = name.removeprefix("test_"), str(capability.value).removeprefix("store_")
+    rest, topic = name.removeprefix("test_"), str(capability.value).removeprefix(f"{contract}_")
     if not rest.startswith(f"{topic}_"):  # named by the class: a story with graphs, a sub-topic
         owner = method.__qualname__.split(".")[-2].removesuffix("Clauses")
         owner = owner.removeprefix(contract.title())

@@ -82,13 +82,14 @@ def _show(lines: Iterable[str]) -> int:
 
 def _look_or_run(given: argparse.Namespace) -> int:
     """Show clauses, or run them."""
+    from conformance_tests.levels import LEVELS
     from conformance_tests.listing import explained, listed
     from conformance_tests.run import reports_of
 
     if given.explain:
         return _show(explained(given.explain))
     # a name that chooses nothing is said at once
-    asked = reports_of(["saver", "store"], given.only, given.profile)
+    asked = reports_of(LEVELS, given.only, given.profile)
     if given.list:
         return _show(listed(asked.values(), given.profile))
     return _run(given)
@@ -161,7 +162,8 @@ def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="checkpoint-conformance", description="conformance of LangGraph savers and stores"
+        prog="checkpoint-conformance",
+        description="conformance of LangGraph savers, stores and caches",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     init = commands.add_parser("init", help="write a harness to fill in, and a CI workflow")

@@ -15,7 +15,7 @@ from conformance_tests.verdicts import not_looked_at, not_offered
 if TYPE_CHECKING:
     from conformance_tests.gaps import Gaps
 
-_NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK)
+_NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK, Capability.CACHE_OUTAGES)
 _SERVER_DEATH = (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH)
 _PERMISSIONS = (Capability.PERMISSIONS, Capability.STORE_PERMISSIONS)
 _DISK_FULL = (Capability.DISK_FULL, Capability.STORE_DISK_FULL)

@@ -107,7 +107,19 @@ STORE_LEVELS: Final = (
     ),
 )
 
-LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {"saver": SAVER_LEVELS, "store": STORE_LEVELS}
+CACHE_LEVELS: Final = (
+    _level("spares work", Capability.CACHE_ENTRIES, Capability.CACHE_GRAPHS),
+    _level("never lies", Capability.CACHE_NAMESPACES, Capability.CACHE_FAILURES),
+    _level("forgets in time", Capability.CACHE_TTL, Capability.CACHE_SIZE),
+    _level("is shared by workers", Capability.CACHE_LOOP, Capability.CACHE_PROCESSES),
+    _level("stands outages", Capability.CACHE_OUTAGES),
+)
+
+LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {
+    "saver": SAVER_LEVELS,
+    "store": STORE_LEVELS,
+    "cache": CACHE_LEVELS,
+}
 """By contract. Each of its capabilities is in exactly one level."""
 
 COMPLETE: Final = "complete"

@@ -8,6 +8,7 @@ import pytest
 
 from conformance_tests.catalogue import Clause, meaning
 from conformance_tests.contract import CONTRACT_VERSION, PROFILES, Profile, current_id
+from conformance_tests.levels import LEVELS
 from conformance_tests.report import Report
 from conformance_tests.run import offered
 
@@ -40,7 +41,7 @@ def explained(name: str) -> Iterable[str]:
     Raises:
         pytest.UsageError: There is no such clause.
     """
-    every = {clause.id: clause for kind in ("saver", "store") for clause in offered(kind)}
+    every = {clause.id: clause for kind in LEVELS for clause in offered(kind)}
     clause = every.get(current_id(name))
     if clause is None:
         raise pytest.UsageError(f"--explain {name}: there is no such clause; see --list")

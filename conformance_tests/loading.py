@@ -48,7 +48,7 @@ def load(spec: str) -> Open:
 
 
 class Probed(NamedTuple):
-    """What a harness is of: a saver or a store."""
+    """What a harness is of: a saver, a store or a cache."""
 
     kind: str
     spec: str
@@ -62,6 +62,7 @@ def look_at(spec: str, folder: Path) -> Probed:
     Raises:
         pytest.UsageError: It cannot be loaded or made, with the reason.
     """
+    from conformance_tests.caches.harness import CacheHarness
     from conformance_tests.harness import Harness, SaverHarness
     from conformance_tests.stores.harness import StoreHarness
 
@@ -74,9 +75,13 @@ def look_at(spec: str, folder: Path) -> Probed:
                 return Probed("saver", spec, harness.name, harness.version())
             if isinstance(harness, StoreHarness):
                 return Probed("store", spec, harness.name, harness.version())
+            if isinstance(harness, CacheHarness):
+                return Probed("cache", spec, harness.name, harness.version())
     except Exception as error:
         raise pytest.UsageError(f"{spec}: it cannot be made: {told(error)}") from error
-    raise pytest.UsageError(f"{spec} gave {harness!r}: wanted a SaverHarness or a StoreHarness")
+    raise pytest.UsageError(
+        f"{spec} gave {harness!r}: wanted a SaverHarness, a StoreHarness or a CacheHarness"
+    )
 
 
 def told(error: Exception) -> str:

@@ -11,13 +11,14 @@ import pytest
 from conformance_tests.baseline import Baseline, BaselineError, write_baseline
 from conformance_tests.catalogue import Clause, clause_of, clauses_in, contract_of, unknown
 from conformance_tests.contract import PROFILES, Profile, belongs_to
+from conformance_tests.levels import LEVELS
 from conformance_tests.output import write_reports
 from conformance_tests.report import Report, Result, observe
 from conformance_tests.verdicts import KNOWN
 
 
 def offered(contract: str, profile: Profile = "suite") -> list[Clause]:
-    """The clauses of a profile that a harness of a saver or of a store is run against."""
+    """The clauses of a profile that a harness of a kind is run against."""
     from conformance_tests import test_contract
 
     found = [cls for cls in vars(test_contract).values() if getattr(cls, "option", "") == contract]
@@ -73,6 +74,7 @@ class Run:
         group = parser.getgroup("conformance", "conformance of LangGraph savers and stores")
         group.addoption("--saver", metavar="MODULE:NAME", help="makes the harness of a saver")
         group.addoption("--store", metavar="MODULE:NAME", help="makes the harness of a store")
+        group.addoption("--cache", metavar="MODULE:NAME", help="makes the harness of a cache")
         group.addoption(
             "--only",
             action="append",
@@ -97,7 +99,7 @@ class Run:
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Decides which clauses are asked for; with pytest-xdist, here and in every worker."""
-        given = [name for name in ("saver", "store") if config.getoption(name)]
+        given = [name for name in LEVELS if config.getoption(name)]
         self.reports = reports_of(given, config.getoption("only"), config.getoption("profile"))
         if path := config.getoption("baseline"):
             self.baseline = baseline_at(path)

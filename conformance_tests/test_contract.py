@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conformance_tests.caches.conformance import CacheConformance
 from conformance_tests.loading import load
 from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.savers.graphs import GraphConformance
@@ -62,3 +63,11 @@ class TestStoreGraphs(Named, StoreGraphConformance):
     profile = "suite"
 
     option = "store"
+
+
+class TestCache(Named, CacheConformance):
+    """Every clause about caches, and compiled graphs with them."""
+
+    profile = "suite"
+
+    option = "cache"

@@ -11,7 +11,11 @@ from typing import Any
 
 from conformance_tests.facade import GIVE_UP_AFTER
 
-_IMPORTED = ("conformance_tests.savers.graphs_driver", "conformance_tests.stores.processes")
+_IMPORTED = (
+    "conformance_tests.savers.graphs_driver",
+    "conformance_tests.stores.processes",
+    "conformance_tests.caches.graphs",
+)
 
 
 @cache

@@ -15,6 +15,7 @@ import checkpoint_redis
 import checkpoint_sqlite
 from checkpoint_base.ttl import _KEYS as TTL_KEYS
 from conformance_tests.catalogue import unknown
+from conformance_tests.levels import LEVELS
 from conformance_tests.run import offered
 from store_vector.config import _INDEX_KEYS as INDEX_KEYS
 from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
@@ -57,8 +58,10 @@ def test_snippets_run(
 
 
 def test_clauses_that_the_readme_names_exist() -> None:
-    named = re.findall(r"`((?:saver|store|graph)\.[a-z_.]+)`", (ROOT / "README.md").read_text())
-    clauses = [clause for contract in ("saver", "store") for clause in offered(contract)]
+    named = re.findall(
+        r"`((?:saver|store|graph|cache)\.[a-z_.]+)`", (ROOT / "README.md").read_text()
+    )
+    clauses = [clause for contract in LEVELS for clause in offered(contract)]
     assert len(named) >= 6
     assert unknown(named, clauses) == []
 
@@ -107,7 +110,8 @@ def test_every_option_is_in_the_reference(kind: Any) -> None:
         parameters = inspect.signature(call).parameters.values()
         taken |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
     own = {"conn", "client", "reader", "reconnect"}  # a connection of the caller's, and its like
-    assert taken - own <= listed("Savers" if kind.__name__.endswith("Saver") else "Stores")
+    (heading,) = [each for each in ("Saver", "Store", "Cache") if kind.__name__.endswith(each)]
+    assert taken - own <= listed(f"{heading}s")
 
 
 def test_every_key_of_a_setting_is_in_the_reference() -> None:

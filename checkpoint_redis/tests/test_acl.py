@@ -14,6 +14,7 @@ import pytest
 from checkpoint_base.tests.calls import SAVER_CALLS
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.scripts import commands_of, names, script
+from checkpoint_redis.tests.cache_harness import RedisCacheHarness
 from checkpoint_redis.tests.harness import RedisHarness
 from checkpoint_redis.tests.store_harness import (
     QueryEngineHarness,
@@ -21,6 +22,8 @@ from checkpoint_redis.tests.store_harness import (
     VectorSetHarness,
 )
 from checkpoint_redis.tests.users import user
+from conformance_tests.caches.graphs import CacheGraphConformance
+from conformance_tests.caches.ttl import CacheSizeClauses, CacheTTLClauses
 from conformance_tests.savers.copy_thread import CopyThreadClauses
 from conformance_tests.savers.graphs_interrupts import InterruptClauses
 from conformance_tests.savers.stateful import ModelClauses
@@ -41,12 +44,12 @@ OF_AN_INDEX = (
 )
 
 
-@pytest.mark.parametrize("kind", ["saver", "store"])
+@pytest.mark.parametrize("kind", ["saver", "store", "cache"])
 def test_the_rules_are_what_scripts_need(kind: str) -> None:
     used = {
         command
         for name in names()
-        if name == "schema" or name.startswith("store/") == (kind == "store")
+        if name == "schema" or kind == (name.split("/")[0] if "/" in name else "saver")
         for command in commands_of(script(name))
     }
     given = {rule.removeprefix("+") for rule in RULES[kind] if rule.startswith("+")}
@@ -60,7 +63,7 @@ def test_the_page_names_what_is_optional() -> None:
 
 def rules_of(kind: str, prefix: str) -> list[str]:
     """The page's rules of a user, for another prefix."""
-    own = {"saver": "checkpoint", "store": "store"}[kind]
+    own = {"saver": "checkpoint", "store": "store", "cache": "cache"}[kind]
     return [rule.replace(own, prefix) for rule in RULES[kind]]
 
 
@@ -118,6 +121,21 @@ class TestStore(StoreGraphConformance, StoreLifeClauses, StoreModelClauses, Stor
             store_of(["+memory|usage"], owner) as restricted,
         ):
             yield restricted
+
+
+class TestCache(CacheTTLClauses, CacheSizeClauses, CacheGraphConformance):
+    """Every operation of a cache."""
+
+    profile = "suite"
+
+    @pytest.fixture
+    def harness(self, redis_url: str) -> Iterator[RedisCacheHarness]:
+        with closing(RedisCacheHarness(redis_url)) as owner:
+            rules = rules_of("cache", owner.prefix)
+            with user(owner.nodes, owner.url, *rules, "+info") as url:
+                restricted = RedisCacheHarness(url, owner.prefix)
+                restricted.client = owner.client
+                yield restricted
 
 
 class TestStoreWithAnIndex(StoreGraphConformance):

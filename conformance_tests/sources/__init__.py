@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from conformance_tests.sources.caches import CACHES
 from conformance_tests.sources.graphs import GRAPHS
 from conformance_tests.sources.savers import SAVERS
 from conformance_tests.sources.stores import STORES
@@ -16,5 +17,5 @@ from conformance_tests.sources.suite import SUITE, SUITE_BY_CAPABILITY
 
 __all__ = ["LANGGRAPH", "SUITE", "SUITE_BY_CAPABILITY"]
 
-LANGGRAPH: Final[Mapping[str, str]] = {**SAVERS, **GRAPHS, **STORES}
+LANGGRAPH: Final[Mapping[str, str]] = {**SAVERS, **GRAPHS, **STORES, **CACHES}
 """Clauses of the profile `langgraph`, with what establishes them."""

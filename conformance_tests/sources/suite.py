@@ -10,6 +10,7 @@ from typing import Final
 
 from conformance_tests.capabilities import Capability
 
+_CACHES = "ADR 18: a cache may forget, never lie, and never fails a run"
 _CHECKSUMS = "ADR 3: checksums"
 _ENCRYPTED = "ADR 3: with encryption, no plaintext and no foreign value"
 _DEFAULT = "ADR 4: a config without `checkpoint_ns`"
@@ -21,6 +22,7 @@ _WHOLE = "ADR 4: what a put or a batch that fails, or that is put again, leaves"
 
 SUITE_BY_CAPABILITY: Final[Mapping[Capability, str]] = {
     **{capability: _STORES for capability in Capability if capability.value.startswith("store_")},
+    **{capability: _CACHES for capability in Capability if capability.value.startswith("cache_")},
     Capability.PUT: "ADR 4: values by version",
     Capability.PUT_WRITES: _WHOLE,
     Capability.GET_TUPLE: "ADR 4: sends of old checkpoints (v < 4)",

@@ -26,7 +26,11 @@ old id as an alias.
 
 `Base` is `langgraph.checkpoint.base.BaseCheckpointSaver`, `official` a test of
 langgraph-checkpoint-conformance 0.0.2, `ADR` a page of [adr](adr)."""
-KINDS = {"saver": "Savers, and graphs that are compiled with them", "store": "Stores"}
+KINDS = {
+    "saver": "Savers, and graphs that are compiled with them",
+    "store": "Stores",
+    "cache": "Caches, and graphs that are compiled with them",
+}
 
 
 def section(text: str, name: str, body: str) -> str:

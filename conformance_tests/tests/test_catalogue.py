@@ -22,7 +22,7 @@ def test_ids_are_unique() -> None:
 
 @pytest.mark.parametrize("contract", CLAUSES)
 def test_ids_are_made_of_words(contract: str) -> None:
-    wanted = re.compile(r"(saver|graph|store)(\.[a-z][a-z0-9_]*){2}")
+    wanted = re.compile(r"(saver|graph|store|cache)(\.[a-z][a-z0-9_]*){2}")
     assert [clause.id for clause in CLAUSES[contract] if not wanted.fullmatch(clause.id)] == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from conformance_tests.caches.conformance import CacheConformance
 from conformance_tests.catalogue import clause_of
 from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.stores.conformance import StoreConformance
@@ -19,7 +20,7 @@ def owners() -> dict[str, tuple[type, str]]:
     """By the id of a clause: the mixin that has it, and the name of its test."""
     return {
         clause.id: (base, name)
-        for cls in (SaverConformance, StoreConformance)
+        for cls in (SaverConformance, StoreConformance, CacheConformance)
         for base in reversed(cls.__mro__)
         for name in vars(base)
         if name.startswith("test_") and (clause := clause_of(base, name)) is not None

@@ -1,0 +1,40 @@
+"""All clauses of caches in one class, for a backend's test file to subclass."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from conformance_tests.caches.entries import EntryClauses
+from conformance_tests.caches.failures import (
+    CacheFailureClauses,
+    CacheLoopClauses,
+    CacheOutageClauses,
+)
+from conformance_tests.caches.graphs import CacheGraphConformance, CacheProcessClauses
+from conformance_tests.caches.namespaces import NamespaceClauses
+from conformance_tests.caches.ttl import CacheSizeClauses, CacheTTLClauses
+from conformance_tests.contract import Profile
+
+
+class CacheConformance(
+    EntryClauses,
+    NamespaceClauses,
+    CacheTTLClauses,
+    CacheSizeClauses,
+    CacheFailureClauses,
+    CacheLoopClauses,
+    CacheOutageClauses,
+    CacheProcessClauses,
+    CacheGraphConformance,
+):
+    """Every clause about caches, sync and async, with the graphs that are compiled with them.
+
+    A backend's whole test file:
+
+        class TestMyCache(CacheConformance):
+            @pytest.fixture
+            def harness(self, tmp_path):
+                return MyCacheHarness(tmp_path)
+    """
+
+    profile: ClassVar[Profile] = "langgraph"

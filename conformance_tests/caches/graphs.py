@@ -1,0 +1,208 @@
+"""Compiled graphs with the cache under test: what is cached is not run again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, ClassVar
+
+import pytest
+from langgraph.func import entrypoint, task
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import CachePolicy
+from typing_extensions import TypedDict
+
+from conformance_tests.caches.base import CacheClauses, CacheOpener
+from conformance_tests.caches.facade import AsyncCacheFacade, CacheFacade, opened
+from conformance_tests.caches.harness import CacheHarness
+from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.contract import Profile
+from conformance_tests.facade import GIVE_UP_AFTER, Flavour
+from conformance_tests.workers import processes
+
+
+class State(TypedDict, total=False):
+    """What the graphs pass on."""
+
+    said: str
+    answer: str
+    length: int
+
+
+def counting_graph(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[str]]:
+    """A graph of one cached node, and what that node was run with."""
+    runs: list[str] = []
+
+    def shout(state: State) -> State:
+        runs.append(state["said"])
+        return {"answer": state["said"].upper()}
+
+    async def ashout(state: State) -> State:
+        return shout(state)
+
+    node = ashout if isinstance(cache, AsyncCacheFacade) else shout
+    builder = StateGraph(State)
+    builder.add_node("shout", node, cache_policy=CachePolicy(ttl=ttl))
+    builder.add_edge(START, "shout")
+    builder.add_edge("shout", END)
+    return builder.compile(cache=cache.raw), runs
+
+
+def is_cached(updates: list[Any]) -> bool:
+    """Whether a run says of something that it was cached."""
+    return any(update.get("__metadata__", {}).get("cached", False) for update in updates)
+
+
+def slow_task(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[int]]:
+    """The example of LangGraph's documentation, of a task of the functional API."""
+    runs: list[int] = []
+
+    def add(n: int) -> int:
+        runs.append(n)
+        return n * 2
+
+    async def aadd(n: int) -> int:
+        return add(n)
+
+    policy: CachePolicy[Any] = CachePolicy(ttl=ttl)
+    cached: Any = task(cache_policy=policy)
+    if isinstance(cache, AsyncCacheFacade):
+        awaited = cached(aadd)
+
+        @entrypoint(cache=cache.raw)
+        async def amain(inputs: dict[str, int]) -> dict[str, int]:
+            return {"answer": await awaited(inputs["n"])}
+
+        return amain, runs
+    blocking = cached(add)
+
+    @entrypoint(cache=cache.raw)
+    def main(inputs: dict[str, int]) -> dict[str, int]:
+        return {"answer": blocking(inputs["n"]).result()}
+
+    return main, runs
+
+
+@clauses_of(Capability.CACHE_GRAPHS)
+class CacheGraphConformance(CacheClauses):
+    """What a compiled graph may expect of its cache, sync and async."""
+
+    profile: ClassVar[Profile] = "langgraph"
+
+    def test_graphs_a_cached_node_is_not_run_again(self, cache: CacheFacade) -> None:
+        """Of the same input; the run says that it was cached."""
+        graph, runs = counting_graph(cache, ttl=120)
+        first = cache.stream(graph, {"said": "hi"})
+        second = cache.stream(graph, {"said": "hi"})
+        assert runs == ["hi"]
+        assert not is_cached(first)
+        assert is_cached(second)
+        assert cache.invoke(graph, {"said": "hi"}) == {"said": "hi", "answer": "HI"}
+        assert cache.invoke(graph, {"said": "ho"}) == {"said": "ho", "answer": "HO"}
+        assert runs == ["hi", "ho"]
+
+    def test_graphs_a_cached_task_is_not_run_again(self, cache: CacheFacade) -> None:
+        """In the next run, which says so."""
+        main, runs = slow_task(cache, ttl=120)
+        assert not is_cached(cache.stream(main, {"n": 2}))
+        assert cache.invoke(main, {"n": 2}) == {"answer": 4}
+        assert runs == [2]
+        assert is_cached(cache.stream(main, {"n": 2}))
+
+    def test_graphs_until_the_ttl_has_passed(
+        self, harness: CacheHarness, cache: CacheFacade
+    ) -> None:
+        """Then it is run, and cached, again."""
+        graph, runs = counting_graph(cache, ttl=1)
+        for _ in range(2):
+            assert cache.invoke(graph, {"said": "hi"})["answer"] == "HI"
+            harness.advance(1.2)
+        assert runs == ["hi", "hi"]
+
+    def test_graphs_nodes_do_not_share(self, cache: CacheFacade) -> None:
+        """Each node has its own namespace: the same input is not the same result."""
+
+        def shout(state: State) -> State:
+            return {"answer": state["said"].upper()}
+
+        def measure(state: State) -> State:
+            return {"length": len(state["said"])}
+
+        async def ashout(state: State) -> State:
+            return shout(state)
+
+        async def ameasure(state: State) -> State:
+            return measure(state)
+
+        nodes: tuple[Callable[..., Any], ...] = (shout, measure)
+        if isinstance(cache, AsyncCacheFacade):
+            nodes = (ashout, ameasure)
+        builder = StateGraph(State)
+        for name, node in zip(("shout", "measure"), nodes, strict=True):
+            builder.add_node(name, node, cache_policy=CachePolicy())
+            builder.add_edge(START, name)
+        graph = builder.compile(cache=cache.raw)
+        for _ in range(2):
+            found = cache.invoke(graph, {"said": "hi"})
+            assert found == {"said": "hi", "answer": "HI", "length": 2}
+
+    def test_graphs_clear_the_cache_of_a_node(self, cache: CacheFacade) -> None:
+        """`graph.clear_cache`, of the node that is named and of no other."""
+        graph, runs = counting_graph(cache, ttl=None)
+        cache.invoke(graph, {"said": "hi"})
+        clear = graph.aclear_cache if isinstance(cache, AsyncCacheFacade) else graph.clear_cache
+
+        def call(*nodes: str) -> None:
+            done = clear(nodes)
+            if isinstance(cache, AsyncCacheFacade):
+                cache.loop.run(done)
+
+        call("another")
+        cache.invoke(graph, {"said": "hi"})
+        assert runs == ["hi"]
+        call("shout")
+        cache.invoke(graph, {"said": "hi"})
+        assert runs == ["hi", "hi"]
+
+    def test_graphs_of_another_open(self, reopened: CacheOpener) -> None:
+        """A graph that is built again finds what the one before has cached."""
+        for expected in (["hi"], []):
+            graph, runs = counting_graph(reopened(), ttl=None)
+            reopened().invoke(graph, {"said": "hi"})
+            assert runs == expected
+
+
+def run_in_worker(kind: type[CacheHarness], at: str, flavour: Flavour) -> tuple[Any, list[int]]:
+    """In a process of its own: the task, on the same database."""
+    harness = kind.reopen(at)
+    with opened(harness, flavour) as cache:
+        main, runs = slow_task(cache, ttl=120)
+        return cache.invoke(main, {"n": 2}), runs
+
+
+@clauses_of(Capability.CACHE_PROCESSES)
+class CacheProcessClauses(CacheClauses):
+    """Clauses about processes that reach the database by `harness.reopen(location)`."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def workers(cls) -> Iterator[ProcessPoolExecutor]:
+        """New processes, for all clauses."""
+        with ProcessPoolExecutor(2, processes()) as pool:
+            yield pool
+
+    def test_processes_share_what_is_cached(
+        self, harness: CacheHarness, flavour: Flavour, workers: ProcessPoolExecutor
+    ) -> None:
+        """What one worker has computed, the others do not compute."""
+        place = type(harness), harness.location(), flavour
+        found = [
+            workers.submit(run_in_worker, *place).result(GIVE_UP_AFTER),
+            workers.submit(run_in_worker, *place).result(GIVE_UP_AFTER),
+        ]
+        expected = {"answer": 4}
+        assert found == [(expected, [2]), (expected, [])]
+        with opened(harness, flavour) as cache:
+            main, runs = slow_task(cache, ttl=120)
+            assert cache.invoke(main, {"n": 2}) == expected
+            assert runs == []
