@@ -26,6 +26,7 @@ PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_postgres": ("postgres", {"psycopg", "psycopg_pool"}),
     "checkpoint_redis": ("redis", {"redis"}),
     "checkpoint_mongo": ("mongo", {"pymongo"}),
+    "checkpoint_suite": ("cli", set()),
     "store_vector": (None, set()),
     "conformance_tests": ("conformance", set()),
 }
@@ -117,6 +118,7 @@ def test_the_wheel_holds_every_shipped_file_and_nothing_else(wheel: Path) -> Non
     assert names == wanted
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
     assert "checkpoint-conformance = conformance_tests.command:main" in entry_points
+    assert "checkpoint-suite = checkpoint_suite.command:main" in entry_points
     assert "pytest11" not in entry_points
     assert any(name.startswith("checkpoint_sqlite/sql/") for name in names)
 
@@ -126,7 +128,7 @@ def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
         (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         headers = email.message_from_bytes(archive.read(metadata))
     assert headers["Requires-Python"] == ">=3.10"
-    extras = {"sqlite", "postgres", "redis", "mongo", "encryption", "conformance", "all"}
+    extras = {"sqlite", "postgres", "redis", "mongo", "encryption", "cli", "conformance", "all"}
     assert set(headers.get_all("Provides-Extra", [])) == extras
     core = [line for line in headers.get_all("Requires-Dist", []) if "extra ==" not in line]
     names = {line.replace(">", "=").split("=")[0].strip() for line in core}

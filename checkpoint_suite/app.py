@@ -1,0 +1,43 @@
+"""All commands, registered by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import typer
+
+from checkpoint_suite import changing, doctor, looking, store
+from checkpoint_suite.opening import failing_softly
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "doctor": doctor.doctor,
+    "setup": changing.setup,
+    "threads": looking.threads,
+    "show": looking.show,
+    "history": looking.history,
+    "diff": looking.diff,
+    "delete": changing.delete,
+    "prune": changing.prune,
+    "copy": changing.copy,
+    "stats": looking.stats,
+    "sweep": changing.sweep,
+    "verify": doctor.verify,
+}
+for _name, _command in COMMANDS.items():
+    app.command(_name)(failing_softly(_command))
+
+_store = typer.Typer(help="Long-term memory: items of a store.", no_args_is_help=True)
+for _name, _command in store.COMMANDS.items():
+    _store.command(_name)(failing_softly(_command))
+app.add_typer(_store, name="store")
+
+
+@app.callback()
+def about() -> None:
+    """Look at, and after, what langgraph-checkpoint-suite has stored, on every database.
+
+    The database is --url, or the environment variable CHECKPOINT_URL. Values are shown without
+    importing any class but LangGraph's and LangChain's own, and are never executed. Encrypted ones
+    need LANGGRAPH_AES_KEY.
+    """

@@ -1,0 +1,145 @@
+"""Each command on each database: what it prints, what it changes, and how it ends."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from checkpoint_base import open_saver
+from checkpoint_suite.app import COMMANDS
+from checkpoint_suite.store import COMMANDS as STORE_COMMANDS
+from checkpoint_suite.tests.conftest import Command
+
+
+def test_a_database_that_was_never_set_up(command: Command) -> None:
+    failed = command.run("threads", code=1)
+    assert failed.stdout == ""
+    assert len(failed.stderr.splitlines()) == 1
+    assert command.json("setup", "--store", "--cache") == ["saver", "store", "cache"]
+    assert command.json("threads") == []
+    assert "no threads" in command.run("threads").stdout
+    assert command.json("store", "ls") == []
+    assert command.json("sweep", "--store", "--cache") == {"threads": 0, "items": 0, "entries": 0}
+
+
+def test_threads(talked: Command) -> None:
+    found = talked.json("threads")
+    assert [one["thread_id"] for one in found] == ["bob", "ann"]
+    assert found[0]["expires_at"] is None
+    assert [one["thread_id"] for one in talked.json("threads", "--prefix", "a")] == ["ann"]
+    assert [one["thread_id"] for one in talked.json("threads", "--limit", "1")] == ["bob"]
+    tomorrow = f"{datetime.now(timezone.utc) + timedelta(days=1):%Y-%m-%d}"
+    assert talked.json("threads", "--updated-after", tomorrow) == []
+    assert len(talked.json("threads", "--updated-before", tomorrow)) == 2
+    assert "bob" in talked.run("threads").stdout
+
+
+def test_show_and_history(talked: Command) -> None:
+    found = talked.json("show", "ann")
+    assert found["values"]["count"] == 3
+    said = [(one["type"], one["content"]) for one in found["values"]["messages"]]
+    assert said == [("human", "Hello"), ("ai", "heard 1"), ("human", "Again"), ("ai", "heard 3")]
+    assert found["metadata"]["step"] == 4
+    history = talked.json("history", "ann")
+    assert [one["step"] for one in history] == [4, 3, 2, 1, 0, -1]
+    assert history[0]["checkpoint_id"] == found["checkpoint_id"]
+    assert len(talked.json("history", "ann", "--limit", "2")) == 2
+    older = talked.json("show", "ann", "--checkpoint", history[3]["checkpoint_id"])
+    assert older["values"]["count"] == 1
+    text = talked.run("show", "ann").stdout
+    assert "  human: Again\n  ai: heard 3" in text
+    assert history[5]["checkpoint_id"] in talked.run("history", "ann").stdout
+
+
+def test_diff(talked: Command) -> None:
+    history = talked.json("history", "ann")
+    found = talked.json("diff", f"ann@{history[3]['checkpoint_id']}", "ann")
+    assert [(one["channel"], one["change"]) for one in found] == [
+        ("count", "changed"),
+        ("messages", "changed"),
+    ]
+    assert (found[0]["before"], found[0]["after"]) == (1, 3)
+    text = talked.run("diff", f"ann@{history[3]['checkpoint_id']}", "ann").stdout
+    assert "+ human: Again" in text
+    assert "- 1" in text
+    assert talked.json("diff", "ann", "ann") == []
+
+
+def test_copy_and_delete(talked: Command) -> None:
+    assert talked.json("copy", "ann", "carl") == {"thread_id": "carl", "checkpoints": 6}
+    assert talked.json("diff", "ann", "carl") == []
+    talked.run("delete", "carl", given="n\n", code=1)
+    assert len(talked.json("threads")) == 3
+    talked.run("delete", "carl", given="y\n")
+    assert talked.json("delete", "--prefix", "b", "--yes") == ["bob"]
+    assert [one["thread_id"] for one in talked.json("threads")] == ["ann"]
+    talked.run("delete", "--yes", code=1)
+    talked.run("delete", "ann", "--prefix", "a", "--yes", code=1)
+    assert len(talked.json("threads")) == 1
+
+
+def test_prune(talked: Command) -> None:
+    talked.run("prune", "ann", code=1)
+    counted = talked.json("prune", "ann", "--keep-latest", "--dry-run")
+    assert counted == [{"thread_id": "ann", "checkpoints": 6, "at_most": 5}]
+    assert talked.json("stats", "ann")["checkpoints"] == 6
+    pruned = talked.json("prune", "--prefix", "", "ann", "--keep-latest", "--yes")
+    assert pruned == [{"thread_id": "ann", "checkpoints": 6, "removed": 5}]
+    assert talked.json("stats")["checkpoints"] == 7
+    assert talked.json("show", "ann")["values"]["count"] == 3
+
+
+def test_verify_and_doctor(talked: Command) -> None:
+    assert talked.json("verify") == []
+    assert "12 checkpoints" in talked.run("verify").stdout
+    found = talked.json("doctor")
+    assert found["ok"]
+    assert {check["check"] for check in found["checks"]} >= {"server", "stored", "values"}
+    assert "12 checkpoints" in talked.run("doctor", talked.url).stdout
+
+
+def test_a_store(command: Command) -> None:
+    command.run("setup", "--store")
+    command.run("store", "put", "memories/ann", "tea", '{"likes": true, "n": 1}')
+    command.run("store", "put", "a\\/b", "x", '{"n": 2}')
+    assert command.json("store", "ls") == [["a/b"], ["memories", "ann"]]
+    assert command.json("store", "ls", "memories") == [["memories", "ann"]]
+    assert command.json("store", "get", "memories/ann", "tea")["value"] == {"likes": True, "n": 1}
+    assert [one["key"] for one in command.json("store", "search")] == ["x", "tea"]
+    found = command.json("store", "search", "memories", "--filter", '{"n": {"$gte": 1}}')
+    assert [one["key"] for one in found] == ["tea"]
+    assert "memories/ann" in command.run("store", "search").stdout
+    command.run("store", "delete", "memories/ann", "tea", given="n\n", code=1)
+    command.run("store", "delete", "memories/ann", "tea", "--yes")
+    command.run("store", "get", "memories/ann", "tea", code=1)
+    command.run("store", "put", "memories/ann", "tea", "[1]", code=1)
+
+
+@pytest.mark.parametrize("arguments", [("show", "eve"), ("history", "eve"), ("copy", "eve", "x")])
+def test_what_is_not_there(talked: Command, arguments: tuple[str, ...]) -> None:
+    failed = talked.run(*arguments, code=1)
+    assert failed.stdout == ""
+    assert "'eve'" in failed.stderr
+
+
+def test_tables_are_80_columns_wide(talked: Command) -> None:
+    with open_saver(talked.url) as saver:
+        saver.copy_thread("ann", "a thread of a customer with a very long name " * 4)
+    for arguments in (["threads"], ["history", "ann"], ["show", "ann"], ["doctor"], ["stats"]):
+        lines = talked.run(*arguments).stdout.splitlines()
+        assert max(map(len, lines)) <= 80, arguments
+
+
+def test_every_command_is_documented_and_has_json() -> None:
+    from pathlib import Path
+
+    page = (Path(__file__).parents[2] / "docs/howto/command-line.md").read_text(encoding="utf-8")
+    for name in (*COMMANDS, *(f"store {each}" for each in STORE_COMMANDS)):
+        assert f"checkpoint-suite {name}" in page, name
+
+
+def test_json_is_all_that_is_printed(talked: Command) -> None:
+    for arguments in (["threads"], ["show", "ann"], ["stats"], ["verify"]):
+        json.loads(talked.run(*arguments, "--json").stdout)
