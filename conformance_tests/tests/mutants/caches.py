@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from langgraph.cache.base import FullKey
 
-from checkpoint_base import CheckpointError
 from checkpoint_base.cache.entries import decode
 from checkpoint_base.plan import Plan
 from checkpoint_sqlite import SqliteCache
@@ -127,17 +126,15 @@ class RemovesTheNewest(SqliteCachePlanner):
 
 
 @cache("cache.failures.a_damaged_value_is_a_miss")
-class FailsTheRunForADamagedValue(SqliteCachePlanner):
+class FailsTheRunForADamagedValue(SqliteCache):
     """The error of a damaged value ends the run."""
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Any]]:
-        found = yield from super().get(ids, now)
-        for entry in found:
-            try:
-                decode((("node",), "key"), entry.data, entry.expires_at)
-            except CheckpointError as error:
-                raise AssertionError("the run has failed") from error
-        return found
+    def _get(self, names: Mapping[str, FullKey]) -> Plan[dict[FullKey, Any]]:
+        found = yield from self._planner.get(list(names), self._clock())
+        return {
+            names[entry.id]: self._codec.load(decode(names[entry.id], entry.data, entry.expires_at))
+            for entry in found
+        }
 
 
 @cache("cache.failures.a_value_whose_class_is_gone_is_a_miss")
@@ -187,7 +184,7 @@ class KeepsTheObject(SqliteCache):
         return self.get(keys)
 
 
-@cache("cache.graphs.nodes_do_not_share")
+@cache("cache.namespaces.are_kept_apart")
 class ForgetsTheNamespace(SqliteCache):
     """Values are found by their key alone."""
 
