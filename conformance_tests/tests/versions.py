@@ -17,6 +17,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from conformance_tests.caches.conformance import CacheConformance
 from conformance_tests.catalogue import clause_of
 from conformance_tests.contract import CONTRACT_VERSION, current_id
 from conformance_tests.savers.conformance import SaverConformance
@@ -25,7 +26,13 @@ from conformance_tests.stores.conformance import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 
 PATH: Final = Path(__file__).with_name("versions.json")
-CLASSES: Final = (SaverConformance, GraphConformance, StoreConformance, StoreGraphConformance)
+CLASSES: Final = (
+    SaverConformance,
+    GraphConformance,
+    StoreConformance,
+    StoreGraphConformance,
+    CacheConformance,
+)
 KINDS: Final = ("added", "removed", "stricter")
 MAJOR: Final = ("removed", "stricter")
 _SENTENCE: Final = re.compile(r'""".*?"""', re.DOTALL)
