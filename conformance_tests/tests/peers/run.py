@@ -44,14 +44,14 @@ def run(kind: str, name: str, profile: str, folder: Path) -> dict[str, Any]:
     """One package, by the command that its authors have: it ends each clause.
 
     Raises:
-        RuntimeError: It could not be opened, with the reason.
+        RuntimeError: It could not be opened, or was interrupted: not all that was asked for ran.
     """
     path = folder / f"{kind}-{name}-{profile}.json"
     only = [part for capability in LOOKED_AT[kind] for part in ("--only", capability)]
     limits = ("--clause-timeout", SECONDS, "--profile", profile)
     main(["run", f"{HERE}.{kind}s:{name}", *only, *limits, "--json", str(path)])
     told = json.loads(path.read_text())
-    if not told["contracts"]:
+    if told["error"]:
         raise RuntimeError(told["error"])
     (contract,) = told["contracts"]
     return {
