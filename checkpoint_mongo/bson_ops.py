@@ -82,7 +82,11 @@ def index_models(indexes: Sequence[Index]) -> list[IndexModel]:
 
 
 def _model(index: Index) -> IndexModel:
-    options = {"sparse": index.sparse, "partialFilterExpression": index.only}
+    options = {
+        "sparse": index.sparse,
+        "partialFilterExpression": index.only,
+        "name": index.name,
+    }
     given: dict[str, Any] = {name: value for name, value in options.items() if value}
     return IndexModel(list(index.fields), **given)
 

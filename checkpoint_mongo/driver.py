@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from checkpoint_base.plan import Atomic, Plan, answered
 from checkpoint_base.statements.requests import Execute, ExecuteMany, Query
@@ -32,7 +32,9 @@ from checkpoint_mongo.requests import (
     Aggregate,
     CreateIndexes,
     Deployment,
+    DropIndex,
     Find,
+    ListIndexes,
     Pause,
     RefusedError,
     Server,
@@ -41,6 +43,7 @@ from checkpoint_mongo.requests import (
     Written,
 )
 
+INDEX_NOT_FOUND: Final = 27
 TURN: Final = "the wait for other writes to the thread"
 """The step that is the wait for a turn, for errors."""
 
@@ -196,6 +199,16 @@ class Performer:
         collection = self._collection(request.collection)
         if kind is CreateIndexes:
             return (yield from self._call(collection.create_indexes, index_models(request.indexes)))
+        if kind is ListIndexes:
+            cursor = yield from self._call(collection.list_indexes)
+            return [index["name"] for index in (yield from self._call(cursor.to_list))]
+        if kind is DropIndex:
+            try:
+                return (yield from self._call(collection.drop_index, request.name))
+            except OperationFailure as error:
+                if error.code != INDEX_NOT_FOUND:
+                    raise
+                return None  # another process has dropped it
         if kind is Shard:
             command = {"shardCollection": collection.full_name, "key": dict(request.fields)}
             return (yield from self._call(self._database.client.admin.command, command))

@@ -138,12 +138,27 @@ class Index(NamedTuple):
     sparse: bool = False
     only: Document | None = None
     """only of documents that match: a partial index"""
+    name: str | None = None
+    """None: as the server calls it"""
 
 
 class CreateIndexes(NamedTuple):
     """Request: indexes, unless they are there."""
 
     indexes: Sequence[Index]
+    collection: str = RECORDS
+
+
+class ListIndexes(NamedTuple):
+    """Request: the reply is the names of the indexes that a collection has."""
+
+    collection: str = RECORDS
+
+
+class DropIndex(NamedTuple):
+    """Request: drop an index, if it is there."""
+
+    name: str
     collection: str = RECORDS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from checkpoint_mongo.saver import (
 )
 from checkpoint_mongo.store_planner import CACHE_BYTES, MongoStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filter_keys import declared_fields
 from store_vector.store import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class MongoDBStore(SyncStore):
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
             vector. Beside it, a few hundred bytes for each item that has vectors.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() makes an index for each. The same as `index["filter_fields"]`.
         call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
     `setup()` must have been called once for a database.
@@ -69,6 +72,7 @@ class MongoDBStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
@@ -80,8 +84,9 @@ class MongoDBStore(SyncStore):
         database: Database[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
         planner = MongoStorePlanner(
-            settings, policy, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
         )
         super().__init__(
             planner,
@@ -105,6 +110,7 @@ class MongoDBStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
@@ -117,6 +123,7 @@ class MongoDBStore(SyncStore):
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             cache_bytes: as in the constructor.
+            filter_fields: as in the constructor.
             call_timeout: as in `MongoDBSaver.from_conn_string`.
 
         Raises:
@@ -136,6 +143,7 @@ class MongoDBStore(SyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
                 call_timeout=call_timeout,
             )
             stack.callback(store._end)
@@ -154,6 +162,7 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: as in `MongoDBStore`.
+        filter_fields: as in `MongoDBStore`.
         call_timeout: as in `MongoDBStore`.
 
     `await store.setup()` must have been called once for a database.
@@ -174,6 +183,7 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         pymongo = driver(type(self).__name__)
@@ -185,8 +195,9 @@ class AsyncMongoDBStore(AsyncStore):
         database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
         prefix = prefix_of(collection_prefix)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
         planner = MongoStorePlanner(
-            settings, policy, clock=clock, prefix=prefix, cache_bytes=cache_bytes
+            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
         )
         super().__init__(
             planner,
@@ -210,6 +221,7 @@ class AsyncMongoDBStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
         """`MongoDBStore.from_conn_string`, for an event loop."""
@@ -226,6 +238,7 @@ class AsyncMongoDBStore(AsyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
                 call_timeout=call_timeout,
             )
             stack.push_async_callback(store._aend)

@@ -8,11 +8,9 @@ from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_mongo.requests import Document, Op
-from checkpoint_mongo.store_keys import ANY_FIELD, keys_of
 from store_vector.cache import Embeddings
 from store_vector.paths import TextDigests
 from store_vector.records import Name, Put, Record, Vector
-from store_vector.values import loads
 
 FOREVER: Final = 1e300
 """The `expires_at` of what never expires, so that one comparison tells what is shown."""
@@ -27,7 +25,6 @@ TEXTS: Final[Mapping[str, int]] = dict.fromkeys(("expires_at", "texts", "vectors
 """The fields that say which vectors an item keeps, besides its `_id`."""
 
 _LARGEST: Final = (16 << 20) - (1 << 16)  # MongoDB's 16 MiB, less what is around
-_LARGEST_WITH_KEYS: Final = 1 << 20  # characters of a value that has keys for filters
 
 
 def name_of(ns: str, key: str) -> str:
@@ -72,7 +69,7 @@ def _fields(put: Put, stamp: int) -> dict[str, Any]:
     fields = {
         "ns": put.ns,
         "value": value,
-        "keys": keys_of(loads(value)) if len(value) <= _LARGEST_WITH_KEYS else [ANY_FIELD],
+        "keys": dict(put.keys),
         "ttl": None if put.ttl is None else float(put.ttl),
         "expires_at": FOREVER if put.expires_at is None else min(put.expires_at, FOREVER),
     }
@@ -91,10 +88,11 @@ def delete_op(put: Put) -> Op:
 def _refuse_too_large(put: Put, text: str) -> None:
     size = len(text) if text.isascii() else len(text.encode())
     size += sum(len(one.data) for one in put.vectors)
+    size += sum(len(path) + len(key.encode()) + 7 for path, key in put.keys.items())
     if size > _LARGEST:
         raise InvalidArgumentError(
-            f"value: wanted less than 16 MiB of JSON and vectors, which is what a document of "
-            f"MongoDB can be, got {size} bytes for the key {put.key!r:.80}"
+            f"value: wanted less than 16 MiB of JSON, filter keys and vectors, which is what a "
+            f"document of MongoDB can be, got {size} bytes for the key {put.key!r:.80}"
         )
 
 

@@ -36,6 +36,7 @@ from checkpoint_mongo.store_documents import (
     refresh_op,
     vectors_of,
 )
+from checkpoint_mongo.store_keys import setup_indexes
 from checkpoint_mongo.store_search import find_namespaces, find_newest
 from checkpoint_mongo.store_vectors import VectorSearch
 from store_vector.config import IndexSettings, StoreTTL
@@ -52,7 +53,6 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
         Index((("updated_at", -1), ("_id", 1))),
         Index((("expires_at", 1),)),
         Index((("stamp", 1),), sparse=True),
-        Index((("keys", 1), ("updated_at", 1), ("_id", -1))),
     ),
 }
 """Migration -> the indexes that it creates. What was released never changes."""
@@ -69,8 +69,8 @@ class MongoStorePlanner:
         settings: the index, or None.
         ttl: how items expire.
         clock: epoch seconds.
-        prefix: what the names of collections begin with.
         cache_bytes: how large the matrix of vectors in memory may be.
+        fields: the paths of declared fields (`filter_keys`).
         new_stamp: positive numbers of 63 bits that do not come twice.
     """
 
@@ -82,22 +82,25 @@ class MongoStorePlanner:
         ttl: StoreTTL,
         *,
         clock: Callable[[], float] = time.time,
-        prefix: str = "",
         cache_bytes: int = CACHE_BYTES,
+        fields: Sequence[str] = (),
         new_stamp: Callable[[], int] = lambda: secrets.randbits(63) | 1,
     ) -> None:
         self._ttl, self._clock, self._new_stamp = ttl, clock, new_stamp
-        self._items = prefix + ITEMS
+        self._fields = fields
         self.vectors = None if settings is None else VectorSearch(settings, cache_bytes)
 
-    def setup(self) -> Plan[None]:
-        """Create what is missing; only reads when there is nothing to do."""
+    def setup(self, drop_undeclared: bool = False) -> Plan[None]:
+        """Create what is missing, also the indexes of declared fields; only reads when there is
+        nothing to do.
+        """
         _, missing = yield from migrations(STORE_MIGRATIONS, INDEXES)
         for migration in missing:
             yield CreateIndexes(INDEXES[migration.number], ITEMS)
             where = {"_id": migration.number}
             noted = {**where, "applied_at": self._clock()}
             yield from write_all([Op(where, noted, upsert=True)], collection=STORE_MIGRATIONS)
+        yield from setup_indexes(self._fields, drop_undeclared=drop_undeclared)
 
     def expect_setup(self) -> Plan[None]:
         """Look for the record of migrations."""
@@ -183,7 +186,7 @@ class MongoStorePlanner:
         if search.vector is not None and self.vectors is not None:
             found = yield from self.vectors.search(search, search.vector, horizon)
         else:
-            records = yield from find_newest(search, horizon, self._items)
+            records = yield from find_newest(search, horizon, self._fields)
             found = [Found(record) for record in records]
         if search.refresh:
             yield from self._refresh([one.record for one in found], now)

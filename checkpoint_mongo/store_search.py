@@ -11,7 +11,8 @@ from typing import Final
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.requests import ITEMS, Document, documents
 from checkpoint_mongo.store_documents import RECORD, record_of
-from checkpoint_mongo.store_keys import ANY_FIELD, clauses
+from checkpoint_mongo.store_keys import clauses
+from store_vector.filter_keys import indexed
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Record, Search
 
@@ -47,25 +48,25 @@ def selecting(
         more: further conditions.
     """
     others = [*more, *_shown(horizon)]
-    if by_key := clauses(search.filter):
-        others.append({"$or": [{"keys": ANY_FIELD}, {"$and": by_key}]})
+    others += clauses(search.filter, ())
     return matching({"ns": spaces(search.bounds)}, others)
 
 
-def find_newest(search: Search, horizon: float | None, items: str) -> Plan[list[Record]]:
+def find_newest(
+    search: Search, horizon: float | None, declared: Sequence[str]
+) -> Plan[list[Record]]:
     """The items that a search without a query gives: one command; more, where the keys of items
     select too much.
 
     Args:
         search: the search.
         horizon: what has expired by then is absent; None: nothing is.
-        items: the name of the collection.
+        declared: the paths of declared fields.
     """
     count = search.end
     while True:
-        found = yield from documents(_newest(search, horizon, count, items), ITEMS)
-        # one that was put while the server looked may be there twice, with its keys and without
-        records = [record_of(one) for one in {one["_id"]: one for one in found}.values()]
+        found = yield from documents(_newest(search, horizon, count, declared), ITEMS)
+        records = [record_of(one) for one in found]
         matches = [
             one for one in records if not search.filter or search.filter.matches(one.decoded)
         ]
@@ -74,27 +75,15 @@ def find_newest(search: Search, horizon: float | None, items: str) -> Plan[list[
         count = max(8 * count, _LEAST)
 
 
-def _newest(search: Search, horizon: float | None, count: int, items: str) -> list[Document]:
-    newest: list[Document] = [{"$sort": _NEWEST}, {"$limit": count}]
-    by_key = clauses(search.filter)
-    if not by_key:
-        return [*selecting(search, horizon), *newest, {"$project": RECORD}]
-    # names begin with the namespace, and are in the index of keys
-    within: list[Document] = [] if search.bounds is None else [{"_id": spaces(search.bounds)}]
-    within += _shown(horizon)
-    # two pipelines and no `$or`, for which SecantusDB uses no index
-    others = [*matching({"keys": ANY_FIELD}, within), *newest]
-    union: Document = {"$unionWith": {"coll": items, "pipeline": others}}
-    return [*_by_key(by_key, within), *newest, union, *newest, {"$project": RECORD}]
-
-
-def _by_key(by_key: Sequence[Document], within: Sequence[Document]) -> list[Document]:
-    first = by_key[0]["keys"]
-    if isinstance(first, str):
-        return matching(by_key[0], [*within, *by_key[1:]])
-    # SecantusDB uses the index for a range, but not for one within $elemMatch or with $ne
-    plain = {operator: key for operator, key in first["$elemMatch"].items() if operator != "$ne"}
-    return matching({"keys": plain}, [*within, *by_key])
+def _newest(
+    search: Search, horizon: float | None, count: int, declared: Sequence[str]
+) -> list[Document]:
+    newest: list[Document] = [{"$sort": _NEWEST}, {"$limit": count}, {"$project": RECORD}]
+    if not indexed(search.filter, declared):
+        return [*selecting(search, horizon), *newest]
+    first, *others = clauses(search.filter, declared)
+    within: list[Document] = [] if search.bounds is None else [{"ns": spaces(search.bounds)}]
+    return [*matching(first, [*within, *_shown(horizon), *others]), *newest]
 
 
 def find_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:

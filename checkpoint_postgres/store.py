@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from checkpoint_postgres.connections import (
 )
 from checkpoint_postgres.store_planner import INDEXED_FROM, PostgresStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filter_keys import declared_fields
 from store_vector.store import AsyncStore, Deserializer, SyncStore
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ class PostgresStore(SyncStore):
             a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: makes another connection when `conn` is lost; None: it is not replaced.
         indexed_from: how many vectors there must be before `setup()` builds an approximate index.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() makes an index for each, one after the other, while nobody can put. The same as
+            `index["filter_fields"]`.
 
     `setup()` must have been called once for a schema. A saver may share it.
 
@@ -61,8 +65,6 @@ class PostgresStore(SyncStore):
             pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
-
-    _faceted = True
 
     def __init__(
         self,
@@ -77,12 +79,14 @@ class PostgresStore(SyncStore):
         call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
         indexed_from: int = INDEXED_FROM,
+        filter_fields: Sequence[str] | None = None,
     ) -> None:
         self._source = sync_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.sync_driver import SyncPostgresDriver
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
+        fields = declared_fields(index, filter_fields)
+        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from, fields=fields)
         driver = SyncPostgresDriver(self._source, call_timeout=call_timeout)
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn, self.pipe = conn, pipe
@@ -102,6 +106,7 @@ class PostgresStore(SyncStore):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
+        filter_fields: Sequence[str] | None = None,
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end.
 
@@ -118,6 +123,7 @@ class PostgresStore(SyncStore):
             clock: as in the constructor.
             call_timeout: as in the constructor; seconds.
             indexed_from: as in the constructor.
+            filter_fields: as in the constructor.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
@@ -137,6 +143,7 @@ class PostgresStore(SyncStore):
                 call_timeout=call_timeout,
                 reconnect=reconnect,
                 indexed_from=indexed_from,
+                filter_fields=filter_fields,
             )
             try:
                 yield store
@@ -162,6 +169,7 @@ class AsyncPostgresStore(AsyncStore):
             a connection (`checkpoint_base.timeouts`); None: no limit.
         reconnect: as in `PostgresStore`, awaitable.
         indexed_from: as in `PostgresStore`.
+        filter_fields: as in `PostgresStore`.
 
     `await store.setup()` must have been called once for a schema.
 
@@ -170,8 +178,6 @@ class AsyncPostgresStore(AsyncStore):
             pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
-
-    _faceted = True
 
     def __init__(
         self,
@@ -186,12 +192,14 @@ class AsyncPostgresStore(AsyncStore):
         call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
         indexed_from: int = INDEXED_FROM,
+        filter_fields: Sequence[str] | None = None,
     ) -> None:
         self._source = async_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.async_driver import AsyncPostgresDriver
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from)
+        fields = declared_fields(index, filter_fields)
+        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from, fields=fields)
         driver = AsyncPostgresDriver(self._source, call_timeout=call_timeout)
         super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
         self.conn, self.pipe = conn, pipe
@@ -211,6 +219,7 @@ class AsyncPostgresStore(AsyncStore):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
+        filter_fields: Sequence[str] | None = None,
     ) -> AsyncIterator[Self]:
         """`PostgresStore.from_conn_string`, for an event loop."""
         options = pool_options(pool, pool_config)
@@ -227,6 +236,7 @@ class AsyncPostgresStore(AsyncStore):
                 call_timeout=call_timeout,
                 reconnect=reconnect,
                 indexed_from=indexed_from,
+                filter_fields=filter_fields,
             )
             try:
                 yield store

@@ -1,126 +1,77 @@
-"""Filters as SQL. They only spare rows: `Filter.matches` decides what a search gives."""
+"""Filters as SQL over filter keys. They only spare rows: `Filter.matches` decides."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
 
-from store_vector.facets import is_kept, is_plain
-from store_vector.filters import OBJECT, Condition, Filter, is_number
-from store_vector.fragments import fragment
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.statements.requests import execute, rows
+from store_vector.filter_keys import INDEXES, Keys, index_name, indexed, pushed_down
+from store_vector.filters import Filter
 
-_EXACT: Final = 2**53
-# A number's text, and the float that Python makes of it, differ by less than this.
-_SPARE: Final = 1e-12
-# An escape may be of what no text of Postgres can hold: then reading the JSON would fail.
-_SAFELY: Final = (
-    r"CASE WHEN strpos(i.value, '\u') > 0 THEN true ELSE (SELECT {test} FROM "
-    "(SELECT i.value::json {arrow} {path} AS at OFFSET 0) AS x) END"
-)
-_NUMBER: Final = r"'^-?[0-9]+([.][0-9]+)?([eE][-+]?[0-9]+)?$'"
-
-_SIGNS: Final[Mapping[str, str]] = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-
-Mark = Callable[[Any, str], str]
+Mark = Callable[[object, str], str]
 """Adds a value of a type to a statement; gives its place there."""
+
+Clause = Callable[[Mark], str]
+"""A condition. It adds its values only when it is used: Postgres refuses one that nothing uses."""
 
 
 def clauses(wanted: Filter, mark: Mark) -> list[str]:
     """What holds of every item that the filter matches, and of few others, of store_items AS i."""
-    return [clause for one in wanted.conditions if (clause := _clause(one, mark))]
+    return [clause(mark) for clause in pushed_down(wanted.parts, _clause, _any_of)]
 
 
-def _clause(condition: Condition, mark: Mark) -> str:
-    """By the facets; by the text where an item has none, or what is sought is not in them."""
-    path, op, operand = condition
-    if op in _SIGNS and not (is_number(operand) or isinstance(operand, str)):
-        return "false"  # nothing else is greater or less
-    by_text = " AND ".join(_of_text(condition, mark))
-    if not all(map(is_plain, path)):
-        return by_text
-    is_deep = len(path) > 1
-    place = mark(list(path), "text[]") if is_deep else mark(path[0], "text")
-    at = f"(i.facets {'#>' if is_deep else '->'} {place})"
-    by_facets = facet_test(at, op, operand, mark)
-    if op == "$eq" and by_text and not (is_kept(operand) or isinstance(operand, dict)):
-        by_facets += f" AND {by_text}"
-    return f"CASE WHEN i.facets IS NULL THEN {by_text or 'true'} ELSE {by_facets} END"
+def _clause(path: str, keys: Keys) -> Clause:
+    return lambda mark: _at(f"(i.keys ->> {mark(path, 'text')})", keys, mark)
 
 
-def facet_test(at: str, op: str, operand: Any, mark: Mark) -> str:
-    """What facets say of a condition, at this place of them: exactly that, unless the place has an
-    array, which stands for what they have not.
+def _at(column: str, keys: Keys, mark: Mark) -> str:
+    at = f'{column} COLLATE "C"'
+    if not keys.points:
+        return f"{at} BETWEEN {mark(keys.low, 'text')} AND {mark(keys.high, 'text')}"
+    if len(keys.points) == 1:
+        return f"{at} = {mark(keys.points[0], 'text')}"
+    return f"{at} = ANY ({mark(list(keys.points), 'text[]')})"
+
+
+def _any_of(branches: Sequence[Sequence[Clause]]) -> Clause:
+    def either(mark: Mark) -> str:
+        parts = [" AND ".join(clause(mark) for clause in branch) for branch in branches]
+        return f"({' OR '.join(parts) or 'false'})"
+
+    return either
+
+
+# ---------------------------------------------------------------- declared fields
+
+
+def indexed_clauses(wanted: Filter, declared: Sequence[str], mark: Mark) -> list[str]:
+    """Conditions on declared fields, so that their indexes are used. Only its own text finds an
+    index: a path, which has no quotes, cannot be a parameter.
     """
-    if op == OBJECT or (op == "$eq" and isinstance(operand, dict)):
-        return f"jsonb_typeof({at}) = 'object'"
-    if op == "$eq":
-        if is_kept(operand):
-            return f"{at} = {_json(operand, mark)}"
-        return f"jsonb_typeof({at}) = 'array'"
-    if op == "$ne":
-        return f"{at} <> {_json(operand, mark)}" if is_kept(operand) else f"{at} IS NOT NULL"
-    if is_number(operand):
-        return _compared(at, op, operand, mark)
-    text = f"({at} #>> '{{}}') COLLATE \"C\""
-    test = f"{text} {_SIGNS[op]} {mark(operand, 'text')}" if is_plain(operand) else "true"
-    return f"CASE jsonb_typeof({at}) WHEN 'string' THEN {test} WHEN 'array' THEN true END"
+    return [_at(f"(i.keys ->> '{path}')", keys, mark) for path, keys in indexed(wanted, declared)]
 
 
-def _compared(at: str, op: str, operand: float, mark: Mark) -> str:
-    """Of jsonb, numbers are less than booleans, these less than an array. What most fail first."""
-    if not is_kept(operand):
-        return f"jsonb_typeof({at}) IN ('number', 'array')"
-    test = f"{at} {_SIGNS[op]} {_json(operand, mark)}"
-    if op in ("$gt", "$gte"):
-        return f"({test} AND jsonb_typeof({at}) IN ('number', 'array'))"
-    return (
-        f"CASE WHEN {test} THEN jsonb_typeof({at}) = 'number' ELSE jsonb_typeof({at}) = 'array' END"
-    )
+def setup_indexes(
+    queries: Mapping[str, str], lock: str, declared: Sequence[str], *, drop_undeclared: bool
+) -> Plan[None]:
+    """Create the indexes that are missing, one a transaction; drop others if that is wanted."""
+    if not declared and not drop_undeclared:
+        return
+    found = yield from read(rows, queries["field_indexes"], (INDEXES,))
+    there = {name for (name,) in found}
+    wanted = {index_name(path): path for path in declared}
+    for name in sorted(wanted.keys() - there):
+        column = f"""(keys ->> '{wanted[name]}') COLLATE "C\""""
+        sql = (
+            f"CREATE INDEX IF NOT EXISTS {name} ON {queries['items']} (({column}), updated_at DESC)"
+        )
+        yield from write(_locked, lock, sql)
+    if drop_undeclared:
+        for name in sorted(there - wanted.keys()):
+            yield from write(_locked, lock, queries["drop_index"].replace("{index}", name))
 
 
-def _json(operand: Any, mark: Mark) -> str:
-    return mark(json.dumps(operand), "jsonb")
-
-
-def _of_text(condition: Condition, mark: Mark) -> Iterator[str]:
-    path, op, operand = condition
-    if op == "$eq" and (text := fragment(path[-1], operand)) is not None:
-        yield f"strpos(i.value, {mark(text, 'text')}) > 0"
-        if text[-1].isdigit():  # 7 is the beginning of 70 too
-            ends = (f"strpos(i.value, {mark(text + end, 'text')}) > 0" for end in ",}.")
-            yield f"({' OR '.join(ends)})"
-    elif all(map(is_plain, path)) and (test := _test(op, operand, mark)):
-        arrow = "#>" if test.startswith("json") else "#>>"
-        yield _SAFELY.format(test=test, arrow=arrow, path=mark(list(path), "text[]"))
-
-
-def _test(op: str, operand: Any, mark: Mark) -> str | None:
-    """What must be true of what is at the path, `x.at`; None: anything may be. A string that looks
-    like a number passes for one.
-    """
-    if op == OBJECT or (op == "$eq" and isinstance(operand, dict)):
-        return "json_typeof(x.at) = 'object'"
-    if op == "$eq" and isinstance(operand, (list, tuple)):
-        return "json_typeof(x.at) = 'array'"
-    if is_number(operand) and abs(operand) <= _EXACT:  # not NaN either
-        spare = abs(operand) * _SPARE
-        tests = [
-            f"x.at::numeric {sign} {mark(repr(bound), 'text')}::numeric"
-            for sign, bound in _bounds(op, operand - spare, operand + spare)
-        ]
-        return f"CASE WHEN x.at ~ {_NUMBER} THEN {' AND '.join(tests)} END" if tests else None
-    if isinstance(operand, str) and is_plain(operand):
-        tests = [
-            f'x.at COLLATE "C" {sign} {mark(bound, "text")}'
-            for sign, bound in _bounds(op, operand, operand)
-        ]
-        return " AND ".join(tests) or None
-    return None
-
-
-def _bounds(op: str, least: Any, most: Any) -> Iterator[tuple[str, Any]]:
-    if op in ("$eq", "$gt", "$gte"):
-        yield ">=", least
-    if op in ("$eq", "$lt", "$lte"):
-        yield "<=", most
+def _locked(lock: str, sql: str) -> Plan[None]:
+    yield from rows(lock)
+    yield from execute(sql)

@@ -21,6 +21,7 @@ from checkpoint_postgres.statements import (
     store_statement,
     store_statements,
 )
+from checkpoint_postgres.store_filters import setup_indexes
 from checkpoint_postgres.store_meaning import Meaning
 from checkpoint_postgres.store_reading import Browsing
 from checkpoint_postgres.store_vectors import Engine, is_new_enough, text_of_bytes
@@ -46,6 +47,7 @@ class PostgresStorePlanner(Setup):
         clock: epoch seconds, for the record of migrations.
         schema: where the tables are.
         indexed_from: how many vectors there must be before `setup` builds an approximate index.
+        fields: the paths of declared fields (`filter_keys`).
     """
 
     database = "this Postgres schema"
@@ -57,10 +59,13 @@ class PostgresStorePlanner(Setup):
         clock: Callable[[], float] = time.time,
         schema: str = "public",
         indexed_from: int = INDEXED_FROM,
+        *,
+        fields: Sequence[str] = (),
     ) -> None:
         self._schema = schema
+        self._fields = fields
         self._queries = store_statements(schema)
-        self._browsing = Browsing(self._queries)
+        self._browsing = Browsing(self._queries, fields)
         self._savers = statements(schema)
         self._migrations = store_migrations(schema)
         self._store_schema = StoreSchema(self._queries, clock)
@@ -82,13 +87,17 @@ class PostgresStorePlanner(Setup):
 
     # ------------------------------------------------------------------ setup
 
-    def setup(self) -> Plan[None]:
-        """Create or migrate the schema, and build what the index needs."""
-        yield from unlimited(self._set_up())
+    def setup(self, drop_undeclared: bool = False) -> Plan[None]:
+        """Create or migrate the schema, and build what the index of vectors needs, and those of
+        declared fields.
+        """
+        yield from unlimited(self._set_up(drop_undeclared))
 
-    def _set_up(self) -> Plan[None]:
+    def _set_up(self, drop_undeclared: bool) -> Plan[None]:
         if (yield from read(self._missing)):
             yield from write(self._create)
+        lock = self._savers["lock_setup"]
+        yield from setup_indexes(self._queries, lock, self._fields, drop_undeclared=drop_undeclared)
         if self._settings is None or self._is_exact:
             return
         engine = yield from write(self._equip, self._settings)
@@ -310,11 +319,9 @@ def _entry(one: Put) -> dict[str, Any]:
     """A put as its statements read it; what it lacks is NULL."""
     item: dict[str, Any] = {"ns": one.ns, "key": one.key}
     if one.value is not None:
-        item["value"] = one.value
+        item |= {"value": one.value, "keys": one.keys}
     if one.ttl is not None:
         item |= {"expires_at": one.expires_at, "ttl": one.ttl}
-    if one.facets is not None:
-        item["facets"] = one.facets
     if one.unchanged is not None:
         item |= {"fields": one.unchanged.fields, "digests": one.unchanged.digests}
     return item

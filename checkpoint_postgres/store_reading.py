@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.statements.requests import rows
-from checkpoint_postgres.store_filters import clauses
+from checkpoint_postgres.store_filters import clauses, indexed_clauses
+from store_vector.filter_keys import indexed
 from store_vector.records import Record, Search
 
 FEW: Final = 200
@@ -17,7 +19,11 @@ _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _WINDOW: Final = 2000
 """Of all that there is, so many of the newest."""
 _COLUMNS: Final = 7
+_NO_ITEM: Final = ("NULL::text",) * 3 + ("NULL::double precision",) * 4
 _REMEMBERED: Final = 1000
+
+
+Form = Callable[[Mapping[str, str], Search, float | None, int], tuple[str, list[Any]]]
 
 
 class Statement:
@@ -57,24 +63,28 @@ class Browsing:
 
     Args:
         queries: named statements.
+        declared: the paths of declared fields.
     """
 
-    def __init__(self, queries: Mapping[str, str]) -> None:
-        self._queries = queries
+    def __init__(self, queries: Mapping[str, str], declared: Sequence[str]) -> None:
+        self._queries, self._declared = queries, declared
         self._large: dict[str, None] = {}  # namespaces that had many items when last asked
 
     def search(self, search: Search, horizon: float | None) -> Plan[list[Record]]:
         """The items that a search gives, newest first."""
-        form = _first if search.bounds or search.filter else _sorted
-        if search.ns in self._large:
+        form: Form = _first if search.bounds or search.filter else _sorted
+        if indexed(search.filter, self._declared):
+            form = partial(_selected, self._declared)
+        elif search.ns in self._large:
             form = _newest
         count = search.end
         while True:
             found = yield from rows(*form(self._queries, search, horizon, count))
             is_all = form is _sorted
-            if form is _first:  # it has a row in any case, which says so
+            if form is _first or isinstance(form, partial):  # a row in any case says so
                 is_all = found[0][0]
-                self._note(search.ns, is_large=not is_all)
+                if form is _first:
+                    self._note(search.ns, is_large=not is_all)
             items = (one[-_COLUMNS:] for one in found)
             records = [Record(*one) for one in items if one[0] is not None]
             matching = [one for one in records if search.filter.matches(one.decoded)]
@@ -129,12 +139,10 @@ def _first(
     within = statement.within(search)
     conditions = [*within, *statement.conditions(search, horizon)]
     items = f"{queries['items']} AS i"
-    # a range with two ends the planner takes for a few items, all of which it may collect
-    few = f"SELECT i.ns FROM {items} {where(within[:1])} ORDER BY i.ns, i.key LIMIT {FEW + 1}"  # noqa: S608 (as below)
     # constants, places of values and integers only
     sql = f"""
         WITH few AS MATERIALIZED (
-            SELECT count(*) <= {FEW} AS yes FROM ({few}) AS i {where(within[1:])}
+            SELECT count(*) <= {FEW} AS yes FROM {_few(items, within)} AS i
         )
         SELECT few.yes, i.* FROM few LEFT JOIN LATERAL (
             SELECT {queries["columns"]} FROM {items} {where([*conditions, "few.yes"])}
@@ -149,3 +157,65 @@ def _first(
         ) AS i
     """  # noqa: S608
     return sql, statement.values
+
+
+def _selected(
+    declared: Sequence[str],
+    queries: Mapping[str, str],
+    search: Search,
+    horizon: float | None,
+    count: int,
+) -> tuple[str, list[Any]]:
+    """The same with conditions on declared fields: of the namespace or of what one of these
+    conditions selects, whatever is the least, if it is few; else among the newest of all.
+    """
+    statement, items = Statement(), f"{queries['items']} AS i"
+    within = statement.within(search)
+    conditions = [*within, *statement.conditions(search, horizon)]
+    fields = indexed_clauses(search.filter, declared, statement.mark)
+    sources = [*([" AND ".join(within)] if within else []), *fields]
+    # constants, places of values and integers only
+    selected = [f"(SELECT 1 FROM {items} WHERE {one} LIMIT {_WINDOW + 1})" for one in fields]  # noqa: S608
+    counted = [(one, _WINDOW) for one in selected]
+    if within:
+        counted.insert(0, (_few(items, within), FEW))
+    counts = [
+        f"c{n} AS MATERIALIZED (SELECT nullif(count(*), {most + 1}) AS n FROM {one} AS i)"  # noqa: S608
+        for n, (one, most) in enumerate(counted)
+    ]
+    tables = ", ".join(f"c{n}" for n in range(len(sources)))
+    least = f"least({', '.join(f'c{n}.n' for n in range(len(sources)))})"
+    page = f"{where(conditions)} ORDER BY i.updated_at + 0 DESC, i.ns, i.key LIMIT {int(count)}"
+    branches = [
+        f"""
+            SELECT true, i.* FROM best, LATERAL (
+                SELECT {queries["columns"]} FROM (
+                    SELECT * FROM {items} WHERE best.source = {n} AND {source} OFFSET 0
+                ) AS i {page}
+            ) AS i
+        """  # noqa: S608
+        for n, source in enumerate(sources)
+    ]
+    choice = " ".join(f"WHEN c{n}.n = {least} THEN {n}" for n in range(len(sources)))
+    sql = f"""
+        WITH {", ".join(counts)},
+        best AS MATERIALIZED (SELECT CASE {choice} END AS source FROM {tables})
+        SELECT best.source IS NOT NULL, {", ".join(_NO_ITEM)} FROM best
+        UNION ALL {" UNION ALL ".join(branches)}
+        UNION ALL
+        SELECT false, i.* FROM best, LATERAL (
+            SELECT {queries["columns"]} FROM (
+                SELECT * FROM {items} WHERE best.source IS NULL {_NEWEST} LIMIT {_WINDOW}
+            ) AS i
+            {where(conditions)} LIMIT {int(count)}
+        ) AS i
+    """  # noqa: S608
+    return sql, statement.values
+
+
+def _few(items: str, within: list[str]) -> str:
+    """What of a namespace counts whether it has few items: as many as make it large, if it has
+    more. A range with two ends the planner takes for few items, all of which it may collect.
+    """
+    some = f"SELECT i.ns FROM {items} {where(within[:1])} ORDER BY i.ns, i.key LIMIT {FEW + 1}"  # noqa: S608 (constants, places, integers)
+    return f"(SELECT 1 FROM ({some}) AS i {where(within[1:])})"  # noqa: S608

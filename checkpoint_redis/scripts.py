@@ -57,6 +57,7 @@ _PARTS: Final = {
     "store/engage": _STORE,
     "store/build": (*_STORE, "store/graph"),
     "store/list": (*_STORE, "store/fields"),
+    "store/unlist": (*_STORE, "store/fields"),
     "store/namespaces": _STORE,
     "store/refresh": _STORE,
     "store/sweep": (*_STORE, "store/fields", "store/graph", "store/changes"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from checkpoint_redis.connect import attempt_timeout, opened_target
 from checkpoint_redis.saver import MAX_CONNECTIONS, driver, neither
 from checkpoint_redis.store_planner import CACHE_BYTES, RedisStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filter_keys import declared_fields
 from store_vector.store import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class RedisStore(SyncStore):
         call_timeout: as in `RedisSaver`; seconds.
         cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
             vector. Beside it, a few hundred bytes for each item that has vectors.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() lists what items have there, in an index. The same as `index["filter_fields"]`.
 
     Raises:
         InvalidArgumentError: `client` is neither of both; a prefix, an `index` or a `ttl` that
@@ -59,6 +62,7 @@ class RedisStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         redis = driver(type(self).__name__)
@@ -67,7 +71,8 @@ class RedisStore(SyncStore):
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.Redis or redis.RedisCluster", client)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes)
+        fields = declared_fields(index, filter_fields)
+        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes, fields)
         super().__init__(
             planner,
             SyncRedisDriver(client, checked_call_timeout(call_timeout)),
@@ -88,6 +93,7 @@ class RedisStore(SyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
@@ -100,6 +106,7 @@ class RedisStore(SyncStore):
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
             cache_bytes: as in the constructor.
+            filter_fields: as in the constructor.
             max_connections: to one server; further calls wait for one.
             call_timeout: as in the constructor; seconds.
 
@@ -123,6 +130,7 @@ class RedisStore(SyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
                 call_timeout=call_timeout,
             )
             stack.callback(store._end)
@@ -140,6 +148,7 @@ class AsyncRedisStore(AsyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: epoch seconds, for times and `ttl`.
         cache_bytes: as in `RedisStore`.
+        filter_fields: as in `RedisStore`.
         call_timeout: as in `RedisSaver`; seconds.
 
     Raises:
@@ -157,6 +166,7 @@ class AsyncRedisStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
         driver(type(self).__name__)
@@ -167,7 +177,8 @@ class AsyncRedisStore(AsyncStore):
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes)
+        fields = declared_fields(index, filter_fields)
+        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes, fields)
         super().__init__(
             planner,
             AsyncRedisDriver(client, checked_call_timeout(call_timeout)),
@@ -188,6 +199,7 @@ class AsyncRedisStore(AsyncStore):
         ttl: TTL = None,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
@@ -207,6 +219,7 @@ class AsyncRedisStore(AsyncStore):
                 ttl=ttl,
                 clock=clock,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
                 call_timeout=call_timeout,
             )
             stack.push_async_callback(store._aend)

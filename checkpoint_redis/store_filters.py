@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from checkpoint_base.plan import Plan
 from checkpoint_redis.requests import Arg
-from store_vector.filters import Filter, is_number
-from store_vector.fragments import fragment, is_printable
+from store_vector.filter_keys import Keys, indexed, keys_for, path_text
+from store_vector.filters import Condition, Filter
 from store_vector.values import dumps
 
-_EXACT: Final = 2**53
-_SPARE: Final = 1e-12  # Lua reads decimals as C does, Python as exactly as can be
-_ABOVE: Final = ("$eq", "$gt", "$gte")
-_BELOW: Final = ("$eq", "$lt", "$lte")
+_AT_ONCE: Final = 1000
+"""Items that one script lists."""
 
 
 def arguments(wanted: Filter) -> list[Arg]:
-    """The arguments of lua/store/filters.lua."""
-    fragments: list[Arg] = []
-    comparisons: list[Arg] = []
-    for path, op, operand in wanted.conditions:
-        name = path[-1]
-        if op == "$eq" and (piece := fragment(name, operand)):
-            fragments.append(piece.encode())
-        elif is_number(operand) and abs(operand) <= _EXACT and is_printable(name):
-            start, spare = dumps({name: 0})[1:-2].encode(), abs(operand) * _SPARE
-            if op in _ABOVE:
-                comparisons += start, ">", repr(float(operand - spare))
-            if op in _BELOW:
-                comparisons += start, "<", repr(float(operand + spare))
-    return [len(fragments), *fragments, len(comparisons), *comparisons]
+    """The arguments of lua/store/filters.lua: conditions that must all hold."""
+    pieces: list[Arg] = []
+    ranges: list[Arg] = []
+    for part in wanted.parts:
+        keys = keys_for(part) if isinstance(part, Condition) else None
+        if keys is None or not isinstance(part, Condition):
+            continue
+        path = path_text(part.path)
+        if len(keys.points) == 1:
+            pieces.append(dumps({path: keys.points[0]})[1:-1].encode())
+        else:
+            ranges += path.encode(), *_bounds(keys)
+    return [len(pieces), *pieces, len(ranges), *ranges]
+
+
+def _bounds(keys: Keys) -> tuple[bytes, bytes]:
+    if keys.points:
+        return min(keys.points).encode(), max(keys.points).encode()
+    return keys.low.encode(), keys.high.encode()
+
+
+def spans(wanted: Filter, declared: Sequence[str]) -> list[Arg]:
+    """What conditions on declared fields select, as lua/store/browse.lua takes it."""
+    found = indexed(wanted, declared)
+    args: list[Arg] = [4 * len(found)]
+    for path, keys in found:
+        args += path.encode(), *_bounds(keys), int(len(keys.points) == 1)
+    return args
+
+
+def setup_lists(
+    ask: Callable[[str, Sequence[Arg], float], Plan[Any]],
+    declared: Sequence[str],
+    *,
+    drop_undeclared: bool,
+) -> Plan[None]:
+    """List what items have at declared fields, if that is not done; drop what others are listed
+    under, if that is wanted. Some items at a time.
+    """
+    for path in declared:
+        while (yield from ask("list", [path.encode(), _AT_ONCE], 0.0)):
+            pass
+    if drop_undeclared:
+        kept = [path.encode() for path in declared]
+        while (yield from ask("unlist", [len(kept), *kept, _AT_ONCE], 0.0)):
+            pass

@@ -11,8 +11,9 @@ from typing import Final
 from store_vector.cache import Embeddings
 from store_vector.paths import TextDigests
 from store_vector.records import Name, Put, Record, Vector
+from store_vector.values import dumps
 
-_ITEM: Final = struct.Struct("<4d")  # created, updated, expires, ttl
+_ITEM: Final = struct.Struct("<4dI")  # created, updated, expires, ttl, length of the filter keys
 _LENGTH: Final = struct.Struct("<I")
 _VECTORS: Final = struct.Struct("<2I")  # how many, size of the JSON before them
 
@@ -42,14 +43,18 @@ def split_name(name: bytes) -> Name:
 def pack_item(put: Put, now: float) -> bytes:
     """An item's record, as of its first put."""
     due = math.inf if put.expires_at is None else put.expires_at
-    return _ITEM.pack(now, now, due, put.ttl or 0.0) + (put.value or "").encode()
+    keys = dumps(put.keys).encode()
+    head = _ITEM.pack(now, now, due, put.ttl or 0.0, len(keys))
+    return b"".join((head, keys, (put.value or "").encode()))
 
 
 def unpack_item(ns: str, key: str, packed: bytes) -> Record:
     """The item again."""
-    created, updated, due, ttl = _ITEM.unpack_from(packed)
+    created, updated, due, ttl, keys = _ITEM.unpack_from(packed)
     expires_at = None if due == math.inf else due
-    return Record(ns, key, packed[_ITEM.size :].decode(), created, updated, expires_at, ttl or None)
+    return Record(
+        ns, key, packed[_ITEM.size + keys :].decode(), created, updated, expires_at, ttl or None
+    )
 
 
 def pack_vectors(vectors: Sequence[Vector]) -> bytes:

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from checkpoint_base.config import text
-from checkpoint_base.errors import (
-    BackendUnavailableError,
-    InvalidArgumentError,
-    PermissionDeniedError,
-)
+from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.looking import looks_first
 from checkpoint_base.plan import Plan
 from checkpoint_base.touch import moved_if_possible, warn_not_moved
 from checkpoint_redis.requests import Arg, call, moment
 from checkpoint_redis.schema import expect_schema, schema_version, server_name
 from checkpoint_redis.scripts import script
-from checkpoint_redis.store_fields import LISTED_AT_ONCE, spans
-from checkpoint_redis.store_fields import arguments as of_spans
-from checkpoint_redis.store_filters import arguments
+from checkpoint_redis.store_filters import arguments, setup_lists, spans
 from checkpoint_redis.store_graph import Graph
 from checkpoint_redis.store_packing import (
     name_of,
@@ -44,7 +37,6 @@ CACHE_BYTES: Final = 1 << 29
 _LOOKED_AT: Final = 20_000
 """Items that a script looks at for a search."""
 _LEAST: Final = 50
-_MANY, _RARE, _PARTS = 100, 8, 10
 _NAMESPACES: Final = 5_000
 _SWEPT: Final = 1_000
 _KINDS: Final = (
@@ -61,14 +53,10 @@ _KINDS: Final = (
 
 
 class _Look(NamedTuple):
-    """What a script found, where it stopped, how many items it looked at, and which condition's
-    path is not listed.
-    """
+    """What a script found, and where it stopped."""
 
     records: list[Record]
     position: _Position | None
-    looked: int
-    unlisted: str | None
 
 
 class _Position(NamedTuple):
@@ -88,6 +76,7 @@ class RedisStorePlanner:
         ttl: how items expire.
         prefix: what all keys begin with, as their hash tag.
         cache_bytes: how large the matrix of vectors in memory may be.
+        fields: the paths of declared fields (`filter_keys`).
     """
 
     is_set_up = False
@@ -98,6 +87,7 @@ class RedisStorePlanner:
         ttl: StoreTTL,
         prefix: str = "store",
         cache_bytes: int = CACHE_BYTES,
+        fields: Sequence[str] = (),
     ) -> None:
         name = text("prefix", prefix)
         if not name or "{" in name or "}" in name:
@@ -107,19 +97,20 @@ class RedisStorePlanner:
         tag = b"{" + name.encode() + b"}:"
         self._schema = tag + b"schema"
         self._keys = [tag + kind for kind in _KINDS]
-        self._ttl = ttl
+        self._ttl, self._fields = ttl, fields
         self._meaning = None if settings is None else Graph(settings, self._ask, cache_bytes)
 
     def _ask(self, name: str, args: Sequence[Arg], now: float) -> Plan[Any]:
         head = [moment(self._ttl.horizon(now)), moment(now)]
         return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
 
-    def setup(self) -> Plan[None]:
-        """Store the schema's version, and build an index if the server has an engine for it. Where
-        that is done already, this only reads.
+    def setup(self, drop_undeclared: bool = False) -> Plan[None]:
+        """Store the schema's version, list what items have at declared fields, and build an index
+        of vectors if the server has an engine for it. Where that is done already, this only reads.
         """
         if not (yield from schema_version(self._schema, SCHEMA)):
             yield from schema_version(self._schema, SCHEMA, note=True)
+        yield from setup_lists(self._ask, self._fields, drop_undeclared=drop_undeclared)
         if self._meaning is not None:
             yield from self._meaning.setup(0.0)
 
@@ -198,44 +189,27 @@ class RedisStorePlanner:
         found: list[Found] = []
         position: _Position | None = _Position(b"", b"", 0)
         count = search.end  # most that scripts let through does match
-        looked, unlisted = 0, None
         while position is not None and len(found) < search.end:
-            some, position, seen, unlisted = yield from self._browse(
-                search, (count, 0), position, now
-            )
-            looked += seen
+            some, position = yield from self._browse(search, (count, 0), position, now)
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
             count = max(4 * count, _LEAST)
-        if unlisted is not None and looked > max(_MANY, _RARE * search.end):
-            with suppress(BackendUnavailableError, PermissionDeniedError):
-                yield from self._list(unlisted, now)
         return found[search.offset : search.end]
-
-    def _list(self, path: str, now: float) -> Plan[None]:
-        """List what some thousand items have at a path; the next searches go on."""
-        for _ in range(_PARTS):
-            args = (path.encode(), LISTED_AT_ONCE)
-            if not (yield from self._ask("list", args, now)):
-                return
 
     def _browse(
         self, search: Search, how: tuple[int, int], position: _Position, now: float
     ) -> Plan[_Look]:
         count, moves = how
         time, name, offset = position
-        selected = spans(search.filter)
-        args = arguments(search.filter)
-        args += of_spans(selected)
+        args = [*arguments(search.filter), *spans(search.filter, self._fields)]
         args += search.ns.encode(), offset, count, _LOOKED_AT, moves, time, name
         reply = yield from self._ask("browse", args, now)
-        joined, last, left, looked, unlisted, refusal = reply
+        joined, last, left, refusal = reply
         found = parted(joined)
         _warn_of(refusal, len(found) // 2)
         records = [
             unpack_item(*split_name(found[n]), found[n + 1]) for n in range(0, len(found), 2)
         ]
-        behind = _Position(last[0], last[1], left) if last else None
-        return _Look(records, behind, looked, selected[unlisted - 1][0] if unlisted else None)
+        return _Look(records, _Position(last[0], last[1], left) if last else None)
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         """Namespaces: one script for some thousand of them."""

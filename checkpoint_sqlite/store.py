@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from os import PathLike
@@ -18,6 +18,7 @@ from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
 from checkpoint_sqlite.store_planner import CACHE_BYTES, SqliteStorePlanner
 from checkpoint_sqlite.sync_driver import SyncSqliteDriver
 from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filter_keys import declared_fields
 from store_vector.store import AsyncStore, Deserializer, SyncStore
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class SqliteStore(SyncStore):
         cache_bytes: what the vectors in memory may take, at 4 bytes for each dimension of each.
             Beside them, room for half as many while they grow, and a few hundred bytes for each
             item that has vectors.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() makes an index for each. The same as `index["filter_fields"]`.
 
     The schema is made on first use, or by `setup()`. A saver may share the file.
 
@@ -69,9 +72,11 @@ class SqliteStore(SyncStore):
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
     ) -> None:
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
+        fields = declared_fields(index, filter_fields)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
         driver = SyncSqliteDriver(
             conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
         )
@@ -97,6 +102,7 @@ class SqliteStore(SyncStore):
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
     ) -> Iterator[Self]:
         """Open a file, or `":memory:"`, and close it at the end.
 
@@ -110,6 +116,7 @@ class SqliteStore(SyncStore):
             synchronous: `"full"` loses nothing that was put, even when the machine loses power;
                 `"normal"` may lose the last moments then, not when the process dies.
             cache_bytes: as in the constructor.
+            filter_fields: as in the constructor.
 
         Raises:
             InvalidArgumentError: no such `synchronous`, or an `index`, a `ttl` or a path that is
@@ -131,6 +138,7 @@ class SqliteStore(SyncStore):
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
             )
             stack.callback(store._end)
             yield store
@@ -152,6 +160,7 @@ class AsyncSqliteStore(AsyncStore):
         reader: a second connection to the same file, so that reads wait for no commit.
         synchronous: how a commit waits for the disk; None: as the connection has it.
         cache_bytes: how large the matrix of vectors in memory may be.
+        filter_fields: as in `SqliteStore`.
 
     The schema is made on first use, or by `await store.setup()`.
 
@@ -172,12 +181,14 @@ class AsyncSqliteStore(AsyncStore):
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
     ) -> None:
         aiosqlite_module("AsyncSqliteStore")
         from checkpoint_sqlite.async_driver import AsyncSqliteDriver
 
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes)
+        fields = declared_fields(index, filter_fields)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
         driver = AsyncSqliteDriver(
             conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
         )
@@ -203,6 +214,7 @@ class AsyncSqliteStore(AsyncStore):
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
     ) -> AsyncIterator[Self]:
         """`SqliteStore.from_conn_string`, for an event loop."""
         path = path_of(conn_string)
@@ -224,6 +236,7 @@ class AsyncSqliteStore(AsyncStore):
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
             )
             stack.push_async_callback(store._aend)
             yield store

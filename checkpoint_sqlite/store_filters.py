@@ -1,74 +1,79 @@
-"""Filters as SQL. They only spare rows: `Filter.matches` decides what a search gives."""
+"""Filters as SQL over filter keys. They only spare rows: `Filter.matches` decides."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+import json
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from store_vector.filters import OBJECT, Condition, Filter, is_number
-from store_vector.fragments import fragment
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.statements.requests import execute, rows
+from store_vector.filter_keys import INDEXES, Keys, index_name, indexed, pushed_down
+from store_vector.filters import Filter
 
-# names that JSON text and a path of SQLite's spell alike
-_PLAIN: Final = re.compile(r"[ !#-\[\]-~]+")
-_EXACT: Final = 2**53
-# SQLite reads "0.1" with a few units in the last place to spare
-_SPARE: Final = 1e-12
-_AT: Final = "json_extract(i.value, ?)"
-_KIND: Final = "json_type(i.value, ?)"
+_NAMES: Final = "SELECT name FROM sqlite_master WHERE type = 'index' AND name GLOB ?"
 
 
 class Clause(NamedTuple):
     """A condition in SQL on store_items AS i, and its values."""
 
     sql: str
-    values: tuple[Any, ...]
+    values: tuple[Any, ...] = ()
+    is_point: bool = False
+    """whether all it selects have one key: an index of it has these in the order of time"""
 
 
 def clauses(wanted: Filter) -> list[Clause]:
     """What holds of every item that the filter matches, and of few others."""
-    return [clause for condition in wanted.conditions for clause in _clause(condition)]
+    return pushed_down(wanted.parts, _clause, _any_of)
 
 
-def _clause(condition: Condition) -> Iterator[Clause]:
-    path, op, operand = condition
-    if op == "$eq" and (piece := fragment(path[-1], operand)):
-        yield Clause("instr(i.value, ?)", (piece,))
+def _clause(path: str, keys: Keys) -> Clause:
+    return _at("json_extract(i.keys, ?)", keys, f'$."{path}"')
+
+
+def _at(column: str, keys: Keys, *values: str) -> Clause:
+    if not keys.points:
+        return Clause(f"{column} BETWEEN ? AND ?", (*values, keys.low, keys.high))
+    if len(keys.points) == 1:
+        return Clause(f"{column} = ?", (*values, keys.points[0]), is_point=True)
+    points = json.dumps(keys.points)
+    sql = f"{column} IN (SELECT value FROM json_each(?))"  # noqa: S608 (a constant)
+    return Clause(sql, (*values, points))
+
+
+def _any_of(branches: Sequence[Sequence[Clause]]) -> Clause:
+    parts = [f"({' AND '.join(one.sql for one in branch)})" for branch in branches]
+    values = tuple(value for branch in branches for one in branch for value in one.values)
+    return Clause(f"({' OR '.join(parts) or '0'})", values)
+
+
+# ---------------------------------------------------------------- declared fields
+
+
+def _column(path: str) -> str:
+    """What the index of a declared field is over. Only its own text finds the index: a path, which
+    has neither quotes nor backslashes, cannot be a parameter.
+    """
+    return f"json_extract(i.keys, '$.\"{path}\"')"
+
+
+def indexed_clauses(wanted: Filter, declared: Sequence[str]) -> list[Clause]:
+    """Conditions on declared fields, so that their indexes are used."""
+    return [_at(_column(path), keys) for path, keys in indexed(wanted, declared)]
+
+
+def setup_indexes(declared: Sequence[str], *, drop_undeclared: bool) -> Plan[None]:
+    """Create the indexes that are missing, one a transaction; drop others if that is wanted."""
+    if not declared and not drop_undeclared:
         return
-    if not all(_PLAIN.fullmatch(name) for name in path):
-        return
-    at = "$" + "".join(f'."{name}"' for name in path)
-    if op == OBJECT or (op == "$eq" and isinstance(operand, dict)):
-        yield Clause(f"{_KIND} = 'object'", (at,))
-    elif op == "$eq" and isinstance(operand, (list, tuple)):
-        yield Clause(f"{_KIND} = 'array'", (at,))
-    elif is_number(operand) and abs(operand) <= _EXACT:  # not NaN either
-        yield from _of_number(at, op, operand)
-    elif isinstance(operand, str) and _is_text(operand):
-        yield from _of_text(at, op, operand)
-
-
-def _of_text(at: str, op: str, operand: str) -> Iterator[Clause]:
-    if op in ("$eq", "$gt", "$gte"):
-        yield Clause(f"{_AT} >= ?", (at, operand))
-    if op in ("$eq", "$lt", "$lte"):
-        yield Clause(f"{_AT} <= ?", (at, operand))
-
-
-def _of_number(at: str, op: str, operand: float) -> Iterator[Clause]:
-    spare = abs(operand) * _SPARE
-    if op in ("$eq", "$gt", "$gte"):
-        yield Clause(f"{_AT} >= ?", (at, operand - spare))
-    if op in ("$eq", "$lt", "$lte"):
-        yield Clause(f"{_AT} <= ?", (at, operand + spare))
-
-
-def _is_text(operand: str) -> bool:
-    """Whether SQLite takes it as a parameter, and gives it back out of JSON whole."""
-    if "\0" in operand:
-        return False
-    try:
-        operand.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    found = yield from read(rows, _NAMES, (f"{INDEXES}*",))
+    there = {name for (name,) in found}
+    wanted = {index_name(path): path for path in declared}
+    for name in wanted.keys() - there:
+        column = _column(wanted[name]).replace("i.keys", "keys")
+        sql = f"CREATE INDEX IF NOT EXISTS {name} ON store_items ({column}, updated_at DESC)"
+        yield from write(execute, sql)
+    if drop_undeclared:
+        for name in there - wanted.keys():
+            yield from write(execute, f'DROP INDEX IF EXISTS "{name}"')

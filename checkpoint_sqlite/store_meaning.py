@@ -8,7 +8,7 @@ from typing import Final
 from checkpoint_base.plan import Plan, in_callers_transaction, read
 from checkpoint_base.statements.requests import Row, row, rows
 from checkpoint_sqlite.reading import wanted
-from checkpoint_sqlite.store_filters import clauses
+from checkpoint_sqlite.store_filters import clauses, indexed_clauses
 from checkpoint_sqlite.store_reading import COLUMNS, where
 from store_vector.cache import Embeddings, Places, VectorCache
 from store_vector.config import IndexSettings, StoreTTL
@@ -43,6 +43,7 @@ class Meaning:
         queries: named statements.
         ttl: how items expire.
         cache_bytes: how large the matrix in memory may be; a larger one is read at each search.
+        fields: the paths of declared fields.
     """
 
     def __init__(
@@ -51,7 +52,9 @@ class Meaning:
         queries: Mapping[str, str],
         ttl: StoreTTL,
         cache_bytes: int,
+        fields: Sequence[str],
     ) -> None:
+        self._fields = fields
         self._dims, self._distance = settings.dims, settings.distance
         self._queries, self._ttl, self._limit = queries, ttl, cache_bytes
         self._cache = VectorCache(settings.dims, settings.distance)
@@ -186,6 +189,9 @@ class Meaning:
     def _matching(self, search: Search, now: float) -> Plan[list[int]]:
         """The items that match, as the filter says: SQL selects, Python decides."""
         conditions, values = where(search, self._ttl.horizon(now))
+        for clause in indexed_clauses(search.filter, self._fields):
+            conditions.append(clause.sql)
+            values += clause.values
         # vectors take a lot of pages: the join with them is made in memory
         sql = f"SELECT i.id, i.value FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
         some = yield from rows(sql, values)

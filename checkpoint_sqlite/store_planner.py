@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 from typing import Any, Final
 
-from checkpoint_base.errors import BackendUnavailableError, PermissionDeniedError
 from checkpoint_base.migrate import load_migrations, load_queries
-from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.plan import Plan, read, unlimited, write
 from checkpoint_base.statements.requests import Row, execute, execute_many, row, rows
 from checkpoint_base.statements.setup import Setup, StoreSchema
 from checkpoint_base.touch import moved_if_possible
 from checkpoint_sqlite.reading import BATCH, wanted
-from checkpoint_sqlite.store_fields import list_some, put_fields
+from checkpoint_sqlite.store_filters import setup_indexes
 from checkpoint_sqlite.store_meaning import Meaning
 from checkpoint_sqlite.store_namespaces import seek_namespaces
-from checkpoint_sqlite.store_reading import browse, filtered
+from checkpoint_sqlite.store_reading import browse
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
@@ -53,6 +51,7 @@ class SqliteStorePlanner(Setup):
         ttl: how items expire.
         clock: epoch seconds, for the record of migrations.
         cache_bytes: how large the matrix of vectors in memory may be.
+        fields: the paths of declared fields (`filter_keys`).
     """
 
     database = "this SQLite database"
@@ -63,15 +62,26 @@ class SqliteStorePlanner(Setup):
         ttl: StoreTTL,
         clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
+        fields: Sequence[str] = (),
     ) -> None:
         self._migrations = MIGRATIONS
+        self._fields = fields
         self._store_schema = StoreSchema(QUERIES, clock)
         self._ttl = ttl
-        self._meaning = None if settings is None else Meaning(settings, QUERIES, ttl, cache_bytes)
+        self._meaning = (
+            None if settings is None else Meaning(settings, QUERIES, ttl, cache_bytes, fields)
+        )
 
     @property
     def _setup_schema(self) -> StoreSchema:
         return self._store_schema
+
+    def setup(self, drop_undeclared: bool = False) -> Plan[None]:
+        """Create or migrate the schema, and the indexes of declared fields that are missing; only
+        reads when there is nothing to do.
+        """
+        yield from super().setup()
+        yield from unlimited(setup_indexes(self._fields, drop_undeclared=drop_undeclared))
 
     # ------------------------------------------------------------------ get
 
@@ -109,7 +119,7 @@ class SqliteStorePlanner(Setup):
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
         """Items found: one read transaction, and a write where being found moves an expiry."""
         if search.vector is None or self._meaning is None:
-            records = yield from self._browse(search, now)
+            records = yield from browse(search, self._ttl.horizon(now), self._fields)
             found = [Found(record) for record in records]
         else:
             found = yield from self._meaning.search(search, now)
@@ -117,17 +127,6 @@ class SqliteStorePlanner(Setup):
             names = [one.name for one, _ in found if one.is_refresh_due(now)]
             yield from self._refresh(names, now)
         return found
-
-    def _browse(self, search: Search, now: float) -> Plan[list[Record]]:
-        horizon = self._ttl.horizon(now)
-        if not search.filter:
-            return (yield from browse(search, horizon))
-        records, unlisted = yield from read(filtered, search, horizon)
-        if unlisted is not None:
-            # who may only read, or has to wait for another process, searches as before
-            with suppress(BackendUnavailableError, PermissionDeniedError):
-                yield from write(list_some, QUERIES, unlisted)
-        return records
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
         """Namespaces: one statement, a step for each that is given."""
@@ -155,11 +154,10 @@ class SqliteStorePlanner(Setup):
             embedded += changed
         if stored:
             values = [
-                (one.ns, one.key, one.value, now, one.expires_at, one.ttl, horizon)
+                (one.ns, one.key, one.value, now, one.expires_at, one.ttl, horizon, _json(one.keys))
                 for one in stored
             ]
             yield from execute_many(QUERIES["put_item"], values)
-            yield from put_fields(QUERIES, stored, now)
         if embedded:
             yield from execute_many(QUERIES["put_embeddings"], embedded)
             yield from execute(QUERIES["forget_changes"], (_KEPT_CHANGES,))
@@ -198,6 +196,9 @@ def _rest(reads: Sequence[Read]) -> Plan[list[Row]]:
 def _of_some(count: int) -> str:
     names = ", ".join(f"({at}, ?, ?)" for at in range(count))
     return f"WITH want (at, ns, key) AS (VALUES {names}) {_SOME}"
+
+
+_json: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 def _embeddings(one: Put) -> tuple[Any, ...]:

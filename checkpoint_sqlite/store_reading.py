@@ -1,15 +1,13 @@
-"""Searches without a meaning."""
+"""Searches without a query."""
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Final
 
-from checkpoint_base.plan import Plan
+from checkpoint_base.plan import Plan, read
 from checkpoint_base.statements.requests import rows
-from checkpoint_sqlite.store_fields import Selection, choose, may_list
-from checkpoint_sqlite.store_filters import clauses
-from store_vector.filters import Filter
+from checkpoint_sqlite.store_filters import Clause, clauses, indexed_clauses
 from store_vector.records import Record, Search
 
 COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
@@ -18,48 +16,46 @@ COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _SHOWN: Final = "(i.expires_at IS NULL OR i.expires_at > ?)"
 _BY_NAME, _BY_TIME = "store_items_name", "store_items_updated"
-_FEW, _WINDOW, _MANY = 200, 2000, 50_000
+_FEW, _WINDOW = 200, 2000
 _LEAST: Final = 50
-_COUNT: Final = "SELECT count(*) FROM (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ? LIMIT ?)"
+_SELECTED: Final = "(SELECT count(*) FROM (SELECT 1 FROM store_items AS i WHERE {} LIMIT ?))"
+_ITEMS: Final = _SELECTED.format("i.ns >= ? AND i.ns < ?")
 _IF_FEW: Final = (
     f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {_BY_NAME} "  # noqa: S608 (constants)
-    f"WHERE ({_COUNT}) < {_FEW} AND i.ns >= ? AND i.ns < ? {_NEWEST} LIMIT ? OFFSET ?"
+    f"WHERE {_ITEMS} < {_FEW} AND i.ns >= ? AND i.ns < ? {_NEWEST} LIMIT ? OFFSET ?"
 )
 _SHOWN_IF_FEW: Final = _IF_FEW.replace(_NEWEST, f"AND {_SHOWN} {_NEWEST}")
 _ANY: Final = "EXISTS (SELECT 1 FROM store_items WHERE ns >= ? AND ns < ?)"
 _LAST: Final = "SELECT id FROM store_items ORDER BY updated_at DESC, ns, key LIMIT ?"
-_RARE: Final = 8
-_BEFORE: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM store_items "
-    "WHERE updated_at >= ? AND (updated_at > ? OR (ns, key) < (?, ?)) LIMIT ?)"
-)
 Where = tuple[list[str], list[Any]]
 
 
 def where(search: Search, horizon: float | None) -> Where:
     """Conditions on store_items AS i that what is found fulfils, and their values."""
-    return _conditions(search.bounds, horizon, search.filter)
-
-
-def _conditions(
-    within: tuple[str, str] | None, horizon: float | None, wanted: Filter | None = None
-) -> Where:
     conditions, values = ["1"], list[Any]()
-    if within is not None:
+    if search.bounds is not None:
         conditions.append("i.ns >= ? AND i.ns < ?")
-        values += within
+        values += search.bounds
     if horizon is not None:
         conditions.append(_SHOWN)
         values.append(horizon)
-    for clause in clauses(wanted) if wanted else ():
+    for clause in clauses(search.filter):
         conditions.append(clause.sql)
         values += clause.values
     return conditions, values
 
 
-def browse(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The items that a search without a query or a filter gives, newest first. Any statement of it
-    that answers does so alone.
+def browse(search: Search, horizon: float | None, declared: Sequence[str]) -> Plan[list[Record]]:
+    """The items that a search without a query gives, newest first: see `_filtered`, or `_newest`
+    without a filter.
+    """
+    if search.filter:
+        return (yield from read(_filtered, search, horizon, declared))
+    return (yield from _newest(search, horizon))
+
+
+def _newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
+    """The newest items. Any statement of it that answers does so alone.
 
     The index by time gives the newest first; the one by name, few items if the namespace has few.
     Where it has many, the newest of all are looked at first.
@@ -82,78 +78,59 @@ def _of_few(search: Search, within: tuple[str, str], horizon: float | None) -> P
     return [Record(*one) for one in found]
 
 
-class Filtered(NamedTuple):
-    """What a search with a filter gives, and a path that should be listed for the next one."""
-
-    records: list[Record]
-    unlisted: str | None = None
-
-
-def filtered(search: Search, horizon: float | None) -> Plan[Filtered]:
-    """The items that a search with a filter gives, newest first, in a read transaction: by whatever
-    is less, the items of the namespace, or what a condition selects, or the newest items.
+def _filtered(search: Search, horizon: float | None, declared: Sequence[str]) -> Plan[list[Record]]:
+    """The items that a search with a filter gives, newest first, in a read transaction: of the
+    namespace and of what conditions on declared fields select, by whatever is few; else of the
+    newest items of all, and if these are not enough, of the namespace.
     """
-    within = search.bounds
-    items, selection, unlisted = yield from choose(within, search.filter, _FEW, _WINDOW)
-    if items is None and selection is None:
-        found = yield from _among_newest(search, horizon)
-        if len(found) == search.limit:
-            is_rare = unlisted and (yield from _is_deep(search, found[-1]))
-            return (yield from _noting(found, unlisted if is_rare else None))
-        items, selection, _ = yield from choose(within, search.filter, _MANY, _MANY)
-    if selection is not None and (items is None or selection.size < items):
-        return Filtered((yield from _selected(search, horizon, selection)))
-    index = _BY_TIME if within is None else _BY_NAME
-    found = yield from _in_order(search, horizon, index)
-    return (yield from _noting(found, unlisted if items is None or items >= _FEW else None))
+    choices = indexed_clauses(search.filter, declared)
+    least = yield from _least(search, choices)
+    if least is not None:
+        source = _BY_NAME if least < 0 else choices[least]
+        return (yield from _in_order(search, horizon, source))
+    found = yield from _among_newest(search, horizon)
+    if len(found) == search.limit:
+        return found
+    by_key = next((one for one in choices if one.is_point and search.bounds is None), None)
+    all_there_is = _BY_NAME if search.bounds else _BY_TIME
+    return (yield from _in_order(search, horizon, by_key or all_there_is))
 
 
-def _noting(found: list[Record], unlisted: str | None) -> Plan[Filtered]:
-    may = unlisted is not None and (yield from may_list(unlisted))
-    return Filtered(found, unlisted if may else None)
+def _least(search: Search, choices: Sequence[Clause]) -> Plan[int | None]:
+    """Which condition selects the fewest items, if these are few; -1: the namespace."""
+    counts = [Clause(_ITEMS, (*search.bounds, _FEW))] if search.bounds else [Clause("NULL")]
+    counts += [Clause(_SELECTED.format(one.sql), (*one.values, _WINDOW)) for one in choices]
+    sql = ", ".join(one.sql for one in counts)
+    values = [value for one in counts for value in one.values]
+    ((inside, *selected),) = yield from rows(f"SELECT {sql}", values)
+    least = min(selected, default=_WINDOW)
+    if inside is not None and inside < _FEW and inside <= least:
+        return -1
+    return selected.index(least) if least < _WINDOW else None
 
 
-def _is_deep(search: Search, last: Record) -> Plan[bool]:
-    """Whether many items were looked at to find few."""
-    most = max(_FEW // 2, _RARE * search.end)
-    at = last.updated_at
-    ((count,),) = yield from rows(_BEFORE, (at, at, last.ns, last.key, most))
-    return bool(count == most)
-
-
-def _selected(search: Search, horizon: float | None, selection: Selection) -> Plan[list[Record]]:
-    """What a condition selects, as far as the others hold."""
-    rest = [one for one in search.filter.conditions if one is not selection.condition]
-    conditions, values = _conditions(search.bounds, horizon, Filter(tuple(rest)))
-    entries, of_entries = selection.entries
-    sql = _selecting(entries, tuple(conditions))
-    return (yield from _pages(search, sql, [*of_entries, *values]))
-
-
-@lru_cache(128)
-def _selecting(entries: str, conditions: tuple[str, ...]) -> str:
-    return (
-        f"SELECT {COLUMNS} FROM (SELECT i.id FROM "  # noqa: S608 (constants)
-        f"(SELECT field, updated_at FROM {entries}) AS f "
-        f"CROSS JOIN store_items AS i ON i.id = f.field >> 8 WHERE {' AND '.join(conditions)} "
-        f"ORDER BY f.updated_at DESC, i.ns, i.key LIMIT ?) AS selected "
-        f"CROSS JOIN store_items AS i ON i.id = selected.id"
-    )
-
-
-def _in_order(search: Search, horizon: float | None, index: str) -> Plan[list[Record]]:
-    """With a filter, what SQL selects may be too much, and is checked; more is asked for then."""
+def _in_order(search: Search, horizon: float | None, source: str | Clause) -> Plan[list[Record]]:
+    """What an index or a condition on a declared field selects, newest first. With a filter, that
+    may be too much, and is checked; more is asked for then.
+    """
     conditions, values = where(search, horizon)
+    index, newest = f"INDEXED BY {source}", _NEWEST
+    if isinstance(source, Clause):
+        # SQLite is to use the index of the field, if it is there
+        conditions = [one.replace("i.ns", "+i.ns").replace("i.exp", "+i.exp") for one in conditions]
+        conditions.append(source.sql)
+        values += source.values
+        index, newest = "", _NEWEST if source.is_point else _NEWEST.replace("i.up", "+i.up")
     matching: list[Record] = []
     after: Record | None = None
     count = search.end if not search.filter else max(2 * search.end, _LEAST)
     while True:
-        behind = "(i.updated_at < ? OR (i.updated_at = ? AND (i.ns, i.key) > (?, ?)))"
+        behind = "i.updated_at <= ? AND (i.updated_at < ? OR (i.ns, i.key) > (?, ?))"
         both = [*conditions, *([behind] if after else [])]
         position = [after.updated_at, after.updated_at, after.ns, after.key] if after else []
         sql = (
-            f"SELECT {COLUMNS} FROM store_items AS i INDEXED BY {index} "  # noqa: S608 (constants)
-            f"WHERE {' AND '.join(both)} {_NEWEST} LIMIT ?"
+            f"SELECT {COLUMNS} FROM store_items AS i {index} "  # noqa: S608 (constants)
+            f"WHERE {' AND '.join(both)} {newest} LIMIT ?"
         )
         found = [Record(*one) for one in (yield from rows(sql, [*values, *position, count]))]
         matching += _matching(search, found)

@@ -65,6 +65,7 @@ class Capability(str, enum.Enum):
     STORE_BATCH = "store_batch"
     STORE_SEARCH = "store_search"
     STORE_FILTER = "store_filter"
+    STORE_FILTER_FIELDS = "store_filter_fields"
     STORE_NAMESPACES = "store_namespaces"
     STORE_MEANING = "store_meaning"
     STORE_SENTENCES = "store_sentences"
@@ -136,6 +137,7 @@ _MEANINGS = {
     Capability.STORE_BATCH: "carry out batches: reads first, the last put of a key wins",
     Capability.STORE_SEARCH: "find items by namespace, newest first, in pages",
     Capability.STORE_FILTER: "find items by what their values are",
+    Capability.STORE_FILTER_FIELDS: "index declared fields, without a change of any answer",
     Capability.STORE_NAMESPACES: "list namespaces by prefix, suffix and depth",
     Capability.STORE_MEANING: "find items by meaning, the best first, filtered before",
     Capability.STORE_SENTENCES: "rank a paraphrase above what is unrelated, with real embeddings",

@@ -88,7 +88,7 @@ STORE_LEVELS: Final = (
         Capability.STORE_NAMESPACES,
         Capability.STORE_GRAPHS,
     ),
-    _level("finds by value", Capability.STORE_FILTER),
+    _level("finds by value", Capability.STORE_FILTER, Capability.STORE_FILTER_FIELDS),
     _level("finds by meaning", Capability.STORE_MEANING),
     _level("keeps names apart", Capability.STORE_HOSTILE_INPUT, Capability.STORE_MODEL),
     _level(

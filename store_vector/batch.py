@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langgraph.store.base import GetOp, ListNamespacesOp, Op, PutOp, Result, SearchOp
 
@@ -14,7 +14,7 @@ from checkpoint_base.plan import Plan
 from checkpoint_base.ttl import minutes
 from store_vector.config import IndexSettings
 from store_vector.embed import Embedded
-from store_vector.facets import Facets, facets
+from store_vector.filter_keys import filter_keys
 from store_vector.filters import Filter
 from store_vector.namespaces import NamespaceError, NamespaceQuery, encode, refuse_reserved
 from store_vector.paths import Field, Text, TextDigests, fields_of, texts
@@ -22,6 +22,7 @@ from store_vector.planner import StorePlanner
 from store_vector.records import Load, Put, Read, Search, Vector
 from store_vector.values import dumps, whole_number
 
+_NO_KEYS: Final[Mapping[str, str]] = {}
 Key = tuple[str, str]
 """A `Name` that is made in less time: of a batch, there are many."""
 
@@ -32,7 +33,7 @@ class PendingPut(NamedTuple):
     value: str | None
     ttl: float | None
     texts: Sequence[Text]
-    facets: Facets | None = None
+    keys: Mapping[str, str] = _NO_KEYS
     unchanged: TextDigests | None = None
 
     def after(self, earlier: PendingPut) -> PendingPut:
@@ -45,10 +46,10 @@ class PendingPut(NamedTuple):
 
     def put(self, name: Key, vectors: Embedded, now: float) -> Put:
         """The put, once its vectors are there."""
-        (ns, key), (value, ttl, parts, kept, unchanged) = name, self
+        (ns, key), (value, ttl, parts, keys, unchanged) = name, self
         expires_at = None if ttl is None else now + ttl * 60.0
         found = [Vector(one.field, one.digest, vectors.texts[one.text]) for one in parts]
-        return Put(ns, key, value, ttl, expires_at, found, kept, unchanged)
+        return Put(ns, key, value, ttl, expires_at, found, keys, unchanged)
 
 
 @dataclass(slots=True)
@@ -62,22 +63,19 @@ class Batch:
     puts: dict[Key, PendingPut] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, ops: Iterable[Op], settings: IndexSettings | None, *, faceted: bool = False
-    ) -> Batch:
+    def of(cls, ops: Iterable[Op], settings: IndexSettings | None) -> Batch:
         """Read operations.
 
         Args:
             ops: LangGraph's.
             settings: the index.
-            faceted: whether puts are to have `facets`.
 
         Raises:
             InvalidArgumentError: one of them cannot be carried out.
         """
         batch = cls()
         for op in ops:
-            batch._add(op, settings, faceted)
+            batch._add(op, settings)
             batch.size += 1
         return batch
 
@@ -98,7 +96,7 @@ class Batch:
             whole.size += batch.size
         return whole
 
-    def _add(self, op: Op, settings: IndexSettings | None, faceted: bool) -> None:
+    def _add(self, op: Op, settings: IndexSettings | None) -> None:
         if isinstance(op, GetOp):
             self._read(_name(op), bool(op.refresh_ttl), [self.size])
         elif isinstance(op, SearchOp):
@@ -113,7 +111,7 @@ class Batch:
             name = _name(op)
             if op.value is not None:
                 refuse_reserved(op.namespace)
-            self._put(name, _pending(op, settings, faceted))
+            self._put(name, _pending(op, settings))
         else:
             raise InvalidArgumentError(f"ops: unknown operation {op!r:.80}")
 
@@ -198,16 +196,16 @@ def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
     )
 
 
-def _pending(op: PutOp, settings: IndexSettings | None, faceted: bool) -> PendingPut:
+def _pending(op: PutOp, settings: IndexSettings | None) -> PendingPut:
     if op.value is None:
         return PendingPut(None, None, ())
     fields = _fields(op.index, settings)
     value = dumps(op.value)
     ttl = None if op.ttl is None else minutes("ttl", op.ttl)
-    kept = facets(op.value) if faceted else None
+    keys = filter_keys(op.value)
     if fields or settings is None:
-        return PendingPut(value, ttl, texts(op.value, fields), kept)
-    return PendingPut(value, ttl, (), kept, TextDigests(value, settings.fields))
+        return PendingPut(value, ttl, texts(op.value, fields), keys)
+    return PendingPut(value, ttl, (), keys, TextDigests(value, settings.fields))
 
 
 def _fields(index: Any, settings: IndexSettings | None) -> Sequence[Field]:

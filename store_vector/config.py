@@ -20,7 +20,7 @@ ENGINES: Final = ("auto", "exact")
 _TUNING: Final = ("m", "ef_construction", "lists", "ef_search", "probes")
 _INDEX_KEYS: Final = frozenset(
     {"dims", "embed", "fields", "distance_type", "ann_index_config", "engine"}
-    | {"ef_search", "probes", "text_fields"}
+    | {"ef_search", "probes", "text_fields", "filter_fields"}
 )
 _ANN_KEYS: Final = frozenset({"kind", "vector_type", "nlist", *_TUNING})
 _TTL_KEYS: Final = frozenset(

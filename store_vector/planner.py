@@ -17,8 +17,11 @@ from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 class StorePlanner(Protocol):
     """The operations of a store."""
 
-    def setup(self) -> Plan[None]:
-        """Create or migrate the schema, safely from many processes at once."""
+    def setup(self, drop_undeclared: bool = False) -> Plan[None]:
+        """Create or migrate the schema, safely from many processes at once, and an index for each
+        declared field, over the items that are there; remove those of other fields only if
+        `drop_undeclared`.
+        """
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
         """The items of `reads`, in their order, all in one request.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,6 @@ import numpy.typing as npt
 from langgraph.store.base import Item, SearchItem
 
 from checkpoint_base.ttl import is_refresh_due
-from store_vector.facets import Facets
 from store_vector.filters import Filter
 from store_vector.namespaces import bounds, decode
 from store_vector.paths import TextDigests
@@ -178,7 +178,7 @@ class Put(NamedTuple):
         ttl: minutes to live, or None.
         expires_at: when they are over, in epoch seconds, or None.
         vectors: with digests that differ.
-        facets: what is short in the value, if the store asked for it and there is not too much.
+        keys: the filter keys of the value (`filter_keys`).
         unchanged: the texts of a value that is not embedded; then there are no `vectors`.
     """
 
@@ -188,7 +188,7 @@ class Put(NamedTuple):
     ttl: float | None = None
     expires_at: float | None = None
     vectors: Sequence[Vector] = ()
-    facets: Facets | None = None
+    keys: Mapping[str, str] = MappingProxyType({})
     unchanged: TextDigests | None = None
 
 

@@ -11,7 +11,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from langchain_core.embeddings import Embeddings
 from langgraph.store.base import BaseStore, GetOp, Op, Result, TTLConfig
@@ -46,8 +46,6 @@ class Store(Sweeps, BaseStore):
     """
 
     supports_ttl = True
-    _faceted: ClassVar[bool] = False
-    """whether the planner's puts have facets"""
     _life: Life
 
     def __init__(
@@ -98,7 +96,7 @@ class Store(Sweeps, BaseStore):
     def _batch(self, ops: Iterable[Op]) -> Batch:
         if self._life.is_over:  # before anything is embedded
             raise self._life.ended()
-        return Batch.of(ops, self._settings, faceted=self._faceted)
+        return Batch.of(ops, self._settings)
 
     def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
         return batch.plan(self._planner, vectors, self._clock(), self._load)
@@ -113,9 +111,15 @@ class Store(Sweeps, BaseStore):
             return NOTHING
         return await aembed(self._settings, batch.texts, batch.queries)
 
-    async def asetup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
-        await self._adrive(self._planner.setup())
+    async def asetup(self, *, drop_undeclared: bool = False) -> None:
+        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
+        from many processes at once; later a no-op.
+
+        Args:
+            drop_undeclared: remove the indexes of fields that are not declared any more. While two
+                versions of an application run, the other one may still use them.
+        """
+        await self._adrive(self._planner.setup(drop_undeclared))
 
     def _sweep(self) -> Plan[int]:
         return self._planner.sweep(self._clock())
@@ -171,9 +175,15 @@ class SyncStore(Store):
         batch = self._batch(ops)
         return await self._adrive(self._plan(batch, await self._aembed(batch)))
 
-    def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
-        self._drive(self._planner.setup())
+    def setup(self, *, drop_undeclared: bool = False) -> None:
+        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
+        from many processes at once; later a no-op.
+
+        Args:
+            drop_undeclared: remove the indexes of fields that are not declared any more. While two
+                versions of an application run, the other one may still use them.
+        """
+        self._drive(self._planner.setup(drop_undeclared))
 
     def close(self) -> None:
         """Stop the sweeper. The connection is closed by whoever opened it."""
@@ -250,9 +260,15 @@ class AsyncStore(AwaitedSweeps, Store):
         batch = self._batch(ops)
         return await self._life.join(lambda: self._coalescer.call(batch))
 
-    async def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
-        await self.asetup()
+    async def setup(self, *, drop_undeclared: bool = False) -> None:
+        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
+        from many processes at once; later a no-op.
+
+        Args:
+            drop_undeclared: remove the indexes of fields that are not declared any more. While two
+                versions of an application run, the other one may still use them.
+        """
+        await self.asetup(drop_undeclared=drop_undeclared)
 
     async def aclose(self) -> None:
         """Wait for what is under way, and stop the sweeper."""

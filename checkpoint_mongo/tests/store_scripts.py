@@ -37,7 +37,6 @@ def planner(ttl: StoreTTL | None = None, index: IndexSettings | None = None) -> 
         index,
         ttl or StoreTTL(),
         clock=lambda: NOW,
-        prefix="billing_",
         new_stamp=lambda: next(stamps),
     )
     made.is_set_up = True  # or else the first plan would look

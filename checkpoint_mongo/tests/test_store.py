@@ -14,15 +14,17 @@ from checkpoint_base.errors import (
     InvalidArgumentError,
     SchemaVersionError,
 )
+from checkpoint_base.plan import Plan
 from checkpoint_base.urls import open_store
 from checkpoint_mongo import MongoDBSaver, MongoDBStore
-from checkpoint_mongo.store_keys import MOST
+from checkpoint_mongo.requests import ITEMS, DropIndex
 from checkpoint_mongo.store_search import _newest
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness
 from checkpoint_mongo.tests.store_scripts import search_for
 from checkpoint_mongo.tests.watching import Commands, filters_of, scans
 from conformance_tests.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, index_of, keys
+from store_vector.filter_keys import index_name
 
 AT = ("users", "ann")
 
@@ -101,7 +103,7 @@ def test_no_command_looks_at_all_documents(harness: MongoStoreHarness, watched: 
                 store.search(prefix, query=query)
                 store.search(prefix, query=query, filter={"text": {"$gt": "1"}}, offset=1)
             store.list_namespaces(prefix=prefix or None)
-        store.put(AT, "many", {f"{n}": n for n in range(MOST + 1)})
+        store.put(AT, "many", {f"{n}": n for n in range(201)})
         assert keys(store.search(AT, filter={"7": 7})) == ["many"]
         store.list_namespaces(suffix=("ann",), max_depth=1)
         store.sweep_ttl()
@@ -167,26 +169,30 @@ def test_an_item_of_very_many_fields_is_still_found(harness: MongoStoreHarness) 
 
 def test_a_search_by_a_filter_does_not_look_at_all_items(harness: MongoStoreHarness) -> None:
     """As many as there are matches, of a namespace of many."""
-    with harness.open() as store:
+    declared = ["kind", "n"]
+    with harness.open(filter_fields=declared) as store:
         puts = [
             PutOp(AT, f"{n}", {"n": n, "kind": "rare" if n % 90 == 0 else "x"}) for n in range(180)
         ]
         store.batch(puts)
         for wanted in ({"kind": "rare"}, {"n": {"$gte": 178}}):
-            (first, *_) = _newest(search_for(filter=wanted), None, 10, "")
+            (first, *_) = _newest(search_for(filter=wanted), None, 10, declared)
             assert harness.items.count_documents(first["$match"]) == 2
             assert len(store.search(AT, filter=wanted)) == 2
 
 
-def test_another_process_puts_an_item_without_keys(harness: MongoStoreHarness) -> None:
-    """It is found at once by who has seen that all items have keys."""
-    with harness.open() as reader, harness.open() as writer:
-        reader.put(AT, "a", {"n": 1})
-        for wanted in ({"n": 1}, {"n": {"$lt": 2}}):
-            assert keys(reader.search(AT, filter=wanted)) == ["a"]
-        writer.put(AT, "b", {"n": 1, **{f"{n}": n for n in range(MOST + 1)}})
-        for wanted in ({"n": 1}, {"n": {"$lt": 2}}):
-            assert sorted(keys(reader.search(AT, filter=wanted))) == ["a", "b"]
+def test_indexes_of_declared_fields(harness: MongoStoreHarness) -> None:
+    """Made by setup, dropped on request; a drop of one that another process dropped is none."""
+    with harness.open(filter_fields=["status"]), harness.open() as other:
+        names = set(harness.items.index_information())
+        assert index_name("status") in names
+        other.setup(drop_undeclared=True)
+        assert names - set(harness.items.index_information()) == {index_name("status")}
+        other._drive(dropping("no_such_index"))
+
+
+def dropping(name: str) -> Plan[None]:
+    yield DropIndex(name, ITEMS)
 
 
 def test_a_newer_schema_is_refused(harness: MongoStoreHarness) -> None:

@@ -38,11 +38,11 @@ WHERE m.ns = want.ns AND m.key = want.key AND m.ttl IS NOT NULL
 
 -- name: put_items
 INSERT INTO {schema}.store_items AS i
-    (ns, key, value, created_at, updated_at, expires_at, ttl, facets)
+    (ns, key, value, created_at, updated_at, expires_at, ttl, keys)
 SELECT
-    p.ns, p.key, p.value, $2::double precision, $2::double precision, p.expires_at, p.ttl, p.facets
+    p.ns, p.key, p.value, $2::double precision, $2::double precision, p.expires_at, p.ttl, p.keys
 FROM {free} json_to_recordset($1::json) AS p (
-    ns text, key text, value text, expires_at double precision, ttl double precision, facets jsonb
+    ns text, key text, value text, expires_at double precision, ttl double precision, keys jsonb
 )
 WHERE p.value IS NOT NULL
 ON CONFLICT (ns, key) DO UPDATE SET
@@ -53,7 +53,7 @@ ON CONFLICT (ns, key) DO UPDATE SET
     updated_at = excluded.updated_at,
     expires_at = excluded.expires_at,
     ttl = excluded.ttl,
-    facets = excluded.facets
+    keys = excluded.keys
 
 -- name: delete_items
 DELETE FROM {schema}.store_items AS i
@@ -208,6 +208,13 @@ WHERE e.ns = p.ns AND e.key = p.key AND e.digest = p.digest
 
 -- name: has_index
 SELECT 1 WHERE to_regclass('{schema}.{index}') IS NOT NULL
+
+-- name: field_indexes
+SELECT c.relname::text FROM pg_index AS x JOIN pg_class AS c ON c.oid = x.indexrelid
+WHERE x.indrelid = '{schema}.store_items'::regclass AND starts_with(c.relname::text, $1::text)
+
+-- name: drop_index
+DROP INDEX IF EXISTS {schema}.{index}
 
 -- name: count_embeddings
 SELECT count(*) FROM (

@@ -1,4 +1,4 @@
-"""Fields that searches filter by: when they are listed, and that nothing is lost by it."""
+"""Declared fields in Redis: listed in steps by setup, used by searches, dropped on request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from checkpoint_redis.tests.store_harness import RedisStoreHarness
 from conformance_tests.stores.base import keys
 from store_vector.tests.filtering import (
     AT,
+    FIELDS,
     OTHERS,
-    PATHS,
     SCALARS,
     SURROGATES,
     check_operators,
@@ -30,8 +30,6 @@ from store_vector.tests.filtering import (
 )
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import started_redis
-
-MOST_PATHS = 32
 
 
 @pytest.fixture
@@ -53,98 +51,95 @@ def fill(store: RedisStore, count: int = 3000, **more: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filter", "paths"),
-    [
-        ({"n": 7}, 1),
-        ({"n": {"$gte": 2995}}, 1),
-        ({"in": {"n": "2999"}}, 1),
-        ({"n": {"$gte": 0}}, 0),  # the newest ten are ten of the newest
-        ({"n": {"$ne": 7}}, 0),
-        ({"in": {}}, 0),
-    ],
+    "filter", [{"n": 7}, {"n": {"$gte": 2995}}, {"in": {"n": "2999"}}, {"n": {"$in": [7, 8]}}]
 )
-def test_what_is_found_rarely_is_listed(
-    harness: RedisStoreHarness, filter: dict[str, Any], paths: int
+def test_a_declared_field_is_found_by_its_list(
+    harness: RedisStoreHarness, filter: dict[str, Any]
 ) -> None:
-    with harness.open() as store:
-        fill(store)
-        first = store.search(AT, filter=filter)
-        assert listed(harness) == (paths, paths, 3000 * paths)
-        assert store.search(AT, filter=filter) == first
-        harness.client.config_resetstat()
-        assert store.search((), filter=filter) == first
-        if paths:
+    with harness.open() as plain:
+        fill(plain)
+        expected = plain.search(AT, filter=filter)
+        assert listed(harness) == (0, 0, 0), "a search writes nothing"
+        with harness.open(filter_fields=["n", "in.n"]) as store:
+            assert listed(harness) == (2, 2, 6000)
+            assert store.search(AT, filter=filter) == expected
+            harness.client.config_resetstat()
+            assert store.search((), filter=filter) == expected
             asked = harness.client.info("commandstats")["cmdstat_hmget"]["calls"]
             assert asked <= 2, "the counters, and the items that are given"
 
 
-@pytest.mark.parametrize("values", [SCALARS + OTHERS, SCALARS + SURROGATES + OTHERS])
-def test_keys_sort_as_filters_compare(harness: RedisStoreHarness, values: list[Any]) -> None:
-    """Also where one value, which Redis cannot read, makes the list useless."""
-    with harness.open() as store:
-        fill(store, 200)
-        store.search(AT, filter={"v": -1})
-        assert listed(harness) == (1, 1, 0)
-        store.batch([PutOp(AT, f"{n:04}", None) for n in range(200)])
+@pytest.mark.parametrize("fields", [["v"], []])
+def test_keys_sort_as_filters_compare(harness: RedisStoreHarness, fields: list[str]) -> None:
+    values = SCALARS + SURROGATES + OTHERS
+    with harness.open(filter_fields=fields) as store:
         check_operators(store, "v", values)
-        assert listed(harness)[2] >= len(SCALARS)
+        assert listed(harness)[2] == len(fields) * len(values)
 
 
-def test_lists_are_right_whatever_happens(
-    harness: RedisStoreHarness, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While paths are listed, a few items at each search."""
-    small = {"LISTED_AT_ONCE": 15, "_MANY": 0, "_RARE": 0, "_PARTS": 1}
-    for name, size in small.items():
-        monkeypatch.setattr(f"checkpoint_redis.store_planner.{name}", size)
-    with harness.open() as store:
+def test_lists_are_right_whatever_happens(harness: RedisStoreHarness) -> None:
+    with harness.open(filter_fields=FIELDS) as store:
         check_while_items_change(store, harness.clock)
-        assert listed(harness)[:2] == (PATHS, PATHS)
+        assert listed(harness)[:2] == (4, 4)
         for item in store.search((), limit=1000):
             store.delete(item.namespace, item.key)
         assert listed(harness)[2] == 0
 
 
+def test_lists_are_made_and_dropped_in_steps(
+    harness: RedisStoreHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends in between leaves what the next setup goes on with."""
+    monkeypatch.setattr("checkpoint_redis.store_filters._AT_ONCE", 100)
+    with harness.open() as store, harness.open(filter_fields=["n"]) as declaring:
+        fill(store, 1000)
+        assert store._drive(store._planner._ask("list", [b"in/n", 100], 0.0)) == 1  # type: ignore[attr-defined]
+        assert listed(harness) == (2, 1, 1100)
+        assert keys(declaring.search(AT, filter={"in": {"n": "7"}})) == ["0007"]
+        with harness.open(filter_fields=["n", "in.n"]) as both:
+            assert listed(harness) == (2, 2, 2000)
+            assert keys(both.search(AT, filter={"in": {"n": "7"}})) == ["0007"]
+        kept = [1, b"in/n", 100]
+        assert store._drive(store._planner._ask("unlist", kept, 0.0)) == 1  # type: ignore[attr-defined]
+        assert listed(harness) == (2, 1, 1900)
+        assert keys(declaring.search(AT, filter={"n": 7})) == ["0007"]
+        store.setup(drop_undeclared=True)
+        assert listed(harness) == (0, 0, 0)
+        assert keys(declaring.search(AT, filter={"n": 7})) == ["0007"]
+        declaring.setup()
+        assert listed(harness) == (1, 1, 1000)
+
+
 def test_lists_that_were_evicted_are_an_error(harness: RedisStoreHarness) -> None:
-    with harness.open() as store:
+    with harness.open(filter_fields=["n"]) as store:
         fill(store)
-        assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
         harness.client.unlink(f"{{{harness.prefix}}}:fields")
         with pytest.raises(CorruptValueError, match="gone"):
             store.search(AT, filter={"n": 7})
 
 
-def test_who_may_not_write_still_finds() -> None:
+def test_who_may_not_write_finds_but_lists_nothing() -> None:
+    fields: Any = {"filter_fields": ["n"]}
     with temporary_folder() as folder:
         port = free_port()
         with started_redis(folder, port), redis.Redis(port=port) as client:
-            with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
+            url, reader = f"redis://127.0.0.1:{port}/0", f"redis://reader:pw@127.0.0.1:{port}/0"
+            with RedisStore.from_conn_string(url) as store:
                 store.setup()
                 fill(store)
             rules = ["~*", "+@all", "-zadd", "-hset"]
             client.execute_command("ACL", "SETUSER", "reader", "on", ">pw", *rules)
-            with RedisStore.from_conn_string(f"redis://reader:pw@127.0.0.1:{port}/0") as store:
+            with RedisStore.from_conn_string(reader, **fields) as store:
                 assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
-                with pytest.raises(PermissionDeniedError, match="hset"):
-                    store.put(AT, "new", {"n": 1})
-            with RedisStore.from_conn_string(f"redis://127.0.0.1:{port}/0") as store:
+                with pytest.raises(PermissionDeniedError, match=r"zadd|hset"):
+                    store.setup()
+            with RedisStore.from_conn_string(url, **fields) as store:
                 store.setup()
+            with RedisStore.from_conn_string(reader, **fields) as store:
+                store.setup()
+                assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
+            with RedisStore.from_conn_string(url) as store:
                 client.config_set("maxmemory", "1")
                 assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
                 with pytest.raises(BackendUnavailableError, match="maxmemory"):
                     store.put(AT, "new", {"n": 1})
-            assert client.exists("{store}:fields") == 0
-
-
-def test_there_are_not_more_and_more_lists(harness: RedisStoreHarness) -> None:
-    with harness.open() as store:
-        fill(store, 300, **{f"f{n}": n for n in range(MOST_PATHS + 5)})
-        for n in range(MOST_PATHS + 5):
-            assert store.search(AT, filter={f"f{n}": -1}) == []
-        assert listed(harness)[:2] == (MOST_PATHS, MOST_PATHS)
-        harness.client.config_resetstat()
-        assert store.search(AT, filter={f"f{MOST_PATHS}": -1}) == []
-        assert harness.client.info("commandstats")["cmdstat_evalsha"]["calls"] == 1
-        assert keys(store.search(AT, filter={"n": 7})) == ["0007"]
-        store.put(AT, "new", {"f0": -1})
-        assert keys(store.search(AT, filter={"f0": -1})) == ["new"]

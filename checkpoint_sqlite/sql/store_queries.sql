@@ -11,14 +11,15 @@ SELECT number FROM store_schema
 INSERT INTO store_schema (number, applied_at) VALUES (?, ?)
 
 -- name: put_item
-INSERT INTO store_items (ns, key, value, created_at, updated_at, expires_at, ttl)
-VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6)
+INSERT INTO store_items (ns, key, value, created_at, updated_at, expires_at, ttl, keys)
+VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?8)
 ON CONFLICT (ns, key) DO UPDATE SET
     value = excluded.value,
     created_at = CASE WHEN expires_at <= ?7 THEN excluded.created_at ELSE created_at END,
     updated_at = excluded.updated_at,
     expires_at = excluded.expires_at,
-    ttl = excluded.ttl
+    ttl = excluded.ttl,
+    keys = excluded.keys
 
 -- name: delete_item
 DELETE FROM store_items WHERE ns = ? AND key = ?
@@ -69,27 +70,3 @@ SELECT
     (SELECT count(*) FROM store_items),
     (SELECT coalesce(sum(count), 0) FROM store_embeddings),
     (SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size)
-
--- name: paths
-SELECT number, path FROM store_paths
-
--- name: path
-SELECT number, listed FROM store_paths WHERE path = ?
-
--- name: add_path
-INSERT INTO store_paths (number, path, listed)
-SELECT (SELECT count(*) FROM store_paths), ?1, ?2
-WHERE (SELECT count(*) FROM store_paths) < ?3
-RETURNING number
-
--- name: note_listed
-UPDATE store_paths SET listed = ?2 WHERE number = ?1
-
--- name: some_items
-SELECT id, value, updated_at FROM store_items WHERE id > ? ORDER BY id LIMIT ?
-
--- name: put_field
-INSERT OR REPLACE INTO store_fields (field, path, value, updated_at) VALUES (?, ?, ?, ?)
-
--- name: item_id
-SELECT id FROM store_items WHERE ns = ? AND key = ?

@@ -17,6 +17,7 @@ from conformance_tests.stores.empty import (
     EmptySearchClauses,
     EmptyTTLClauses,
 )
+from conformance_tests.stores.filter_fields import StoreFilterFieldClauses
 from conformance_tests.stores.filters import StoreFilterClauses
 from conformance_tests.stores.hostile_input import StoreHostileInputClauses
 from conformance_tests.stores.items import ItemClauses
@@ -32,7 +33,7 @@ from conformance_tests.stores.permissions import StorePermissionClauses
 from conformance_tests.stores.processes import StoreProcessClauses
 from conformance_tests.stores.providers import ProviderClauses
 from conformance_tests.stores.search import SearchClauses
-from conformance_tests.stores.stateful import StoreModelClauses
+from conformance_tests.stores.stateful import StoreFieldModelClauses, StoreModelClauses
 from conformance_tests.stores.ttl import StoreTTLClauses
 
 WITHOUT_INDEX = (ItemClauses, BatchClauses, SearchClauses, StoreFilterClauses, NamespaceClauses)
@@ -46,6 +47,7 @@ class StoreConformance(
     BatchClauses,
     SearchClauses,
     StoreFilterClauses,
+    StoreFilterFieldClauses,
     NamespaceClauses,
     MeaningClauses,
     EmbeddingClauses,
@@ -61,6 +63,7 @@ class StoreConformance(
     StoreDiskFullClauses,
     StorePermissionClauses,
     StoreModelClauses,
+    StoreFieldModelClauses,
     EmptyItemClauses,
     EmptyBatchClauses,
     EmptySearchClauses,

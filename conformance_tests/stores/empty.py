@@ -27,6 +27,8 @@ FILTERS: Final[tuple[dict[str, Any], ...]] = (
     {"text": "1 0 0"},
     {"n": {"$gt": 0, "$lte": 2}},
     {"n": {"$ne": 1}},
+    {"n": {"$in": [1, 2]}},
+    {"$or": [{"n": 1}, {"$not": {"n": 2}}]},
     {"at": {"deep": None}},
     {},
 )

@@ -44,6 +44,9 @@ VALUES: dict[str, Any] = {
     "bare": {},
 }
 
+OTHER_THAN_NUMBERS = ("true", "false", "null", "text", "digit", "empty", "Text", "accent")
+OTHER_THAN_NUMBERS += ("list", "object", "bare")
+
 
 @clauses_of(Capability.STORE_FILTER)
 class StoreFilterClauses(StoreClauses):
@@ -126,6 +129,26 @@ class StoreFilterClauses(StoreClauses):
             ({"$ne": None}, set(VALUES) - {"null"}),
             ({"$ne": "text"}, set(VALUES) - {"text"}),
             ({"$ne": 1, "$lt": 9}, {"zero", "half", "tenth", "minus"}),
+            ({"$in": [1, "text", None, 2**53]}, {"one", "float", "text", "null"}),
+            ({"$in": [True, [1, "a"], {}]}, {"true", "list", "bare"}),
+            ({"$in": (0, "0", 2**53 + 1, 10**30)}, {"zero", "big", "huge"}),
+            ({"$in": []}, set()),
+            ({"$nin": [1, "text", None]}, set(VALUES) - {"one", "float", "text", "null"}),
+            ({"$nin": []}, set(VALUES)),
+            ({"$exists": True}, set(VALUES)),
+            ({"$exists": False}, {"without"}),
+            ({"$contains": "a"}, {"list"}),
+            ({"$contains": 1.0}, {"list"}),
+            ({"$contains": True}, set()),
+            ({"$contains": "t"}, set()),
+            ({"$not": {"$exists": True}}, {"without"}),
+            ({"$not": {"$gte": 0}}, {"without", "minus", *OTHER_THAN_NUMBERS}),
+            ({"$not": {"$not": 1}}, {"one", "float"}),
+            ({"$not": {"$in": [1, 9]}}, {*VALUES, "without"} - {"one", "float", "nine"}),
+            ({"$or": [1, {"$gt": 9, "$lt": 11}, {"a": 1}]}, {"one", "float", "ten", "object"}),
+            ({"$or": []}, set()),
+            ({"$and": []}, {*VALUES, "without"}),
+            ({"$and": [{"$gt": 0}, {"$or": [{"$lt": 1}, {"$eq": 9}]}]}, {"half", "tenth", "nine"}),
         ],
         ids=in_order,
     )
@@ -145,6 +168,32 @@ class StoreFilterClauses(StoreClauses):
         )
         wanted = {"kind": "k1", "n": {"$gte": 10, "$lt": 25}, "tags": {"even": True}}
         assert sorted(keys(store.search(AT, filter=wanted))) == ["10", "16", "22"]
+
+    @pytest.mark.parametrize(
+        ("wanted", "expected"),
+        [
+            ({"$or": [{"kind": "fact"}, {"n": {"$gte": 4}}]}, ["0", "2", "4", "5"]),
+            ({"$or": [{"kind": "fact", "n": 2}, {"in": {"deep": 5}}]}, ["2", "5"]),
+            ({"$and": [{"kind": "fact"}, {"n": {"$gt": 0}}], "n": {"$lt": 4}}, ["2"]),
+            ({"$not": {"kind": "fact"}}, ["1", "3", "5"]),
+            ({"$not": {"$or": [{"n": {"$lt": 3}}, {"in": {"deep": 5}}]}}, ["3", "4"]),
+            ({"$not": {"n": {"$gt": 1}, "kind": "fact"}}, ["0", "1", "3", "5"]),
+            ({"$and": [{"$or": [{"n": 1}, {"n": 2}]}, {"$not": {"kind": "note"}}]}, ["2"]),
+            ({"tags": {"$contains": "x"}, "n": {"$in": [1, 2, 3]}}, ["1", "2", "3"]),
+            ({"in": {"$or": [{"deep": 5}, {"deep": {"$lt": 1}}]}}, ["0", "5"]),
+            ({"in": {"deep": {"$not": {"$in": [0, 1, 2]}}}}, ["3", "4", "5"]),
+            ({"$not": {}}, []),
+        ],
+        ids=str,
+    )
+    def test_filter_logic(
+        self, store: StoreFacade, wanted: dict[str, Any], expected: list[str]
+    ) -> None:
+        """`$or`, `$and` and `$not`, of whole filters and of what one field may be, nested."""
+        for n in range(6):
+            kind, tags = ("note" if n % 2 else "fact"), ["x", "y"][: 5 - n]
+            store.put(AT, f"{n}", {"kind": kind, "n": n, "in": {"deep": n}, "tags": tags})
+        assert sorted(keys(store.search(AT, filter=wanted))) == expected
 
     def test_filter_nothing_wanted(self, store: StoreFacade) -> None:
         """An empty filter is none."""
@@ -182,12 +231,22 @@ class StoreFilterClauses(StoreClauses):
         "bad",
         [
             {"n": {"$regex": "x"}},
-            {"n": {"$in": [1]}},
+            {"n": {"$in": 1}},
+            {"n": {"$nin": "ab"}},
+            {"n": {"$in": [{1}]}},
+            {"n": {"$exists": 1}},
+            {"n": {"$not": {"$regex": "x"}}},
+            {"n": {"$or": {"$gt": 1}}},
+            {"n": {"$nor": [1]}},
             {"n": {"$gt": 1, "x": 2}},
             {"a": {"b": {"$where": "1"}}},
             {"n": {"$": 1}},
             {"n": {"$GT": 1}},
-            {"$or": [{"n": 1}, {"n": 2}]},
+            {"$nor": [{"n": 1}, {"n": 2}]},
+            {"$or": {"n": 1}},
+            {"$or": [1]},
+            {"$not": [{"n": 1}]},
+            {"$and": [{"n": {"$regex": "x"}}]},
             {"n": {1, 2}},
             {1: 2},
             ["n"],

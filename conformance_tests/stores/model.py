@@ -21,6 +21,8 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "$lte": lambda a, b: a <= b,
 }
 
+LOGIC = ("$and", "$or", "$not")
+
 
 @dataclass
 class Entry:
@@ -131,28 +133,64 @@ def fits(space: Sequence[str], match_type: str, path: Sequence[str]) -> bool:
 
 def holds(value: Any, wanted: dict[str, Any]) -> bool:
     """Whether a value fulfils a filter."""
-    for name, condition in wanted.items():
-        if not isinstance(value, dict) or name not in value:
-            return False
-        found = value[name]
-        if not isinstance(condition, dict):
-            condition = {"$eq": condition}  # noqa: PLW2901
-        if any(op.startswith("$") for op in condition):
-            if not all(compare(found, op, operand) for op, operand in condition.items()):
-                return False
-        elif not holds(found, condition):
-            return False
-    return True
+    return all(
+        logic(name, condition, lambda part: holds(value, part))
+        if name in LOGIC
+        else field_holds(isinstance(value, dict), value, name, condition)
+        for name, condition in wanted.items()
+    )
+
+
+def field_holds(is_object: bool, value: Any, name: str, condition: Any) -> bool:
+    """Whether a field of a value, which may have no such field, is what a filter wants."""
+    is_there = is_object and name in value
+    return fulfils(is_there, value[name] if is_there else None, condition)
+
+
+def fulfils(is_there: bool, found: Any, condition: Any) -> bool:
+    """Whether what is there, if anything is, fulfils a condition."""
+    if not isinstance(condition, dict):
+        return is_there and equal(found, condition)
+    if not any(op.startswith("$") for op in condition):
+        if not condition:
+            return is_there and isinstance(found, dict)
+        is_object = is_there and isinstance(found, dict)
+        return all(field_holds(is_object, found, *one) for one in condition.items())
+    return all(
+        logic(op, operand, lambda part: fulfils(is_there, found, part))
+        if op in LOGIC
+        else operand is is_there
+        if op == "$exists"
+        else is_there and compare(found, op, operand)
+        for op, operand in condition.items()
+    )
+
+
+def logic(op: str, operand: Any, is_true: Callable[[Any], bool]) -> bool:
+    """Whether parts of a filter hold together."""
+    if op == "$not":
+        return not is_true(operand)
+    return (any if op == "$or" else all)(is_true(part) for part in operand)
 
 
 def compare(found: Any, op: str, operand: Any) -> bool:
     """Whether a field's value fulfils an operator."""
     if op in ("$eq", "$ne"):
-        same = isinstance(found, bool) == isinstance(operand, bool) and found == operand
-        return same == (op == "$eq")
+        return equal(found, operand) == (op == "$eq")
+    if op in ("$in", "$nin"):
+        return any(equal(found, one) for one in operand) == (op == "$in")
+    if op == "$contains":
+        return isinstance(found, list) and any(equal(one, operand) for one in found)
     numbers = all(isinstance(one, NUMBER) and not isinstance(one, bool) for one in (found, operand))
     texts = isinstance(found, str) and isinstance(operand, str)
     return (numbers or texts) and COMPARE[op](found, operand)
+
+
+def equal(found: Any, operand: Any) -> bool:
+    """Whether JSON calls two values equal, which are no objects: 1 is 1.0 and not true."""
+    if isinstance(found, list) and isinstance(operand, list):
+        return len(found) == len(operand) and all(map(equal, found, operand))
+    return isinstance(found, bool) == isinstance(operand, bool) and bool(found == operand)
 
 
 def best(vectors: list[list[float]], query: list[float]) -> float:

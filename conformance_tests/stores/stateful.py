@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
@@ -38,15 +39,47 @@ KEYS = st.sampled_from(["k1", "k2", "k3"])
 # small whole numbers: cosines differ clearly, or are equal
 TEXTS = st.builds("{} {} {}".format, *[st.integers(-2, 2)] * 3)
 FIELD = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0, "", "a", "b"])
+LISTS = st.lists(FIELD, max_size=3)
 VALUES = st.builds(
-    lambda text, n, deep: {"text": text, "n": n, "in": {"deep": deep}}, TEXTS, FIELD, FIELD
+    lambda text, n, deep: {"text": text, "n": n, "in": {"deep": deep} if deep != [] else {}},
+    TEXTS,
+    FIELD | LISTS,
+    FIELD | LISTS,
 )
-OPERATORS = st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte"])
-WANTED = FIELD | st.dictionaries(OPERATORS, FIELD, min_size=1, max_size=2)
-FILTERS = st.none() | st.one_of(
+OPERATORS = st.sampled_from(["$eq", "$ne", "$gt", "$gte", "$lt", "$lte", "$contains"])
+LISTED = st.sampled_from(["$in", "$nin"])
+COMPARED = st.one_of(
+    FIELD,
+    st.dictionaries(OPERATORS, FIELD, min_size=1, max_size=2),
+    st.dictionaries(LISTED, LISTS, min_size=1, max_size=2),
+    st.builds(lambda wanted: {"$exists": wanted}, st.booleans()),
+)
+
+
+def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """`$and`, `$or` and `$not` of parts."""
+    several = st.lists(inner, max_size=3)
+    return (
+        st.builds(lambda parts: {"$or": parts}, several)
+        | st.builds(lambda parts: {"$and": parts}, several)
+        | st.builds(lambda part: {"$not": part}, inner)
+    )
+
+
+WANTED = COMPARED | nested(COMPARED)
+FIELDS = st.one_of(
     st.builds(lambda wanted: {"n": wanted}, WANTED),
     st.builds(lambda wanted, deep: {"n": wanted, "in": {"deep": deep}}, WANTED, WANTED),
 )
+
+
+@st.composite  # its repr is its name, where that of the whole would be 30 kB
+def filters(draw: st.DrawFn) -> dict[str, Any] | None:
+    """A filter, or none."""
+    return draw(st.none() | FIELDS | nested(FIELDS))
+
+
+FILTERS = filters()
 TTLS = st.sampled_from([None, None, 0.5, 2.0])
 PUTS = st.builds(
     PutOp,
@@ -81,9 +114,10 @@ BATCHES = st.lists(PUTS | PUTS | GETS | SEARCHES | LISTINGS, min_size=1, max_siz
 class StoreMachine(RuleBasedStateMachine):
     """Drives the stores under test and the model with the same batches."""
 
-    def __init__(self, harness: StoreHarness, flavour: Flavour) -> None:
+    def __init__(self, harness: StoreHarness, flavour: Flavour, **of_one: Any) -> None:
         super().__init__()
         self.harness, self.flavour = harness, flavour
+        self.of_one = of_one  # options of the first store
         self.stack = ExitStack()
         self.now = 0.0
         self.model = ModelStore(lambda: self.now, Numbers())
@@ -98,8 +132,8 @@ class StoreMachine(RuleBasedStateMachine):
             "ttl": {"omit_expired": True},
         }
         self.stores = [
-            self.stack.enter_context(opened(self.harness, self.flavour, **options))
-            for _ in range(2)
+            self.stack.enter_context(opened(self.harness, self.flavour, **options, **more))
+            for more in (self.of_one, {})
         ]
         self.used = False
 
@@ -161,26 +195,49 @@ class StoreMachine(RuleBasedStateMachine):
             self.stack.close()
 
 
+def answers_as_a_dict(examples: int, machine: Callable[[], StoreMachine]) -> None:
+    """Try so many sequences, if `CONFORMANCE_EXAMPLES` does not say otherwise."""
+    budget = settings(
+        max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", examples)),
+        stateful_step_count=25,
+        derandomize="CONFORMANCE_RANDOM" not in os.environ,
+        phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    made: Any = machine  # their type is wrong
+    run_state_machine_as_test(made, settings=budget)
+
+
 @clauses_of(Capability.STORE_MODEL)
 class StoreModelClauses(StoreClauses):
     """Clauses about sequences of batches.
 
     Attributes:
-        examples: How many sequences, if `CONFORMANCE_EXAMPLES` does not say.
+        examples: How many sequences.
     """
 
     examples: ClassVar[int] = 30
 
     def test_model_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
         """Puts, deletes, gets, searches, lists, expiry, sweeps, two stores: as a dict does it."""
-        budget = settings(
-            max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", self.examples)),
-            stateful_step_count=25,
-            derandomize="CONFORMANCE_RANDOM" not in os.environ,
-            phases=list(Phase) if "CONFORMANCE_SHRINK" in os.environ else [Phase.generate],
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
+        answers_as_a_dict(self.examples, lambda: StoreMachine(harness, flavour))
+
+
+@clauses_of(Capability.STORE_FILTER_FIELDS)
+class StoreFieldModelClauses(StoreClauses):
+    """Clauses about sequences of batches, where one of two stores declares fields.
+
+    Attributes:
+        field_examples: How many sequences.
+    """
+
+    field_examples: ClassVar[int] = 20
+
+    def test_filter_fields_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
+        """Two versions of an application run at once: what is declared changes no answer."""
+        fields = ["n", "in.deep"]
+        answers_as_a_dict(
+            self.field_examples, lambda: StoreMachine(harness, flavour, filter_fields=fields)
         )
-        machine: Any = lambda: StoreMachine(harness, flavour)  # noqa: E731 (their type is wrong)
-        run_state_machine_as_test(machine, settings=budget)

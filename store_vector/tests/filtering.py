@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from hypothesis import strategies as st
 from langgraph.store.base import BaseStore, Op, PutOp
 
 from conformance_tests import MovableClock
+from conformance_tests.corpus import HOSTILE
+from store_vector.filter_keys import LONGEST
 from store_vector.filters import OPERATORS, Filter
 from store_vector.store import SyncStore
 
@@ -25,8 +28,12 @@ FILTERS: list[dict[str, Any]] = [
     {"mixed": True},
     {"mixed": None},
     {"mixed": 1},
+    {"mixed": {"$contains": 1}},
+    {"n": {"$in": [1, 2, "7"]}, "mixed": {"$ne": None}},
+    {"$or": [{"n": {"$gte": 48}}, {"in": {"kind": "k3"}}]},
+    {"in": {"kind": {"$exists": False}}, "$not": {"n": {"$lt": 20}}},
 ]
-PATHS = 4
+FIELDS = ["n", "in.kind", "text", "mixed"]
 """Fields that FILTERS ask for."""
 
 SCALARS: list[Any] = [
@@ -53,10 +60,11 @@ def check_operators(store: BaseStore, field: str, values: list[Any]) -> None:
     store.batch([PutOp(AT, key, value) for key, value in items.items()])
     for operand in SCALARS + SURROGATES:
         for op in OPERATORS:
-            wanted = Filter.of({field: {op: operand}})
+            given = [operand, 1] if op in ("$in", "$nin") else op == "$exists" or operand
+            wanted = Filter.of({field: {op: given}})
             expected = [key for key, value in items.items() if wanted.matches(value)]
-            found = store.search(AT, filter={field: {op: operand}}, limit=len(values))
-            assert [item.key for item in found] == expected, (op, operand)
+            found = store.search(AT, filter={field: {op: given}}, limit=len(values))
+            assert [item.key for item in found] == expected, (op, given)
 
 
 def check_while_items_change(store: SyncStore, clock: MovableClock, steps: int = 150) -> None:
@@ -96,3 +104,43 @@ def _value(dice: random.Random) -> dict[str, Any]:
         "text": "x" * 200 + f"{dice.randrange(9)}",
         "mixed": dice.choice([True, 1, None, [1], {"n": 1}]),
     }
+
+
+NAMES = st.sampled_from(
+    ["n", "a.b", "with space", 'q"', "\\", "é", "", "[0]", "'", "a/b", "%", "\ud800", "\0"]
+)
+NUMBERS = (
+    st.sampled_from([0, -0.0, 7, 7.0, 0.1, 0.1 + 0.2, 2**53 + 1, 2.0**53, 10**30, 1e30, 10**400])
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**70), 2**70)
+)
+TEXTS = (
+    st.sampled_from([*HOSTILE, "\x7f", "\0", "\ud800", "é\ud800", "a\0b", "\ue000", "x" * 65])
+    | st.text(max_size=4)
+    | st.text("ab\0\ud800\ue000é", min_size=LONGEST - 1, max_size=LONGEST + 2)
+)
+ATOMS = st.none() | st.booleans() | NUMBERS | TEXTS
+VALUES = st.recursive(
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@st.composite
+def items_and_filters(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
+    """An item, and a filter that often matches it."""
+    name, value, other = draw(NAMES), draw(VALUES), draw(VALUES)
+    operand = draw(st.just(value) | st.just(other) | ATOMS | st.floats())
+    op = draw(st.sampled_from(OPERATORS))
+    if op in ("$in", "$nin"):
+        operand = [operand, *draw(st.lists(ATOMS, max_size=2))]
+    elif op == "$exists":
+        operand = draw(st.booleans())
+    wanted: dict[str, Any] = {name: {op: operand}}
+    if draw(st.booleans()):
+        wanted = {"in": {"a": wanted}}
+    another = {name: draw(ATOMS)}
+    shapes = [wanted, {"$not": wanted}, {"$or": [another, wanted]}, {"$and": [wanted, {}]}]
+    shapes += [{"$not": {"$or": [wanted, another]}}, {"$or": [{"$not": another}, wanted]}]
+    return {"other": other, name: value, "in": {"a": {name: value}}}, draw(st.sampled_from(shapes))

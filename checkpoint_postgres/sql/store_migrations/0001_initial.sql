@@ -1,7 +1,7 @@
 -- Items. The namespace is the text that store_vector.namespaces makes of it: it sorts as namespaces
 -- do, byte by byte, and all under one is a range. The value is JSON as it was put: as text, since
--- json and jsonb do not take all of it. `facets` is what is short in it (store_vector.facets), so that
--- conditions need not take the text apart; where it is NULL, since there is too much, they do.
+-- json and jsonb do not take all of it. `keys` are its filter keys (store_vector.filter_keys); each declared
+-- field has an index over one of them, made by setup().
 CREATE TABLE {schema}.store_items (
     ns text COLLATE "C" NOT NULL,
     key text COLLATE "C" NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE {schema}.store_items (
     updated_at double precision NOT NULL,
     expires_at double precision,
     ttl double precision,
-    facets jsonb,
+    keys jsonb NOT NULL,
     PRIMARY KEY (ns, key)
 );
 CREATE INDEX store_items_updated ON {schema}.store_items (updated_at DESC, ns, key);

@@ -1,25 +1,13 @@
--- Items, newest first, then by name. ARGV (behind the filter's): spans, of what conditions select (the
--- path, from, to, whether it is one key); the namespace they are in, how many to leave out, how many
--- to give, how many to look at, whether that moves their expiry, where to go on ('' or the negated
--- time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are still
--- to be left out, how many it looked at, which span is of a path that is not listed (0: none), the
--- error that kept an expiry from being moved ('' if none did).
+-- Items, newest first, then by name. ARGV (behind the filter's): spans, of what conditions on declared
+-- fields select (the path, from, to, whether it is one key); the namespace they are in, how many to leave
+-- out, how many to give, how many to look at, whether that moves their expiry, where to go on ('' or the
+-- negated time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are
+-- still to be left out, the error that kept an expiry from being moved ('' if none did).
 local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
-local start = patience
 local found, last = {}, {}
-local sub, byte = string.sub, string.byte
-
-local function is_less(a, b)
-  for n = 1, math.min(#a, #b) do
-    local x, y = string.byte(a, n), string.byte(b, n)
-    if x ~= y then
-      return x < y
-    end
-  end
-  return #a < #b
-end
+local sub = string.sub
 
 -- whether to go on; `names`, a few hundred at most, are in order
 local function look(names, scores)
@@ -164,7 +152,7 @@ local function by_name(low, high)
   end)
 end
 
--- what has one key, which is in order
+-- what has one key, which is in order; `low` ends with NUL
 local function by_key(low, high)
   local at = '[' .. low
   if from ~= '' then
@@ -189,14 +177,10 @@ local function by_key(low, high)
 end
 
 -- what has one of few keys
-local function by_keys(low, high)
+local function by_keys(path, low, high)
   local names = {}
   for _, member in ipairs(redis.call('ZRANGEBYLEX', FIELDS, '[' .. low, '(' .. high)) do
-    local stop = 10
-    if byte(member, 2) == 52 then -- a text
-      stop = string.find(member, '\0', 3, true)
-    end
-    local name = sub(member, stop + 9)
+    local name = sub(member, find(member, '\0', #path + 2, true) + 9)
     if sub(name, 1, #ns) == ns then
       names[#names + 1] = name
     end
@@ -207,30 +191,24 @@ local function by_keys(low, high)
   end)
 end
 
--- what the span selects that selects the least; which span is of a path that is not listed
+-- what the span selects that selects the least, of those whose paths are listed completely
 local function least()
-  local size, best, low, high, unlisted = 501, 0, '', '', 0
+  local size, best, low, high = 501, 0, '', ''
   for n = 1, #SPANS, 4 do
-    local number
-    for at = 1, COMPLETE do
-      number = PATHS[at] == SPANS[n] and at or number
-    end
-    if number then
-      local path = string.char(number)
-      local first, last = path .. SPANS[n + 1], path .. SPANS[n + 2]
+    local place, is_key = place_of(SPANS[n]), SPANS[n + 3] == '1'
+    if place and place <= COMPLETE then
+      local first = SPANS[n] .. '\0' .. SPANS[n + 1] .. (is_key and '\0' or '')
+      local last = SPANS[n] .. '\0' .. SPANS[n + 2] .. '\1'
       local some = redis.call('ZLEXCOUNT', FIELDS, '[' .. first, '(' .. last)
-      local unread = redis.call('ZLEXCOUNT', FIELDS, '[' .. path .. '9', '(' .. path .. ':')
-      if unread == 0 and (some < size or best == 0 and SPANS[n + 3] == '1') then
+      if some < size or (best == 0 and is_key) then
         size, best, low, high = some, n, first, last
       end
-    elseif unlisted == 0 and (#PATHS < MOST_PATHS or COMPLETE < #PATHS) then
-      unlisted = (n + 3) / 4
     end
   end
-  return size, best, low, high, unlisted
+  return size, best, low, high
 end
 
-local size, best, first, stop, unlisted = least()
+local size, best, first, stop = least()
 local low, high, inside = '-', '+', total
 if ns ~= '' then
   low, high = '[' .. ns, '(' .. string.sub(ns, 1, -2) .. '\2'
@@ -241,11 +219,11 @@ if best > 0 and size <= inside and (is_key or 2 * size * size < total * count) t
   if is_key then
     by_key(first, stop)
   else
-    by_keys(first, stop)
+    by_keys(SPANS[best], first, stop)
   end
 elseif ns == '' or inside > 500 and inside * 8 > total then
   by_time()
 elseif inside > 0 then
   by_name(low, high)
 end
-return { joined(found), last, offset, math.floor(start - patience), unlisted, not_moved }
+return { joined(found), last, offset, not_moved }

@@ -1,7 +1,7 @@
 -- What every script of a store begins with.
 -- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
 -- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
--- set, where there is one), fields that searches filter by (a sorted set).
+-- set, where there is one), declared fields (a sorted set).
 -- ARGV: the time until which expired items are absent ('' for none), now, …
 local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH, FIELDS = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
@@ -40,7 +40,12 @@ if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
   return redis.error_reply('CORRUPT a key of the store is gone')
 end
 
--- An item is created, updated, expires (infinite: never), ttl in minutes (0: none), value.
+-- An item is created, updated, expires (infinite: never), ttl in minutes (0: none), the length of its
+-- filter keys, these as JSON, value.
+local function filter_keys(packed)
+  return cjson.decode(string.sub(packed, 37, 36 + struct.unpack('<I4', packed, 33)))
+end
+
 local function is_shown(packed)
   return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
 end

@@ -1,39 +1,36 @@
--- What a value must have to match: pieces of its JSON text; numbers behind a name that compare.
--- It lets through all that matches, and perhaps more. ARGV: pieces, comparisons (text of the name,
--- operator, number).
-local FRAGMENTS, COMPARISONS = args(), args()
-for n = 3, #COMPARISONS, 3 do
-  COMPARISONS[n] = tonumber(COMPARISONS[n])
-end
-local find, match = string.find, string.match
+-- What an item's filter keys must be to match. It lets through all that matches, and perhaps more. ARGV:
+-- pieces of their JSON; ranges (path, from, to, both included).
+local PIECES, RANGES = args(), args()
+local find = string.find
 
-local function compares(value, start, op, operand)
-  local at = 33
-  while true do
-    local _, stop = find(value, start, at, true)
-    if not stop then
-      return false
+-- by bytes: Lua compares as the server's locale does
+local function is_less(a, b)
+  for n = 1, math.min(#a, #b) do
+    local x, y = string.byte(a, n), string.byte(b, n)
+    if x ~= y then
+      return x < y
     end
-    local number = tonumber(match(value, '^-?[%d.eE+-]+', stop + 1))
-    if number and ((op == '>' and number >= operand) or (op == '<' and number <= operand)) then
-      return true
-    end
-    at = stop + 1
   end
+  return #a < #b
 end
 
 local function may_match(packed)
   if HORIZON and not is_shown(packed) then
     return false
   end
-  for n = 1, #FRAGMENTS do
-    if not find(packed, FRAGMENTS[n], 33, true) then
+  local text = #PIECES > 0 and string.sub(packed, 37, 36 + struct.unpack('<I4', packed, 33))
+  for n = 1, #PIECES do
+    if not find(text, PIECES[n], 1, true) then
       return false
     end
   end
-  for n = 1, #COMPARISONS, 3 do
-    if not compares(packed, COMPARISONS[n], COMPARISONS[n + 1], COMPARISONS[n + 2]) then
-      return false
+  if #RANGES > 0 then
+    local keys = filter_keys(packed)
+    for n = 1, #RANGES, 3 do
+      local key = keys[RANGES[n]]
+      if not key or is_less(key, RANGES[n + 1]) or is_less(RANGES[n + 2], key) then
+        return false
+      end
     end
   end
   return true

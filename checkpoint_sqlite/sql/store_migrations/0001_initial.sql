@@ -1,5 +1,6 @@
 -- Items. The namespace is the text that store_vector.namespaces makes of it: it sorts as namespaces
--- do, and all under one is a range.
+-- do, and all under one is a range. `keys` is JSON of the filter keys (store_vector.filter_keys); each
+-- declared field has an index over one of them, made by setup().
 CREATE TABLE store_items (
     id INTEGER PRIMARY KEY,
     ns TEXT NOT NULL,
@@ -8,7 +9,8 @@ CREATE TABLE store_items (
     created_at REAL NOT NULL,
     updated_at REAL NOT NULL,
     expires_at REAL,
-    ttl REAL
+    ttl REAL,
+    keys TEXT NOT NULL
 );
 CREATE UNIQUE INDEX store_items_name ON store_items (ns, key);
 CREATE INDEX store_items_updated ON store_items (updated_at DESC, ns, key);
@@ -37,28 +39,4 @@ CREATE TRIGGER store_embeddings_gone AFTER DELETE ON store_embeddings BEGIN
 END;
 CREATE TRIGGER store_items_gone AFTER DELETE ON store_items BEGIN
     DELETE FROM store_embeddings WHERE item = old.id;
-END;
-
--- Fields that searches have filtered by. Items up to `listed` are in store_fields, and those that
--- were put since; NULL: all are.
-CREATE TABLE store_paths (
-    number INTEGER PRIMARY KEY,
-    path TEXT NOT NULL UNIQUE,
-    listed INTEGER
-);
-
--- What items have there, as it sorts (store_vector.spans): of the item with id n, path number p,
--- the field is 256 n + p.
-CREATE TABLE store_fields (
-    field INTEGER PRIMARY KEY,
-    path INTEGER NOT NULL,
-    value NOT NULL,
-    updated_at REAL NOT NULL
-);
-CREATE INDEX store_fields_value ON store_fields (path, value, updated_at DESC);
-CREATE TRIGGER store_fields_gone AFTER DELETE ON store_items BEGIN
-    DELETE FROM store_fields WHERE field >= old.id << 8 AND field < (old.id + 1) << 8;
-END;
-CREATE TRIGGER store_fields_old AFTER UPDATE OF value ON store_items BEGIN
-    DELETE FROM store_fields WHERE field >= old.id << 8 AND field < (old.id + 1) << 8;
 END;

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.statements.requests import execute_many
+from checkpoint_base.statements.requests import execute_many, rows
 from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests.tests.mutants.registry import C, mutant
-from store_vector.filters import Filter
+from store_vector.filter_keys import indexed
+from store_vector.filters import Condition, Filter, Group, Part
 from store_vector.namespaces import NamespaceQuery
 from store_vector.paths import TextDigests
-from store_vector.records import Found, Put, Read, Record, Search
+from store_vector.records import Found, Name, Put, Read, Record, Search
 
 
 def _opened(planner: type, folder: Path) -> SqliteStoreHarness:
@@ -86,8 +87,73 @@ class FilterByOneField(SqliteStorePlanner):
     """Of several fields of a filter, the first is looked at."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        first = Filter(search.filter.conditions[:1])
+        first = Filter(search.filter.parts[:1])
         return (yield from super().search(search._replace(filter=first), now))
+
+
+@store("store.filter.logic")
+class EveryGroupIsOr(SqliteStorePlanner):
+    """`$and` is taken for `$or`."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        parts = tuple(_loosened(part) for part in search.filter.parts)
+        return (yield from super().search(search._replace(filter=Filter(parts)), now))
+
+
+def _loosened(part: Part) -> Part:
+    if isinstance(part, Condition):
+        return part
+    return Group(is_any=True, parts=tuple(map(_loosened, part.parts)))
+
+
+@store("store.filter.one_field")
+class NegationNeedsTheField(SqliteStorePlanner):
+    """`$not` matches only items that have the field."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        there = (
+            Condition(part.path, "$exists")
+            for part in search.filter.parts
+            if isinstance(part, Condition) and part.is_negated and part.op != "$exists"
+        )
+        narrowed = Filter((*search.filter.parts, *there))
+        return (yield from super().search(search._replace(filter=narrowed), now))
+
+
+@store("store.filter_fields.of_items_that_are_there")
+class IndexOfNewItemsOnly(SqliteStorePlanner):
+    """The index of a declared field has only what was put since it was declared."""
+
+    known: int | None = None
+
+    def _note(self) -> Plan[int]:
+        if self.known is None:
+            ((self.known,),) = yield from rows("SELECT coalesce(max(id), 0) FROM store_items")
+        return self.known
+
+    def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
+        yield from self._note()
+        yield from super().put(puts, now)
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        known = yield from self._note()
+        found = yield from super().search(search, now)
+        if not indexed(search.filter, self._fields):
+            return found
+        sql = "SELECT ns, key FROM store_items WHERE id <= ?"
+        old = {Name(*one) for one in (yield from rows(sql, (known,)))}
+        return [one for one in found if one.record.name not in old]
+
+
+@store("store.filter_fields.newest_first")
+class DeclaredFieldsInTheOrderOfTheirKeys(SqliteStorePlanner):
+    """What an index of a declared field gives comes in the order of the index."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        found = yield from super().search(search, now)
+        if indexed(search.filter, self._fields):
+            return sorted(found, key=lambda one: one.record.value, reverse=True)
+        return found
 
 
 @store("store.search.pages_neither_repeat_nor_lose")
@@ -116,7 +182,7 @@ class StaleVectors(SqliteStorePlanner):
         bare = [one for one in puts if one.value is not None and not one.vectors]
         yield from super()._put([one for one in puts if one not in bare], now)
         values = [
-            (one.ns, one.key, one.value, now, one.expires_at, one.ttl, self._ttl.horizon(now))
+            (one.ns, one.key, one.value, now, one.expires_at, one.ttl, self._ttl.horizon(now), "{}")
             for one in bare
         ]
         yield from execute_many(QUERIES["put_item"], values)
