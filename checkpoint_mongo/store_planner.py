@@ -188,6 +188,7 @@ class MongoStorePlanner:
         else:
             records = yield from find_newest(search, horizon, self._fields)
             found = [Found(record) for record in records]
+        found = search.near_enough(found)
         if search.refresh:
             yield from self._refresh([one.record for one in found], now)
         return found

@@ -240,6 +240,7 @@ class PostgresStorePlanner(Setup):
         else:
             engine = yield from self._look(now)
             found = yield from self._meaning.search(engine, search, horizon)
+        found = search.near_enough(found)
         if search.refresh:
             names = [one.record.name for one in found if one.record.is_refresh_due(now)]
             yield from self._move(names, now)

@@ -164,6 +164,7 @@ class RedisStorePlanner:
             found = yield from self._filtered(search, now)
         else:
             return (yield from self._newest(search, now))
+        found = search.near_enough(found)
         if search.refresh:
             names = [
                 name_of(one.record.ns, one.record.key)

@@ -123,6 +123,7 @@ class SqliteStorePlanner(Setup):
             found = [Found(record) for record in records]
         else:
             found = yield from self._meaning.search(search, now)
+        found = search.near_enough(found)
         if search.refresh:
             names = [one.name for one, _ in found if one.is_refresh_due(now)]
             yield from self._refresh(names, now)

@@ -193,6 +193,7 @@ def _search(op: SearchOp, settings: IndexSettings | None) -> Search:
         offset=whole_number("offset", op.offset),
         refresh=bool(op.refresh_ttl),
         text=op.query if op.query and settings is not None else None,
+        least=None if settings is None else settings.score_threshold,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -11,6 +12,7 @@ from langgraph.store.base import TTLConfig, ensure_embeddings
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes, switch
+from store_vector.filters import is_number
 from store_vector.paths import WHOLE, Field, fields_of
 
 DISTANCES: Final = ("cosine", "l2", "inner_product")
@@ -20,7 +22,7 @@ ENGINES: Final = ("auto", "exact")
 _TUNING: Final = ("m", "ef_construction", "lists", "ef_search", "probes")
 _INDEX_KEYS: Final = frozenset(
     {"dims", "embed", "fields", "distance_type", "ann_index_config", "engine"}
-    | {"ef_search", "probes", "text_fields", "filter_fields"}
+    | {"ef_search", "probes", "text_fields", "filter_fields", "score_threshold"}
 )
 _ANN_KEYS: Final = frozenset({"kind", "vector_type", "nlist", *_TUNING})
 _TTL_KEYS: Final = frozenset(
@@ -45,6 +47,7 @@ class IndexSettings:
         lists: how many lists IVFFlat has.
         ef_search: candidates while HNSW is searched.
         probes: how many lists of IVFFlat are searched.
+        score_threshold: what is found by meaning has at least this score; None: any.
         given: `index=` as it was given.
     """
 
@@ -60,6 +63,7 @@ class IndexSettings:
     lists: int | None = None
     ef_search: int | None = None
     probes: int | None = None
+    score_threshold: float | None = None
     given: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -92,6 +96,7 @@ class IndexSettings:
             vector_type=_choice("vector_type", ann.get("vector_type", "vector"), VECTOR_TYPES),
             engine=_choice("engine", index.get("engine", "auto"), ENGINES),
             **tuning,
+            score_threshold=_score("score_threshold", index.get("score_threshold")),
             given=dict(index),
         )
 
@@ -195,6 +200,14 @@ def _count(name: str, value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise InvalidArgumentError(f"index: wanted {name} to be a number from 1, got {value!r:.80}")
     return value
+
+
+def _score(name: str, value: Any) -> float | None:
+    if value is None:
+        return None
+    if not is_number(value) or math.isnan(value):
+        raise InvalidArgumentError(f"index: wanted {name} to be a number, got {value!r:.80}")
+    return float(value)
 
 
 def _choice(name: str, value: Any, choices: tuple[str, ...]) -> str:

@@ -35,7 +35,8 @@ class StorePlanner(Protocol):
 
         Without a vector: newest `updated_at` first, then by (ns, key). With one: only items that
         have vectors of its length; by the score of the best of them, then by (ns, key).
-        `search.filter` decides what matches, whatever the database pre-selects. Refreshes what is
+        `search.filter` decides what matches, whatever the database pre-selects, and
+        `search.near_enough` what of it has the score that is wanted. Refreshes what is
         given, as `get` does.
         """
 

@@ -126,6 +126,7 @@ class Search(NamedTuple):
         text: what to search for by meaning; None: only the filter counts, newest first.
         vector: the embedding of `text`: float32, as long as the index has dimensions. Set exactly
             when `text` is.
+        least: the least score of what is given; None: any.
     """
 
     ns: str
@@ -135,6 +136,7 @@ class Search(NamedTuple):
     refresh: bool
     text: str | None = None
     vector: Array | None = None
+    least: float | None = None
 
     @property
     def bounds(self) -> tuple[str, str] | None:
@@ -145,6 +147,12 @@ class Search(NamedTuple):
     def end(self) -> int:
         """How many items, in order, are looked at: those left out and those given."""
         return self.offset + self.limit
+
+    def near_enough(self, found: list[Found]) -> list[Found]:
+        """What of a page, best first, has the least score. What follows has it even less."""
+        if self.least is None:
+            return found
+        return [one for one in found if one.score is None or one.score >= self.least]
 
     def embedded(self, vector: Array) -> Search:
         """The search, with the embedding of its text."""

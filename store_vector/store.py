@@ -28,6 +28,7 @@ from store_vector.config import IndexSettings, StoreTTL
 from store_vector.embed import NOTHING, Embedded, aembed, embed
 from store_vector.planner import StorePlanner
 from store_vector.records import Load, StoreStats
+from store_vector.removal import remove_namespace
 
 T = TypeVar("T")
 Deserializer = Callable[[bytes], dict[str, Any]]
@@ -123,6 +124,29 @@ class Store(Sweeps, BaseStore):
 
     def _sweep(self) -> Plan[int]:
         return self._planner.sweep(self._clock())
+
+    def delete_namespace(self, prefix: tuple[str, ...], *, dry_run: bool = False) -> int:
+        """Delete all items in a namespace and under it, also those that have expired, some hundred
+        at a time.
+
+        Args:
+            prefix: the namespace: whole labels.
+            dry_run: delete nothing.
+
+        Returns:
+            How many items were deleted, or would be.
+
+        Raises:
+            InvalidArgumentError: `prefix` is no namespace, or empty.
+        """
+        return self._drive(self._remove(prefix, dry_run))
+
+    async def adelete_namespace(self, prefix: tuple[str, ...], *, dry_run: bool = False) -> int:
+        """`delete_namespace`, without blocking."""
+        return await self._adrive(self._remove(prefix, dry_run))
+
+    def _remove(self, prefix: tuple[str, ...], dry_run: bool) -> Plan[int]:
+        return remove_namespace(self._planner, prefix, self._clock(), dry_run=dry_run)
 
     def stats(self) -> StoreStats:
         """Count what is stored."""

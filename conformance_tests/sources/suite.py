@@ -22,4 +22,5 @@ _WHOLE = "ADR 4: what a put or a batch that fails, or that is put again, leaves"
 
 SUITE_BY_CAPABILITY: Final[Mapping[Capability, str]] = {
     **{capability: _STORES for capability in Capability if capability.value.startswith("store_")},
+    **{capability: _CACHES for capability in Capability if capability.value.startswith("cache_")},
     Capability.STORE_FILTER_FIELDS: "ADR 14: declared fields have an index",

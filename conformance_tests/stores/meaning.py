@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from langgraph.store.base import PutOp
 
+from checkpoint_base.errors import InvalidArgumentError
 from conformance_tests.capabilities import Capability, clauses_of
 from conformance_tests.stores.base import (
     Numbers,
@@ -76,6 +77,31 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         if distance == "l2":  # "a" and "zero" are equally far
             assert best[1:3] == ["a", "zero"]
         assert keys(found) == best
+
+    def test_meaning_score_threshold(self, reopened: StoreOpener, harness: StoreHarness) -> None:
+        """What has less than the index's `score_threshold` is left out: of pages, and of what a
+        search refreshes. Searches without a query have no scores.
+        """
+        index = index_of(harness, Numbers(), score_threshold=0.6)
+        store = reopened(index=index, ttl={"omit_expired": True, "refresh_on_read": True})
+        texts = {"same": "1 0 0", "limit": "3 4 0", "below": "1 2 0", "apart": "0 1 0"}
+        store.batch([PutOp(AT, key, {"text": text}, ttl=10) for key, text in texts.items()])
+        assert keys(store.search(AT, query="1 0 0", refresh_ttl=False)) == ["same", "limit"]
+        assert keys(store.search(AT, query="1 0 0", offset=1, refresh_ttl=False)) == ["limit"]
+        assert store.search(AT, query="1 0 0", offset=2) == []
+        assert len(store.search(AT, refresh_ttl=False)) == 4
+        harness.advance(300)
+        store.search(AT, query="1 0 0")
+        harness.advance(400)
+        assert sorted(keys(store.search(AT))) == ["limit", "same"]
+
+    @pytest.mark.parametrize("bad", ["high", True, float("nan")], ids=repr)
+    def test_meaning_score_threshold_that_is_none(
+        self, reopened: StoreOpener, harness: StoreHarness, bad: Any
+    ) -> None:
+        """Is refused when the store is made."""
+        with pytest.raises(InvalidArgumentError, match="score_threshold"):
+            reopened(index=index_of(harness, Numbers(), score_threshold=bad))
 
     def test_meaning_ties_and_pages(self, indexed: StoreFacade) -> None:
         """Equal scores are ordered by namespace and key, so that pages neither repeat nor lose."""

@@ -8,8 +8,9 @@ import pytest
 from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp
 
 from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.stores.base import StoreClauses
+from conformance_tests.stores.base import Numbers, StoreClauses, StoreOpener, index_of, keys
 from conformance_tests.stores.facade import StoreFacade
+from conformance_tests.stores.harness import StoreHarness
 
 SPACES = [
     ("a", "b", "c"),
@@ -102,6 +103,38 @@ class NamespaceClauses(StoreClauses):
         assert ("ab", "c") not in filled.list_namespaces()
         filled.batch([PutOp(at, key, None) for at in SPACES for key in ("x", "y")])
         assert filled.list_namespaces() == []
+
+    def test_namespaces_deleted_whole(self, filled: StoreFacade) -> None:
+        """`delete_namespace` removes what is in a namespace and under it; a dry run only counts."""
+        before = filled.list_namespaces()
+        assert filled.call("delete_namespace", ("a", "b"), dry_run=True) == 8
+        assert filled.list_namespaces() == before
+        assert filled.call("delete_namespace", ("a", "b")) == 8
+        assert filled.list_namespaces() == [at for at in before if at[:2] != ("a", "b")]
+        assert filled.call("delete_namespace", ("a", "b")) == 0
+        assert filled.call("delete_namespace", ("gone",), dry_run=True) == 0
+
+    def test_namespaces_deleted_with_more_than_a_page(
+        self, reopened: StoreOpener, harness: StoreHarness
+    ) -> None:
+        """All of it, with its vectors, and what has expired as well."""
+        ttl = {"omit_expired": True}
+        store = reopened(index=index_of(harness, Numbers()), ttl=ttl)
+        items = [PutOp(("u", f"{n % 3}"), f"{n}", {"text": "1 0 0"}) for n in range(1200)]
+        store.batch([*items, PutOp(("u", "0"), "old", {"text": "1 0 0"}, ttl=1)])
+        store.put(("v",), "stays", {"text": "1 0 0"})
+        harness.advance(120)
+        assert store.call("delete_namespace", ("u",), dry_run=True) == 1201
+        assert store.call("delete_namespace", ("u",)) == 1201
+        assert dict(harness.rows()) == {"items": 1, "vectors": 1}
+        assert keys(store.search((), query="1 0 0")) == ["stays"]
+
+    @pytest.mark.parametrize("bad", [(), [], ("",), ("a", 1)], ids=repr)
+    def test_namespaces_deleted_that_are_none(self, filled: StoreFacade, bad: Any) -> None:
+        """Nobody deletes everything by a prefix that got lost on the way."""
+        with pytest.raises(ValueError, match=r"prefix|namespace"):
+            filled.call("delete_namespace", bad)
+        assert len(filled.list_namespaces()) == len(SPACES)
 
     def test_namespaces_many(self, store: StoreFacade) -> None:
         """Pages over more than any page of a database."""

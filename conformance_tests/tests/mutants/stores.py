@@ -174,6 +174,14 @@ class WorstFirst(SqliteStorePlanner):
         return (yield from super().search(search, now))
 
 
+@store("store.meaning.score_threshold")
+class AnyScoreIsEnough(SqliteStorePlanner):
+    """`score_threshold` is not looked at."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        return (yield from super().search(search._replace(least=None), now))
+
+
 @store("store.meaning.an_update_leaves_no_stale_vector")
 class StaleVectors(SqliteStorePlanner):
     """An update without an index leaves the vectors of the value before."""
@@ -301,3 +309,11 @@ class VectorsOfAnyLength(SqliteStorePlanner):
         there = yield from super().search(search._replace(text=None, vector=None), now)
         known = {one.record.name for one in found}
         return found + [Found(one.record, 0.0) for one in there if one.record.name not in known]
+
+
+@store("store.namespaces.deleted_with_more_than_a_page")
+class WholePagesAreNeverAllThere(SqliteStorePlanner):
+    """A search with a large limit gives half of it, and so a namespace is deleted in part."""
+
+    def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
+        return (yield from super().search(search._replace(limit=min(search.limit, 250)), now))
