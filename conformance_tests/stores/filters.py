@@ -44,8 +44,10 @@ VALUES: dict[str, Any] = {
     "bare": {},
 }
 
-OTHER_THAN_NUMBERS = ("true", "false", "null", "text", "digit", "empty", "Text", "accent")
-OTHER_THAN_NUMBERS += ("list", "object", "bare")
+OTHER_THAN_NUMBERS = [
+    *("true", "false", "null", "text", "digit", "empty", "Text", "accent"),
+    *("list", "object", "bare"),
+]
 
 
 @clauses_of(Capability.STORE_FILTER)

@@ -141,6 +141,11 @@ def items_and_filters(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     if draw(st.booleans()):
         wanted = {"in": {"a": wanted}}
     another = {name: draw(ATOMS)}
-    shapes = [wanted, {"$not": wanted}, {"$or": [another, wanted]}, {"$and": [wanted, {}]}]
+    shapes: list[dict[str, Any]] = [
+        wanted,
+        {"$not": wanted},
+        {"$or": [another, wanted]},
+        {"$and": [wanted, {}]},
+    ]
     shapes += [{"$not": {"$or": [wanted, another]}}, {"$or": [{"$not": another}, wanted]}]
     return {"other": other, name: value, "in": {"a": {name: value}}}, draw(st.sampled_from(shapes))

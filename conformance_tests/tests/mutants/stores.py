@@ -128,7 +128,8 @@ class IndexOfNewItemsOnly(SqliteStorePlanner):
 
     def _note(self) -> Plan[int]:
         if self.known is None:
-            ((self.known,),) = yield from rows("SELECT coalesce(max(id), 0) FROM store_items")
+            ((last,),) = yield from rows("SELECT coalesce(max(id), 0) FROM store_items")
+            self.known = int(last)
         return self.known
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
