@@ -111,13 +111,16 @@ class NegationNeedsTheField(SqliteStorePlanner):
     """`$not` matches only items that have the field."""
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        there = (
-            Condition(part.path, "$exists")
-            for part in search.filter.parts
-            if isinstance(part, Condition) and part.is_negated and part.op != "$exists"
-        )
-        narrowed = Filter((*search.filter.parts, *there))
-        return (yield from super().search(search._replace(filter=narrowed), now))
+        parts = tuple(_narrowed(part) for part in search.filter.parts)
+        return (yield from super().search(search._replace(filter=Filter(parts)), now))
+
+
+def _narrowed(part: Part) -> Part:
+    if isinstance(part, Group):
+        return part._replace(parts=tuple(map(_narrowed, part.parts)))
+    if part.is_negated and part.op != "$exists":
+        return Group(is_any=False, parts=(Condition(part.path, "$exists"), part))
+    return part
 
 
 @store("store.filter_fields.of_items_that_are_there")
