@@ -150,7 +150,7 @@ def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sentence_embeddings() -> MiniLM:
-    """A real model of sentences, for `conformance_tests.stores.sentences`."""
+    """A real model of sentences, for `conformance_tests.stores.search.sentences`."""
     from tests.minilm import MiniLM
 
     return MiniLM()
@@ -218,7 +218,7 @@ class BackendReport:
 
 
 def _of_gap(report: pytest.TestReport) -> str:
-    from conformance_tests.verdicts import GAP, NOT_ASKED, verdict_of
+    from conformance_tests.contract.verdicts import GAP, NOT_ASKED, verdict_of
 
     verdict = verdict_of(report)
     return {GAP: "declared gaps", NOT_ASKED: "do not apply"}.get(verdict, verdict)

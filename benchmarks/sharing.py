@@ -11,8 +11,8 @@ import time
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from checkpoint_base.known import LogCache
-from checkpoint_base.sharing import Appender, assemble, spans_of
+from checkpoint_base.dedup.index import ChunkIndexCache
+from checkpoint_base.dedup.segments import Appender, assemble, spans_of
 
 
 def words(size: int, seed: int) -> str:
@@ -22,7 +22,7 @@ def words(size: int, seed: int) -> str:
 
 def chat(turns: int, size: int) -> str:
     """One line of figures."""
-    serde, cache = JsonPlusSerializer(), LogCache()
+    serde, cache = JsonPlusSerializer(), ChunkIndexCache()
     known = cache.put("chat", 1, 0, [])
     log: dict[int, bytes] = {}
     messages: list[BaseMessage] = []

@@ -1,5 +1,13 @@
 """The core of langgraph-checkpoint-suite: one contract on every database."""
 
+from checkpoint_base.backends import (
+    aopen_cache,
+    aopen_saver,
+    aopen_store,
+    open_cache,
+    open_saver,
+    open_store,
+)
 from checkpoint_base.cache import CacheStats, MemoryCache
 from checkpoint_base.errors import (
     BackendUnavailableError,
@@ -21,18 +29,10 @@ from checkpoint_base.errors import (
     UnserializableValueError,
     UnsupportedServerError,
 )
-from checkpoint_base.importing import import_threads
-from checkpoint_base.memory import MemorySaver
-from checkpoint_base.records import Stats, ThreadInfo, ThreadPage
-from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import (
-    aopen_cache,
-    aopen_saver,
-    aopen_store,
-    open_cache,
-    open_saver,
-    open_store,
-)
+from checkpoint_base.memory.saver import MemorySaver
+from checkpoint_base.saver.importing import import_threads
+from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 
 __version__ = "0.1.0"
 

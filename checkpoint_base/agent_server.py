@@ -23,16 +23,16 @@ from contextlib import ExitStack, asynccontextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from checkpoint_base.agent_server_serde import needs_threads, serializer
-from checkpoint_base.capabilities import FullSaver
+from checkpoint_base.backends import aopen_saver, aopen_store, open_saver
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.urls import aopen_saver, aopen_store, open_saver
+from checkpoint_base.saver.codec.agent_server_serde import needs_threads, serializer
+from checkpoint_base.saver.mixins import FullSaver
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 
 _THREADS: Final = 32  # calls that wait for encryption at the same time, at most
 
 if TYPE_CHECKING:
-    from store_vector.store import Store
+    from store_vector.shell import Store
 
 
 @asynccontextmanager

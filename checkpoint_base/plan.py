@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, cast
 
-from checkpoint_base.cancellation import in_thread
+from checkpoint_base.deadlines.cancellation import in_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,7 +122,7 @@ def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
         return result
 
 
-def answered(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
+def run_nested(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
     """Drive `plan` inside a plan: `run`, whose `perform` is a plan of its own."""
     try:
         request = next(plan)
@@ -148,7 +148,7 @@ def unlimited(plan: Plan[T]) -> Plan[T]:
     def answer(request: Any) -> Plan[Any]:
         return (yield Unlimited(request))
 
-    return answered(plan, answer)
+    return run_nested(plan, answer)
 
 
 async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.cache.entries import AFTER_DIGITS, Entry
+from checkpoint_base.cache.entries import AFTER_DIGITS, CacheEntry
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
-from checkpoint_base.looking import looks_first
+from checkpoint_base.deadlines.timeouts import checked_call_timeout
+from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan
-from checkpoint_base.timeouts import checked_call_timeout
-from checkpoint_mongo.requests import (
+from checkpoint_mongo.connection.requests import (
     CreateIndexes,
     Document,
     Find,
@@ -26,7 +26,7 @@ from checkpoint_mongo.requests import (
     server,
     write_all,
 )
-from checkpoint_mongo.saver import (
+from checkpoint_mongo.saver.saver import (
     DB_NAME,
     client_options,
     database_of,
@@ -35,7 +35,7 @@ from checkpoint_mongo.saver import (
     prefix_of,
     understood,
 )
-from checkpoint_mongo.setup import expect_migrations, migrations
+from checkpoint_mongo.saver.setup import expect_migrations, migrations
 
 if TYPE_CHECKING:
     from pymongo import AsyncMongoClient, MongoClient
@@ -57,7 +57,7 @@ LARGEST: Final = (1 << 24) - 1024
 _TOTALS: Final = [{"$group": {"_id": None, "entries": {"$sum": 1}, "bytes": {"$sum": "$size"}}}]
 
 
-@looks_first(CachePlanner)
+@requires_setup(CachePlanner)
 class MongoCachePlanner:
     """Plans for MongoDB. An entry is a document, found by its digest.
 
@@ -83,14 +83,14 @@ class MongoCachePlanner:
         """Look for the record of migrations."""
         yield from expect_migrations(CACHE_MIGRATIONS, INDEXES)
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
         """Entries: one command."""
         is_shown = {"$not": {"$lte": now}}  # as well where there is no expiry
         where = {"_id": {"$in": list(ids)}, "expires_at": is_shown}
         found = yield from find(Find(where, None, ENTRIES))
-        return [Entry(one["_id"], bytes(one["data"]), one.get("expires_at")) for one in found]
+        return [CacheEntry(one["_id"], bytes(one["data"]), one.get("expires_at")) for one in found]
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Store entries: one command."""
         yield from self._write([_put(entry, now) for entry in entries])
 
@@ -141,7 +141,7 @@ class MongoCachePlanner:
         return 0 if written is None else written.deleted
 
 
-def _put(entry: Entry, now: float) -> Op:
+def _put(entry: CacheEntry, now: float) -> Op:
     where = {"_id": entry.id}
     stored: dict[str, Any] = {"data": entry.data, "size": len(entry.data), "stored_at": now}
     if entry.expires_at is not None:
@@ -195,7 +195,7 @@ class MongoDBCache(SyncCache):
         pymongo = driver(type(self).__name__)
         from pymongo.database import Database
 
-        from checkpoint_mongo.sync_driver import SyncMongoDriver
+        from checkpoint_mongo.connection.sync_driver import SyncMongoDriver
 
         kinds = pymongo.MongoClient, Database
         database: Database[Any] = database_of(client, db_name, *kinds)
@@ -299,7 +299,7 @@ class AsyncMongoDBCache(AsyncCache):
         pymongo = driver(type(self).__name__)
         from pymongo.asynchronous.database import AsyncDatabase
 
-        from checkpoint_mongo.async_driver import AsyncMongoDriver
+        from checkpoint_mongo.connection.async_driver import AsyncMongoDriver
 
         kinds = pymongo.AsyncMongoClient, AsyncDatabase
         database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
 from checkpoint_base.cache.statements import StatementCachePlanner
 from checkpoint_base.plan import Plan, read, unlimited, write
-from checkpoint_base.statements.requests import execute, rows
-from checkpoint_base.statements.setup import StoreSchema
-from checkpoint_postgres.connections import (
+from checkpoint_base.sql.requests import execute, rows
+from checkpoint_base.sql.setup import StoreSchema
+from checkpoint_postgres.connection.connections import (
     PoolOptions,
     aconnected,
     async_source,
     connected,
     sync_source,
 )
-from checkpoint_postgres.requests import attempt
-from checkpoint_postgres.statements import cache_migrations, cache_statements, statements
+from checkpoint_postgres.connection.requests import attempt
+from checkpoint_postgres.saver.statements import cache_migrations, cache_statements, statements
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
@@ -61,7 +61,7 @@ class PostgresCachePlanner(StatementCachePlanner):
         ((count,),) = (yield from attempt(self._queries[name], values)) or [(0,)]
         return int(count)
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Store entries: one statement."""
         ids, data, expiries = map(list, zip(*entries, strict=True))
         yield from attempt(self._queries["put"], (ids, data, expiries, now))
@@ -105,7 +105,7 @@ class PostgresCache(SyncCache):
         reconnect: Callable[[], Connection[Any]] | None = None,
     ) -> None:
         self._source = sync_source(type(self).__name__, conn, reconnect)
-        from checkpoint_postgres.sync_driver import SyncPostgresDriver
+        from checkpoint_postgres.connection.sync_driver import SyncPostgresDriver
 
         super().__init__(
             PostgresCachePlanner(schema, clock),
@@ -203,7 +203,7 @@ class AsyncPostgresCache(AsyncCache):
         reconnect: Callable[[], Any] | None = None,
     ) -> None:
         self._source = async_source(type(self).__name__, conn, reconnect)
-        from checkpoint_postgres.async_driver import AsyncPostgresDriver
+        from checkpoint_postgres.connection.async_driver import AsyncPostgresDriver
 
         super().__init__(
             PostgresCachePlanner(schema, clock),

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
-from checkpoint_base.config import text
+from checkpoint_base.deadlines.timeouts import checked_call_timeout
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.looking import looks_first
+from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan
-from checkpoint_base.timeouts import checked_call_timeout
-from checkpoint_redis.connect import attempt_timeout, opened_target
-from checkpoint_redis.requests import Arg, call, moment
-from checkpoint_redis.saver import MAX_CONNECTIONS, driver, neither
-from checkpoint_redis.schema import expect_schema, schema_version, server_name
-from checkpoint_redis.scripts import script
+from checkpoint_base.saver.config import text
+from checkpoint_redis.connection.connect import attempt_timeout, opened_target
+from checkpoint_redis.connection.requests import Arg, call, moment
+from checkpoint_redis.connection.scripts import script
+from checkpoint_redis.saver.saver import MAX_CONNECTIONS, driver, neither
+from checkpoint_redis.saver.schema import expect_schema, schema_version, server_name
 
 if TYPE_CHECKING:
     from redis import Redis, RedisCluster
@@ -39,7 +39,7 @@ _EXPIRES: Final = struct.Struct("<d")
 _NEVER: Final = float("inf")
 
 
-@looks_first(CachePlanner)
+@requires_setup(CachePlanner)
 class RedisCachePlanner:
     """Plans for Redis. All of a cache lies in one slot, in four keys.
 
@@ -71,12 +71,12 @@ class RedisCachePlanner:
         """Look for the version of what is stored."""
         yield from expect_schema(self._schema, SCHEMA)
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
         """Entries: one script."""
         found = yield from self._ask("get", moment(now), *ids)
         return [_entry(digest, data) for digest, data in zip(ids, found, strict=True) if data]
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Store entries: one script."""
         args: list[Arg] = []
         for digest, data, expires_at in entries:
@@ -119,9 +119,9 @@ class RedisCachePlanner:
         return CacheStats(backend="redis", server=server, entries=int(entries), bytes=int(size))
 
 
-def _entry(digest: str, packed: bytes) -> Entry:
+def _entry(digest: str, packed: bytes) -> CacheEntry:
     (until,) = _EXPIRES.unpack_from(packed)
-    return Entry(digest, packed[_EXPIRES.size :], None if until == _NEVER else until)
+    return CacheEntry(digest, packed[_EXPIRES.size :], None if until == _NEVER else until)
 
 
 class RedisCache(SyncCache):
@@ -160,7 +160,7 @@ class RedisCache(SyncCache):
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> None:
         redis = driver(type(self).__name__)
-        from checkpoint_redis.sync_driver import SyncRedisDriver
+        from checkpoint_redis.connection.sync_driver import SyncRedisDriver
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.Redis or redis.RedisCluster", client)
@@ -207,7 +207,7 @@ class RedisCache(SyncCache):
         """
         driver(cls.__name__)
         target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
-        from checkpoint_redis.sync_clients import connected
+        from checkpoint_redis.connection.sync_clients import connected
 
         with ExitStack() as stack:
             client = stack.enter_context(
@@ -261,7 +261,7 @@ class AsyncRedisCache(AsyncCache):
         driver(type(self).__name__)
         from redis import asyncio as redis
 
-        from checkpoint_redis.async_driver import AsyncRedisDriver
+        from checkpoint_redis.connection.async_driver import AsyncRedisDriver
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
@@ -292,7 +292,7 @@ class AsyncRedisCache(AsyncCache):
         """`RedisCache.from_conn_string`, for an event loop."""
         driver(cls.__name__)
         target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
-        from checkpoint_redis.async_clients import connected
+        from checkpoint_redis.connection.async_clients import connected
 
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(

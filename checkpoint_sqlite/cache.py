@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
 from checkpoint_base.cache.statements import StatementCachePlanner
-from checkpoint_base.migrate import load_migrations, load_queries
 from checkpoint_base.plan import Plan, write
-from checkpoint_base.statements.requests import execute, execute_many
-from checkpoint_base.statements.setup import StoreSchema
-from checkpoint_sqlite.failures import opening, path_of
-from checkpoint_sqlite.saver import aiosqlite_module, is_file, synchronous_level
-from checkpoint_sqlite.sync_driver import SyncSqliteDriver
+from checkpoint_base.sql.migrations import load_migrations, load_queries
+from checkpoint_base.sql.requests import execute, execute_many
+from checkpoint_base.sql.setup import StoreSchema
+from checkpoint_sqlite.connection.errors import opening, path_of
+from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
+from checkpoint_sqlite.saver.saver import aiosqlite_module, is_file, synchronous_level
 
 if TYPE_CHECKING:
     import aiosqlite
@@ -47,7 +47,7 @@ class SqliteCachePlanner(StatementCachePlanner):
     def _change(self, name: str, values: Sequence[Any] = ()) -> Plan[int]:
         return (yield from write(partial(execute, self._queries[name], values)))
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Store entries: one transaction."""
         values = [
             (digest, data, len(data), expires_at, now) for digest, data, expires_at in entries
@@ -185,7 +185,7 @@ class AsyncSqliteCache(AsyncCache):
         synchronous: str | None = None,
     ) -> None:
         aiosqlite_module("AsyncSqliteCache")
-        from checkpoint_sqlite.async_driver import AsyncSqliteDriver
+        from checkpoint_sqlite.connection.async_driver import AsyncSqliteDriver
 
         planner = SqliteCachePlanner(clock)
         driver = AsyncSqliteDriver(
@@ -213,7 +213,7 @@ class AsyncSqliteCache(AsyncCache):
         """`SqliteCache.from_conn_string`, for an event loop."""
         path = path_of(conn_string)
         module = aiosqlite_module("AsyncSqliteCache")
-        from checkpoint_sqlite.async_driver import connected
+        from checkpoint_sqlite.connection.async_driver import connected
 
         connect = partial(module.connect, path, timeout=busy_timeout)
         async with AsyncExitStack() as stack:

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import typer
 
-from checkpoint_suite import changing, doctor, looking, store
-from checkpoint_suite.opening import failing_softly
+from checkpoint_suite.commands import doctor, store
+from checkpoint_suite.commands import read as looking
+from checkpoint_suite.commands import write as changing
+from checkpoint_suite.database import failing_softly
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -19,19 +19,19 @@ from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from xxhash import xxh3_64_hexdigest
 
-from checkpoint_base.codec import BASE_METADATA
-from checkpoint_base.config import config_of
 from checkpoint_base.errors import CorruptValueError, InvalidArgumentError, UnreadableValueError
-from checkpoint_base.importing import (
+from checkpoint_base.saver.codec.checkpoints import BASE_METADATA
+from checkpoint_base.saver.codec.strict import Unbuildable, keeps_objects_packed
+from checkpoint_base.saver.codec.values import ValueCodec
+from checkpoint_base.saver.config import config_of
+from checkpoint_base.saver.importing import (
     ThreadImport,
     parent_of,
     reader_of,
     thread_names,
     thread_tuples,
 )
-from checkpoint_base.records import Typed
-from checkpoint_base.strict import Unbuildable, keeps_objects_packed
-from checkpoint_base.values import ValueCodec
+from checkpoint_base.saver.records.kinds import Typed
 
 FORMAT: Final = 1
 _NAME: Final = "langgraph-checkpoint-suite"

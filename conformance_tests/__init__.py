@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from conformance_tests.caches.conformance import CacheConformance
     from conformance_tests.caches.harness import CacheHarness
-    from conformance_tests.capabilities import Capability, Place
-    from conformance_tests.contract import CONTRACT_VERSION
+    from conformance_tests.contract.capabilities import Capability, Place
+    from conformance_tests.contract.gaps import Gap
+    from conformance_tests.contract.version import CONTRACT_VERSION
     from conformance_tests.faults import Proxy
-    from conformance_tests.gaps import Gap
     from conformance_tests.harness import MovableClock, SaverHarness
     from conformance_tests.savers.conformance import SaverConformance
-    from conformance_tests.savers.graphs import GraphConformance
+    from conformance_tests.savers.graph_conformance import GraphConformance
     from conformance_tests.stores.conformance import StoreConformance
     from conformance_tests.stores.graphs import StoreGraphConformance
     from conformance_tests.stores.harness import StoreHarness

@@ -2,7 +2,7 @@
 
 import sys
 
-from conformance_tests.command import main
+from conformance_tests.command.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

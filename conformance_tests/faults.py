@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from conformance_tests.facade import LoopThread
+from conformance_tests.samples.driver_adapter import LoopThread
 
 Towards = Literal["client", "server"]
 Pieces = asyncio.Queue[tuple[float, bytes]]

@@ -9,11 +9,11 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, asyn
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from conformance_tests.capabilities import Capability, Place
-from conformance_tests.verdicts import not_looked_at, not_offered
+from conformance_tests.contract.capabilities import Capability, Place
+from conformance_tests.contract.verdicts import not_looked_at, not_offered
 
 if TYPE_CHECKING:
-    from conformance_tests.gaps import Gaps
+    from conformance_tests.contract.gaps import Gaps
 
 _NETWORK = (Capability.NETWORK, Capability.STORE_NETWORK, Capability.CACHE_OUTAGES)
 _SERVER_DEATH = (Capability.SERVER_DEATH, Capability.STORE_SERVER_DEATH)

@@ -29,7 +29,7 @@ def pytest_load_initial_conftests(
     del parser  # pluggy calls by name
     named = {arg.split("::")[0].split(".")[0] for arg in args}
     if "--pyargs" in args and "conformance_tests" in named:
-        from conformance_tests.run import Run
+        from conformance_tests.command.run import Run
 
         early_config.pluginmanager.register(Run(), "conformance-run")
 
@@ -49,7 +49,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
     """Forgets the calls of the clause before."""
     if not _is_clause(item):
         return (yield)
-    from conformance_tests.calls import CALLS
+    from conformance_tests.samples.calls import CALLS
 
     CALLS.clear()
     item.config.stash[RUNNING] = True
@@ -70,7 +70,7 @@ def pytest_assertrepr_compare(
     """
     if not config.stash.get(RUNNING, False):
         return (yield)
-    from conformance_tests.failures import told
+    from conformance_tests.report.failures import told
 
     with pytest.MonkeyPatch.context() as patch:
         for name in ("CI", "BUILD_NUMBER"):
@@ -87,7 +87,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     except (LookupError, TypeError, AttributeError) as error:
         if not _is_clause(pyfuncitem):
             raise
-        from conformance_tests.failures import unreadable_answer
+        from conformance_tests.report.failures import unreadable_answer
 
         if message := unreadable_answer(error):
             raise AssertionError(message) from error
@@ -99,7 +99,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
     """Counts what is neither passed, failed nor a declared gap under its own verdict."""
     if not (report.skipped and hasattr(report, "wasxfail")):
         return None
-    from conformance_tests.verdicts import GAP, verdict_of
+    from conformance_tests.contract.verdicts import GAP, verdict_of
 
     verdict = verdict_of(report)
     return None if verdict == GAP else (verdict, "-", verdict.upper())
@@ -110,7 +110,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     """Adds the clause and, to a failure, the calls that led there."""
     report = yield
     if _is_clause(item):
-        from conformance_tests.failures import explain
+        from conformance_tests.report.failures import explain
 
         explain(item, report)
     return report

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from conformance_tests.caches.conformance import CacheConformance
-from conformance_tests.loading import load
+from conformance_tests.command.loading import load
 from conformance_tests.savers.conformance import SaverConformance
-from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.savers.graph_conformance import GraphConformance
 from conformance_tests.stores.conformance import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 

@@ -2,6 +2,6 @@
 
 from store_vector.config import IndexSettings, StoreTTL
 from store_vector.records import StoreStats
-from store_vector.store import AsyncStore, Store, SyncStore
+from store_vector.shell import AsyncStore, Store, SyncStore
 
 __all__ = ["AsyncStore", "IndexSettings", "Store", "StoreStats", "StoreTTL", "SyncStore"]

@@ -11,9 +11,9 @@ from langchain_core.embeddings import Embeddings
 from langgraph.store.base import TTLConfig, ensure_embeddings
 
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.ttl import DEFAULT_INTERVAL, minutes, switch
-from store_vector.filters import is_number
-from store_vector.paths import WHOLE, Field, fields_of
+from checkpoint_base.saver.ttl.policy import DEFAULT_INTERVAL, minutes, switch
+from store_vector.embedding.paths import WHOLE, Field, fields_of
+from store_vector.filters.operators import is_number
 
 DISTANCES: Final = ("cosine", "l2", "inner_product")
 KINDS: Final = ("hnsw", "ivfflat", "flat")

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchCondition
 
-from checkpoint_base.config import text
 from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.saver.config import text
 from store_vector.values import whole_number
 
 Namespace = tuple[str, ...]

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from langgraph.store.base import Item, SearchItem
 
-from checkpoint_base.ttl import is_refresh_due
-from store_vector.filters import Filter
+from checkpoint_base.saver.ttl.policy import is_refresh_due
+from store_vector.embedding.paths import TextDigests
+from store_vector.filters.operators import Filter
 from store_vector.namespaces import bounds, decode
-from store_vector.paths import TextDigests
 from store_vector.values import loads
 
 Array = npt.NDArray[np.float32]

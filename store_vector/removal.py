@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
-from store_vector.filters import NO_FILTER
+from store_vector.filters.operators import NO_FILTER
 from store_vector.namespaces import encode
 from store_vector.planner import StorePlanner
 from store_vector.records import Put, Search

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
+_POSTGRES: Final = "checkpoint_postgres/connection/"
+_REDIS: Final = "checkpoint_redis/connection/"
 TWINS: Final = {
-    "checkpoint_postgres/async_statements.py": "checkpoint_postgres/sync_driver.py",
-    "checkpoint_redis/async_clients.py": "checkpoint_redis/sync_clients.py",
+    f"{_POSTGRES}async_statements.py": f"{_POSTGRES}sync_driver.py",
+    f"{_REDIS}async_clients.py": f"{_REDIS}sync_clients.py",
 }
 ASYNC_ONLY: Final = re.compile(r"^.*# async only\n", re.MULTILINE)
 WORDS: Final = {
@@ -24,7 +26,7 @@ WORDS: Final = {
     r"AsyncIterator": "Iterator",
     r"asynccontextmanager": "contextmanager",
     r"AsyncStatementDriver": "SyncPostgresDriver",
-    r"Async(?=Connection|RawCursor)": "",
+    r"Async(?=Connection|RawCursor|SingleConnection|PooledConnections)": "",
     r"Awaitable, ": "",
     r"asyncio\.sleep": "time.sleep",
     r"asyncio\.Lock": "Lock",
@@ -37,7 +39,6 @@ WORDS: Final = {
     r"acquired(?=\()": "acquired_by_thread",
     r"awatched": "watched",
     r"LoopDeadline\.until\(deadline\)": "nullcontext()",
-    r"Deadline, LoopDeadline": "Deadline",
     r"import contextmanager\nfrom functools": "import contextmanager, nullcontext\nfrom functools",
 }
 """What is exchanged, in this order. One that no file has any more is an error."""

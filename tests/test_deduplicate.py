@@ -15,9 +15,9 @@ from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
-from conformance_tests.build import Chain, on, values
-from conformance_tests.facade import SyncFacade
 from conformance_tests.harness import SaverHarness
+from conformance_tests.samples.build import Chain, on, values
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 SAVERS = (
     *(SqliteSaver, AsyncSqliteSaver, PostgresSaver, AsyncPostgresSaver),

@@ -13,10 +13,10 @@ import checkpoint_mongo
 import checkpoint_postgres
 import checkpoint_redis
 import checkpoint_sqlite
-from checkpoint_base.ttl import _KEYS as TTL_KEYS
-from conformance_tests.catalogue import unknown
-from conformance_tests.levels import LEVELS
-from conformance_tests.run import offered
+from checkpoint_base.saver.ttl.policy import _KEYS as TTL_KEYS
+from conformance_tests.command.run import offered
+from conformance_tests.contract.catalogue import unknown
+from conformance_tests.report.levels import LEVELS
 from store_vector.config import _INDEX_KEYS as INDEX_KEYS
 from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from conformance_tests.facade import LoopThread
+from conformance_tests.samples.driver_adapter import LoopThread
 from tests.servers.pooler import pooled
 
 READY = b"Z" + struct.pack("!I", 5) + b"I"

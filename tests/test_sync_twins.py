@@ -12,7 +12,10 @@ def test_twins_are_current() -> None:
 
 
 def test_a_twin_that_was_edited_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    edited = {**sync_twins.TWINS, "checkpoint_redis/async_clients.py": "tests/sync_twins.py"}
+    edited = {
+        **sync_twins.TWINS,
+        "checkpoint_redis/connection/async_clients.py": "tests/sync_twins.py",
+    }
     monkeypatch.setattr(sync_twins, "TWINS", edited)
     assert sync_twins.main(["--check"]) == "tests/sync_twins.py: run python -m tests.sync_twins"
 

@@ -117,7 +117,7 @@ def test_the_wheel_holds_every_shipped_file_and_nothing_else(wheel: Path) -> Non
         entry_points = archive.read(about).decode()
     assert names == wanted
     assert {f"{package}/py.typed" for package in PACKAGES} <= names
-    assert "checkpoint-conformance = conformance_tests.command:main" in entry_points
+    assert "checkpoint-conformance = conformance_tests.command.main:main" in entry_points
     assert "checkpoint-suite = checkpoint_suite.command:main" in entry_points
     assert "pytest11" not in entry_points
     assert any(name.startswith("checkpoint_sqlite/sql/") for name in names)

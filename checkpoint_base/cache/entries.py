@@ -15,16 +15,16 @@ from typing import Any, Final, NamedTuple
 
 from langgraph.cache.base import FullKey, Namespace
 
-from checkpoint_base.checksums import CHECKSUM_SIZE, checksum
 from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
-from checkpoint_base.records import Typed
+from checkpoint_base.saver.records.checksums import CHECKSUM_SIZE, checksum
+from checkpoint_base.saver.records.kinds import Typed
 
 _DIGEST: Final = 16  # bytes
 AFTER_DIGITS: Final = "g"
 """A namespace's digest with this behind it is the end of the range of its entries."""
 
 
-class Entry(NamedTuple):
+class CacheEntry(NamedTuple):
     """An entry as it is stored."""
 
     id: str

@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.cache.planner import CacheStats
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, SyncCache
-from checkpoint_base.memory_planner import LockDriver, locked
+from checkpoint_base.deadlines.timeouts import checked_call_timeout
+from checkpoint_base.memory.planner import LockDriver, locked
 from checkpoint_base.plan import Plan, arun
-from checkpoint_base.timeouts import checked_call_timeout
 
 T = TypeVar("T")
 
@@ -25,23 +25,23 @@ class MemoryCachePlanner:
     """Plans for a dict, whose order is that of storing."""
 
     def __init__(self) -> None:
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, CacheEntry] = {}
 
     def setup(self) -> Plan[None]:
         """Nothing to do."""
         yield from ()
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
         return (yield from locked(partial(self._get, ids, now)))
 
-    def _get(self, ids: Sequence[str], now: float) -> list[Entry]:
+    def _get(self, ids: Sequence[str], now: float) -> list[CacheEntry]:
         found = (self.entries[digest] for digest in ids if digest in self.entries)
         return [entry for entry in found if not _has_expired(entry, now)]
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:  # noqa: ARG002 (others do)
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:  # noqa: ARG002 (others do)
         yield from locked(partial(self._put, entries))
 
-    def _put(self, entries: Sequence[Entry]) -> None:
+    def _put(self, entries: Sequence[CacheEntry]) -> None:
         for entry in entries:
             self.entries.pop(entry.id, None)
             self.entries[entry.id] = entry
@@ -87,7 +87,7 @@ class MemoryCachePlanner:
         return CacheStats(backend="memory", server="", entries=len(self.entries), bytes=size)
 
 
-def _has_expired(entry: Entry, now: float) -> bool:
+def _has_expired(entry: CacheEntry, now: float) -> bool:
     return entry.expires_at is not None and entry.expires_at <= now
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, TypedDict
 
-from checkpoint_base.cache.entries import Entry
+from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.plan import Plan
 
 
@@ -24,10 +24,10 @@ class CachePlanner(Protocol):
     def setup(self) -> Plan[None]:
         """Create or migrate the schema, safely from many processes at once."""
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
         """Those entries of `ids` that are there and have not expired: one request."""
 
-    def put(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Store entries, in place of those with the same ids: one request. No id twice."""
 
     def delete(self, ids: Sequence[str]) -> Plan[None]:

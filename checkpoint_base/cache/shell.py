@@ -24,7 +24,7 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from typing_extensions import Self
 
 from checkpoint_base.cache.entries import (
-    Entry,
+    CacheEntry,
     decode,
     encode,
     entry_id,
@@ -32,7 +32,7 @@ from checkpoint_base.cache.entries import (
     namespace_id,
 )
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
-from checkpoint_base.cancellation import in_thread
+from checkpoint_base.deadlines.cancellation import in_thread
 from checkpoint_base.errors import (
     CheckpointError,
     ClosedError,
@@ -43,12 +43,12 @@ from checkpoint_base.errors import (
     SchemaVersionError,
     UnsupportedServerError,
 )
-from checkpoint_base.life import Life, LoopLife
+from checkpoint_base.lifecycle.lifecycle import Lifecycle, LoopBoundLifecycle
 from checkpoint_base.plan import Plan, arun, offload, run
-from checkpoint_base.saver import AsyncDriver, SyncDriver
-from checkpoint_base.sizes import ChannelSizes
-from checkpoint_base.sweeper import UNREADABLE, AwaitedSweeps, Sweeper, Sweeps
-from checkpoint_base.values import ValueCodec
+from checkpoint_base.saver.codec.sizes import ChannelSizes
+from checkpoint_base.saver.codec.values import ValueCodec
+from checkpoint_base.saver.shell import AsyncDriver, SyncDriver
+from checkpoint_base.saver.ttl.sweeper import UNREADABLE, AsyncSweepMixin, Sweeper, SweepMixin
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ _UPKEEP: Final = 3600.0  # seconds
 _PARTS: Final = 16
 
 
-class Cache(Sweeps, BaseCache[Any]):
+class Cache(SweepMixin, BaseCache[Any]):
     """What nodes and tasks have returned, for those whose `CachePolicy` says so.
 
     Args:
@@ -89,7 +89,7 @@ class Cache(Sweeps, BaseCache[Any]):
             whoever can write to the cache could run code where it is read.
     """
 
-    _life: Life
+    _life: Lifecycle
     _largest: ClassVar[int] = 1 << 28
     """how many bytes the database can store in one entry"""
 
@@ -219,9 +219,9 @@ class Cache(Sweeps, BaseCache[Any]):
 
     def _encoded(
         self, pairs: Mapping[FullKey, tuple[Any, float | None]], now: float
-    ) -> tuple[list[Entry], list[str]]:
+    ) -> tuple[list[CacheEntry], list[str]]:
         """Entries, in the order of their ids, and the ids of values that are not stored."""
-        entries: list[Entry] = []
+        entries: list[CacheEntry] = []
         left_out: list[str] = []
         for name, (value, ttl) in pairs.items():
             expires_at = expiry(ttl, now)
@@ -234,7 +234,7 @@ class Cache(Sweeps, BaseCache[Any]):
             if expires_at is not None and expires_at <= now:
                 left_out.append(entry_id(name))
             else:
-                entries.append(Entry(entry_id(name), data, expires_at))
+                entries.append(CacheEntry(entry_id(name), data, expires_at))
         return sorted(entries), left_out
 
     def _encode(self, name: FullKey, value: Any, expires_at: float | None) -> bytes:
@@ -246,7 +246,7 @@ class Cache(Sweeps, BaseCache[Any]):
             raise InvalidArgumentError(f"it has {len(data)} bytes, the most is {largest}")
         return data
 
-    def _look_after(self, entries: Sequence[Entry], now: float) -> Plan[None]:
+    def _look_after(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
         """Remove what has expired, at most once an hour, and what is too much."""
         upkeep = self._upkeep
         is_full = upkeep.is_full(sum(len(entry.data) for entry in entries))
@@ -302,7 +302,7 @@ class SyncCache(Cache):
             planner, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
         )
         self._driver = driver
-        self._life = Life(type(self).__name__, driver)
+        self._life = Lifecycle(type(self).__name__, driver)
 
     def _drive(self, plan: Plan[T]) -> T:
         if self._life.is_over:
@@ -332,7 +332,7 @@ class SyncCache(Cache):
         self.close()
 
 
-class AsyncCache(AwaitedSweeps, Cache):
+class AsyncCache(AsyncSweepMixin, Cache):
     """A cache on an event loop. Its sync methods work from other threads than the loop's, its async
     ones from other loops too, as long as its own runs.
 
@@ -340,7 +340,7 @@ class AsyncCache(AwaitedSweeps, Cache):
         EventLoopError: it is made outside of a loop.
     """
 
-    _life: LoopLife
+    _life: LoopBoundLifecycle
 
     def __init__(
         self,
@@ -356,7 +356,7 @@ class AsyncCache(AwaitedSweeps, Cache):
             planner, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
         )
         self._driver = driver
-        self._life = LoopLife(type(self).__name__, "aget, aset, aclear", driver)
+        self._life = LoopBoundLifecycle(type(self).__name__, "aget, aset, aclear", driver)
 
     def _drive(self, plan: Plan[T]) -> T:
         return self._life.block(lambda: self._adrive(plan))

@@ -7,15 +7,15 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from checkpoint_base.cache.entries import AFTER_DIGITS, Entry
+from checkpoint_base.cache.entries import AFTER_DIGITS, CacheEntry
 from checkpoint_base.cache.planner import CacheStats
-from checkpoint_base.migrate import Migration
 from checkpoint_base.plan import Plan, read
-from checkpoint_base.statements.requests import row, rows
-from checkpoint_base.statements.setup import Setup, StoreSchema
+from checkpoint_base.sql.migrations import Migration
+from checkpoint_base.sql.requests import row, rows
+from checkpoint_base.sql.setup import SqlSetup, StoreSchema
 
 
-class StatementCachePlanner(Setup):
+class StatementCachePlanner(SqlSetup):
     """Plans over named statements, all of them but that of `put`.
 
     Args:
@@ -38,10 +38,10 @@ class StatementCachePlanner(Setup):
     def _change(self, name: str, values: Sequence[Any] = ()) -> Plan[int]:
         """Run a statement that writes, by itself; the number of rows it changed."""
 
-    def get(self, ids: Sequence[str], now: float) -> Plan[list[Entry]]:
+    def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
         """Entries: one statement."""
         found = yield from rows(self._queries["get"], (json.dumps(ids), now))
-        return [Entry(digest, bytes(data), expires_at) for digest, data, expires_at in found]
+        return [CacheEntry(digest, bytes(data), expires_at) for digest, data, expires_at in found]
 
     def delete(self, ids: Sequence[str]) -> Plan[None]:
         """Remove entries: one statement."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 _ONE = checkpoint({"a": 1}, id="1")
 PUT: Final = on("t"), _ONE, metadata(), new_versions(_ONE)

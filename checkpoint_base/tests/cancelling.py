@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from checkpoint_base.errors import BackendUnavailableError
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 BURSTS, CALLS = 12, 24
 Opening = Callable[[], AbstractAsyncContextManager[Any]]

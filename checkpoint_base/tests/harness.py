@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, ClassVar
 
-from checkpoint_base.memory import MemorySaver
-from checkpoint_base.memory_thread import MemoryThread
+from checkpoint_base.memory.saver import MemorySaver
+from checkpoint_base.memory.thread import MemoryThread
 from conformance_tests import Capability, MovableClock, Place, SaverHarness
 
 

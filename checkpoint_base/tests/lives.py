@@ -11,7 +11,7 @@ import pytest
 
 from checkpoint_base.errors import ClosedError, EventLoopError
 from checkpoint_base.tests.load import arguments, calls_of
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 
 def blocking_calls(used: Any) -> Sequence[Callable[[], object]]:

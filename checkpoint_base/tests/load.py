@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on, values
 
 
 def arguments(thread: str, step: int, **more: Any) -> Any:

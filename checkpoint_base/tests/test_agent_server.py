@@ -13,9 +13,9 @@ from langgraph_sdk.client import SyncLangGraphClient
 from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import Config, ThreadState
 
-from checkpoint_base.capabilities import KeepsThreads
+from checkpoint_base.backends import open_saver, open_store
+from checkpoint_base.saver.mixins import ThreadAdminMixin
 from checkpoint_base.tests.agent_server_app.server import AgentServer, until
-from checkpoint_base.urls import open_saver, open_store
 
 APP = Path(__file__).parent / "agent_server_app"
 REPOSITORY = Path(__file__).parents[2]
@@ -274,7 +274,7 @@ class TestSqlite(AgentServerTests):
 def rows(url: str) -> dict[str, object]:
     """What the whole database holds, expired threads included: asked beside the server."""
     with open_saver(url) as saver:
-        assert isinstance(saver, KeepsThreads)
+        assert isinstance(saver, ThreadAdminMixin)
         counted = saver.stats()
     # bytes are those of the file, which keeps free pages
     return {record: rows for record, rows in counted.items() if record != "bytes"}

@@ -16,7 +16,7 @@ import pytest
 from checkpoint_base import open_saver
 from checkpoint_base.tests.agent_server_app.server import AgentServer
 from checkpoint_base.tests.test_agent_server import APP, REPOSITORY, contents, human, new_thread
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 SECRET = "tangerine-trumpet"
 CONTEXT = {"X-Encryption-Context": base64.b64encode(b'{"tenant": "ann"}').decode()}

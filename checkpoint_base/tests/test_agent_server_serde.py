@@ -15,14 +15,18 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph_sdk import DecryptResult, Encryption, EncryptionContext
 
 from checkpoint_base.agent_server import checkpointer
-from checkpoint_base.agent_server_serde import ServerCipher, ServerSerializer, serializer
 from checkpoint_base.errors import (
     CheckpointError,
     DecryptionError,
     EventLoopError,
     InvalidArgumentError,
 )
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from checkpoint_base.saver.codec.agent_server_serde import (
+    ServerCipher,
+    ServerSerializer,
+    serializer,
+)
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 KEY = "0123456789abcdef0123456789abcdef"
 

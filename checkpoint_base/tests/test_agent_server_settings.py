@@ -12,8 +12,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import empty_checkpoint
 
 from checkpoint_base.agent_server import checkpointer, store
-from checkpoint_base.capabilities import KeepsThreads
 from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.saver.mixins import ThreadAdminMixin
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
@@ -72,7 +72,7 @@ def test_the_sweeper_lives_as_long_as_the_saver(monkeypatch: pytest.MonkeyPatch,
 
     async def swept() -> None:
         async with checkpointer() as saver:
-            assert isinstance(saver, KeepsThreads)
+            assert isinstance(saver, ThreadAdminMixin)
             config = RunnableConfig(configurable={"thread_id": "1", "checkpoint_ns": ""})
             await saver.aput(config, empty_checkpoint(), {}, {})
             deadline = time.monotonic() + 60

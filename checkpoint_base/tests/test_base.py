@@ -19,21 +19,21 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 import checkpoint_base
 from checkpoint_base import MemorySaver, TTLPolicy, aopen_saver, errors, open_saver, open_store
-from checkpoint_base.codec import Codec
-from checkpoint_base.config import address
 from checkpoint_base.errors import (
     CheckpointError,
     InvalidArgumentError,
     SchemaVersionError,
     UnreadableValueError,
 )
-from checkpoint_base.filters import json_equal, matches
-from checkpoint_base.jsontext import is_plain
-from checkpoint_base.migrate import Migration, pending
-from checkpoint_base.planner import ThreadQuery
-from checkpoint_base.sweeper import Sweeper
-from checkpoint_base.versions import version_key, version_of
-from conformance_tests.build import values
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.config import address
+from checkpoint_base.saver.filters import json_equal, matches
+from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.records.json_text import is_plain
+from checkpoint_base.saver.records.versions import version_key, version_of
+from checkpoint_base.saver.ttl.sweeper import Sweeper
+from checkpoint_base.sql.migrations import Migration, pending
+from conformance_tests.samples.build import values
 
 VERSIONS = (
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base.batching import RequestBatcher
+from checkpoint_base.batching.batcher import RequestBatcher
+from checkpoint_base.deadlines.timeouts import Deadline
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_base.timeouts import Deadline
 
 NEVER = 3600.0  # seconds
 

@@ -16,12 +16,12 @@ from langgraph.checkpoint.sqlite import SqliteSaver as OriginalSaver
 from langgraph.types import Command
 
 from checkpoint_base import MemorySaver, UnreadableValueError, import_threads
-from checkpoint_base.importing import Versions
+from checkpoint_base.saver.importing import ImportedVersions
 from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
 from checkpoint_sqlite import SqliteSaver
-from conformance_tests.build import Chain, on
-from conformance_tests.compare import assert_same, assert_same_tuple
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, on
+from conformance_tests.samples.compare import assert_same, assert_same_tuple
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 
 @pytest.fixture(params=["sqlite", "memory"])
@@ -111,7 +111,7 @@ def test_forks_of_a_saver_that_numbers_versions_keep_their_values(target: Sqlite
 def test_what_is_noted_of_versions_does_not_grow_with_the_thread() -> None:
     line: Any = None
     for step in range(200):
-        line = Versions(f"{step:08}", line)
+        line = ImportedVersions(f"{step:08}", line)
         found = empty_checkpoint()
         found["channel_versions"] = {"a": step, "b": 1}
         found["versions_seen"] = {"node": {"a": max(step - 1, 0)}}

@@ -12,17 +12,17 @@ import pytest
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import TASKS
 
-from checkpoint_base import known
-from checkpoint_base.chunks import digest
-from checkpoint_base.codec import Codec
-from checkpoint_base.known import KnownLog, LogCache, digest_table
-from checkpoint_base.log import Logs, Prepared
+from checkpoint_base.dedup import index as known
+from checkpoint_base.dedup.chunker import digest
+from checkpoint_base.dedup.index import ChunkIndex, ChunkIndexCache, digest_table
+from checkpoint_base.dedup.segments import Segment, assemble
+from checkpoint_base.dedup.writer import DedupWriter, EncodedValues
 from checkpoint_base.plan import Plan, run
-from checkpoint_base.reading import Found, Replies, Snapshot
-from checkpoint_base.records import Typed, ValueRecord
-from checkpoint_base.sharing import Segment, assemble
-from checkpoint_base.ttl import TTLPolicy
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.records.kinds import Typed, ValueRecord
+from checkpoint_base.saver.records.snapshot import CheckpointRow, ReadSnapshot, SnapshotSet
+from checkpoint_base.saver.ttl.policy import TTLPolicy
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 # ---------------------------------------------------------------- threads that put at once
 
@@ -87,7 +87,7 @@ NAMES = {digest(bytes([number])) for number in range(3)}
 def test_known_who_settles_at_the_same_time_sees_all(
     meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log, other, read_table = KnownLog(1, 3), Once(), known.read_table
+    log, other, read_table = ChunkIndex(1, 3), Once(), known.read_table
 
     def interrupted(table: bytes) -> Iterator[tuple[bytes, int]]:
         other()
@@ -102,7 +102,7 @@ def test_known_who_settles_at_the_same_time_sees_all(
 
 
 def test_known_a_segment_is_settled_once(meanwhile: Meanwhile) -> None:
-    log, other = KnownLog(1, 3), Once()
+    log, other = ChunkIndex(1, 3), Once()
 
     class Start(int):
         def __hash__(self) -> int:  # before it is taken out
@@ -117,7 +117,7 @@ def test_known_a_segment_is_settled_once(meanwhile: Meanwhile) -> None:
 
 
 def test_known_learning_while_somebody_settles(meanwhile: Meanwhile) -> None:
-    cache, other = LogCache(), Once()
+    cache, other = ChunkIndexCache(), Once()
 
     class Table(bytes):
         def __len__(self) -> int:  # while they are counted
@@ -143,7 +143,9 @@ def noise(seed: int) -> Typed:
     return "bytes", random.Random(seed).randbytes(20_000)
 
 
-def fit(logs: Logs, log_end: int, value: Typed, there: Sequence[Segment] = ()) -> Prepared:
+def fit(
+    logs: DedupWriter, log_end: int, value: Typed, there: Sequence[Segment] = ()
+) -> EncodedValues:
     """Prepare a value in a transaction that finds these segments in the log."""
 
     def newest(count: int) -> Plan[list[tuple[int, bytes]]]:
@@ -156,11 +158,11 @@ def fit(logs: Logs, log_end: int, value: Typed, there: Sequence[Segment] = ()) -
 
 
 @pytest.fixture
-def logs() -> Logs:
-    return Logs(TTLPolicy.of(None), lambda: 0.0, lambda: 7)
+def logs() -> DedupWriter:
+    return DedupWriter(TTLPolicy.of(None), lambda: 0.0, lambda: 7)
 
 
-def test_known_nothing_before_the_commit(logs: Logs) -> None:
+def test_known_nothing_before_the_commit(logs: DedupWriter) -> None:
     first = fit(logs, 0, noise(1))
     end = first.end(0)
     second = fit(logs, end, noise(2), first.segments)  # of the first, in the same transaction
@@ -173,7 +175,7 @@ def test_known_nothing_before_the_commit(logs: Logs) -> None:
     assert not third.segments  # what the second one saw is known by now
 
 
-def test_known_a_log_that_was_put_back(logs: Logs) -> None:
+def test_known_a_log_that_was_put_back(logs: DedupWriter) -> None:
     first = fit(logs, 0, noise(1))
     logs.committed("t", first)
     again = fit(logs, 0, noise(1))  # a copy from before the first one was restored
@@ -188,25 +190,27 @@ def test_known_a_log_that_was_put_back(logs: Logs) -> None:
 # ---------------------------------------------------------------- several replies
 
 
-def told(part: Snapshot, codec: Codec, epoch: int, step: int, value: Typed) -> list[Found]:
+def told(
+    part: ReadSnapshot, codec: Codec, epoch: int, step: int, value: Typed
+) -> list[CheckpointRow]:
     """Note a checkpoint of a thread whose log has only its value."""
     stored = checkpoint({"a": value[1]}, id=f"{step:08}")
     draft = codec.draft(on("t"), stored, metadata(step=step), new_versions(stored))
     put = draft.complete(None, embeds=False)
     (record,) = put.values
-    prepared = fit(Logs(TTLPolicy.of(None), lambda: 0.0, lambda: 7), 0, record.value)
+    prepared = fit(DedupWriter(TTLPolicy.of(None), lambda: 0.0, lambda: 7), 0, record.value)
     part.add_value(("t", "", record.channel, record.version, *prepared.stored[0]))
     for start, digests, data in prepared.segments:
         part.add_segment("t", start, digests, data)
-    part.found.append(Found(put.checkpoint, "t", epoch, prepared.end(0), None, ()))
+    part.found.append(CheckpointRow(put.checkpoint, "t", epoch, prepared.end(0), None, ()))
     return part.found
 
 
 def test_known_each_reply_by_its_own_epoch() -> None:
-    codec, cache, replies = Codec(JsonPlusSerializer()), LogCache(), Replies()
+    codec, cache, replies = Codec(JsonPlusSerializer()), ChunkIndexCache(), SnapshotSet()
     newer = told(replies.add(), codec, 1, 2, noise(2))
     older = told(replies.add(), codec, 2, 1, noise(1))  # all was removed, and stored again
-    alone, only = LogCache(), Replies()
+    alone, only = ChunkIndexCache(), SnapshotSet()
     told(only.add(), codec, 2, 1, noise(1))
     replies.keep([*newer, *older])
     replies.teach(cache)
@@ -222,7 +226,7 @@ def test_known_each_reply_by_its_own_epoch() -> None:
 
 def test_known_writes_that_two_replies_tell_are_there_once() -> None:
     """A parent's writes, whose sends an old checkpoint needs, and again those of the parent."""
-    codec, replies, found = Codec(JsonPlusSerializer()), Replies(), []
+    codec, replies, found = Codec(JsonPlusSerializer()), SnapshotSet(), []
     (write,) = codec.writes("t", [(TASKS, "send")], "task", "")
     for step in (2, 1):
         part = replies.add()
@@ -230,7 +234,7 @@ def test_known_writes_that_two_replies_tell_are_there_once() -> None:
         config = on("t", "", f"{step - 1:08}")
         record = codec.draft(config, body, metadata(step=step), {}).checkpoint
         part.add_write(("t", "", "00000001", "task", "", write.idx, TASKS, *write.value, None))
-        part.found = [Found(record, "t", 1, 0, None, ())]
+        part.found = [CheckpointRow(record, "t", 1, 0, None, ())]
         found += part.found
     replies.keep(found)
     child, parent = run(replies.decoded(codec), lambda request: request.work())
@@ -239,7 +243,7 @@ def test_known_writes_that_two_replies_tell_are_there_once() -> None:
 
 
 def test_known_only_of_checkpoints_that_are_wanted() -> None:
-    codec, cache, replies = Codec(JsonPlusSerializer()), LogCache(), Replies()
+    codec, cache, replies = Codec(JsonPlusSerializer()), ChunkIndexCache(), SnapshotSet()
     told(replies.add(), codec, 1, 2, noise(2))
     wanted = told(replies.add(), codec, 1, 1, noise(1))
     replies.keep(wanted)

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from checkpoint_base import MemorySaver, TTLPolicy, open_saver
-from checkpoint_base.capabilities import FullAsyncSaver
 from checkpoint_base.errors import EventLoopError
+from checkpoint_base.saver.mixins import FullAsyncSaver
 from checkpoint_base.tests.lives import assert_closed, assert_ended
 from checkpoint_base.tests.load import arguments
-from conformance_tests.build import on, values
-from conformance_tests.facade import LoopThread
+from conformance_tests.samples.build import on, values
+from conformance_tests.samples.driver_adapter import LoopThread
 
 
 class OnLoop:

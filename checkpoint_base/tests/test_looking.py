@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import pytest
 
 from checkpoint_base.errors import NotSetUpError
-from checkpoint_base.looking import looks_first
+from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan, run
 
 
@@ -19,7 +19,7 @@ class Operations(Protocol):
     def put(self, key: str) -> Plan[None]: ...
 
 
-@looks_first(Operations)
+@requires_setup(Operations)
 class Planner:
     is_set_up = False
 

@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
-from checkpoint_base.loop_timer import loop_timer
-from checkpoint_base.timeouts import Deadline
+from checkpoint_base.deadlines.loop_timer import loop_timer
+from checkpoint_base.deadlines.timeouts import Deadline
 
 STEP = "a step"
 

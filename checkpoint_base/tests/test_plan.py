@@ -13,11 +13,11 @@ from checkpoint_base.plan import (
     OFFLOADED,
     Atomic,
     Plan,
-    answered,
     arun,
     offload,
     read,
     run,
+    run_nested,
     write,
 )
 
@@ -143,7 +143,7 @@ def test_offload_inside_a_nested_plan(drive: Runner) -> None:
     def answer(request: Any) -> Plan[Any]:
         return (yield request)
 
-    assert drive(answered(inner(), answer), str.upper) == "REQUEST"
+    assert drive(run_nested(inner(), answer), str.upper) == "REQUEST"
     assert (threads == [get_ident()]) is (drive is drive_sync)
 
 
@@ -210,4 +210,4 @@ def test_a_plan_inside_a_plan_gets_its_answers_and_its_errors(drive: Runner) -> 
         first = yield request
         return [first, (yield "more")]
 
-    assert drive(answered(inner(), answer), str.upper) == [["ONE", "MORE"], "refused"]
+    assert drive(run_nested(inner(), answer), str.upper) == [["ONE", "MORE"], "refused"]

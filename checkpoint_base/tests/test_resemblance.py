@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoint_base import chunks, sharing
-from checkpoint_base.known import Channel
-from checkpoint_base.log import Logs, Prepared
+from checkpoint_base.dedup import chunker as chunks
+from checkpoint_base.dedup import segments as sharing
+from checkpoint_base.dedup.index import Channel
+from checkpoint_base.dedup.resemblance import LOOK_EVERY, LOOKS, Samples, SharingHistory
+from checkpoint_base.dedup.segments import Appender, assemble
+from checkpoint_base.dedup.writer import DedupWriter, EncodedValues
 from checkpoint_base.plan import Plan, run
-from checkpoint_base.records import ChannelRecord, Stored, ValueRecord, WriteRecord
-from checkpoint_base.resemblance import LOOK_EVERY, LOOKS, History, Samples
-from checkpoint_base.sharing import Appender, assemble
+from checkpoint_base.saver.records.kinds import ChannelRecord, Stored, ValueRecord, WriteRecord
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_base.tests.test_sharing import Log, edits, prose
-from checkpoint_base.ttl import TTLPolicy
 
 SIZE = 20_000
 
@@ -44,14 +45,14 @@ class Thread:
     """A thread of one process, whose log is in a dict."""
 
     def __init__(self, *, deduplicate: bool = True) -> None:
-        self.logs = Logs(TTLPolicy.of(None), lambda: 0.0, lambda: 7, deduplicate=deduplicate)
+        self.logs = DedupWriter(TTLPolicy.of(None), lambda: 0.0, lambda: 7, deduplicate=deduplicate)
         self.segments: dict[int, bytes] = {}
         self.bytes = 0
 
     def store(self, record: ChannelRecord) -> Stored:
         """Store a value, and check that it comes back."""
         end = sum(map(len, self.segments.values()))
-        prepared: Prepared = run(self._fit(record, end), pytest.fail)
+        prepared: EncodedValues = run(self._fit(record, end), pytest.fail)
         for segment in prepared.segments:
             self.segments[segment.start] = segment.data
             self.bytes += len(segment.data) + len(segment.digests)
@@ -61,7 +62,7 @@ class Thread:
         assert assemble(stored, self.segments) == record.value[1]
         return stored
 
-    def _fit(self, record: ChannelRecord, end: int) -> Plan[Prepared]:
+    def _fit(self, record: ChannelRecord, end: int) -> Plan[EncodedValues]:
         def newest(_: int) -> Plan[Any]:
             yield from ()
             return []
@@ -174,12 +175,12 @@ def test_resemblance_a_value_of_several_segments_is_stored_whole(cuts: Cuts) -> 
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> History | None:
+def histories(draw: st.DrawFn) -> SharingHistory | None:
     """What may be known, true or not."""
     if draw(st.booleans()):
         return None
     data = prose(draw(st.integers(0, 99)), draw(st.integers(0, 12_000)))
-    return History(
+    return SharingHistory(
         Samples.of(data),
         draw(st.integers(0, 2 * LOOK_EVERY)),
         draw(st.booleans()),

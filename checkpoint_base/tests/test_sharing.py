@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkpoint_base.chunks import cut, digest
-from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.known import KnownLog, LogCache, digest_table, read_table
-from checkpoint_base.records import Stored
-from checkpoint_base.sharing import (
+from checkpoint_base.dedup.chunker import cut, digest
+from checkpoint_base.dedup.index import ChunkIndex, ChunkIndexCache, digest_table, read_table
+from checkpoint_base.dedup.segments import (
     HEAD,
     MAX_SPANS,
     THRESHOLD,
@@ -21,6 +19,8 @@ from checkpoint_base.sharing import (
     ranges_of,
     spans_of,
 )
+from checkpoint_base.errors import CorruptValueError
+from checkpoint_base.saver.records.kinds import Stored
 
 
 class Log:
@@ -28,7 +28,7 @@ class Log:
 
     def __init__(self) -> None:
         self.segments: dict[int, bytes] = {}
-        self.known = KnownLog(epoch=1, end=0)
+        self.known = ChunkIndex(epoch=1, end=0)
         self.kept = 0
 
     def store(self, value: bytes) -> Stored:
@@ -157,7 +157,7 @@ def test_a_value_that_comes_again_is_stored_as_it_was() -> None:
 
 
 def test_what_is_small_stays_inline_and_needs_no_log() -> None:
-    appender = Appender(KnownLog(1, 0))
+    appender = Appender(ChunkIndex(1, 0))
     assert appender.add(("msgpack", b"x" * THRESHOLD)).layout is None
     assert not appender.shares
     assert not appender.segments
@@ -197,7 +197,7 @@ def test_digest_tables_read_back() -> None:
 
 
 def test_what_is_known_is_bounded_and_ends_with_its_epoch() -> None:
-    cache = LogCache(capacity=40)
+    cache = ChunkIndexCache(capacity=40)
     table = digest_table([(bytes(16), b"x")] * 10)
     for number in range(9):
         cache.put(f"thread {number}", epoch=7, end=10, segments=[(0, table)])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from checkpoint_base.plan import OFFLOADED
-from checkpoint_base.sizes import ChannelSizes
+from checkpoint_base.saver.codec.sizes import ChannelSizes
 
 KEY = ("thread", "channel", False)
 

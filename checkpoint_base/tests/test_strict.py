@@ -18,16 +18,16 @@ from langgraph.checkpoint.serde.event_hooks import register_serde_event_listener
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pydantic import BaseModel, Field
 
-from checkpoint_base.strict import (
+from checkpoint_base.saver.codec.strict import (
     Unbuildable,
     keeps_objects_packed,
     load_strictly,
     strict,
     without_objects,
 )
-from conformance_tests.compare import assert_same
-from conformance_tests.corpus import HOSTILE
-from conformance_tests.specimens import SPECIMENS
+from conformance_tests.samples.compare import assert_same
+from conformance_tests.samples.corpus import HOSTILE
+from conformance_tests.samples.values import SPECIMENS
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from checkpoint_base import BackendUnavailableError, InvalidArgumentError, open_saver
-from checkpoint_base.timeouts import Deadline, LoopDeadline, checked_call_timeout
+from checkpoint_base.deadlines.timeouts import Deadline, LoopDeadline, checked_call_timeout
 
 T = TypeVar("T")
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base import watchdog
-from checkpoint_base.timeouts import Deadline
-from checkpoint_base.watchdog import Watch
+from checkpoint_base.deadlines import watchdog
+from checkpoint_base.deadlines.timeouts import Deadline
+from checkpoint_base.deadlines.watchdog import Watch
 
 LONG = 30.0
 

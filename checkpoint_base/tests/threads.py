@@ -12,8 +12,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import Command, Send, interrupt
 
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 ODD = [
     "",

@@ -14,8 +14,8 @@ from pymongo import MongoClient
 
 from checkpoint_base.tests.damage import COLUMNS, CONTENTS, flipped
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
-from checkpoint_mongo.bson_ops import server_of
-from checkpoint_mongo.keys import parts_of
+from checkpoint_mongo.connection.bson_ops import server_of
+from checkpoint_mongo.saver.keys import parts_of
 from checkpoint_mongo.tests.unclosed import noted
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks

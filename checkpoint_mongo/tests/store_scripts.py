@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from checkpoint_base.plan import Atomic, run
-from checkpoint_mongo.requests import Written
-from checkpoint_mongo.store_documents import FOREVER
-from checkpoint_mongo.store_planner import MongoStorePlanner
+from checkpoint_mongo.connection.requests import Written
+from checkpoint_mongo.store.documents import FOREVER
+from checkpoint_mongo.store.planner import MongoStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.filters import Filter
+from store_vector.filters.operators import Filter
 from store_vector.namespaces import encode
 from store_vector.records import Search
 

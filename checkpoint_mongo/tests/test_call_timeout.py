@@ -12,7 +12,7 @@ from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.tests.load import arguments, calls_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.tests.unclosed import noted
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 from tests.servers.mongo import SERVERS, running_mongo
 from tests.servers.process import free_port, temporary_folder
 

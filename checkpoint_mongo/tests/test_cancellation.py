@@ -14,9 +14,9 @@ from pymongo.asynchronous.client_session import AsyncClientSession
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.tests.load import arguments
 from checkpoint_mongo import AsyncMongoDBSaver
-from checkpoint_mongo.failures import ABORT
+from checkpoint_mongo.connection.errors import ABORT
 from checkpoint_mongo.tests.harness import MongoHarness
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on, values
 
 CALLS, AT_ONCE = 1000, 40
 

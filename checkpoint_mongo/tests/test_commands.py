@@ -17,7 +17,7 @@ from pymongo import AsyncMongoClient, MongoClient
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver, MongoDBStore
 from checkpoint_mongo.tests.harness import MongoHarness
 from checkpoint_mongo.tests.watching import Commands, filters_of, scans
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on, values
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
 PUT: Final = {"update": 1, "commitTransaction": 1}

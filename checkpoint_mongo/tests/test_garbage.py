@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base.log import SWEPT_GARBAGE
+from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_mongo import MongoDBSaver
 from checkpoint_mongo.tests.harness import MongoHarness
-from conformance_tests.build import (
+from conformance_tests.samples.build import (
     Chain,
     checkpoint,
     checkpoint_id,
@@ -21,7 +21,7 @@ from conformance_tests.build import (
     values,
     version,
 )
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 
 @pytest.fixture

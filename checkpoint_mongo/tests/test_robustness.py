@@ -13,11 +13,11 @@ from pymongo.errors import ServerSelectionTimeoutError
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import AsyncMongoDBSaver, MongoDBSaver
-from checkpoint_mongo.failures import pause_of
-from checkpoint_mongo.log import Logs
+from checkpoint_mongo.connection.errors import pause_of
+from checkpoint_mongo.saver.segments import MongoDedupWriter
 from checkpoint_mongo.tests.harness import MongoHarness
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on, values
-from conformance_tests.workers import processes
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on, values
+from conformance_tests.samples.workers import processes
 from tests.servers.mongo import running_mongo
 from tests.servers.process import free_port, temporary_folder
 
@@ -191,7 +191,7 @@ def test_64_tasks(database: MongoHarness) -> None:
 def test_large_values_are_cut_outside_of_the_event_loop(
     database: MongoHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cut, threads = Logs._append, list[int]()
+    cut, threads = MongoDedupWriter._append, list[int]()
 
     def noted(*args: Any) -> Any:
         threads.append(threading.get_ident())
@@ -202,7 +202,7 @@ def test_large_values_are_cut_outside_of_the_event_loop(
             for step in range(3):
                 await saver.aput(*arguments("t", step, log=large(step, 100_000)))
 
-    monkeypatch.setattr(Logs, "_append", noted)
+    monkeypatch.setattr(MongoDedupWriter, "_append", noted)
     asyncio.run(main())
     assert len(threads) == 3
     assert threading.get_ident() not in threads

@@ -15,8 +15,8 @@ from checkpoint_base.errors import ClosedError, InvalidArgumentError, Permission
 from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
 from checkpoint_base.tests.load import arguments, calls_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
-from checkpoint_mongo.failures import named
-from conformance_tests.build import on
+from checkpoint_mongo.connection.errors import translate_error
+from conformance_tests.samples.build import on
 
 URL = "mongodb://127.0.0.1:1/?connectTimeoutMS=1"  # nobody is asked anything
 
@@ -101,7 +101,7 @@ def test_what_a_user_may_not_do_is_told_without_the_values() -> None:
     said = 'not authorized on db to execute command { find: "c", filter: { x: "secret" } }'
     details = {"code": 13, "errmsg": said}
     error = OperationFailure(f"{said}, full error: {details}", 13, details)
-    told = named(error)
+    told = translate_error(error)
     assert isinstance(told, PermissionDeniedError)
     assert "not authorized on db to execute command" in str(told)
     assert "secret" not in str(told)

@@ -17,10 +17,10 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
-from checkpoint_mongo.setup import STANDALONE
+from checkpoint_mongo.saver.setup import STANDALONE
 from checkpoint_mongo.tests.harness import MongoHarness
 from checkpoint_mongo.tests.watching import Commands
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 WANTED = {
     "_id_",

@@ -13,19 +13,19 @@ from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.plan import Atomic, run
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_mongo import MongoDBSaver
-from checkpoint_mongo.requests import Find, Op, ThreadTransaction, Write
+from checkpoint_mongo.connection.requests import Find, Op, ThreadTransaction, Write
 from checkpoint_mongo.tests.harness import MongoHarness
 from conformance_tests import SaverConformance
-from conformance_tests.build import large, on, values
-from conformance_tests.savers.allowlist import AllowlistClauses
-from conformance_tests.savers.encryption import EncryptionClauses, OwnEncryptionClauses
-from conformance_tests.savers.fidelity import FidelityClauses
-from conformance_tests.savers.filters import FilterClauses
-from conformance_tests.savers.hostile_input import HostileInputClauses
-from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
+from conformance_tests.samples.build import large, on, values
+from conformance_tests.savers.faults.hostile_input import HostileInputClauses
+from conformance_tests.savers.reading.filters import FilterClauses
 from conformance_tests.savers.setup import BridgeClauses
-from conformance_tests.savers.ttl_of_runs import RunTTLClauses
-from conformance_tests.upstream import UpstreamClauses
+from conformance_tests.savers.threads.ttl_of_runs import RunTTLClauses
+from conformance_tests.savers.upstream import UpstreamClauses
+from conformance_tests.savers.values.allowlist import AllowlistClauses
+from conformance_tests.savers.values.encryption import EncryptionClauses, OwnEncryptionClauses
+from conformance_tests.savers.values.fidelity import FidelityClauses
+from conformance_tests.savers.values.records import RecordIdentityClauses, RecordIntegrityClauses
 
 
 def race(clause: Any) -> Any:

@@ -10,21 +10,21 @@ import pytest
 from langgraph.store.base import GetOp, PutOp
 from pymongo import MongoClient
 
+from checkpoint_base.backends import open_store
 from checkpoint_base.errors import (
     InvalidArgumentError,
     SchemaVersionError,
 )
 from checkpoint_base.plan import Plan
-from checkpoint_base.urls import open_store
 from checkpoint_mongo import MongoDBSaver, MongoDBStore
-from checkpoint_mongo.requests import ITEMS, DropIndex
-from checkpoint_mongo.store_search import _newest
+from checkpoint_mongo.connection.requests import ITEMS, DropIndex
+from checkpoint_mongo.store.search import _newest
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness
 from checkpoint_mongo.tests.store_scripts import search_for
 from checkpoint_mongo.tests.watching import Commands, filters_of, scans
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, index_of, keys
-from store_vector.filter_keys import index_name
+from store_vector.filters.keys import index_name
 
 AT = ("users", "ann")
 

@@ -11,7 +11,7 @@ import pytest
 
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness
 from conformance_tests.stores.base import keys
-from store_vector.filters import Filter
+from store_vector.filters.operators import Filter
 
 AT = ("users", "ann")
 VALUES: list[Any] = [0, 1, -1.5, 2**53, 2**70, "", "a", "a" * 64, "a" * 65, "é", "\ud800", None]

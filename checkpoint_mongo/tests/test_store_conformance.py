@@ -13,8 +13,8 @@ from checkpoint_mongo.tests.store_harness import (
 )
 from conformance_tests import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import MeaningClauses
-from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.stores.search.meaning import MeaningClauses
+from conformance_tests.stores.search.sentences import SentenceClauses
 
 
 @pytest.fixture

@@ -9,17 +9,17 @@ from langgraph.store.base import ListNamespacesOp, MatchCondition
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import run
-from checkpoint_mongo.requests import (
+from checkpoint_mongo.connection.requests import (
     Op,
     Write,
 )
-from checkpoint_mongo.store_documents import (
+from checkpoint_mongo.store.documents import (
     EMBEDDING,
     FOREVER,
     RECORD,
     put_op,
 )
-from checkpoint_mongo.store_keys import clauses
+from checkpoint_mongo.store.keys import clauses
 from checkpoint_mongo.tests.store_scripts import (
     AT,
     BELOW,
@@ -33,8 +33,8 @@ from checkpoint_mongo.tests.store_scripts import (
     settings,
 )
 from store_vector.config import StoreTTL
-from store_vector.filter_keys import filter_keys
-from store_vector.filters import Filter
+from store_vector.filters.keys import filter_keys
+from store_vector.filters.operators import Filter
 from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Put, Vector
 from store_vector.values import dumps

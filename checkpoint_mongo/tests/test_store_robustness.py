@@ -12,7 +12,8 @@ from langgraph.store.base import PutOp
 from pymongo.errors import AutoReconnect
 
 from checkpoint_base.errors import BackendUnavailableError
-from checkpoint_mongo import MongoDBStore, failures
+from checkpoint_mongo import MongoDBStore
+from checkpoint_mongo.connection import errors as failures
 from checkpoint_mongo.tests.store_harness import MongoStoreHarness
 from checkpoint_mongo.tests.test_robustness import ATTENTIVE, STEPPED_DOWN, fail
 from conformance_tests.stores.base import Numbers, index_of, keys
@@ -111,7 +112,7 @@ def test_a_connection_that_is_lost_late_is_not_replaced(monkeypatch: pytest.Monk
     """Of a frozen server PyMongo gives up new connections after 13 seconds."""
     now = [100.0]
     monkeypatch.setattr(failures, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    attempts = failures.Attempts(None, None)
+    attempts = failures.MongoRetryPolicy(None, None)
     assert attempts.after(AutoReconnect("reset")) < 1
     now[0] += 13
     with pytest.raises(BackendUnavailableError, match="cancelled"):

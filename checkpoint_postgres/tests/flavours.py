@@ -21,7 +21,7 @@ from checkpoint_postgres import (
     PostgresStore,
 )
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg_pool import ConnectionPool
 
+from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_base.tests.damage import COLUMNS, CONDITIONS, CONTENTS, flipped
-from checkpoint_base.timeouts import CALL_TIMEOUT
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from conformance_tests import Capability, MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks

@@ -12,8 +12,8 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Send
 
 from checkpoint_base.tests import threads
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 
 @contextmanager

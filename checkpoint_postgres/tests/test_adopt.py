@@ -18,13 +18,13 @@ from langgraph.types import Command
 from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
 from checkpoint_base.tests.threads import nested, nested_graph
 from checkpoint_postgres import PostgresSaver
-from checkpoint_postgres.adopt import Adopted, Progress
-from checkpoint_postgres.originals import PAGE_CHECKPOINTS
+from checkpoint_postgres.migrate_from_langgraph.adopt import Adopted, AdoptionProgress
+from checkpoint_postgres.migrate_from_langgraph.source import PAGE_CHECKPOINTS
 from checkpoint_postgres.tests.harness import PostgresHarness
 from checkpoint_postgres.tests.originals import fill, original_saver
-from conformance_tests.build import Chain, large, on, values
-from conformance_tests.compare import assert_same, assert_same_tuple
-from conformance_tests.facade import FLAVOURS, Flavour, SyncFacade, opened
+from conformance_tests.samples.build import Chain, large, on, values
+from conformance_tests.samples.compare import assert_same, assert_same_tuple
+from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour, SyncFacade, opened
 
 TABLES = ("checkpoints", "checkpoint_blobs", "checkpoint_writes")
 LONG = 2 * PAGE_CHECKPOINTS + 50
@@ -70,7 +70,7 @@ def test_all_reads_the_same(
 ) -> None:
     thread_ids = fill(originals)
     before = rows_of_originals(database)
-    told: list[Progress] = []
+    told: list[AdoptionProgress] = []
     with opened(database, flavour) as ours:
         adopted: Adopted = ours.call("adopt", progress=told.append)
         assert adopted.conflicts == []
@@ -117,9 +117,9 @@ class Enough(Exception):
 
 
 def stopping_after(pages: int) -> Any:
-    told: list[Progress] = []
+    told: list[AdoptionProgress] = []
 
-    def progress(one: Progress) -> None:
+    def progress(one: AdoptionProgress) -> None:
         told.append(one)
         if len(told) == pages:
             raise Enough
@@ -134,7 +134,7 @@ def test_an_interrupted_one_goes_on_where_it_was(
     with pytest.raises(Enough):
         saver.adopt(progress=stopping_after(2))
     assert len(list(saver.list(on("long")))) == 2 * PAGE_CHECKPOINTS
-    told: list[Progress] = []
+    told: list[AdoptionProgress] = []
     rest = Adopted(threads=1, checkpoints=LONG - 2 * PAGE_CHECKPOINTS)
     assert saver.adopt(progress=told.append) == rest
     assert len(told) == 1  # no page is read again
@@ -187,7 +187,7 @@ def test_pages_are_bounded_by_their_bytes_too(
             {"state": [large(step, 2_000_000)], "same": ["x" * 1_000_000] if step == 0 else []},
             drop=(),
         )
-    told: list[Progress] = []
+    told: list[AdoptionProgress] = []
     assert saver.adopt(progress=told.append).checkpoints == 12
     assert len(told) >= 4
     assert_same_threads(originals, saver, ["heavy"])

@@ -29,7 +29,7 @@ from checkpoint_postgres.tests.flavours import (
     within,
 )
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import large, on, values
+from conformance_tests.samples.build import large, on, values
 
 
 @both

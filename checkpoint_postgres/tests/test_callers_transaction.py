@@ -29,8 +29,8 @@ from checkpoint_postgres.tests.flavours import (
 )
 from checkpoint_postgres.tests.harness import PostgresHarness
 from checkpoint_postgres.tests.originals import original_saver
-from conformance_tests.build import Chain, large, on, values
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on, values
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 AT = ("a",)
 STATE = ("autocommit", "row_factory", "cursor_factory", "prepare_threshold", "isolation_level")

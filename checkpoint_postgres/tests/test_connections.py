@@ -19,9 +19,9 @@ from checkpoint_postgres import (
     PostgresSaver,
     PostgresStore,
 )
-from checkpoint_postgres.conninfo import is_permanent
+from checkpoint_postgres.connection.conninfo import is_permanent
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 from tests.servers.postgres import running_postgres
 from tests.servers.process import free_port, temporary_folder
 

@@ -14,19 +14,27 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from checkpoint_base import aopen_saver, open_saver
+from checkpoint_base.deadlines.timeouts import Deadline
 from checkpoint_base.errors import (
     BackendUnavailableError,
     InvalidArgumentError,
     NotSetUpError,
     SchemaVersionError,
 )
-from checkpoint_base.timeouts import Deadline
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
-from checkpoint_postgres.connections import async_source, sync_source
+from checkpoint_postgres.connection.connections import async_source, sync_source
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import Chain, checkpoint, large, metadata, new_versions, on, values
-from conformance_tests.facade import SyncFacade
-from conformance_tests.savers.graphs_nodes import wait_until
+from conformance_tests.samples.build import (
+    Chain,
+    checkpoint,
+    large,
+    metadata,
+    new_versions,
+    on,
+    values,
+)
+from conformance_tests.samples.driver_adapter import SyncFacade
+from conformance_tests.savers.graphs.nodes import wait_until
 
 ODD_SCHEMA = 'We\'re "odd" {schema} $1'
 

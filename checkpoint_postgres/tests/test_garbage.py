@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from checkpoint_base.log import SWEPT_GARBAGE
+from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_postgres import PostgresSaver
-from checkpoint_postgres.statements import statements
+from checkpoint_postgres.saver.statements import statements
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import (
+from conformance_tests.samples.build import (
     Chain,
     checkpoint,
     checkpoint_id,
@@ -24,7 +24,7 @@ from conformance_tests.build import (
     values,
     version,
 )
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 LONG = 5_000
 

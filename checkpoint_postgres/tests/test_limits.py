@@ -14,13 +14,13 @@ import pytest
 from psycopg_pool import ConnectionPool
 
 from checkpoint_base import BackendUnavailableError
-from checkpoint_base.timeouts import Deadline
+from checkpoint_base.deadlines.timeouts import Deadline
 from checkpoint_postgres import AsyncPostgresSaver, AsyncPostgresStore, PostgresSaver, PostgresStore
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import checkpoint, metadata, new_versions, on, values
-from conformance_tests.facade import FLAVOURS, Flavour, opened
 from conformance_tests.faults import Proxy, works_again
-from conformance_tests.savers.graphs_nodes import wait_until
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on, values
+from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour, opened
+from conformance_tests.savers.graphs.nodes import wait_until
 
 SHORT = 0.5
 LONG = 60.0  # what no test waits for

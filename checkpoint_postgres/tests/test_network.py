@@ -14,9 +14,9 @@ import pytest
 
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import FLAVOURS, Facade, opened
 from conformance_tests.faults import Proxy
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import FLAVOURS, Facade, opened
 
 
 class ThroughProxy(PostgresHarness):

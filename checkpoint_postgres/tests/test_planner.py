@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
-from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
-from checkpoint_base.planner import Listing, ThreadQuery
-from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import Listing, ThreadQuery
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_postgres import PostgresSaver
-from checkpoint_postgres.planner import PostgresPlanner
-from checkpoint_postgres.sync_driver import SingleConnection, SyncPostgresDriver
+from checkpoint_postgres.connection.sync_driver import SingleConnection, SyncPostgresDriver
+from checkpoint_postgres.saver.planner import PostgresPlanner
 from checkpoint_postgres.tests.harness import PostgresHarness
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))

@@ -18,14 +18,14 @@ import pytest
 from checkpoint_base.errors import CheckpointError
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import POOL, PostgresHarness
-from conformance_tests.build import Chain, large, on, values
-from conformance_tests.facade import FLAVOURS, Flavour, SyncFacade, opened
-from conformance_tests.savers.copy_thread import CopyThreadClauses
-from conformance_tests.savers.delete_thread import DeleteThreadClauses
-from conformance_tests.savers.listing import ListClauses
-from conformance_tests.savers.prune import PruneClauses
-from conformance_tests.savers.put_writes import PutWritesClauses
+from conformance_tests.samples.build import Chain, large, on, values
+from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour, SyncFacade, opened
+from conformance_tests.savers.reading.listing import ListClauses
 from conformance_tests.savers.setup import SetupClauses
+from conformance_tests.savers.threads.copy_thread import CopyThreadClauses
+from conformance_tests.savers.threads.delete_thread import DeleteThreadClauses
+from conformance_tests.savers.threads.prune import PruneClauses
+from conformance_tests.savers.values.put_writes import PutWritesClauses
 from tests.servers import pgbouncer
 from tests.servers.pooler import pooled
 

@@ -19,7 +19,7 @@ from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_postgres import PostgresSaver, PostgresStore
 from checkpoint_postgres.tests.flavours import Kit, both, done, within
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 from tests.servers.postgres import running_postgres
 from tests.servers.process import free_port, temporary_folder
 

@@ -16,8 +16,8 @@ from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.tests.load import OnFourConnections, arguments, calls_of, steps_of
 from checkpoint_postgres import AsyncPostgresSaver, PostgresSaver
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import Chain, large, on, values
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on, values
+from conformance_tests.samples.driver_adapter import SyncFacade
 from tests.servers.postgres import running_postgres
 from tests.servers.process import free_port, temporary_folder
 

@@ -19,7 +19,7 @@ from checkpoint_postgres import (
     PostgresStore,
 )
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import checkpoint, metadata, new_versions, on, values
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on, values
 from conformance_tests.stores.base import value_of
 
 POOLS = [None, {"max_size": 2}]

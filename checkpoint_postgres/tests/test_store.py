@@ -18,11 +18,12 @@ from psycopg_pool import ConnectionPool
 from checkpoint_base import aopen_store, open_store
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError, NotSetUpError
 from checkpoint_base.plan import InCallersTransaction
-from checkpoint_postgres import AsyncPostgresStore, PostgresSaver, PostgresStore, store_meaning
-from checkpoint_postgres.store_planner import PostgresStorePlanner
+from checkpoint_postgres import AsyncPostgresStore, PostgresSaver, PostgresStore
+from checkpoint_postgres.store import vector_search as store_meaning
+from checkpoint_postgres.store.planner import PostgresStorePlanner
 from checkpoint_postgres.tests.harness import PostgresHarness
 from store_vector.config import IndexSettings
-from store_vector.ranking import precise
+from store_vector.vectors.ranking import precise
 
 DIMS, COUNT = 16, 6000
 AT = ("docs",)

@@ -12,14 +12,14 @@ import pytest
 from checkpoint_postgres.tests.harness import new_database
 from checkpoint_postgres.tests.store_harness import SCHEMA, PostgresStoreHarness
 from conformance_tests import Capability, StoreConformance
-from conformance_tests.capabilities import capability_of
+from conformance_tests.contract.capabilities import capability_of
 from conformance_tests.stores.conformance import WITHOUT_INDEX
-from conformance_tests.stores.embedding import EmbeddingClauses
-from conformance_tests.stores.empty import EmptySearchClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import MeaningClauses
-from conformance_tests.stores.providers import ProviderClauses
-from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.stores.items.empty import EmptySearchClauses
+from conformance_tests.stores.search.embedding import EmbeddingClauses
+from conformance_tests.stores.search.meaning import MeaningClauses
+from conformance_tests.stores.search.providers import ProviderClauses
+from conformance_tests.stores.search.sentences import SentenceClauses
 from conformance_tests.stores.stateful import StoreModelClauses
 
 

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from langgraph.store.base import PutOp
 
 from checkpoint_postgres import PostgresStore
-from checkpoint_postgres.store_filters import clauses
-from checkpoint_postgres.store_reading import Statement
+from checkpoint_postgres.store.filters import clauses
+from checkpoint_postgres.store.reading import Statement
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests import MovableClock
 from conformance_tests.stores.base import keys
-from store_vector.filter_keys import LONGEST, filter_keys, index_name
-from store_vector.filters import Filter
+from store_vector.filters.keys import LONGEST, filter_keys, index_name
+from store_vector.filters.operators import Filter
 from store_vector.tests.filtering import (
     AT,
     FIELDS,
@@ -112,7 +112,7 @@ def test_many_that_pass_and_do_not_match_fill_the_page(database: PostgresHarness
 def test_right_whatever_happens(database: PostgresHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts, updates, deletes and sweeps, whatever finds the items."""
     for constant, size in {"FEW": 4, "_WINDOW": 8}.items():
-        monkeypatch.setattr(f"checkpoint_postgres.store_reading.{constant}", size)
+        monkeypatch.setattr(f"checkpoint_postgres.store.reading.{constant}", size)
     clock = MovableClock()
     arguments: Any = {"clock": clock, "filter_fields": FIELDS}
     with PostgresStore.from_conn_string(database.url, **arguments) as store:

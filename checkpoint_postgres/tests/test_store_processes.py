@@ -14,7 +14,7 @@ from langgraph.store.base import PutOp
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.plan import Plan, run, write
 from checkpoint_postgres import AsyncPostgresStore, PostgresStore
-from checkpoint_postgres.store_vectors import MOST_UNCONVERTED
+from checkpoint_postgres.store.vectors import MOST_UNCONVERTED
 from checkpoint_postgres.tests.harness import PostgresHarness
 from conformance_tests import MovableClock
 from conformance_tests.stores.base import Numbers, keys

@@ -10,9 +10,9 @@ import psycopg
 import pytest
 
 from checkpoint_postgres import AsyncPostgresSaver
-from checkpoint_postgres.requests import Attempt
+from checkpoint_postgres.connection.requests import ConditionalWrite
 from checkpoint_postgres.tests.harness import PostgresHarness
-from conformance_tests.build import checkpoint, metadata, new_versions, on, values
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on, values
 
 TWO = {"min_size": 2, "max_size": 2}
 Work = Callable[[AsyncPostgresSaver], Any]
@@ -63,8 +63,8 @@ def test_the_one_that_fails_fails_alone(database: PostgresHarness) -> None:
 
 
 def test_one_that_cannot_even_be_sent_fails_alone(database: PostgresHarness) -> None:
-    def one(n: int) -> Attempt:
-        return Attempt("SELECT $1::text", ("\ud800" if n == 40 else f"{n}",))
+    def one(n: int) -> ConditionalWrite:
+        return ConditionalWrite("SELECT $1::text", ("\ud800" if n == 40 else f"{n}",))
 
     async def work(saver: AsyncPostgresSaver) -> None:
         sent = (saver._driver.perform(one(n)) for n in range(64))

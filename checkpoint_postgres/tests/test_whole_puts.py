@@ -10,12 +10,12 @@ import psycopg
 import pytest
 
 from checkpoint_base.plan import Plan, run
-from checkpoint_base.statements.requests import ExecuteMany, Query
-from checkpoint_postgres.requests import Attempt
+from checkpoint_base.sql.requests import ExecuteMany, Query
+from checkpoint_postgres.connection.requests import ConditionalWrite
 from checkpoint_postgres.tests.harness import PostgresHarness
 from checkpoint_postgres.tests.test_planner import ONE, Counting
-from conformance_tests.build import Chain, large, values
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, values
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 TRIED_AGAIN = {"statements": 1, "transactions": 1}
 
@@ -78,11 +78,11 @@ def test_only_a_put_whose_values_are_gone_takes_more(
 
 def test_each_value_is_looked_up_by_its_key(connection: psycopg.Connection[Any]) -> None:
     """Not all of the thread's, which may be thousands."""
-    asked: list[Attempt] = []
+    asked: list[ConditionalWrite] = []
 
     class Remembering(Counting):
         def perform(self, request: Any) -> Any:
-            if isinstance(request, Attempt):
+            if isinstance(request, ConditionalWrite):
                 asked.append(request)
             return super().perform(request)
 

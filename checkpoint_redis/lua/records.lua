@@ -1,4 +1,4 @@
--- Preamble of scripts that take records apart, as checkpoint_redis/packing.py packs them.
+-- Preamble of scripts that take records apart, as checkpoint_redis/saver/packing.py packs them.
 local NONE = 4294967295
 
 -- `struct.unpack` of a record's lengths, which take `size` bytes
@@ -40,7 +40,7 @@ local function layout_of_write(packed)
   return string.sub(packed, at, at + layout - 1), string.sub(packed, 17 + path, 16 + path + channel)
 end
 
--- calls use(start, end) for each of a layout's spans (checkpoint_base/sharing.py)
+-- calls use(start, end) for each of a layout's spans (checkpoint_base/dedup/segments.py)
 local function each_span(layout, use)
   for at = 22, #layout - 15, 16 do
     local start, offset, length = struct.unpack('<I8I4I4', layout, at)

@@ -125,7 +125,7 @@ end
 -- reads all the same.
 local function refresh()
   local minutes = tonumber(TTL ~= '' and TTL or DEFAULT_TTL)
-  -- checkpoint_base.ttl.refresh_threshold
+  -- checkpoint_base.saver.ttl.policy.refresh_threshold
   if DUE and minutes
       and math.abs(NOW + minutes * 60 - DUE) > math.min(math.max(1.2 * minutes, 1), 30 * minutes) then
     local is_moved, told = pcall(function()

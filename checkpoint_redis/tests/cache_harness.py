@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from checkpoint_redis import AsyncRedisCache, RedisCache
-from checkpoint_redis.schema import name_of
+from checkpoint_redis.saver.schema import name_of
 from checkpoint_redis.tests.harness import OnServer, url_at
 from checkpoint_sqlite.tests.cache_harness import damaged
 from conformance_tests import CacheHarness, MovableClock

@@ -19,9 +19,9 @@ from redis.asyncio.cluster import ClusterNode
 
 from checkpoint_base.tests.damage import flipped
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from checkpoint_redis.connect import target_of
-from checkpoint_redis.packing import names_of
-from checkpoint_redis.schema import name_of
+from checkpoint_redis.connection.connect import target_of
+from checkpoint_redis.saver.packing import names_of
+from checkpoint_redis.saver.schema import name_of
 from checkpoint_redis.tests.users import user
 from conformance_tests import MovableClock, SaverHarness
 from conformance_tests.harness import FaultHooks

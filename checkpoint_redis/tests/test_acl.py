@@ -13,7 +13,7 @@ import pytest
 
 from checkpoint_base.tests.calls import SAVER_CALLS
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
-from checkpoint_redis.scripts import commands_of, names, script
+from checkpoint_redis.connection.scripts import commands_of, names, script
 from checkpoint_redis.tests.cache_harness import RedisCacheHarness
 from checkpoint_redis.tests.harness import RedisHarness
 from checkpoint_redis.tests.store_harness import (
@@ -24,15 +24,15 @@ from checkpoint_redis.tests.store_harness import (
 from checkpoint_redis.tests.users import user
 from conformance_tests.caches.graphs import CacheGraphConformance
 from conformance_tests.caches.ttl import CacheSizeClauses, CacheTTLClauses
-from conformance_tests.savers.copy_thread import CopyThreadClauses
-from conformance_tests.savers.graphs_interrupts import InterruptClauses
+from conformance_tests.savers.graphs.interrupts import InterruptClauses
 from conformance_tests.savers.stateful import ModelClauses
-from conformance_tests.savers.stats import StatsClauses
-from conformance_tests.savers.ttl import ExpiryClauses, SweepClauses
+from conformance_tests.savers.threads.copy_thread import CopyThreadClauses
+from conformance_tests.savers.threads.stats import StatsClauses
+from conformance_tests.savers.threads.ttl import ExpiryClauses, SweepClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.life import StoreLifeClauses
+from conformance_tests.stores.items.life import StoreLifeClauses
+from conformance_tests.stores.items.ttl import StoreTTLClauses
 from conformance_tests.stores.stateful import StoreModelClauses
-from conformance_tests.stores.ttl import StoreTTLClauses
 
 PAGE = (Path(__file__).parents[2] / "docs" / "howto" / "redis.md").read_text(encoding="utf-8")
 USER = re.compile(r"^ACL SETUSER (\w+) on >\S+ (.*?)\n(?=ACL|```)", re.MULTILINE | re.DOTALL)

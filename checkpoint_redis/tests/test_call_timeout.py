@@ -16,7 +16,7 @@ from redis.asyncio import Redis as AsyncRedis
 from checkpoint_base.errors import BackendUnavailableError, InvalidArgumentError
 from checkpoint_base.tests.load import arguments
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 from tests.servers.redis import SERVERS, redis_server
 
 SHORT = 0.4  # seconds

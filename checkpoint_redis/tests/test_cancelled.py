@@ -24,13 +24,13 @@ from checkpoint_base.tests.cancelling import (
 )
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
-from checkpoint_redis.commands import Batch
-from checkpoint_redis.connect import target_of
-from checkpoint_redis.requests import Call
-from checkpoint_redis.scripts import Script
+from checkpoint_redis.connection.commands import CommandBatch
+from checkpoint_redis.connection.connect import target_of
+from checkpoint_redis.connection.requests import ScriptCall
+from checkpoint_redis.connection.scripts import Script
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.build import on
 from conformance_tests.faults import Proxy
+from conformance_tests.samples.build import on
 from tests.servers.redis import redis_server
 
 DIRECT = 4  # calls that do not wait for others
@@ -108,8 +108,8 @@ def test_what_redis_py_has_not_sent_is_withdrawn(
     async def check(client: Any, key: bytes) -> None:
         pipeline = client.pipeline()
         text = b"return redis.call('SET', KEYS[1], ARGV[1])"
-        calls = [Call(_script(text), [key], [value]) for value in ("first", "second")]
-        batches = [Batch([call], whole=whole) for call in calls]
+        calls = [ScriptCall(_script(text), [key], [value]) for value in ("first", "second")]
+        batches = [CommandBatch([call], whole=whole) for call in calls]
         for batch in batches:
             for command in batch.commands():
                 pipeline.execute_command(*command)

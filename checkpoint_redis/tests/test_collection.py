@@ -13,10 +13,11 @@ from langgraph.checkpoint.serde.types import RESUME
 
 from checkpoint_base.plan import Plan, run
 from checkpoint_base.tests.load import arguments, steps_of
-from checkpoint_redis import RedisSaver, collection
-from checkpoint_redis.requests import Calls
+from checkpoint_redis import RedisSaver
+from checkpoint_redis.connection.requests import ScriptCalls
+from checkpoint_redis.saver import collection
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.build import large, on, values
+from conformance_tests.samples.build import large, on, values
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def watched(saver: RedisSaver, plan: Plan[Any], before: Callable[[str], None]) -
     asked: list[str] = []
 
     def perform(request: Any) -> Any:
-        if isinstance(request, Calls):
+        if isinstance(request, ScriptCalls):
             asked.append(request.calls[-1].script.name)
             before(asked[-1])
         return saver._driver.perform(request)

@@ -6,13 +6,13 @@ import pytest
 
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests import Capability, SaverConformance
-from conformance_tests.savers.allowlist import AllowlistClauses
-from conformance_tests.savers.encryption import EncryptionClauses, OwnEncryptionClauses
-from conformance_tests.savers.fidelity import FidelityClauses
-from conformance_tests.savers.filters import FilterClauses
-from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
-from conformance_tests.savers.unreadable import UnreadableClauses
-from conformance_tests.upstream import UpstreamClauses
+from conformance_tests.savers.reading.filters import FilterClauses
+from conformance_tests.savers.upstream import UpstreamClauses
+from conformance_tests.savers.values.allowlist import AllowlistClauses
+from conformance_tests.savers.values.encryption import EncryptionClauses, OwnEncryptionClauses
+from conformance_tests.savers.values.fidelity import FidelityClauses
+from conformance_tests.savers.values.records import RecordIdentityClauses, RecordIntegrityClauses
+from conformance_tests.savers.values.unreadable import UnreadableClauses
 
 
 class TestRedisSaver(SaverConformance):

@@ -10,6 +10,7 @@ import pytest
 import redis
 from redis.asyncio import Redis as AsyncRedis
 
+from checkpoint_base.backends import aopen_saver, open_saver
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -17,11 +18,10 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_base.tests.load import arguments
-from checkpoint_base.urls import aopen_saver, open_saver
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
-from checkpoint_redis.connect import Target, target_of
+from checkpoint_redis.connection.connect import Target, target_of
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.build import large, on, values
+from conformance_tests.samples.build import large, on, values
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import running_sentinel, started_redis
 

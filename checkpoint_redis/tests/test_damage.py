@@ -9,8 +9,8 @@ import pytest
 
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import Facade, opened
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import Facade, opened
 
 Damage = Callable[[bytes], bytes | None]
 

@@ -13,7 +13,15 @@ from checkpoint_base.tests.load import arguments
 from checkpoint_redis import RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on, the, values
+from conformance_tests.samples.build import (
+    checkpoint,
+    large,
+    metadata,
+    new_versions,
+    on,
+    the,
+    values,
+)
 from tests.servers.redis import redis_server
 
 

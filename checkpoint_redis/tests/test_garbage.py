@@ -12,7 +12,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 from checkpoint_base.tests.load import arguments
 from checkpoint_redis import RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.build import large, on, values
+from conformance_tests.samples.build import large, on, values
 
 LINEAR = {"hkeys", "hgetall", "hvals", "hscan", "zrange", "zrangebylex"}
 """Commands that look at more of a thread the longer it is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from checkpoint_redis.tests.harness import RedisHarness
-from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.savers.graph_conformance import GraphConformance
 
 
 class TestRedisGraphs(GraphConformance):

@@ -23,7 +23,7 @@ from checkpoint_base.tests.load import arguments
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.tests.harness import RedisHarness
 from checkpoint_redis.tests.users import PASSWORD, as_user, user
-from conformance_tests.build import on, values
+from conformance_tests.samples.build import on, values
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import redis_server, started_redis
 

@@ -10,14 +10,14 @@ import pytest
 import redis
 from langgraph.checkpoint.base import ChannelVersions
 
-from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan, run
-from checkpoint_base.planner import Listing, ThreadQuery
-from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import Listing, ThreadQuery
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_redis import RedisSaver
-from checkpoint_redis.planner import RedisPlanner
-from checkpoint_redis.requests import Calls
-from checkpoint_redis.sync_driver import SyncRedisDriver
+from checkpoint_redis.connection.requests import ScriptCalls
+from checkpoint_redis.connection.sync_driver import SyncRedisDriver
+from checkpoint_redis.saver.planner import RedisPlanner
 from checkpoint_redis.tests.harness import RedisHarness
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
@@ -45,7 +45,7 @@ class Counting:
         return run(plan, self.perform)
 
     def perform(self, request: Any) -> Any:
-        if isinstance(request, Calls):
+        if isinstance(request, ScriptCalls):
             self.asked.append([call.script.name for call in request.calls])
         return self.driver.perform(request)
 
@@ -217,7 +217,7 @@ def test_a_thread_is_registered_before_it_can_exist(
     order = []
 
     def perform(request: Any) -> Any:
-        if isinstance(request, Calls) and len(request.calls) == 2:
+        if isinstance(request, ScriptCalls) and len(request.calls) == 2:
             order.append(request.in_order)
         return performed(request)
 

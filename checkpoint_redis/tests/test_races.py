@@ -12,7 +12,7 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, run
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_redis import RedisSaver
-from checkpoint_redis.requests import Calls
+from checkpoint_redis.connection.requests import ScriptCalls
 from checkpoint_redis.tests.harness import RedisHarness
 
 
@@ -30,7 +30,9 @@ def interrupted(saver: RedisSaver, plan: Plan[Any], script: str, between: Callab
     pending = [between]
 
     def perform(request: Any) -> Any:
-        names = [call.script.name for call in request.calls] if isinstance(request, Calls) else []
+        names = (
+            [call.script.name for call in request.calls] if isinstance(request, ScriptCalls) else []
+        )
         if script in names and pending:
             pending.pop()()
         return saver._driver.perform(request)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from checkpoint_base.plan import run
-from checkpoint_base.planner import Listing
+from checkpoint_base.saver.planner import Listing
 from checkpoint_base.tests.load import arguments, steps_of
 from checkpoint_redis import RedisSaver
-from checkpoint_redis.requests import Calls
+from checkpoint_redis.connection.requests import ScriptCalls
 from checkpoint_redis.tests.harness import RedisHarness
 
 LATER = 301.0
@@ -30,11 +30,13 @@ def dying(saver: RedisSaver, plan: Any, script: str) -> None:
     """Run a plan in a process that ends before a script is sent."""
 
     def perform(request: Any) -> Any:
-        names = [call.script.name for call in request.calls] if isinstance(request, Calls) else []
+        names = (
+            [call.script.name for call in request.calls] if isinstance(request, ScriptCalls) else []
+        )
         if script in names:
             sent = request.calls[: names.index(script)]
             if sent:
-                saver._driver.perform(Calls(sent))
+                saver._driver.perform(ScriptCalls(sent))
             raise DiedError
         return saver._driver.perform(request)
 
@@ -101,7 +103,7 @@ def test_a_put_that_meets_a_deletion_is_listed(harness: RedisHarness) -> None:
         saver.put(*arguments("t", 1))
 
         def perform(request: Any) -> Any:
-            if isinstance(request, Calls) and request.calls[0].script.name == "unregister":
+            if isinstance(request, ScriptCalls) and request.calls[0].script.name == "unregister":
                 harness.advance(1)
                 other.put(*arguments("t", 2))
             return saver._driver.perform(request)

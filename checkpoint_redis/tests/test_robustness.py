@@ -17,8 +17,8 @@ from checkpoint_base.tests.load import OnFourConnections, arguments, calls_of, s
 from checkpoint_redis import AsyncRedisSaver, RedisSaver
 from checkpoint_redis.tests.harness import RedisHarness
 from conformance_tests import Proxy
-from conformance_tests.build import large, on, values
-from conformance_tests.facade import Flavour, opened
+from conformance_tests.samples.build import large, on, values
+from conformance_tests.samples.driver_adapter import Flavour, opened
 from tests.servers.process import free_port, temporary_folder
 from tests.servers.redis import redis_server, started_redis
 

@@ -14,7 +14,7 @@ from checkpoint_base.errors import NotSetUpError, SchemaVersionError
 from checkpoint_base.tests.calls import PUT, SAVER_CALLS, STORE_CALLS
 from checkpoint_redis import AsyncRedisSaver, AsyncRedisStore, RedisSaver, RedisStore
 from checkpoint_redis.tests.harness import ClusterHarness, cluster_client
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 NEVER = r"nothing that was set up under the prefix '{}', call setup\(\) once"
 

@@ -12,10 +12,11 @@ import pytest
 import redis
 from langgraph.store.base import GetOp, PutOp
 
+from checkpoint_base.backends import open_store
 from checkpoint_base.errors import BackendUnavailableError, CorruptValueError, SchemaVersionError
-from checkpoint_base.urls import open_store
-from checkpoint_redis import RedisStore, store_planner
-from checkpoint_redis.requests import Calls
+from checkpoint_redis import RedisStore
+from checkpoint_redis.connection.requests import ScriptCalls
+from checkpoint_redis.store import planner as store_planner
 from checkpoint_redis.tests.store_harness import (
     QueryEngineHarness,
     RedisStoreHarness,
@@ -54,7 +55,7 @@ def asked(store: RedisStore) -> Iterator[list[str]]:
     driver, perform = store._driver, store._driver.perform
 
     def noting(request: Any) -> Any:
-        if isinstance(request, Calls):
+        if isinstance(request, ScriptCalls):
             names.extend(call.script.name.removeprefix("store/") for call in request.calls)
         return perform(request)
 

@@ -16,10 +16,10 @@ from checkpoint_redis.tests.store_harness import (
 )
 from conformance_tests import StoreConformance
 from conformance_tests.stores.conformance import WITHOUT_INDEX
-from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import MeaningClauses
-from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.stores.search.embedding import EmbeddingClauses
+from conformance_tests.stores.search.meaning import MeaningClauses
+from conformance_tests.stores.search.sentences import SentenceClauses
 
 
 @pytest.fixture

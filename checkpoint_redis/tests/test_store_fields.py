@@ -90,7 +90,7 @@ def test_lists_are_made_and_dropped_in_steps(
     harness: RedisStoreHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that ends in between leaves what the next setup goes on with."""
-    monkeypatch.setattr("checkpoint_redis.store_filters._AT_ONCE", 100)
+    monkeypatch.setattr("checkpoint_redis.store.filters._AT_ONCE", 100)
     with harness.open() as store, harness.open(filter_fields=["n"]) as declaring:
         fill(store, 1000)
         assert store._drive(store._planner._ask("list", [b"in/n", 100], 0.0)) == 1  # type: ignore[attr-defined]

@@ -6,8 +6,8 @@ import json
 import sqlite3
 from typing import Any
 
-from checkpoint_base.sharing import spans_of
-from checkpoint_sqlite.log import LOG_BITS
+from checkpoint_base.dedup.segments import spans_of
+from checkpoint_sqlite.saver.segments import LOG_BITS
 
 
 def unreferenced(connection: sqlite3.Connection) -> list[str]:

@@ -18,7 +18,7 @@ import pytest
 
 from checkpoint_base.errors import BackendUnavailableError, UncommittedWarning
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 INDEX: Any = {"dims": 2, "embed": lambda texts: [[1.0, float(len(text))] for text in texts]}
 

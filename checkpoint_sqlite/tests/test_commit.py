@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from checkpoint_sqlite import SqliteSaver
-from checkpoint_sqlite.sync_driver import SyncSqliteDriver
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 VALUES = [random.Random(size).randbytes(size) for size in (40_000, 50_000, 60_000)]
 

@@ -12,8 +12,8 @@ import pytest
 
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_sqlite import SqliteSaver
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 TEXTS = {
     "checkpoints": ["parent_id", "versions", "body_type", "metadata"],

@@ -16,11 +16,11 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoint_base import MemorySaver
-from checkpoint_base.codec import Codec
 from checkpoint_base.errors import DecryptionError, UnencryptedValueError, UnreadableValueError
+from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_sqlite import SqliteSaver
-from conformance_tests.build import Chain, large, on
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, on
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 Opener = Callable[[Any], Any]
 

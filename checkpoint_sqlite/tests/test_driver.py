@@ -24,9 +24,9 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.plan import OFFLOADED
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
-from checkpoint_sqlite.session import _bound
-from checkpoint_sqlite.sync_driver import SyncSqliteDriver
-from conformance_tests.build import checkpoint, large, metadata, new_versions, on
+from checkpoint_sqlite.connection.session import _bound
+from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
+from conformance_tests.samples.build import checkpoint, large, metadata, new_versions, on
 
 
 def put(saver: Any, thread_id: str, **values: Any) -> Any:

@@ -20,7 +20,7 @@ from checkpoint_base.errors import (
     PermissionDeniedError,
 )
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 
 def saver_at(path: Any) -> None:

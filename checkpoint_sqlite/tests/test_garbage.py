@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base.log import SWEPT_GARBAGE
+from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.raw import unreferenced
-from conformance_tests.build import (
+from conformance_tests.samples.build import (
     Chain,
     checkpoint,
     checkpoint_id,
@@ -25,7 +25,7 @@ from conformance_tests.build import (
     version,
     writes,
 )
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 LONG = 5_000
 
@@ -186,7 +186,7 @@ def test_a_sweep_collects_the_threads_with_much_garbage(saver: SqliteSaver) -> N
 
 
 def test_a_sweep_finds_its_threads_by_an_index(saver: SqliteSaver) -> None:
-    from checkpoint_sqlite.planner import QUERIES
+    from checkpoint_sqlite.saver.planner import QUERIES
 
     plan = saver.conn.execute("EXPLAIN QUERY PLAN " + QUERIES["garbage_threads"], (1, 1)).fetchall()
     assert "saver_threads_garbage" in str(plan)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from checkpoint_sqlite.tests.harness import SqliteHarness
-from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.savers.graph_conformance import GraphConformance
 
 
 class TestSqliteGraphs(GraphConformance):

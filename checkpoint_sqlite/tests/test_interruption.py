@@ -16,7 +16,7 @@ import aiosqlite
 import pytest
 
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 WAIT = 20.0  # seconds, for what must happen
 MOMENT = 0.1  # seconds, in which something must not happen

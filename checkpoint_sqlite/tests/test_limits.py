@@ -15,11 +15,11 @@ import pytest
 
 from checkpoint_base import BackendUnavailableError
 from checkpoint_base.plan import Plan, unlimited, write
-from checkpoint_base.statements.requests import execute, rows
+from checkpoint_base.sql.requests import execute, rows
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
 from checkpoint_sqlite.tests.harness import SqliteHarness
-from conformance_tests.build import checkpoint, metadata, new_versions, on, values
-from conformance_tests.facade import FLAVOURS, Facade, Flavour, opened
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on, values
+from conformance_tests.samples.driver_adapter import FLAVOURS, Facade, Flavour, opened
 
 SHORT = 0.3
 TIMED_OUT = "call_timeout: a statement of SQLite was not done within 0.3 s"

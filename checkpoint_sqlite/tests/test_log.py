@@ -18,8 +18,8 @@ from checkpoint_base.errors import CorruptValueError
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from checkpoint_sqlite.tests.raw import unreferenced
-from conformance_tests.build import Chain, large, new_versions, on
-from conformance_tests.facade import SyncFacade
+from conformance_tests.samples.build import Chain, large, new_versions, on
+from conformance_tests.samples.driver_adapter import SyncFacade
 from conformance_tests.savers.stateful import SaverMachine
 
 

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from langgraph.checkpoint.base import ChannelVersions
 
-from checkpoint_base.codec import Codec
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
-from checkpoint_base.planner import Listing
-from checkpoint_base.ttl import TTLPolicy
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import Listing
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_sqlite import SqliteSaver
-from checkpoint_sqlite.jobs import Single, in_snapshot
-from checkpoint_sqlite.planner import SqlitePlanner
-from checkpoint_sqlite.session import Session
+from checkpoint_sqlite.connection.jobs import Single, in_snapshot
+from checkpoint_sqlite.connection.session import SqliteSession
+from checkpoint_sqlite.saver.planner import SqlitePlanner
 
 BIG = "".join(f"{number} bottles of beer on the wall\n" for number in range(2000))
 
@@ -30,7 +30,7 @@ class Counting:
 
     def __init__(self, ttl: Any = None, clock: Callable[[], float] = time.time) -> None:
         self.connection = sqlite3.connect(":memory:")
-        self.session = Session(self.connection)
+        self.session = SqliteSession(self.connection)
         self.planner = SqlitePlanner(TTLPolicy.of(ttl), clock)
         self.codec = Codec(SqliteSaver.serde)
         self.counts: Counter[str] = Counter()

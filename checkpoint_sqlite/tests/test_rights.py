@@ -20,7 +20,7 @@ import pytest
 
 from checkpoint_base.errors import ClosedError, NotSetUpError, PermissionDeniedError
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 NOBODY = 65534
 

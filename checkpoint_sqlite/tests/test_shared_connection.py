@@ -16,8 +16,8 @@ import aiosqlite
 import pytest
 
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from checkpoint_sqlite.sync_driver import session_of
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from checkpoint_sqlite.connection.sync_driver import session_of
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 
 
 def arguments(thread_id: str) -> tuple[Any, ...]:

@@ -23,7 +23,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_sqlite import AsyncSqliteSaver, AsyncSqliteStore, SqliteSaver, SqliteStore
-from conformance_tests.build import checkpoint, metadata, new_versions, on
+from conformance_tests.samples.build import checkpoint, metadata, new_versions, on
 from conformance_tests.stores.base import Numbers, keys, value_of
 
 INDEX: dict[str, Any] = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
@@ -304,7 +304,7 @@ def test_a_file_that_was_put_back(path: Path) -> None:
 
 
 def test_the_note_of_changes_does_not_grow(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("checkpoint_sqlite.store_planner._KEPT_CHANGES", 30)
+    monkeypatch.setattr("checkpoint_sqlite.store.planner._KEPT_CHANGES", 30)
     with SqliteStore.from_conn_string(path, index=INDEX) as store:
         for step in range(20):
             store.batch([PutOp(AT, f"{n}", {"text": f"1 {n} {step}"}) for n in range(10)])

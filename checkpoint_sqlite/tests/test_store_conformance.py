@@ -8,10 +8,10 @@ import pytest
 
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests import StoreConformance
-from conformance_tests.stores.embedding import EmbeddingClauses
 from conformance_tests.stores.graphs import StoreGraphConformance
-from conformance_tests.stores.meaning import MeaningClauses
-from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.stores.search.embedding import EmbeddingClauses
+from conformance_tests.stores.search.meaning import MeaningClauses
+from conformance_tests.stores.search.sentences import SentenceClauses
 
 
 class TestSqliteStore(StoreConformance):

@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from langgraph.store.base import PutOp
 
 from checkpoint_sqlite import SqliteStore
-from checkpoint_sqlite.store_filters import clauses
+from checkpoint_sqlite.store.filters import clauses
 from conformance_tests import MovableClock
 from conformance_tests.stores.base import keys
-from store_vector.filter_keys import filter_keys, index_name
-from store_vector.filters import Filter
+from store_vector.filters.keys import filter_keys, index_name
+from store_vector.filters.operators import Filter
 from store_vector.tests.filtering import (
     AT,
     FIELDS,
@@ -110,7 +110,7 @@ def test_a_declared_field_is_found_by_its_index(path: Path) -> None:
 def test_right_whatever_happens(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Puts, updates, deletes and sweeps, whatever finds the items."""
     for constant, size in {"_FEW": 4, "_WINDOW": 8}.items():
-        monkeypatch.setattr(f"checkpoint_sqlite.store_reading.{constant}", size)
+        monkeypatch.setattr(f"checkpoint_sqlite.store.reading.{constant}", size)
     clock = MovableClock()
     arguments: Any = {"clock": clock, "synchronous": "normal", "filter_fields": FIELDS}
     with SqliteStore.from_conn_string(path, **arguments) as store:

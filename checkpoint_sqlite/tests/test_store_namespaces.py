@@ -12,8 +12,8 @@ from langgraph.store.base import ListNamespacesOp, MatchCondition, PutOp
 
 from checkpoint_base.plan import run
 from checkpoint_sqlite import SqliteStore
-from checkpoint_sqlite.session import Session
-from checkpoint_sqlite.store_namespaces import seek_namespaces
+from checkpoint_sqlite.connection.session import SqliteSession
+from checkpoint_sqlite.store.namespaces import seek_namespaces
 from store_vector.namespaces import NamespaceQuery, decode, encode
 
 # some that the text of a namespace escapes, some that UTF-8 writes in several bytes
@@ -48,7 +48,7 @@ def test_what_is_sought_is_what_is_selected(
         store.batch([*gone, *(PutOp(one, "k", {}) for one in set(namespaces))])
         for horizon, there in ((None, {*namespaces, *late}), (60.0, {*namespaces})):
             wanted = query.select(encode(one) for one in there)
-            found = run(seek_namespaces(query, horizon), Session(connection).perform)
+            found = run(seek_namespaces(query, horizon), SqliteSession(connection).perform)
             assert query.select(found) == wanted
 
 
@@ -61,6 +61,6 @@ def test_no_more_are_read_than_are_given(depth: int | None, rows: int) -> None:
         condition = MatchCondition("prefix", ("n",))
         limit = 10 if depth is None or depth > 3 else 100
         query = NamespaceQuery.of(ListNamespacesOp((condition,), depth, limit))
-        found = run(seek_namespaces(query, None), Session(connection).perform)
+        found = run(seek_namespaces(query, None), SqliteSession(connection).perform)
         assert len(found) == rows
         assert len({decode(one)[:depth] for one in found}) == rows

@@ -12,12 +12,12 @@ import pytest
 from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, Op, PutOp, SearchOp
 
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
-from checkpoint_sqlite.session import Session
-from checkpoint_sqlite.store_planner import SqliteStorePlanner
+from checkpoint_sqlite.connection.session import SqliteSession
+from checkpoint_sqlite.store.planner import SqliteStorePlanner
 from conformance_tests.stores.base import Numbers
-from store_vector.batch import Batch
+from store_vector.batching.operations import Batch
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.embed import Embedded, embed
+from store_vector.embedding.embed import Embedded, embed
 
 NOW = 1_800_000_000.0
 
@@ -27,7 +27,7 @@ class Counting:
 
     def __init__(self, *, indexed: bool = True, cache_bytes: int = 1 << 20) -> None:
         self.connection = sqlite3.connect(":memory:")
-        self.session = Session(self.connection)
+        self.session = SqliteSession(self.connection)
         index = {"dims": 3, "embed": Numbers(), "fields": ["text"]}
         self.settings = IndexSettings.of(index if indexed else None)
         self.planner = SqliteStorePlanner(self.settings, StoreTTL(), cache_bytes=cache_bytes)

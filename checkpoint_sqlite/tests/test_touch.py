@@ -13,8 +13,8 @@ import pytest
 from checkpoint_base.tests.load import arguments
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
-from conformance_tests.build import on, values
-from conformance_tests.facade import FLAVOURS, Flavour, opened
+from conformance_tests.samples.build import on, values
+from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour, opened
 from conformance_tests.stores.base import Numbers, index_of, keys, value_of
 from conformance_tests.stores.facade import opened as opened_store
 

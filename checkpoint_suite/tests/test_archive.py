@@ -25,7 +25,7 @@ from checkpoint_base.tests.test_importing import assert_same_threads, noted
 from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_suite.archive import Archived, export_threads, import_archive, read_archive
-from conformance_tests.build import on
+from conformance_tests.samples.build import on
 
 ANN = "\xa3ann".encode()  # of the metadata, as msgpack: a text of three characters
 

@@ -9,7 +9,7 @@ import pytest
 
 from checkpoint_base import open_saver
 from checkpoint_suite.app import COMMANDS
-from checkpoint_suite.store import COMMANDS as STORE_COMMANDS
+from checkpoint_suite.commands.store import COMMANDS as STORE_COMMANDS
 from checkpoint_suite.tests.conftest import Command
 
 

@@ -18,9 +18,9 @@ from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
 from checkpoint_base import open_saver
-from checkpoint_suite.opening import shown
+from checkpoint_suite.database import shown
 from checkpoint_suite.tests.conftest import Command, chat
-from conformance_tests.savers.unreadable import add_note
+from conformance_tests.savers.values.unreadable import add_note
 
 SECRET = "hunter2"
 URLS = (

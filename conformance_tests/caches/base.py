@@ -10,8 +10,8 @@ import pytest
 
 from conformance_tests.caches.facade import CacheFacade, opened
 from conformance_tests.caches.harness import CacheHarness
-from conformance_tests.clauses import Clauses
-from conformance_tests.facade import Flavour
+from conformance_tests.contract.clauses import Clauses
+from conformance_tests.samples.driver_adapter import Flavour
 
 AT: Final = (("node",), "key")
 """A value's name: namespace and key."""

@@ -11,14 +11,14 @@ from conformance_tests.caches.failures import (
     CacheOutageClauses,
 )
 from conformance_tests.caches.graphs import CacheGraphConformance, CacheProcessClauses
-from conformance_tests.caches.namespaces import NamespaceClauses
+from conformance_tests.caches.namespaces import CacheNamespaceClauses
 from conformance_tests.caches.ttl import CacheSizeClauses, CacheTTLClauses
-from conformance_tests.contract import Profile
+from conformance_tests.contract.version import Profile
 
 
 class CacheConformance(
     EntryClauses,
-    NamespaceClauses,
+    CacheNamespaceClauses,
     CacheTTLClauses,
     CacheSizeClauses,
     CacheFailureClauses,

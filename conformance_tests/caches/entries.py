@@ -14,7 +14,7 @@ from langgraph.types import Send
 
 from conformance_tests.caches.base import AT, CacheClauses, CacheOpener
 from conformance_tests.caches.facade import CacheFacade
-from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.contract.capabilities import Capability, clauses_of
 
 VALUES: Final[dict[str, Any]] = {
     "none": None,

@@ -10,9 +10,9 @@ from typing import Any
 from langgraph.cache.base import FullKey, Namespace
 
 from conformance_tests.caches.harness import CacheHarness
-from conformance_tests.calls import CALLS
-from conformance_tests.facade import Flavour, LoopThread, enter, leave
-from conformance_tests.offers import call_offered
+from conformance_tests.contract.offers import call_offered
+from conformance_tests.samples.calls import CALLS
+from conformance_tests.samples.driver_adapter import Flavour, LoopThread, enter, leave
 
 
 class CacheFacade(abc.ABC):

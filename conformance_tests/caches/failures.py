@@ -18,11 +18,11 @@ from conformance_tests.caches.base import AT, CacheClauses, CacheOpener
 from conformance_tests.caches.facade import AsyncCacheFacade, CacheFacade, on_loop, opened
 from conformance_tests.caches.graphs import counting_graph
 from conformance_tests.caches.harness import CacheHarness
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.facade import Flavour
+from conformance_tests.contract.capabilities import Capability, clauses_of
+from conformance_tests.contract.verdicts import not_offered
 from conformance_tests.faults import ATTEMPTS, Proxy
-from conformance_tests.savers.unreadable import Handle, add_note, without_note
-from conformance_tests.verdicts import not_offered
+from conformance_tests.samples.driver_adapter import Flavour
+from conformance_tests.savers.values.unreadable import Handle, add_note, without_note
 
 OTHER: Final = (("other",), "key")
 PATIENCE: Final = 20.0  # seconds after which a loop that does not go on is taken for blocked

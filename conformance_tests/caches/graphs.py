@@ -15,13 +15,13 @@ from typing_extensions import TypedDict
 from conformance_tests.caches.base import CacheClauses, CacheOpener
 from conformance_tests.caches.facade import AsyncCacheFacade, CacheFacade, opened
 from conformance_tests.caches.harness import CacheHarness
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.contract import Profile
-from conformance_tests.facade import GIVE_UP_AFTER, Flavour
-from conformance_tests.workers import processes
+from conformance_tests.contract.capabilities import Capability, clauses_of
+from conformance_tests.contract.version import Profile
+from conformance_tests.samples.driver_adapter import GIVE_UP_AFTER, Flavour
+from conformance_tests.samples.workers import processes
 
 
-class State(TypedDict, total=False):
+class CachedState(TypedDict, total=False):
     """What the graphs pass on."""
 
     said: str
@@ -33,15 +33,15 @@ def counting_graph(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[str]]
     """A graph of one cached node, and what that node was run with."""
     runs: list[str] = []
 
-    def shout(state: State) -> State:
+    def shout(state: CachedState) -> CachedState:
         runs.append(state["said"])
         return {"answer": state["said"].upper()}
 
-    async def ashout(state: State) -> State:
+    async def ashout(state: CachedState) -> CachedState:
         return shout(state)
 
     node = ashout if isinstance(cache, AsyncCacheFacade) else shout
-    builder = StateGraph(State)
+    builder = StateGraph(CachedState)
     builder.add_node("shout", node, cache_policy=CachePolicy(ttl=ttl))
     builder.add_edge(START, "shout")
     builder.add_edge("shout", END)
@@ -122,22 +122,22 @@ class CacheGraphConformance(CacheClauses):
     def test_graphs_nodes_do_not_share(self, cache: CacheFacade) -> None:
         """Each node has its own namespace: the same input is not the same result."""
 
-        def shout(state: State) -> State:
+        def shout(state: CachedState) -> CachedState:
             return {"answer": state["said"].upper()}
 
-        def measure(state: State) -> State:
+        def measure(state: CachedState) -> CachedState:
             return {"length": len(state["said"])}
 
-        async def ashout(state: State) -> State:
+        async def ashout(state: CachedState) -> CachedState:
             return shout(state)
 
-        async def ameasure(state: State) -> State:
+        async def ameasure(state: CachedState) -> CachedState:
             return measure(state)
 
         nodes: tuple[Callable[..., Any], ...] = (shout, measure)
         if isinstance(cache, AsyncCacheFacade):
             nodes = (ashout, ameasure)
-        builder = StateGraph(State)
+        builder = StateGraph(CachedState)
         for name, node in zip(("shout", "measure"), nodes, strict=True):
             builder.add_node(name, node, cache_policy=CachePolicy())
             builder.add_edge(START, name)

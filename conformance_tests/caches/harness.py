@@ -18,8 +18,8 @@ from __future__ import annotations
 
 import time
 
+from conformance_tests.contract.verdicts import not_looked_at
 from conformance_tests.harness import Harness
-from conformance_tests.verdicts import not_looked_at
 
 
 class CacheHarness(Harness):

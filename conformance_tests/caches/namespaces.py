@@ -9,7 +9,7 @@ from langgraph.cache.base import FullKey
 
 from conformance_tests.caches.base import CacheClauses
 from conformance_tests.caches.facade import CacheFacade
-from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.contract.capabilities import Capability, clauses_of
 
 SEPARATORS: Final = (",", ":", "/", ".", "|", "\0", "\x01", "\x1f", "\n", '", "', "\\", "%")
 PLAIN: Final[list[FullKey]] = [
@@ -51,7 +51,7 @@ def fill(cache: CacheFacade, names: list[FullKey]) -> dict[FullKey, str]:
 
 
 @clauses_of(Capability.CACHE_NAMESPACES)
-class NamespaceClauses(CacheClauses):
+class CacheNamespaceClauses(CacheClauses):
     """Clauses about names."""
 
     def test_namespaces_are_kept_apart(self, cache: CacheFacade) -> None:

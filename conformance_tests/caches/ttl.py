@@ -7,7 +7,7 @@ from typing import Final
 from conformance_tests.caches.base import AT, CacheClauses, CacheOpener
 from conformance_tests.caches.facade import CacheFacade
 from conformance_tests.caches.harness import CacheHarness
-from conformance_tests.capabilities import Capability, clauses_of
+from conformance_tests.contract.capabilities import Capability, clauses_of
 
 OTHER: Final = (("node",), "other")
 

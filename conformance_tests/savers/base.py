@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from conformance_tests.clauses import Clauses
-from conformance_tests.facade import Facade, Flavour, opened
+from conformance_tests.contract.clauses import Clauses
 from conformance_tests.harness import SaverHarness
+from conformance_tests.samples.driver_adapter import Facade, Flavour, opened
 
 
 class Opener(Protocol):

@@ -4,53 +4,53 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from conformance_tests.contract import Profile
-from conformance_tests.savers.allowlist import AllowlistClauses
-from conformance_tests.savers.concurrency import ConcurrencyClauses
-from conformance_tests.savers.copy_thread import CopyThreadClauses
-from conformance_tests.savers.delete_for_runs import DeleteForRunsClauses
-from conformance_tests.savers.delete_thread import DeleteThreadClauses
-from conformance_tests.savers.delta_history import DeltaHistoryClauses
-from conformance_tests.savers.encryption import (
-    EncryptionClauses,
-    OwnEncryptionClauses,
-    SweepUnderAnotherKeyClauses,
-)
-from conformance_tests.savers.fidelity import FidelityClauses
-from conformance_tests.savers.filters import FilterClauses
-from conformance_tests.savers.get_tuple import GetTupleClauses, PendingSendsClauses
-from conformance_tests.savers.hostile_input import HostileInputClauses
-from conformance_tests.savers.integrity import IntegrityClauses
-from conformance_tests.savers.listing import ListClauses, ListWhileClauses
-from conformance_tests.savers.outages import (
+from conformance_tests.contract.version import Profile
+from conformance_tests.savers.faults.concurrency import ConcurrencyClauses
+from conformance_tests.savers.faults.hostile_input import HostileInputClauses
+from conformance_tests.savers.faults.outages import (
     DiskFullClauses,
     NetworkClauses,
     RoundTripClauses,
     ServerDeathClauses,
 )
-from conformance_tests.savers.permissions import PermissionClauses
-from conformance_tests.savers.persistence import PersistenceClauses
-from conformance_tests.savers.processes import ProcessClauses
-from conformance_tests.savers.prune import PruneClauses, PruneDeltaClauses
-from conformance_tests.savers.put import PutClauses
-from conformance_tests.savers.put_again import PutAgainClauses
-from conformance_tests.savers.put_writes import PutWritesClauses, WriteOrderClauses
-from conformance_tests.savers.records import RecordIdentityClauses, RecordIntegrityClauses
+from conformance_tests.savers.faults.permissions import PermissionClauses
+from conformance_tests.savers.faults.persistence import PersistenceClauses
+from conformance_tests.savers.faults.processes import ProcessClauses
+from conformance_tests.savers.reading.delta_history import DeltaHistoryClauses
+from conformance_tests.savers.reading.filters import FilterClauses
+from conformance_tests.savers.reading.get_tuple import GetTupleClauses, PendingSendsClauses
+from conformance_tests.savers.reading.listing import ListClauses, ListWhileClauses
 from conformance_tests.savers.setup import BridgeClauses, SetupClauses
-from conformance_tests.savers.sharing import SharingClauses
 from conformance_tests.savers.stateful import ModelClauses
-from conformance_tests.savers.stats import StatsClauses
-from conformance_tests.savers.threads import ThreadsClauses
-from conformance_tests.savers.ttl import ExpiryClauses, SweepClauses
-from conformance_tests.savers.ttl_of_runs import RunTTLClauses
-from conformance_tests.savers.unreadable import (
+from conformance_tests.savers.threads.copy_thread import CopyThreadClauses
+from conformance_tests.savers.threads.delete_for_runs import DeleteForRunsClauses
+from conformance_tests.savers.threads.delete_thread import DeleteThreadClauses
+from conformance_tests.savers.threads.list_threads import ThreadsClauses
+from conformance_tests.savers.threads.prune import PruneClauses, PruneDeltaClauses
+from conformance_tests.savers.threads.stats import StatsClauses
+from conformance_tests.savers.threads.ttl import ExpiryClauses, SweepClauses
+from conformance_tests.savers.threads.ttl_of_runs import RunTTLClauses
+from conformance_tests.savers.upstream import UpstreamClauses
+from conformance_tests.savers.values.allowlist import AllowlistClauses
+from conformance_tests.savers.values.encryption import (
+    EncryptionClauses,
+    OwnEncryptionClauses,
+    SweepUnderAnotherKeyClauses,
+)
+from conformance_tests.savers.values.fidelity import FidelityClauses
+from conformance_tests.savers.values.integrity import IntegrityClauses
+from conformance_tests.savers.values.put import PutClauses
+from conformance_tests.savers.values.put_again import PutAgainClauses
+from conformance_tests.savers.values.put_writes import PutWritesClauses, WriteOrderClauses
+from conformance_tests.savers.values.records import RecordIdentityClauses, RecordIntegrityClauses
+from conformance_tests.savers.values.sharing import SharingClauses
+from conformance_tests.savers.values.unreadable import (
     CopyUnreadableClauses,
     DeleteRunsUnreadableClauses,
     DeleteUnreadableClauses,
     PruneUnreadableClauses,
     UnreadableClauses,
 )
-from conformance_tests.upstream import UpstreamClauses
 
 
 class SaverConformance(

@@ -6,7 +6,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from conformance_tests.build import (
+from conformance_tests.contract.capabilities import Capability, clauses_of
+from conformance_tests.harness import SaverHarness
+from conformance_tests.samples.build import (
     Chain,
     checkpoint,
     ids,
@@ -16,11 +18,9 @@ from conformance_tests.build import (
     on,
     values,
 )
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.facade import AsyncFacade, Facade, Flavour, opened
-from conformance_tests.harness import SaverHarness
+from conformance_tests.samples.driver_adapter import AsyncFacade, Facade, Flavour, opened
 from conformance_tests.savers.base import Opener, SaverClauses
-from conformance_tests.savers.concurrency import at_once
+from conformance_tests.savers.faults.concurrency import at_once
 
 
 @clauses_of(Capability.SETUP)

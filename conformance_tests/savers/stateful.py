@@ -19,12 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
-from checkpoint_base.memory import MemorySaver
-from conformance_tests.build import checkpoint, large, metadata, on, version
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.compare import assert_same, plain
-from conformance_tests.facade import Facade, Flavour, SyncFacade, opened
+from checkpoint_base.memory.saver import MemorySaver
+from conformance_tests.contract.capabilities import Capability, clauses_of
 from conformance_tests.harness import SaverHarness
+from conformance_tests.samples.build import checkpoint, large, metadata, on, version
+from conformance_tests.samples.compare import assert_same, plain
+from conformance_tests.samples.driver_adapter import Facade, Flavour, SyncFacade, opened
 from conformance_tests.savers.base import SaverClauses, row_count
 
 CHANNELS = ("a", "b", "log")

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import pytest
 from langgraph.store.base import Item, SearchItem
 
-from conformance_tests.clauses import Clauses
-from conformance_tests.facade import Flavour
+from conformance_tests.contract.clauses import Clauses
+from conformance_tests.samples.driver_adapter import Flavour
 from conformance_tests.stores.facade import StoreFacade, opened
 from conformance_tests.stores.harness import StoreHarness
 

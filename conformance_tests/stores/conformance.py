@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from conformance_tests.contract import Profile
-from conformance_tests.stores.batches import BatchClauses
-from conformance_tests.stores.concurrency import StoreConcurrencyClauses, StoreTaskClauses
-from conformance_tests.stores.embedding import EmbeddingClauses
-from conformance_tests.stores.empty import (
+from conformance_tests.contract.version import Profile
+from conformance_tests.stores.faults.concurrency import StoreConcurrencyClauses, StoreTaskClauses
+from conformance_tests.stores.faults.outages import (
+    StoreDiskFullClauses,
+    StoreNetworkClauses,
+    StoreServerDeathClauses,
+)
+from conformance_tests.stores.faults.permissions import StorePermissionClauses
+from conformance_tests.stores.faults.processes import StoreProcessClauses
+from conformance_tests.stores.items.batches import BatchClauses
+from conformance_tests.stores.items.empty import (
     EmptyBatchClauses,
     EmptyFilterClauses,
     EmptyItemClauses,
@@ -17,24 +23,18 @@ from conformance_tests.stores.empty import (
     EmptySearchClauses,
     EmptyTTLClauses,
 )
-from conformance_tests.stores.filter_fields import StoreFilterFieldClauses
-from conformance_tests.stores.filters import StoreFilterClauses
-from conformance_tests.stores.hostile_input import StoreHostileInputClauses
-from conformance_tests.stores.items import ItemClauses
-from conformance_tests.stores.life import StoreLifeClauses
-from conformance_tests.stores.meaning import MeaningClauses
-from conformance_tests.stores.namespaces import NamespaceClauses
-from conformance_tests.stores.outages import (
-    StoreDiskFullClauses,
-    StoreNetworkClauses,
-    StoreServerDeathClauses,
-)
-from conformance_tests.stores.permissions import StorePermissionClauses
-from conformance_tests.stores.processes import StoreProcessClauses
-from conformance_tests.stores.providers import ProviderClauses
-from conformance_tests.stores.search import SearchClauses
+from conformance_tests.stores.items.hostile_input import StoreHostileInputClauses
+from conformance_tests.stores.items.items import ItemClauses
+from conformance_tests.stores.items.life import StoreLifeClauses
+from conformance_tests.stores.items.namespaces import NamespaceClauses
+from conformance_tests.stores.items.ttl import StoreTTLClauses
+from conformance_tests.stores.search.embedding import EmbeddingClauses
+from conformance_tests.stores.search.filter_fields import StoreFilterFieldClauses
+from conformance_tests.stores.search.filters import StoreFilterClauses
+from conformance_tests.stores.search.meaning import MeaningClauses
+from conformance_tests.stores.search.providers import ProviderClauses
+from conformance_tests.stores.search.search import SearchClauses
 from conformance_tests.stores.stateful import StoreFieldModelClauses, StoreModelClauses
-from conformance_tests.stores.ttl import StoreTTLClauses
 
 WITHOUT_INDEX = (ItemClauses, BatchClauses, SearchClauses, StoreFilterClauses, NamespaceClauses)
 """They open stores without an index: a backend with several engines of search runs them with one of

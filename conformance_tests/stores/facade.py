@@ -10,9 +10,15 @@ from typing import Any
 
 from langgraph.store.base import Item, Op, Result, SearchItem
 
-from conformance_tests.calls import CALLS
-from conformance_tests.facade import GIVE_UP_AFTER, Flavour, LoopThread, enter, leave
-from conformance_tests.offers import call_offered, lacks
+from conformance_tests.contract.offers import call_offered, lacks
+from conformance_tests.samples.calls import CALLS
+from conformance_tests.samples.driver_adapter import (
+    GIVE_UP_AFTER,
+    Flavour,
+    LoopThread,
+    enter,
+    leave,
+)
 from conformance_tests.stores.harness import StoreHarness
 
 Namespace = tuple[str, ...]

@@ -22,8 +22,8 @@ from langgraph.runtime import Runtime
 from langgraph.store.base import BaseStore
 from typing_extensions import TypedDict
 
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.contract import Profile
+from conformance_tests.contract.capabilities import Capability, clauses_of
+from conformance_tests.contract.version import Profile
 from conformance_tests.stores.base import Numbers, StoreClauses, StoreOpener, index_of, keys
 from conformance_tests.stores.facade import AsyncStoreFacade, StoreFacade
 from conformance_tests.stores.harness import StoreHarness

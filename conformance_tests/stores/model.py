@@ -25,7 +25,7 @@ LOGIC = ("$and", "$or", "$not")
 
 
 @dataclass
-class Entry:
+class ModelEntry:
     """An item of the model."""
 
     value: dict[str, Any]
@@ -41,7 +41,7 @@ class ModelStore:
 
     def __init__(self, clock: Callable[[], float], embed: Numbers) -> None:
         self.clock, self.embed = clock, embed
-        self.items: dict[Name, Entry] = {}
+        self.items: dict[Name, ModelEntry] = {}
 
     def batch(self, ops: Iterable[Op]) -> list[Any]:
         """Reads on the state before, then the puts."""
@@ -52,7 +52,7 @@ class ModelStore:
                 self._put(op)
         return results
 
-    def shown(self) -> dict[Name, Entry]:
+    def shown(self) -> dict[Name, ModelEntry]:
         """The items that have not expired."""
         now = self.clock()
         return {
@@ -76,7 +76,7 @@ class ModelStore:
             return self._namespaces(op)
         return None
 
-    def _given(self, name: Name, entry: Entry, *, refresh: bool) -> tuple[Any, ...]:
+    def _given(self, name: Name, entry: ModelEntry, *, refresh: bool) -> tuple[Any, ...]:
         if refresh and entry.ttl is not None:
             entry.expires = self.clock() + entry.ttl * 60
         return (*name, json.dumps(entry.value), entry.created, entry.updated)
@@ -89,7 +89,7 @@ class ModelStore:
             return
         paths = ["text"] if op.index is None else op.index or []
         texts = [op.value[path] for path in paths if op.value.get(path)]
-        self.items[name] = Entry(
+        self.items[name] = ModelEntry(
             value=dict(op.value),
             created=before.created if before else now,
             updated=now,

@@ -26,8 +26,8 @@ from langgraph.store.base import (
     SearchOp,
 )
 
-from conformance_tests.capabilities import Capability, clauses_of
-from conformance_tests.facade import Flavour
+from conformance_tests.contract.capabilities import Capability, clauses_of
+from conformance_tests.samples.driver_adapter import Flavour
 from conformance_tests.stores.base import Numbers, StoreClauses, index_of
 from conformance_tests.stores.facade import StoreFacade, opened
 from conformance_tests.stores.harness import StoreHarness

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from checkpoint_base.memory import MemorySaver
+from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.tests.harness import MemoryHarness
 
 SLEEPERS = "CONFORMANCE_TESTS_SLEEPERS"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from checkpoint_base.memory import MemorySaver
-from checkpoint_base.memory_planner import MemoryPlanner
+from checkpoint_base.memory.planner import MemoryPlanner
+from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Stats
+from checkpoint_base.saver.records.kinds import Stats
 from checkpoint_base.tests.harness import MemoryHarness
 from conformance_tests import Capability, SaverHarness
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from conformance_tests.catalogue import Clause, meaning
-from conformance_tests.contract import ALIASES, CONTRACT_VERSION, PROFILES
-from conformance_tests.run import offered
+from conformance_tests.command.run import offered
+from conformance_tests.contract.catalogue import Clause, meaning
+from conformance_tests.contract.version import ALIASES, CONTRACT_VERSION, PROFILES
 from conformance_tests.tests.mutants.collected import all_mutants
 from conformance_tests.tests.where import backend_classes, capabilities_left_by, clauses_run_by
 

@@ -11,7 +11,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.store.memory import InMemoryStore
 
 from conformance_tests import Capability, Gap, SaverHarness, StoreHarness
-from conformance_tests.gaps import Gaps
+from conformance_tests.contract.gaps import Gaps
 
 
 class SmallSaver(InMemorySaver):

@@ -7,10 +7,10 @@ import re
 import pytest
 
 import conformance_tests
-from conformance_tests.capabilities import Capability, Place
-from conformance_tests.catalogue import Clause, unknown
-from conformance_tests.levels import COMPLETE, LEVELS, verdict
-from conformance_tests.run import offered
+from conformance_tests.command.run import offered
+from conformance_tests.contract.capabilities import Capability, Place
+from conformance_tests.contract.catalogue import Clause, unknown
+from conformance_tests.report.levels import COMPLETE, LEVELS, verdict
 
 CLAUSES = {contract: offered(contract) for contract in LEVELS}
 ALL = [clause for clauses in CLAUSES.values() for clause in clauses]

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from conformance_tests.command import main
+from conformance_tests.command.main import main
 from conformance_tests.harness import FaultHooks, Harness, SaverHarness
 
 ROOT = Path(__file__).parents[2]

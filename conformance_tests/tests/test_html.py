@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from conformance_tests.html import to_html
-from conformance_tests.report import Case, Report
-from conformance_tests.run import reports_of
+from conformance_tests.command.run import reports_of
+from conformance_tests.contract.verdicts import FAILED, PASSED
+from conformance_tests.report.html import to_html
+from conformance_tests.report.report import Case, Report
 from conformance_tests.tests.browser import PROGRAMS, needed_width
-from conformance_tests.verdicts import FAILED, PASSED
 
 LONG = "a" * 3_000 + " <b>&amp; " + "word " * 400
 

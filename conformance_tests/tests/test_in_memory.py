@@ -20,8 +20,8 @@ from conformance_tests import (
     StoreGraphConformance,
     StoreHarness,
 )
-from conformance_tests.gaps import Gaps
-from conformance_tests.verdicts import not_looked_at
+from conformance_tests.contract.gaps import Gaps
+from conformance_tests.contract.verdicts import not_looked_at
 
 ISSUES = "https://github.com/langchain-ai/langgraph/issues"
 

@@ -12,7 +12,7 @@ from langgraph.cache.memory import InMemoryCache
 from langgraph.cache.sqlite import SqliteCache
 
 from conformance_tests import CacheConformance, CacheHarness, Place
-from conformance_tests.gaps import Gaps
+from conformance_tests.contract.gaps import Gaps
 
 
 class InMemoryCacheHarness(CacheHarness):

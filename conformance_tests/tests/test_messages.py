@@ -8,11 +8,11 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from conformance_tests.build import on
-from conformance_tests.facade import FLAVOURS, Flavour, SyncFacade, opened
-from conformance_tests.failures import told, unreadable_answer
 from conformance_tests.plugin import RUNNING
-from conformance_tests.savers.delta_history import DeltaHistoryClauses, history
+from conformance_tests.report.failures import told, unreadable_answer
+from conformance_tests.samples.build import on
+from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour, SyncFacade, opened
+from conformance_tests.savers.reading.delta_history import DeltaHistoryClauses, history
 from conformance_tests.tests.small import SmallSaver
 from conformance_tests.tests.small_bugs import BUGS
 from conformance_tests.tests.test_command import run

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from conformance_tests.command import main
+from conformance_tests.command.loading import look_at
+from conformance_tests.command.main import main
+from conformance_tests.contract.verdicts import GAP, NOT_LOOKED_AT, NOT_OFFERED, PASSED
 from conformance_tests.harness import SaverHarness
-from conformance_tests.loading import look_at
 from conformance_tests.tests.small import SmallHarness
 from conformance_tests.tests.test_command import run
-from conformance_tests.verdicts import GAP, NOT_LOOKED_AT, NOT_OFFERED, PASSED
 
 SMALL = "conformance_tests.tests.small"
 FEW = ("saver.put.again_changes_nothing", "saver.list.before", "saver.list.newest_first")

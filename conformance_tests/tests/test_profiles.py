@@ -15,12 +15,12 @@ from conformance_tests import (
     StoreConformance,
     StoreGraphConformance,
 )
-from conformance_tests.catalogue import clause_of, clauses_in
-from conformance_tests.contract import ALIASES, PROFILES, current_id, profile_of
-from conformance_tests.levels import LEVELS
-from conformance_tests.run import offered
-from conformance_tests.sources import LANGGRAPH, SUITE
-from conformance_tests.stores.sentences import SentenceClauses
+from conformance_tests.command.run import offered
+from conformance_tests.contract.catalogue import clause_of, clauses_in
+from conformance_tests.contract.sources import LANGGRAPH, SUITE
+from conformance_tests.contract.version import ALIASES, PROFILES, current_id, profile_of
+from conformance_tests.report.levels import LEVELS
+from conformance_tests.stores.search.sentences import SentenceClauses
 
 ALL = {clause.id: clause for kind in LEVELS for clause in offered(kind)}
 UNFAIR = (

@@ -11,12 +11,12 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from conformance_tests import CONTRACT_VERSION
-from conformance_tests.badge import to_badge
-from conformance_tests.command import main
-from conformance_tests.report import Case, Report, to_json
-from conformance_tests.run import reports_of
-from conformance_tests.terminal import told
-from conformance_tests.verdicts import FAILED, PASSED, WORST_FIRST
+from conformance_tests.command.main import main
+from conformance_tests.command.run import reports_of
+from conformance_tests.command.terminal import told
+from conformance_tests.contract.verdicts import FAILED, PASSED, WORST_FIRST
+from conformance_tests.report.badge import to_badge
+from conformance_tests.report.report import Case, Report, to_json
 
 SCHEMA = json.loads(
     (files("conformance_tests") / "assets" / "report.schema.json").read_text("utf-8")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance_tests.command import main
-from conformance_tests.run import offered
+from conformance_tests.command.main import main
+from conformance_tests.command.run import offered
 
 DOCS = Path(__file__).parents[2] / "docs"
 FILLED_IN = {

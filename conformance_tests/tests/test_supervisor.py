@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from conformance_tests import worker
-from conformance_tests.command import main
-from conformance_tests.supervisor import Limits, probe
+from conformance_tests.command import worker
+from conformance_tests.command.main import main
+from conformance_tests.command.supervisor import Limits, probe
 from conformance_tests.tests.bad import SLEEPERS
 
 ROOT = Path(__file__).parents[2]

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
-from conformance_tests.command import _parser
-from conformance_tests.terminal import Progress
+from conformance_tests.command.main import _parser
+from conformance_tests.command.terminal import Progress
 
 
 class Terminal(io.StringIO):

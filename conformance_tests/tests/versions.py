@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from conformance_tests.caches.conformance import CacheConformance
-from conformance_tests.catalogue import clause_of
-from conformance_tests.contract import CONTRACT_VERSION, current_id
+from conformance_tests.contract.catalogue import clause_of
+from conformance_tests.contract.version import CONTRACT_VERSION, current_id
 from conformance_tests.savers.conformance import SaverConformance
-from conformance_tests.savers.graphs import GraphConformance
+from conformance_tests.savers.graph_conformance import GraphConformance
 from conformance_tests.stores.conformance import StoreConformance
 from conformance_tests.stores.graphs import StoreGraphConformance
 

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Iterator
 from typing import Final
 
-from conformance_tests.catalogue import clause_of
-from conformance_tests.clauses import Clauses
+from conformance_tests.contract.catalogue import clause_of
+from conformance_tests.contract.clauses import Clauses
 
 MODULES: Final = (
     *("checkpoint_base.tests.test_conformance", "checkpoint_base.tests.test_graphs"),

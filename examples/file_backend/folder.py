@@ -10,7 +10,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from checkpoint_base.memory_thread import MemoryThread
+from checkpoint_base.memory.thread import MemoryThread
 from examples.file_backend.records import decode, encode
 
 

@@ -6,9 +6,9 @@ import ormsgpack
 from xxhash import xxh3_128_digest
 
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.memory_thread import MemoryThread
-from checkpoint_base.records import CheckpointRecord, WriteRecord
-from checkpoint_base.small import NOTHING
+from checkpoint_base.memory.thread import MemoryThread
+from checkpoint_base.saver.records.embedded import NOTHING
+from checkpoint_base.saver.records.kinds import CheckpointRecord, WriteRecord
 
 CHECKSUM = 16  # bytes, in front
 

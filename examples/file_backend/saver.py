@@ -9,12 +9,12 @@ from typing import Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from checkpoint_base.capabilities import FullSyncSaver
-from checkpoint_base.memory_planner import Locked, MemoryPlanner
+from checkpoint_base.memory.planner import Locked, MemoryPlanner
 from checkpoint_base.plan import Plan, offload
-from checkpoint_base.records import Stats
-from checkpoint_base.ttl import TTLPolicy
-from checkpoint_base.values import OnUnreadable
+from checkpoint_base.saver.codec.values import OnUnreadable
+from checkpoint_base.saver.mixins import FullSyncSaver
+from checkpoint_base.saver.records.kinds import Stats
+from checkpoint_base.saver.ttl.policy import TTLPolicy
 from examples.file_backend.folder import Folder
 
 

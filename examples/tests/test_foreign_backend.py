@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from conformance_tests.command import main
-from conformance_tests.contract import profile_of
+from conformance_tests.command.main import main
+from conformance_tests.contract.version import profile_of
 from conformance_tests.tests.mutants.failing import not_caught
 from examples.tests.foreign_bugs import BUGS
 

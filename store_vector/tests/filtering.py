@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from langgraph.store.base import BaseStore, Op, PutOp
 
 from conformance_tests import MovableClock
-from conformance_tests.corpus import HOSTILE
-from store_vector.filter_keys import LONGEST
-from store_vector.filters import OPERATORS, Filter
-from store_vector.store import SyncStore
+from conformance_tests.samples.corpus import HOSTILE
+from store_vector.filters.keys import LONGEST
+from store_vector.filters.operators import OPERATORS, Filter
+from store_vector.shell import SyncStore
 
 Place = tuple[tuple[str, ...], str]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from store_vector.cache import Embeddings, Places, VectorCache
-from store_vector.filters import Filter
+from store_vector.filters.operators import Filter
 from store_vector.namespaces import encode
 from store_vector.records import Search
+from store_vector.vectors.cache import Embeddings, Places, VectorCache
 
 
 def embeddings(item: int, *rows: tuple[float, ...], ns: str = "n") -> Embeddings:

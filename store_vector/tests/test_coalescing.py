@@ -9,9 +9,9 @@ import pytest
 from langgraph.store.base import PutOp, Result
 
 from checkpoint_base.errors import BackendUnavailableError
-from store_vector.batch import Batch
-from store_vector.coalescing import Coalescer
-from store_vector.embed import NOTHING, Embedded
+from store_vector.batching.coalescing import Coalescer
+from store_vector.batching.operations import Batch
+from store_vector.embedding.embed import NOTHING, Embedded
 
 AT = ("n",)
 

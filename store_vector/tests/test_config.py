@@ -10,8 +10,8 @@ import pytest
 
 from checkpoint_base.errors import InvalidArgumentError
 from store_vector.config import IndexSettings, StoreTTL
-from store_vector.embed import embed
-from store_vector.paths import Text, TextDigests, fields_of, texts
+from store_vector.embedding.embed import embed
+from store_vector.embedding.paths import Text, TextDigests, fields_of, texts
 
 INDEX: dict[str, Any] = {"dims": 3, "embed": lambda texts: [[1.0, 0.0, 0.0] for _ in texts]}
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.filters import json_equal
-from store_vector.filter_keys import (
+from checkpoint_base.saver.filters import json_equal
+from store_vector.filters.keys import (
     DEEPEST,
     INDEXES,
     Keys,
@@ -23,7 +23,7 @@ from store_vector.filter_keys import (
     path_text,
     pushed_down,
 )
-from store_vector.filters import ORDER, Condition, Filter, is_number
+from store_vector.filters.operators import ORDER, Condition, Filter, is_number
 from store_vector.tests.filtering import ATOMS, NAMES, NUMBERS, TEXTS, VALUES, items_and_filters
 
 PATH = set(string.ascii_letters + string.digits + "_-~%/")

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkpoint_base.errors import CorruptValueError
-from store_vector.exact import fits, matrix, search
-from store_vector.ranking import Ranking, Vectors, precise
 from store_vector.records import Array, Name
+from store_vector.vectors.exact import fits, matrix, search
+from store_vector.vectors.ranking import Ranking, Vectors, precise
 
 SMALL = st.integers(-3, 3)
 DISTANCES = ("cosine", "l2", "inner_product")

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from conformance_tests.facade import LoopThread
+from conformance_tests.samples.driver_adapter import LoopThread
 
 _NEGOTIATIONS = (80877103, 80877104)  # TLS, GSSAPI
 _DISCARD = b"Q" + struct.pack("!I", 16) + b"DISCARD ALL\0"

@@ -1,6 +1,6 @@
 -- Items. The namespace is the text that store_vector.namespaces makes of it: it sorts as namespaces
 -- do, byte by byte, and all under one is a range. The value is JSON as it was put: as text, since
--- json and jsonb do not take all of it. `keys` are its filter keys (store_vector.filter_keys); each declared
+-- json and jsonb do not take all of it. `keys` are its filter keys (store_vector.filters.keys); each declared
 -- field has an index over one of them, made by setup().
 CREATE TABLE {schema}.store_items (
     ns text COLLATE "C" NOT NULL,

@@ -50,7 +50,7 @@ local function is_shown(packed)
   return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
 end
 
--- The item with its expiry moved, if it moves far enough (checkpoint_base.ttl.refresh_threshold).
+-- The item with its expiry moved, if it moves far enough (checkpoint_base.saver.ttl.policy.refresh_threshold).
 local function refreshed(name, packed)
   local ttl = struct.unpack('<d', packed, 25)
   if ttl == 0 then

@@ -1,5 +1,5 @@
 -- Items. The namespace is the text that store_vector.namespaces makes of it: it sorts as namespaces
--- do, and all under one is a range. `keys` is JSON of the filter keys (store_vector.filter_keys); each
+-- do, and all under one is a range. `keys` is JSON of the filter keys (store_vector.filters.keys); each
 -- declared field has an index over one of them, made by setup().
 CREATE TABLE store_items (
     id INTEGER PRIMARY KEY,

@@ -8,14 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+from checkpoint_base.deadlines.timeouts import Deadline
 from checkpoint_base.errors import BackendUnavailableError
 from checkpoint_base.plan import Plan, arun, run
-from checkpoint_base.timeouts import Deadline
-from checkpoint_redis.async_driver import AsyncRedisDriver
-from checkpoint_redis.commands import attempt
-from checkpoint_redis.failures import ERRORS, named
-from checkpoint_redis.requests import Calls
-from checkpoint_redis.sync_driver import SyncRedisDriver
+from checkpoint_redis.connection.async_driver import AsyncRedisDriver
+from checkpoint_redis.connection.commands import attempt
+from checkpoint_redis.connection.errors import ERRORS, translate_error
+from checkpoint_redis.connection.requests import ScriptCalls
+from checkpoint_redis.connection.sync_driver import SyncRedisDriver
 from conformance_tests.tests.mutants.registry import C, mutant
 from tests.servers.redis import redis_server
 
@@ -26,24 +26,24 @@ class _Once(SyncRedisDriver):
     """Does not try again, so that what a planner does with an error is seen."""
 
     def perform(self, request: Any) -> Any:
-        if not isinstance(request, Calls):
+        if not isinstance(request, ScriptCalls):
             return super().perform(request)
         try:
             plan = attempt(request, of_cluster=False)
             return run(plan, partial(self._send, Deadline(None, "a request")))
         except ERRORS as error:
-            raise named(error) from error
+            raise translate_error(error) from error
 
 
 class _OnceAsync(AsyncRedisDriver):
     async def perform(self, request: Any) -> Any:
-        if not isinstance(request, Calls):
+        if not isinstance(request, ScriptCalls):
             return await super().perform(request)
         try:
             plan = attempt(request, of_cluster=False)
             return await arun(plan, partial(self._reply, Deadline(None, "a request")))
         except ERRORS as error:
-            raise named(error) from error
+            raise translate_error(error) from error
 
 
 class OnRedis:

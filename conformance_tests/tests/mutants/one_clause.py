@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from conformance_tests.caches.conformance import CacheConformance
-from conformance_tests.catalogue import clause_of
+from conformance_tests.contract.catalogue import clause_of
 from conformance_tests.savers.conformance import SaverConformance
 from conformance_tests.stores.conformance import StoreConformance
 

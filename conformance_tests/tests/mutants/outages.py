@@ -9,12 +9,12 @@ from hashlib import sha1
 from typing import Any
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.statements.requests import execute_many
-from checkpoint_redis.requests import call
-from checkpoint_redis.scripts import Script
-from checkpoint_redis.store_planner import RedisStorePlanner
+from checkpoint_base.sql.requests import execute_many
+from checkpoint_redis.connection.requests import call
+from checkpoint_redis.connection.scripts import Script
+from checkpoint_redis.store.planner import RedisStorePlanner
 from checkpoint_redis.tests.store_harness import RedisStoreHarness
-from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
+from checkpoint_sqlite.store.planner import QUERIES, SqliteStorePlanner
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests.tests.mutants.on_redis import on_redis as faulty
 from conformance_tests.tests.mutants.on_redis import or_else

@@ -14,11 +14,11 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
 )
 
-from checkpoint_base.codec import Codec
 from checkpoint_base.plan import Plan
-from checkpoint_redis.planner import RedisPlanner
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_redis.saver.planner import RedisPlanner
 from checkpoint_redis.tests.harness import RedisHarness
-from checkpoint_sqlite.planner import SqlitePlanner
+from checkpoint_sqlite.saver.planner import SqlitePlanner
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.on_redis import on_redis as faulty
 from conformance_tests.tests.mutants.on_redis import or_else

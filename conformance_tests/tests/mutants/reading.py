@@ -11,13 +11,13 @@ from typing import Any
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
-from checkpoint_base.codec import Codec
 from checkpoint_base.errors import CorruptValueError
-from checkpoint_base.memory_planner import MemoryPlanner
-from checkpoint_base.memory_thread import MemoryThread, newest
+from checkpoint_base.memory.planner import MemoryPlanner
+from checkpoint_base.memory.thread import MemoryThread, newest
 from checkpoint_base.plan import Plan
-from checkpoint_base.planner import Listing, Page, ThreadQuery
-from checkpoint_base.records import PutRecord, ThreadPage
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import Listing, Page, ThreadQuery
+from checkpoint_base.saver.records.kinds import PutRecord, ThreadPage
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.registry import mutant

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from checkpoint_base import checksums
-from checkpoint_base.channels import Channels
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import Stored
-from checkpoint_base.small import NOTHING
+from checkpoint_base.saver.records import checksums
+from checkpoint_base.saver.records.channel_cache import Channels
+from checkpoint_base.saver.records.embedded import NOTHING
+from checkpoint_base.saver.records.kinds import Stored
 from checkpoint_sqlite import AsyncSqliteSaver, SqliteSaver
 from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.tests.mutants.registry import C, mutant
 
-_ROWS = "checkpoint_base.statements.rows"
+_ROWS = "checkpoint_base.sql.rows"
 
 
 def without(target: str, instead: Any, caught_by: str) -> Callable[[C], C]:
@@ -61,7 +61,7 @@ _checksum = checksums.checksum
 
 
 @without(
-    "checkpoint_base.checksums.checksum",
+    "checkpoint_base.saver.records.checksums.checksum",
     lambda salt, names, *data: _checksum(salt, names, *data[:2]),
     "saver.record_integrity.each_byte_counts",
 )
@@ -70,7 +70,7 @@ class EmbeddedValuesAreTaken(_Replaced):
 
 
 @without(
-    "checkpoint_base.codec.is_stored",
+    "checkpoint_base.saver.codec.checkpoints.is_stored",
     lambda _where, _valueless, key, stored: key in stored,
     "saver.record_integrity.a_lost_value_is_an_error",
 )
@@ -79,7 +79,7 @@ class LostIsAbsent(_Replaced):
 
 
 @without(
-    "checkpoint_base.delta.is_stored",
+    "checkpoint_base.saver.delta.is_stored",
     lambda _where, _valueless, key, stored: key in stored,
     "saver.record_integrity.a_lost_seed_is_an_error",
 )
@@ -88,7 +88,7 @@ class NoSeed(_Replaced):
 
 
 @without(
-    "checkpoint_base.checksums.checksum",
+    "checkpoint_base.saver.records.checksums.checksum",
     lambda salt, names, *data: _checksum(salt, names[:1], *data),
     "saver.record_identity.swapped_records_are_an_error",
 )
@@ -97,7 +97,7 @@ class ChecksumsOfContents(_Replaced):
 
 
 @without(
-    "checkpoint_base.checksums.checksum",
+    "checkpoint_base.saver.records.checksums.checksum",
     lambda _salt, names, *data: _checksum(b"", names, *data),
     "saver.record_identity.records_of_another_thread_are_an_error",
 )
@@ -106,7 +106,7 @@ class ChecksumsWithoutAThread(_Replaced):
 
 
 @without(
-    "checkpoint_base.channels.Channels.of",
+    "checkpoint_base.saver.records.channel_cache.Channels.of",
     lambda *_: Channels({}, (), NOTHING),
     "saver.put.value_that_is_not_carried_outlives_its_parent",
 )
@@ -119,7 +119,7 @@ def _unread(*_: Any) -> Plan[None]:
 
 
 @without(
-    "checkpoint_base.statements.removal.Removal._read_embedded",
+    "checkpoint_base.sql.removal.SqlRemoval._read_embedded",
     _unread,
     "saver.delta_history.seed_is_the_nearest_stored_value",
 )

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from checkpoint_base.plan import Plan
-from checkpoint_base.statements.requests import execute_many, rows
-from checkpoint_sqlite.store_planner import QUERIES, SqliteStorePlanner
+from checkpoint_base.sql.requests import execute_many, rows
+from checkpoint_sqlite.store.planner import QUERIES, SqliteStorePlanner
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness
 from conformance_tests.tests.mutants.registry import C, mutant
-from store_vector.filter_keys import indexed
-from store_vector.filters import Condition, Filter, Group, Part
+from store_vector.embedding.paths import TextDigests
+from store_vector.filters.keys import indexed
+from store_vector.filters.operators import Condition, Filter, Group, Part
 from store_vector.namespaces import NamespaceQuery
-from store_vector.paths import TextDigests
 from store_vector.records import Found, Name, Put, Read, Record, Search
 
 

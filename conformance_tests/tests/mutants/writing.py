@@ -15,16 +15,16 @@ from langgraph.checkpoint.base import (
     CheckpointMetadata,
 )
 
-from checkpoint_base.channels import Channels
-from checkpoint_base.codec import Codec
-from checkpoint_base.config import address
-from checkpoint_base.drafts import Draft
-from checkpoint_base.memory import MemorySaver
-from checkpoint_base.memory_planner import MemoryPlanner
-from checkpoint_base.memory_thread import MemoryThread
+from checkpoint_base.memory.planner import MemoryPlanner
+from checkpoint_base.memory.saver import MemorySaver
+from checkpoint_base.memory.thread import MemoryThread
 from checkpoint_base.plan import Plan
-from checkpoint_base.records import PutRecord
-from checkpoint_base.small import NOTHING
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.config import address
+from checkpoint_base.saver.records.channel_cache import Channels
+from checkpoint_base.saver.records.drafts import Draft
+from checkpoint_base.saver.records.embedded import NOTHING
+from checkpoint_base.saver.records.kinds import PutRecord
 from conformance_tests.tests.broken import BrokenHarness
 from conformance_tests.tests.mutants.registry import C, mutant
 

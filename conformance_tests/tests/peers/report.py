@@ -15,8 +15,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
-from conformance_tests.contract import PROFILES
-from conformance_tests.levels import LEVELS
+from conformance_tests.contract.version import PROFILES
+from conformance_tests.report.levels import LEVELS
 from conformance_tests.tests.page import PAGE, section, table
 from conformance_tests.tests.peers.run import LOOKED_AT, run
 

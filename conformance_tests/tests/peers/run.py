@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
-from conformance_tests.command import main
-from conformance_tests.verdicts import FAILED, NOT_LOOKED_AT, NOT_OFFERED
+from conformance_tests.command.main import main
+from conformance_tests.contract.verdicts import FAILED, NOT_LOOKED_AT, NOT_OFFERED
 
 HERE: Final = "conformance_tests.tests.peers"
 LOOKED_AT: Final = {

@@ -17,9 +17,10 @@ from typing import Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
-from conformance_tests import Place, SaverHarness, facade
+from conformance_tests import Place, SaverHarness
+from conformance_tests.contract.verdicts import not_looked_at
+from conformance_tests.samples import driver_adapter as facade
 from conformance_tests.tests.peers.servers import SERVERS
-from conformance_tests.verdicts import not_looked_at
 
 facade.GIVE_UP_AFTER = 8.0  # what waits for itself need not wait for minutes
 

@@ -11,9 +11,9 @@ from typing import Any
 from langgraph.store.memory import InMemoryStore
 
 from conformance_tests import Place, StoreHarness
+from conformance_tests.contract.verdicts import not_looked_at
 from conformance_tests.tests.peers.savers import class_at
 from conformance_tests.tests.peers.servers import SERVERS
-from conformance_tests.verdicts import not_looked_at
 
 
 class PeerStore(StoreHarness):

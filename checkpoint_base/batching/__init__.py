@@ -1,0 +1,1 @@
+"""Requests of many tasks on few connections."""

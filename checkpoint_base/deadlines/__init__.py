@@ -1,0 +1,1 @@
+"""`call_timeout`, cancellation, and the watchdog for blocking drivers."""

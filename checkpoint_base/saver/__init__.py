@@ -1,0 +1,1 @@
+"""The saver core: what every backend shares."""

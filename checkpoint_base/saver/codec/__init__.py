@@ -1,0 +1,1 @@
+"""Checkpoints and values to records and back."""

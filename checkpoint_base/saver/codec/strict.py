@@ -1,0 +1,347 @@
+"""Decoding that raises where LangGraph's `JsonPlusSerializer` logs a line and returns a substitute.
+
+LangGraph returns None, a dict or a string for a value whose class it cannot import, may not import
+(the allow-list), or cannot construct. The hooks in here make the same objects wherever LangGraph's
+succeed, and raise `Unbuildable` otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from inspect import isclass
+from typing import Any, Final, get_args
+
+import ormsgpack
+from langgraph.checkpoint.serde import jsonplus
+from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_METHODS, SAFE_MSGPACK_TYPES
+from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
+from langgraph.checkpoint.serde.event_hooks import emit_serde_event
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.serde.types import _DeltaSnapshot
+
+from checkpoint_base.saver.records.kinds import Typed
+
+logger = logging.getLogger(__name__)
+
+ExtHook = Callable[[int, bytes], Any]
+"""Decodes one of msgpack's extension types: (code, data) -> value."""
+
+_RESTORE: Final = "restore the class under that name"
+_REPAIR: Final = "let the class accept what was stored"
+
+
+class Unbuildable(Exception):  # noqa: N818 (the codec makes an error of it, which names the place)
+    """A stored value cannot be rebuilt: its type (`module.Class`), the reason, what helps."""
+
+    def __init__(self, kind: str, reason: str, remedy: str) -> None:
+        super().__init__(kind, reason, remedy)
+        self.kind = kind
+        self.reason = reason
+        self.remedy = remedy
+
+
+class _Failure(threading.local):
+    """The first failure while this thread decodes a value: ormsgpack raises a bare ValueError
+    ("ext_hook failed") in place of what its hook raised.
+    """
+
+    error: Unbuildable | None = None
+
+
+_failure: Final = _Failure()
+
+
+def load_strictly(serde: SerializerProtocol, value: Typed) -> Any:
+    """Decode with a serializer that `strict` made.
+
+    Raises:
+        Unbuildable: a class cannot be rebuilt; the error of its import or constructor is the cause.
+    """
+    outer, _failure.error = _failure.error, None
+    try:
+        return serde.loads_typed(value)
+    except Exception as error:  # whatever the serializer makes of a hook's error
+        if _failure.error is None:
+            raise
+        raise _failure.error from _failure.error.__cause__ or error
+    finally:
+        _failure.error = outer
+
+
+def ext_hook_of(serde: SerializerProtocol) -> ExtHook | None:
+    """How a serializer decodes msgpack's extension types; None: it is not LangGraph's, and may
+    store other things as msgpack.
+    """
+    if type(serde).loads_typed is not JsonPlusSerializer.loads_typed:
+        return None
+    hook: ExtHook = serde._unpack_ext_hook  # type: ignore[attr-defined]
+    return hook
+
+
+def unpack_array(hook: ExtHook, count: int, values: Sequence[bytes]) -> list[Any] | None:
+    """Decode so many values, each of which is msgpack, as one array; None: one of them fails."""
+    if count >= 1 << 16:
+        return None
+    head = b"\xdc" + count.to_bytes(2, "big")
+    outer, _failure.error = _failure.error, None
+    try:
+        found: list[Any] = ormsgpack.unpackb(
+            b"".join((head, *values)), ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS
+        )
+    except Exception:  # noqa: BLE001 (the hook calls constructors of the user's: anything)
+        return None
+    finally:
+        _failure.error = outer
+    return found
+
+
+def strict(serde: SerializerProtocol) -> SerializerProtocol:
+    """A copy of a serializer with the hooks of this module. A serializer that is not LangGraph's,
+    or that was given an ext hook of its own, is returned as it is.
+    """
+
+    def with_hooks(plus: JsonPlusSerializer) -> tuple[ExtHook, Callable[[Any], Any]]:
+        return _ext_hook(plus), lambda value: _revive(plus, value)
+
+    return _hooked(serde, with_hooks)
+
+
+def without_objects(serde: SerializerProtocol) -> SerializerProtocol:
+    """A copy of a serializer that imports no class: objects come as None, and so no decoding fails
+    because of a class. What it decodes is only good for looking up plain entries.
+    """
+    return _hooked(serde, lambda _: (lambda _code, _data: None, lambda value: value))
+
+
+def keeps_objects_packed(serde: SerializerProtocol) -> SerializerProtocol | None:
+    """A copy of a serializer that leaves objects packed, as `ormsgpack.Ext`, which packs to the
+    same bytes again; JSON of older versions is revived strictly. None: it is not LangGraph's, or
+    not in all that it does.
+    """
+    plus = serde.serde if isinstance(serde, EncryptedSerializer) else serde
+    methods = type(plus).dumps_typed, type(plus).loads_typed
+    if methods != (JsonPlusSerializer.dumps_typed, JsonPlusSerializer.loads_typed):
+        return None
+    found = _hooked(serde, lambda plus: (ormsgpack.Ext, lambda value: _revive(plus, value)))
+    return None if found is serde else found
+
+
+def _hooked(
+    serde: SerializerProtocol,
+    hooks: Callable[[JsonPlusSerializer], tuple[Callable[[int, bytes], Any], Any]],
+) -> SerializerProtocol:
+    if isinstance(serde, EncryptedSerializer):
+        inner = _hooked(serde.serde, hooks)
+        if inner is serde.serde:
+            return serde
+        outer = copy.copy(serde)
+        outer.serde = inner
+        return outer
+    if not isinstance(serde, JsonPlusSerializer) or serde._custom_unpack_ext_hook:
+        return serde
+    if serde._unpack_ext_hook.__module__ != jsonplus.__name__:  # a subclass has set its own
+        return serde
+    clone = copy.copy(serde)
+    unpack, revive = hooks(serde)
+    vars(clone).update(_unpack_ext_hook=unpack, _reviver=revive)
+    return clone
+
+
+def _fail(kind: str, reason: str, remedy: str, cause: BaseException | None = None) -> Unbuildable:
+    """The error to raise in a hook; it is also kept for `load_strictly`."""
+    error = Unbuildable(kind, reason, remedy)
+    error.__cause__ = cause
+    if _failure.error is None:
+        _failure.error = error
+    return error
+
+
+# ---------------------------------------------------------------------- msgpack
+
+
+def _ext_hook(serde: JsonPlusSerializer) -> ExtHook:
+    """As LangGraph's `_create_msgpack_ext_hook`. The allow-list is that of `serde` at each call."""
+
+    def hook(code: int, data: bytes) -> Any:  # called for each object: a chat has hundreds
+        build = _BUILD.get(code)
+        if build is None and code not in _WITHOUT_CLASS:
+            raise _fail(f"msgpack extension {code}", "its type is not known", "upgrade langgraph")
+        content = ormsgpack.unpackb(data, ext_hook=hook, option=ormsgpack.OPT_NON_STR_KEYS)
+        if build is None:
+            return _WITHOUT_CLASS[code](content)
+        module, name, payload, *rest = content
+        if code == jsonplus.EXT_METHOD_SINGLE_ARG:
+            _check_method(module, name, rest[0])
+        elif (module, name) not in SAFE_MSGPACK_TYPES:
+            _check_allowed(serde, module, name)
+        cls = _imported(module, name)
+        try:
+            return build(cls, payload)
+        except Exception as error:  # the class is the user's
+            reason = f"constructing it raised {type(error).__name__}"
+            raise _fail(f"{module}.{name}", reason, _REPAIR, error) from error
+
+    return hook
+
+
+def _imported(module: str, name: str) -> Any:
+    there = sys.modules.get(module)  # a fifth of the time of `importlib`
+    found = None if there is None else vars(there).get(name)
+    return _import(module, name) if found is None else found
+
+
+def _import(module: str, name: str) -> Any:
+    kind = f"{module}.{name}"
+    try:
+        return getattr(importlib.import_module(module), name)
+    except AttributeError as error:
+        reason = f"module {module!r} has no {name!r}"
+        raise _fail(kind, reason, _RESTORE, error) from error
+    except Exception as error:  # the module is the user's
+        reason = f"importing module {module!r} raised {type(error).__name__}"
+        raise _fail(kind, reason, _RESTORE, error) from error
+
+
+def _check_allowed(serde: JsonPlusSerializer, module: str, name: str) -> None:
+    """Of a type that is not one of those that are always safe."""
+    key = (module, name)
+    allowed = serde._allowed_msgpack_modules
+    if allowed is True:
+        emit_serde_event({"kind": "msgpack_unregistered_allowed", "module": module, "name": name})
+        _warn_of_unregistered(module, name)
+    elif not allowed or key not in allowed:
+        emit_serde_event({"kind": "msgpack_blocked", "module": module, "name": name})
+        raise _fail(
+            f"{module}.{name}",
+            "it is not on the serializer's allow-list",
+            f"allow it: JsonPlusSerializer(allowed_msgpack_modules=[{key!r}]), or have it in the "
+            "graph's state schema",
+        )
+
+
+@lru_cache(1000)
+def _warn_of_unregistered(module: str, name: str) -> None:
+    """LangGraph's warning, once for each type."""
+    logger.warning(
+        "Deserializing unregistered type %s.%s from checkpoint. This will be blocked in a future "
+        "version of LangGraph. Set LANGGRAPH_STRICT_MSGPACK=true to block now, or add to "
+        "allowed_msgpack_modules to allow explicitly: [(%r, %r)]",
+        *(module, name, module, name),
+    )
+
+
+def _check_method(module: str, name: str, method: str) -> None:
+    if (module, name, method) not in SAFE_MSGPACK_METHODS:
+        emit_serde_event(
+            {"kind": "msgpack_method_blocked", "module": module, "name": name, "method": method}
+        )
+        raise _fail(
+            f"{module}.{name}",
+            f"LangGraph does not call its method {method!r}",
+            "store a value of a plain type instead",
+        )
+
+
+def _array(content: tuple[str, Any, Any, bytes]) -> Any:
+    dtype, shape, order, data = content
+    try:
+        import numpy as np
+
+        return np.frombuffer(data, dtype=np.dtype(dtype)).reshape(shape, order=order)
+    except Exception as error:  # numpy is missing, or its dtype is not known to it
+        reason = f"making the array raised {type(error).__name__}"
+        raise _fail(
+            "numpy.ndarray", reason, "install the numpy it was stored with", error
+        ) from error
+
+
+def _of_args(cls: Any, args: Any) -> Any:
+    if (cls.__module__, cls.__name__) == ("langgraph.types", "Send") and len(args) == 3:
+        return cls(args[0], args[1], timeout=args[2])
+    return cls(*args)
+
+
+def _model(cls: Any, values: Mapping[str, Any]) -> Any:
+    """A Pydantic model. One that does not validate (aliases, a changed class) is made without
+    validation, as LangGraph does, unless that loses something: a required field was not stored, or
+    a field is a model itself, which would stay a dict.
+    """
+    try:
+        return cls(**values)
+    except Exception:  # a validator is the user's: anything
+        construct = getattr(cls, "model_construct", None) or getattr(cls, "construct", None)
+        if construct is None or any(_loses(*field, values) for field in _fields_of(cls)):
+            raise
+        return construct(**values)
+
+
+def _fields_of(cls: Any) -> list[tuple[str, Any, bool]]:
+    """Name, annotation and whether it is required, of each field of a model of either version."""
+    if hasattr(cls, "model_fields"):
+        fields = cls.model_fields.items()
+        return [(name, field.annotation, field.is_required()) for name, field in fields]
+    fields = cls.__fields__.items()
+    return [(name, field.outer_type_, bool(field.required)) for name, field in fields]
+
+
+def _loses(name: str, annotation: Any, is_required: bool, values: Mapping[str, Any]) -> bool:
+    if name not in values:
+        return is_required
+    return _has_dict(values[name]) and _has_model(annotation)
+
+
+def _has_dict(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return any(map(_has_dict, value))
+    return isinstance(value, Mapping) and bool(value)
+
+
+def _has_model(annotation: Any) -> bool:
+    if isclass(annotation) and hasattr(annotation, "construct"):
+        return True
+    return any(map(_has_model, get_args(annotation)))
+
+
+_BUILD: Final[Mapping[int, Callable[[Any, Any], Any]]] = {
+    jsonplus.EXT_CONSTRUCTOR_SINGLE_ARG: lambda cls, arg: cls(arg),
+    jsonplus.EXT_CONSTRUCTOR_POS_ARGS: _of_args,
+    jsonplus.EXT_CONSTRUCTOR_KW_ARGS: lambda cls, values: cls(**values),
+    jsonplus.EXT_METHOD_SINGLE_ARG: lambda cls, arg: cls.fromisoformat(arg),
+    jsonplus.EXT_PYDANTIC_V1: _model,
+    jsonplus.EXT_PYDANTIC_V2: _model,
+}
+
+_WITHOUT_CLASS: Final[Mapping[int, Callable[[Any], Any]]] = {
+    jsonplus.EXT_DELTA_SNAPSHOT: _DeltaSnapshot,
+    jsonplus.EXT_NUMPY_ARRAY: _array,
+}
+
+
+# ---------------------------------------------------------------------- JSON of older versions
+
+
+def _revive(serde: JsonPlusSerializer, value: dict[str, Any]) -> Any:
+    """As LangGraph's `_reviver`, which gives None or the dict for what it cannot revive. It gives
+    None for exceptions as well, by intention.
+    """
+    revived = serde._reviver(value)
+    is_object = value.get("lc") == 2 and value.get("type") == "constructor" and value.get("id")
+    if not is_object or not (revived is None or revived is value):
+        return revived
+    *path, name = value["id"]
+    module = ".".join(path)
+    if revived is value:
+        reason = "it is not on the serializer's allow-list"
+        remedy = f"allow it: JsonPlusSerializer(allowed_json_modules=[{tuple(value['id'])!r}])"
+        raise _fail(f"{module}.{name}", reason, remedy)
+    cls = _imported(module, name)
+    if isclass(cls) and issubclass(cls, BaseException):
+        return None
+    raise _fail(f"{module}.{name}", "constructing it failed", _REPAIR)

@@ -1,0 +1,257 @@
+"""Optional capabilities of a saver, one mixin each. A backend that lacks one leaves its mixin out:
+LangGraph, the Agent Server and the conformance suite see what a class overrides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import DeltaChannelHistory
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.plan import Plan
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.codec.values import OnUnreadable
+from checkpoint_base.saver.config import prune_strategy, text
+from checkpoint_base.saver.planner import (
+    CopyingPlanner,
+    DeltaPlanner,
+    FullPlanner,
+    PruningPlanner,
+    ThreadPlanner,
+    ThreadQuery,
+)
+from checkpoint_base.saver.records.kinds import Stats, ThreadPage
+from checkpoint_base.saver.shell import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
+from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.sweeper import Sweeper, SweepMixin
+
+T = TypeVar("T")
+
+
+class _Driven:
+    """What the mixins use of a `Saver`."""
+
+    if TYPE_CHECKING:
+        _planner: Any
+        _life: Any
+
+        @property
+        def _codec(self) -> Codec: ...
+        def _drive(self, plan: Plan[T]) -> T: ...
+        async def _adrive(self, plan: Plan[T]) -> T: ...
+
+
+def _texts(name: str, values: Any) -> list[str]:
+    """Ids. A string is a sequence of strings too: of ids that nobody meant."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        meant = f"; did you mean [{values!r:.80}]?" if isinstance(values, str) else ""
+        given = f"{'the string ' if meant else ''}{values!r:.80}"
+        raise InvalidArgumentError(f"{name}s: wanted a list of ids, got {given}{meant}")
+    return [text(name, value) for value in values]
+
+
+def _optional(thread_id: str | None) -> str | None:
+    return None if thread_id is None else text("thread_id", thread_id)
+
+
+def _pair(source: str, target: str) -> tuple[str, str]:
+    return text("source_thread_id", source), text("target_thread_id", target)
+
+
+class PruneMixin(_Driven):
+    """`delete_for_runs` and `prune`."""
+
+    @property
+    def _pruning(self) -> PruningPlanner:
+        planner: PruningPlanner = self._planner
+        return planner
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete the checkpoints of these runs, with their writes; implements
+        `BaseCheckpointSaver.delete_for_runs`. Unknown runs are passed over.
+        """
+        self._drive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """`delete_for_runs`, without blocking."""
+        await self._adrive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Thin out threads, each atomically; implements `BaseCheckpointSaver.prune`.
+
+        Args:
+            thread_ids: unknown ones are passed over.
+            strategy: `"keep_latest"` keeps the newest checkpoint of each namespace, and the
+                ancestors from which its DeltaChannels are rebuilt; `"delete"`, which the Agent
+                Server calls `"delete_all"`, keeps nothing.
+
+        Raises:
+            InvalidArgumentError: no such strategy.
+        """
+        names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
+        self._drive(self._pruning.prune(self._codec, names, strategy))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """`prune`, without blocking."""
+        names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
+        await self._adrive(self._pruning.prune(self._codec, names, strategy))
+
+
+class CopyThreadMixin(_Driven):
+    """`copy_thread`."""
+
+    @property
+    def _copying(self) -> CopyingPlanner:
+        planner: CopyingPlanner = self._planner
+        return planner
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy all of a thread, atomically; implements `BaseCheckpointSaver.copy_thread`.
+
+        Copying again brings the copy up to date. An unknown source is a no-op.
+
+        Raises:
+            InvalidArgumentError: the target has checkpoints that the source has not.
+        """
+        self._drive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """`copy_thread`, without blocking."""
+        await self._adrive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
+
+
+class DeltaHistoryMixin(_Driven):
+    """`get_delta_channel_history`, in a bounded number of round trips."""
+
+    @property
+    def _rebuilding(self) -> DeltaPlanner:
+        planner: DeltaPlanner = self._planner
+        return planner
+
+    def get_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """The writes from which DeltaChannels are rebuilt, and the value to begin with; implements
+        `BaseCheckpointSaver.get_delta_channel_history`.
+        """
+        return self._drive(self._rebuilding.delta_history(self._codec, config, channels))
+
+    async def aget_delta_channel_history(
+        self, *, config: RunnableConfig, channels: Sequence[str]
+    ) -> Mapping[str, DeltaChannelHistory]:
+        """`get_delta_channel_history`, without blocking."""
+        return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
+
+
+class ThreadAdminMixin(_Driven, SweepMixin):
+    """The list of threads, their expiry and their size."""
+
+    @property
+    def _keeping(self) -> ThreadPlanner:
+        planner: ThreadPlanner = self._planner
+        return planner
+
+    def list_threads(
+        self,
+        *,
+        prefix: str = "",
+        updated_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> ThreadPage:
+        """A page of the threads that have not expired, last updated first.
+
+        Args:
+            prefix: only thread ids that begin with it.
+            updated_before: only threads last written to before this moment.
+            updated_after: only threads last written to after this moment.
+            limit: how many at most.
+            cursor: the `cursor` of the page before.
+
+        Raises:
+            InvalidArgumentError: the cursor is none that this method gave.
+        """
+        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
+        return self._drive(self._keeping.list_threads(query))
+
+    async def alist_threads(
+        self,
+        *,
+        prefix: str = "",
+        updated_before: datetime | None = None,
+        updated_after: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> ThreadPage:
+        """`list_threads`, without blocking."""
+        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
+        return await self._adrive(self._keeping.list_threads(query))
+
+    def stats(self, thread_id: str | None = None) -> Stats:
+        """Count what is stored, for one thread or for all."""
+        return self._drive(self._keeping.stats(_optional(thread_id)))
+
+    async def astats(self, thread_id: str | None = None) -> Stats:
+        """`stats`, without blocking."""
+        return await self._adrive(self._keeping.stats(_optional(thread_id)))
+
+    def _sweep(self) -> Plan[int]:
+        return self._keeping.sweep(self._codec)
+
+
+class FullSaver(PruneMixin, CopyThreadMixin, DeltaHistoryMixin, ThreadAdminMixin, Saver):
+    """A saver with every capability: what `open_saver` and `aopen_saver` give."""
+
+    def _end(self) -> None:
+        """Whoever opened the connection is about to close it."""
+        self._sweeper.stop(self._life.limit)
+        self._life.end()
+
+    async def _aend(self) -> None:
+        """`_end`, without blocking."""
+        await self.astop_ttl_sweeper(self._life.limit)
+        self._life.end()
+
+
+class FullSyncSaver(FullSaver, SyncSaver):
+    """A saver with every capability, on a blocking driver."""
+
+    def __init__(
+        self,
+        planner: FullPlanner,
+        driver: SyncDriver,
+        policy: TTLPolicy,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
+    ) -> None:
+        super().__init__(
+            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
+        self._sweeper = Sweeper(policy.sweep_interval_minutes)
+
+
+class FullAsyncSaver(FullSaver, AsyncSaver):
+    """A saver with every capability, on an event loop."""
+
+    def __init__(
+        self,
+        planner: FullPlanner,
+        driver: AsyncDriver,
+        policy: TTLPolicy,
+        *,
+        serde: SerializerProtocol | None = None,
+        on_unreadable: OnUnreadable = "raise",
+        encrypted: bool = False,
+    ) -> None:
+        super().__init__(
+            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+        )
+        self._sweeper = Sweeper(policy.sweep_interval_minutes)

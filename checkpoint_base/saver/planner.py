@@ -1,0 +1,216 @@
+"""What a backend implements: one plan per operation, neither sync nor async, and no I/O in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, Final, NamedTuple, Protocol
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import (
+    ChannelVersions,
+    Checkpoint,
+    CheckpointMetadata,
+    CheckpointTuple,
+    DeltaChannelHistory,
+)
+
+from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.plan import Plan
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.config import address, before_id, text
+from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
+
+LIST_PAGE = 50
+"""Checkpoints that `list` reads at a time when nobody said how many are wanted."""
+_LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
+"""The last moment that has a date."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What `list` was asked for, and how far it is.
+
+    Attributes:
+        thread_id: None: all threads.
+        ns: None: all namespaces.
+        checkpoint_id: only this one.
+        before: only checkpoint ids less than this.
+        filter: metadata to be equal.
+        remaining: how many more are wanted; None: all.
+        position: the backend's own mark behind the last checkpoint given.
+    """
+
+    thread_id: str | None = None
+    ns: str | None = None
+    checkpoint_id: str | None = None
+    before: str | None = None
+    filter: Mapping[str, Any] | None = None
+    remaining: int | None = None
+    position: Any = None
+
+    @classmethod
+    def of(
+        cls,
+        config: RunnableConfig | None,
+        filter: Mapping[str, Any] | None,
+        before: RunnableConfig | None,
+        limit: int | None,
+    ) -> Listing:
+        """Read the arguments of `list`."""
+        listing = cls(before=before_id(before), filter=filter, remaining=limit)
+        if config is None:
+            return listing
+        at = address(config)
+        return replace(listing, thread_id=at.thread_id, ns=at.ns, checkpoint_id=at.checkpoint_id)
+
+    @property
+    def page_size(self) -> int:
+        """How many checkpoints to read next."""
+        return LIST_PAGE if self.remaining is None else min(self.remaining, LIST_PAGE)
+
+    def after(self, given: int, position: Any) -> Listing:
+        """The rest, once `given` checkpoints were given, the last of them at `position`."""
+        left = None if self.remaining is None else self.remaining - given
+        return replace(self, remaining=left, position=position)
+
+
+class Page(NamedTuple):
+    """Some checkpoints, and what is left to list (None: nothing)."""
+
+    tuples: list[CheckpointTuple]
+    rest: Listing | None
+
+
+class Planner(Protocol):
+    """The operations that every backend has."""
+
+    def setup(self) -> Plan[None]: ...
+
+    def put(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> Plan[RunnableConfig]: ...
+
+    def put_writes(
+        self,
+        codec: Codec,
+        config: RunnableConfig,
+        writes: Sequence[tuple[str, Any]],
+        task_id: str,
+        task_path: str,
+    ) -> Plan[None]: ...
+
+    def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]: ...
+
+    def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]: ...
+
+    def delete_thread(self, thread_id: str) -> Plan[None]: ...
+
+
+class PruningPlanner(Planner, Protocol):
+    """Plus deletion by run, and pruning."""
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]: ...
+
+    def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]: ...
+
+
+class CopyingPlanner(Planner, Protocol):
+    """Plus copies of threads."""
+
+    def copy_thread(self, source: str, target: str) -> Plan[None]: ...
+
+
+class DeltaPlanner(Planner, Protocol):
+    """Plus the history of DeltaChannels."""
+
+    def delta_history(
+        self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
+    ) -> Plan[Mapping[str, DeltaChannelHistory]]: ...
+
+
+@dataclass(frozen=True)
+class ThreadQuery:
+    """What `list_threads` was asked for; times are in epoch seconds."""
+
+    prefix: str
+    updated_before: float | None
+    updated_after: float | None
+    limit: int
+    cursor: str | None
+
+    @classmethod
+    def of(
+        cls,
+        prefix: str,
+        updated_before: datetime | None,
+        updated_after: datetime | None,
+        limit: int,
+        cursor: str | None,
+    ) -> ThreadQuery:
+        """Read the arguments of `list_threads`."""
+        return cls(
+            text("prefix", prefix), _epoch(updated_before), _epoch(updated_after), limit, cursor
+        )
+
+    @property
+    def position(self) -> tuple[float, str] | None:
+        """(updated at, thread id) of the last thread of the page before.
+
+        Raises:
+            InvalidArgumentError: the cursor is none of ours.
+        """
+        if self.cursor is None:
+            return None
+        try:
+            updated, thread_id = json.loads(self.cursor)
+            return float(updated), text("cursor", thread_id)
+        except (ValueError, TypeError) as error:
+            raise InvalidArgumentError(
+                f"cursor: wanted one that list_threads gave, got {self.cursor!r}"
+            ) from error
+
+    def page(self, found: Sequence[tuple[str, float, float, float | None]]) -> ThreadPage:
+        """The page of up to one thread more than the limit: (id, created, updated, expires)."""
+        shown = found[: self.limit]
+        threads = [
+            ThreadInfo(name, _moment(created), _moment(updated), _expiry(expires))
+            for name, created, updated, expires in shown
+        ]
+        cursor = json.dumps([shown[-1][2], shown[-1][0]]) if len(found) > len(shown) > 0 else None
+        return ThreadPage(threads, cursor)
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def _expiry(seconds: float | None) -> datetime | None:
+    if seconds is None:
+        return None
+    return _moment(seconds) if seconds < _LAST.timestamp() else _LAST
+
+
+def _epoch(moment: datetime | None) -> float | None:
+    return None if moment is None else moment.timestamp()
+
+
+class ThreadPlanner(Planner, Protocol):
+    """Plus what concerns threads as such: their list, their expiry, their size."""
+
+    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]: ...
+
+    def sweep(self, codec: Codec) -> Plan[int]: ...
+
+    def stats(self, thread_id: str | None) -> Plan[Stats]: ...
+
+
+class FullPlanner(PruningPlanner, CopyingPlanner, DeltaPlanner, ThreadPlanner, Protocol):
+    """All of it."""

@@ -1,0 +1,1 @@
+"""The records of a saver, their checksums, and what one read found."""

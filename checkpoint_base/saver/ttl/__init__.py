@@ -1,0 +1,1 @@
+"""Time to live of threads: the policy, moving an expiry, the sweeper."""

@@ -1,0 +1,1 @@
+"""What SQLite and Postgres share, and migrations."""

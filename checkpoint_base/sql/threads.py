@@ -1,0 +1,137 @@
+"""Threads as such: their list, their expiry, their size."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from checkpoint_base.dedup.writer import SWEPT_GARBAGE
+from checkpoint_base.plan import Plan, read, write
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.records.kinds import Stats, ThreadPage
+from checkpoint_base.saver.records.snapshot import ReadSnapshot
+from checkpoint_base.saver.ttl.refresh import refresh_ttl_best_effort
+from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
+from checkpoint_base.sql.logs import Thread
+from checkpoint_base.sql.removal import SqlRemoval
+from checkpoint_base.sql.requests import execute, row, rows
+
+_SWEPT_AT_ONCE: Final = 200
+
+
+class SqlThreads(SqlRemoval):
+    """Plans on threads."""
+
+    backend: ClassVar[str]
+
+    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
+        """A page of threads: one read transaction."""
+        found = yield from read(self._thread_rows, query)
+        return query.page(found)
+
+    @abstractmethod
+    def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        """Up to one thread more than the limit: (id, created, updated, expires)."""
+
+    # ------------------------------------------------------------------ expiry
+
+    def _refresh(self, thread_id: str, snapshot: ReadSnapshot) -> Plan[None]:
+        """Move a thread's expiry because it was read, if that moves it far enough."""
+        if self._logs.is_refresh_due(snapshot.expiry):
+            refresh = write(self._logs.refresh, thread_id)
+            yield from refresh_ttl_best_effort(refresh, f"thread {thread_id!r}")
+
+    def sweep(self, codec: Codec) -> Plan[int]:
+        """Apply the policy to the threads that expired, and collect the garbage of those that have
+        much: one transaction for each thread. The reply counts the expired ones.
+        """
+        swept = yield from self._sweep_expired(codec)
+        yield from self._sweep_garbage()
+        return swept
+
+    def _sweep_expired(self, codec: Codec) -> Plan[int]:
+        now, swept = self._logs.clock(), 0
+        limit = self._logs.policy.sweep_limit
+        unreadable: set[str] = set()
+        while limit is None or swept < limit:
+            count = _SWEPT_AT_ONCE if limit is None else min(_SWEPT_AT_ONCE, limit - swept)
+            wanted = now, count + len(unreadable)
+            expired = yield from read(rows, self._logs.queries["expired_threads"], wanted)
+            due = [thread_id for (thread_id,) in expired if thread_id not in unreadable]
+            if not due:
+                break
+            for thread_id in due[:count]:
+                try:
+                    swept += yield from write(self._sweep, codec, thread_id, now)
+                except UNREADABLE as error:
+                    log_unreadable(thread_id, error)
+                    unreadable.add(thread_id)
+        return swept
+
+    def _sweep(self, codec: Codec, thread_id: str, now: float) -> Plan[int]:
+        found = yield from row(self._logs.queries["thread"], (thread_id,))
+        if not found:
+            return 0
+        thread = Thread(*found)
+        if thread.expires_at is None or thread.expires_at > now:
+            return 0  # touched since it was listed
+        if self._logs.policy.expires_whole:
+            yield from self._logs.purge(thread)
+        else:
+            yield from self._keep_latest(codec, thread_id)
+            yield from execute(self._logs.queries["refresh_thread"], (None, thread.key))
+        return 1
+
+    def _sweep_garbage(self) -> Plan[None]:
+        limit = self._logs.policy.sweep_limit
+        visited: set[str] = set()  # each once: its writers may leave garbage again meanwhile
+        while limit is None or len(visited) < limit:
+            wanted = SWEPT_GARBAGE, _SWEPT_AT_ONCE + len(visited)
+            found = yield from read(rows, self._logs.queries["garbage_threads"], wanted)
+            due = [thread_id for (thread_id,) in found if thread_id not in visited]
+            if not due:
+                return
+            for thread_id in due if limit is None else due[: limit - len(visited)]:
+                visited.add(thread_id)
+                try:
+                    yield from write(self._collect, thread_id)
+                except UNREADABLE as error:
+                    log_unreadable(thread_id, error)
+
+    def _collect(self, thread_id: str) -> Plan[None]:
+        thread = yield from self._logs.find(thread_id)
+        if thread is not None:
+            yield from self._logs.collect(thread.key)
+
+    # ------------------------------------------------------------------ size
+
+    def stats(self, thread_id: str | None) -> Plan[Stats]:
+        """Count rows and bytes: one read transaction."""
+        return (yield from read(self._stats, thread_id))
+
+    def _stats(self, thread_id: str | None) -> Plan[Stats]:
+        ((server,),) = yield from rows(self._logs.queries["server_version"])
+        counts: Sequence[int] | None = None
+        if thread_id is None:
+            counts = yield from row(self._logs.queries["all_stats"])
+        elif thread := (yield from row(self._logs.queries["seen_thread"], (thread_id,))):
+            found = Thread(*thread)
+            if not self._logs.is_expired(found.expires_at):
+                counts = yield from self._thread_counts(found)
+        threads, checkpoints, values, segments, writes, size = counts or (0,) * 6
+        return Stats(
+            backend=self.backend,
+            server=server,
+            threads=threads,
+            checkpoints=checkpoints,
+            values=values,
+            segments=segments,
+            writes=writes,
+            bytes=size,
+        )
+
+    @abstractmethod
+    def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
+        """(1, checkpoints, values, segments, writes, bytes) of a thread."""

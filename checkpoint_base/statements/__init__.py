@@ -1,1 +1,0 @@
-"""Plans over named statements, whose language is the backend's: SQL, or commands of MongoDB."""

@@ -1,0 +1,1 @@
+"""Drivers, connections, and the translation of errors."""

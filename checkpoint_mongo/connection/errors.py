@@ -1,0 +1,167 @@
+"""What is tried again after an error of MongoDB, and what the others are called."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from typing import Any, Final
+
+from bson.errors import InvalidDocument
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConfigurationError,
+    ConnectionFailure,
+    DocumentTooLarge,
+    ExecutionTimeout,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+    WTimeoutError,
+)
+
+from checkpoint_base.deadlines.timeouts import timed_out
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    ClosedError,
+    ConflictError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
+
+_STEP: Final = "a command of MongoDB"
+_DUPLICATE: Final = 11000
+_PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
+_LOSSES: Final = 3
+# Seconds after which a lost connection is not replaced: an attempt that selects a server takes 10
+# more, and 15 are what a call may take. PyMongo may cancel a connection after 13.
+_REPLACED_WITHIN: Final = 3.0
+_PAUSE: Final = 0.002  # seconds, and twice as long each time
+_LONGEST: Final = 0.05
+_DOUBLED: Final = 30  # times at most: floats end
+# a primary that steps down, a node that shuts down, an operation that was in its way
+_STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
+_CONFLICTS: Final = frozenset({112, 24, 246, 251, 256})
+# wrong user or password, in MongoDB's words and in Atlas's; a role that may not do it
+_LOGIN: Final = frozenset({18, 8000})
+_FORBIDDEN: Final = 13
+_TOO_LARGE: Final = frozenset({10334, 17419, 17420})
+_SHORT: Final = 300
+_TRANSIENT: Final = "TransientTransactionError"
+_UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
+ABORT: Final = 0.8
+"""Seconds that an abort may take: the server aborts by itself later."""
+
+
+def pause_of(attempt: int) -> float:
+    """Seconds to wait before the next attempt; not the same for all who wait."""
+    longest = min(_LONGEST, _PAUSE * 2.0 ** min(attempt, _DOUBLED))
+    return longest * (0.5 + random.random() / 2)  # noqa: S311 (spreads attempts, is no secret)
+
+
+def codes_of(error: PyMongoError) -> set[int]:
+    """What the server said of a command, or of its writes."""
+    found: set[int] = set()
+    if isinstance(error, OperationFailure) and error.code is not None:
+        found.add(error.code)
+    if isinstance(error, BulkWriteError):
+        found.update(entry["code"] for entry in error.details.get("writeErrors", ()))
+    return found
+
+
+def is_refusal(error: PyMongoError) -> bool:
+    """Whether a document that should be new is there."""
+    return _DUPLICATE in codes_of(error)
+
+
+def commit_is_unknown(error: PyMongoError) -> bool:
+    """Whether a commit may have come to pass: committing again tells."""
+    return error.has_error_label(_UNKNOWN_COMMIT)
+
+
+def own_timeout(client: Any) -> float:
+    """Seconds after which a client gives up by itself, when a server does not answer."""
+    options = client.options
+    socket = options.pool_options.socket_timeout
+    return math.inf if socket is None else socket + float(options.server_selection_timeout)
+
+
+class MongoRetryPolicy:
+    """How often one request was tried. All that savers ask may be asked twice: what is stored
+    again is the same, what is deleted again is gone.
+
+    Args:
+        call_timeout: seconds after which nothing is tried again.
+        limit: those that a call of PyMongo's had; None: as many as the client allows by itself.
+    """
+
+    def __init__(self, call_timeout: float | None, limit: float | None) -> None:
+        self._limit = limit
+        self._begin = time.monotonic()
+        self._end = self._begin + (_PATIENCE if call_timeout is None else call_timeout)
+        self._conflicts = 0
+        self._losses = 0
+
+    def after(self, error: PyMongoError) -> float:
+        """Seconds to wait before the next attempt.
+
+        Raises:
+            BackendUnavailableError: there is no server, or it did not do it in time.
+            ClosedError: the client was closed by its owner.
+            PermissionDeniedError: the server does not let this user in, or do it.
+        """
+        codes = codes_of(error)
+        if isinstance(error, InvalidOperation):  # PyMongo calls it transient in a transaction
+            raise translate_error(error) from error
+        if error.timeout:
+            ended = None if self._limit is None else timed_out(self._limit, _STEP)
+            raise ended or translate_error(error) from without_values(error)
+        if isinstance(error, AutoReconnect) or codes & _STEPPED:
+            self._losses += 1
+            if self._losses <= _LOSSES and time.monotonic() < self._begin + _REPLACED_WITHIN:
+                return pause_of(self._losses + 3)
+        elif error.has_error_label(_TRANSIENT) or codes & _CONFLICTS:
+            self._conflicts += 1
+            if time.monotonic() < self._end:
+                return pause_of(self._conflicts)
+        raise translate_error(error) from without_values(error)
+
+
+def translate_error(error: PyMongoError) -> Exception:
+    """The error to raise for one of the driver's, which becomes its cause."""
+    unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
+    if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
+        return BackendUnavailableError(f"MongoDB could not do it: {error}")
+    if isinstance(error, InvalidOperation):
+        return ClosedError(f"the client of PyMongo's is closed: {error}")
+    if error.has_error_label(_TRANSIENT) or codes_of(error) & _CONFLICTS:
+        return ConflictError(f"other transactions were in the way at each attempt: {_said(error)}")
+    if codes_of(error) & _LOGIN:
+        return PermissionDeniedError(
+            f"MongoDB does not let this user in: {_said(error)}: are user, password and authSource "
+            "of the URL right?"
+        )
+    if _FORBIDDEN in codes_of(error):
+        return PermissionDeniedError(f"MongoDB does not let this user do it: {_said(error)}")
+    if isinstance(error, (InvalidDocument, DocumentTooLarge)) or codes_of(error) & _TOO_LARGE:
+        return InvalidArgumentError(f"MongoDB cannot store it: {_said(error)}")
+    return CheckpointError(f"MongoDB could not do it: {_said(error)}")
+
+
+def without_values(error: PyMongoError) -> PyMongoError | None:
+    """An error as a cause; None for one whose text has the documents that were to be stored."""
+    return None if isinstance(error, BulkWriteError) else error
+
+
+def _said(error: PyMongoError) -> str:
+    """What the server said, without the command, which has the user's values in it."""
+    if isinstance(error, BulkWriteError):
+        entries = (
+            error.details.get("writeErrors") or error.details.get("writeConcernErrors") or [{}]
+        )
+        text = str(entries[0].get("errmsg", ""))
+    else:
+        text = str(error)
+    return text.partition(", full error")[0].partition(" {")[0][:_SHORT]

@@ -1,0 +1,245 @@
+"""The public stores: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from langgraph.store.base import TTLConfig
+
+from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT, checked_call_timeout
+from checkpoint_mongo.saver.saver import (
+    DB_NAME,
+    client_options,
+    database_of,
+    driver,
+    named_by,
+    prefix_of,
+    understood,
+)
+from checkpoint_mongo.store.planner import CACHE_BYTES, MongoStorePlanner
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filters.keys import declared_fields
+from store_vector.shell import AsyncStore, SyncStore
+
+if TYPE_CHECKING:
+    from pymongo import AsyncMongoClient, MongoClient
+    from pymongo.asynchronous.database import AsyncDatabase
+    from pymongo.database import Database
+    from typing_extensions import Self
+
+Index = Mapping[str, Any] | None
+TTL = TTLConfig | StoreTTL | None
+
+
+class MongoDBStore(SyncStore):
+    """Long-term memory in MongoDB 6.0 or later; its async methods run in a worker thread.
+
+    Search by meaning is exact: over all that passes namespace, filter and expiry, with vectors that
+    are kept in this process's memory once they were read.
+
+    Args:
+        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        index: LangGraph's `IndexConfig`, with `distance_type`, `ann_index_config`, `ef_search` and
+            `engine`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
+            vector. Beside it, a few hundred bytes for each item that has vectors.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() makes an index for each. The same as `index["filter_fields"]`.
+        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+
+    `setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
+            be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: MongoClient[Any] | Database[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.database import Database
+
+        from checkpoint_mongo.connection.sync_driver import SyncMongoDriver
+
+        kinds = pymongo.MongoClient, Database
+        database: Database[Any] = database_of(client, db_name, *kinds)
+        prefix = prefix_of(collection_prefix)
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
+        planner = MongoStorePlanner(
+            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
+        )
+        super().__init__(
+            planner,
+            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> Iterator[Self]:
+        """Connect, and disconnect at the end.
+
+        Args:
+            conn_string: as in `MongoDBSaver.from_conn_string`.
+            db_name: as in `MongoDBSaver.from_conn_string`.
+            collection_prefix: as in the constructor.
+            index: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+            cache_bytes: as in the constructor.
+            filter_fields: as in the constructor.
+            call_timeout: as in `MongoDBSaver.from_conn_string`.
+
+        Raises:
+            InvalidArgumentError: the URL cannot be understood, or an `index` or a `ttl` that cannot
+                be used.
+        """
+        pymongo = driver(cls.__name__)
+        with ExitStack() as stack:
+            with understood(conn_string):
+                client = pymongo.MongoClient(conn_string, **client_options(conn_string))
+            stack.enter_context(client)
+            store = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
+                call_timeout=call_timeout,
+            )
+            stack.callback(store._end)
+            yield store
+
+
+class AsyncMongoDBStore(AsyncStore):
+    """Long-term memory in MongoDB, for an event loop; what is asked for in one tick is one batch.
+    Its sync methods work from other threads. Otherwise as `MongoDBStore`.
+
+    Args:
+        client: an `AsyncMongoClient`, or one of its databases.
+        db_name: the database, unless `client` is one.
+        collection_prefix: goes before the names of the collections.
+        index: as in `MongoDBStore`.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        cache_bytes: as in `MongoDBStore`.
+        filter_fields: as in `MongoDBStore`.
+        call_timeout: as in `MongoDBStore`.
+
+    `await store.setup()` must have been called once for a database.
+
+    Raises:
+        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
+            be used.
+        MissingDriverError: PyMongo is not installed.
+    """
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Any] | AsyncDatabase[Any],
+        db_name: str = DB_NAME,
+        *,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> None:
+        pymongo = driver(type(self).__name__)
+        from pymongo.asynchronous.database import AsyncDatabase
+
+        from checkpoint_mongo.connection.async_driver import AsyncMongoDriver
+
+        kinds = pymongo.AsyncMongoClient, AsyncDatabase
+        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
+        prefix = prefix_of(collection_prefix)
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
+        planner = MongoStorePlanner(
+            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
+        )
+        super().__init__(
+            planner,
+            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            settings,
+            policy,
+            clock,
+        )
+        self.db = database
+        self.client = database.client
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str,
+        *,
+        db_name: str | None = None,
+        collection_prefix: str = "",
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> AsyncIterator[Self]:
+        """`MongoDBStore.from_conn_string`, for an event loop."""
+        pymongo = driver(cls.__name__)
+        async with AsyncExitStack() as stack:
+            with understood(conn_string):
+                client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
+            await stack.enter_async_context(client)
+            store = cls(
+                client,
+                db_name or named_by(client),
+                collection_prefix=collection_prefix,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
+                call_timeout=call_timeout,
+            )
+            stack.push_async_callback(store._aend)
+            yield store

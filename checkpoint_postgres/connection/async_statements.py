@@ -1,0 +1,290 @@
+"""Statements on a connection, one caller at a time: a connection under a lock, or a pool with as
+many operations as connections. What runs in whose transaction.
+
+`sync_driver` is made of this file: python -m tests.sync_twins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Final
+
+import psycopg
+from psycopg.errors import UniqueViolation
+from psycopg.pq import PipelineStatus, TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from checkpoint_base.batching.thread_queue import LoopTurns, acquired
+from checkpoint_base.deadlines.timeouts import (
+    CALL_TIMEOUT,
+    Deadline,
+    LoopDeadline,
+    checked_call_timeout,
+)
+from checkpoint_base.plan import Atomic, InCallersTransaction, Unlimited, arun
+from checkpoint_base.sql.requests import Execute, ExecuteMany, Query
+from checkpoint_postgres.connection.conninfo import explained
+from checkpoint_postgres.connection.errors import ISOLATED, PostgresRetryPolicy, denied, is_denied
+from checkpoint_postgres.connection.limits import STEP, awatched, thread_of
+from checkpoint_postgres.connection.requests import ConditionalWrite, encoded
+from checkpoint_postgres.connection.transactions import BEGIN, Use, joins, lock_of, warn_uncommitted
+
+Connection = psycopg.AsyncConnection[Any]
+Cursor = psycopg.AsyncRawCursor[Any]
+
+
+class AsyncSingleConnection:
+    """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
+
+    width: Final = 1
+    is_pool: Final = False
+
+    def __init__(
+        self, connection: Connection, reconnect: Callable[[], Awaitable[Connection]] | None = None
+    ) -> None:
+        self.connection = connection
+        self._reconnect = reconnect
+        self._lock = lock_of(connection, asyncio.Lock)
+
+    @asynccontextmanager
+    async def acquire(self, deadline: Deadline, *, validate: bool) -> AsyncIterator[Connection]:
+        """The connection; if it is lost and ours, a new one."""
+        await acquired(self._lock, deadline)
+        try:
+            if self._reconnect is not None and (validate or self.connection.closed):
+                await self.connection.close()
+                with LoopDeadline.until(deadline):
+                    self.connection = await self._reconnect()
+                lock_of(self.connection, lambda: self._lock)
+            async with awatched(self.connection, deadline):
+                yield self.connection
+        finally:
+            self._lock.release()
+
+    async def close(self) -> None:
+        """Close the connection, which is ours."""
+        await self.connection.close()
+
+
+class AsyncPooledConnections:
+    """Connections of a pool."""
+
+    is_pool: Final = True
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    @property
+    def width(self) -> int:
+        """How many connections there may be."""
+        return self._pool.max_size
+
+    @asynccontextmanager
+    async def acquire(self, deadline: Deadline, *, validate: bool) -> AsyncIterator[Connection]:
+        """A connection; with `validate`, one whose server answers."""
+        try:
+            connection = await (self._validated(deadline) if validate else self._get(deadline))
+        except PoolTimeout as error:
+            raise explained(error, self._pool.connection_class, deadline) from error
+        try:
+            async with awatched(connection, deadline):
+                yield connection
+        finally:
+            await self._pool.putconn(connection)
+
+    async def close(self) -> None:
+        """Nothing: the pool is closed by whoever opened it."""
+
+    async def _get(self, deadline: Deadline) -> Connection:
+        left = deadline.remaining(self._pool.timeout)
+        connection: Connection = await self._pool.getconn(left)
+        return connection
+
+    async def _validated(self, deadline: Deadline) -> Connection:
+        for _ in range(self._pool.max_size):
+            connection = await self._get(deadline)
+            try:
+                async with awatched(connection, deadline):
+                    await self._pool.check_connection(connection)
+            except psycopg.OperationalError:
+                await self._pool.putconn(connection)  # the pool replaces it
+            except BaseException:  # the caller was cancelled
+                await self._pool.putconn(connection)
+                raise
+            else:
+                return connection
+        return await self._get(deadline)
+
+
+class AsyncStatementDriver:
+    """Performs plans, of any number of callers.
+
+    Args:
+        source: of connections.
+        by_thread: whether statements that write name first the thread whose row they lock, and
+            lock no other: on a pool, one of them at a time has a connection for a thread.
+        call_timeout: seconds for each step; None: no limit.
+    """
+
+    def __init__(
+        self,
+        source: AsyncSingleConnection | AsyncPooledConnections,
+        *,
+        by_thread: bool = False,
+        call_timeout: float | None = CALL_TIMEOUT,
+    ) -> None:
+        self._source = source
+        self.call_timeout = checked_call_timeout(call_timeout)
+        self._turns = LoopTurns() if by_thread and source.is_pool else None
+
+    async def perform(self, request: Any) -> Any:
+        """Perform a request of a plan that is not in a transaction."""
+        deadline = Deadline(self.call_timeout, STEP)
+        if isinstance(request, Unlimited):
+            request, deadline = request.request, Deadline(None, STEP)
+        if isinstance(request, InCallersTransaction):
+            return await self._in_callers_transaction(deadline)
+        return await self._alone(request, deadline)
+
+    async def _alone(self, request: Any, deadline: Deadline) -> Any:
+        thread_id = None if self._turns is None else thread_of(request)
+        if self._turns is None or thread_id is None:
+            return await self._attempted(request, deadline)
+        async with self._turns.turn(thread_id, deadline):
+            return await self._attempted(request, deadline)
+
+    async def _attempted(self, request: Any, deadline: Deadline) -> Any:
+        attempts, alone = PostgresRetryPolicy(deadline), partial(self._alone, deadline=deadline)
+        while True:
+            use = Use(deadline)
+            try:
+                async with self._source.acquire(deadline, validate=attempts.checked) as connection:
+                    try:
+                        return await _once(connection, request, use, from_pool=self._source.is_pool)
+                    finally:
+                        use.ended(connection)
+            except psycopg.Error as error:
+                if type(request) is ConditionalWrite and isinstance(error, UniqueViolation):
+                    return None
+                if is_denied(error, request):
+                    raise await arun(denied(error), alone) from error
+                await asyncio.sleep(attempts.after(error, use))
+
+    async def _in_callers_transaction(self, deadline: Deadline) -> bool:
+        if self._source.is_pool:
+            return False
+        async with self._source.acquire(deadline, validate=False) as connection:
+            return await status_of(connection) != TransactionStatus.IDLE
+
+
+async def status_of(connection: Connection) -> TransactionStatus:
+    """Where the connection is, once the statements before this one are done."""
+    if connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        async with connection.pipeline() as pipeline:
+            await pipeline.sync()
+    async with connection.lock:
+        return connection.info.transaction_status
+
+
+async def _once(connection: Connection, request: Any, use: Use, *, from_pool: bool) -> Any:
+    """Perform a request on a connection: in a transaction of its own, or in the caller's."""
+    status = await status_of(connection)
+    use.joined = joins(connection, request, status=status, from_pool=from_pool)
+    if use.joined:
+        async with _savepoint(connection, begins=status == TransactionStatus.IDLE):
+            return await _in_transaction(connection, request, use)
+    async with autocommitting(connection):
+        if isinstance(request, Atomic):
+            async with connection.transaction():
+                if not request.write:
+                    await connection.execute(ISOLATED)
+                return await _in_transaction(connection, request, use)
+        return await _in_transaction(connection, request, use)
+
+
+@asynccontextmanager
+async def _savepoint(connection: Connection, *, begins: bool) -> AsyncIterator[None]:
+    """A savepoint in the caller's transaction, which psycopg begins first if `begins`."""
+    try:
+        if begins:
+            warn_uncommitted(connection)
+            await psycopg.AsyncRawCursor(connection).execute(BEGIN, prepare=False)
+        async with connection.transaction():
+            yield
+    except BaseException:
+        if begins and not connection.closed:
+            await connection.rollback()  # nothing of the caller's is in it
+        raise
+
+
+async def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
+    async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
+        prepare = None if connection.prepare_threshold is None else True
+        if isinstance(request, Atomic):
+            return await arun(request.make(), partial(_next, cursor, prepare, use))
+        return await _perform(cursor, prepare, use, request)
+
+
+async def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
+    """Perform a request of a plan that is in a transaction: each has as much time."""
+    use.deadline.restart()
+    return await _perform(cursor, prepare, use, request)
+
+
+async def _perform(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
+    if isinstance(request, InCallersTransaction):
+        return use.joined
+    reply = _REPLIES.get(type(request))
+    if reply is None:
+        raise TypeError(f"cannot perform {request!r}")
+    if isinstance(request, ExecuteMany):
+        await cursor.executemany(encoded(request.sql), request.rows)
+    else:
+        sql, values = encoded(request.sql), request.values or None
+        await cursor.execute(sql, values, prepare=prepare, binary=True)
+    return await reply(await _done(cursor))
+
+
+async def _rows(cursor: Cursor) -> Any:
+    return await cursor.fetchall()
+
+
+async def _changed(cursor: Cursor) -> Any:
+    return cursor.rowcount
+
+
+_REPLIES: Final[Mapping[Any, Callable[[Cursor], Awaitable[Any]]]] = {
+    Query: _rows,
+    ConditionalWrite: _rows,
+    Execute: _changed,
+    ExecuteMany: _changed,
+}
+"""What is replied to each request, of the cursor that performed it."""
+
+
+async def _done(cursor: Cursor) -> Cursor:
+    """The cursor, with its results: in pipeline mode, the caller's, they have to be asked for."""
+    if cursor.connection.pgconn.pipeline_status != PipelineStatus.OFF:
+        async with cursor.connection.pipeline() as pipeline:
+            await pipeline.sync()
+    return cursor
+
+
+@asynccontextmanager
+async def autocommitting(connection: Connection) -> AsyncIterator[None]:
+    """The owner of the connection may not have asked for autocommit: nothing is sent to change
+    it.
+    """
+    if connection.autocommit:
+        yield
+        return
+    await connection.set_autocommit(True)
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            await connection.set_autocommit(False)

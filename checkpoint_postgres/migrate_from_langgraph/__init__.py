@@ -1,0 +1,1 @@
+"""`adopt`: threads out of the tables of LangGraph's own Postgres saver."""

@@ -1,0 +1,108 @@
+"""Checkpoints with all that belongs to them: the rows of one statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from checkpoint_base.saver.pagination import prefilter_terms
+from checkpoint_base.saver.planner import Listing
+from checkpoint_base.saver.records.snapshot import (
+    CheckpointKey,
+    CheckpointRow,
+    ReadSnapshot,
+    ThreadKey,
+)
+from checkpoint_base.sql.requests import Row
+from checkpoint_base.sql.rows import ThreadRows, add_value, add_write, checked_threads
+
+
+def found_in(
+    snapshot: ReadSnapshot,
+    rows: Sequence[Row],
+    threads: Mapping[ThreadKey, ThreadRows] | None = None,
+) -> list[CheckpointRow]:
+    """Check and note what the rows of `whole` or `some` have; returns the checkpoints among them.
+
+    Args:
+        snapshot: where the rows are noted.
+        rows: of one statement.
+        threads: whose rows they are, if neither they nor the snapshot have checkpoints.
+
+    Raises:
+        CorruptValueError: a row was damaged, or stands in another one's place.
+    """
+    found = [_found(row) for row in rows if row[0] == 0]
+    threads = threads or checked_threads(found or snapshot.found)
+    for kind, thread, ns, a, b, c, d, n, _, _, _, data_type, data, _, more, *_ in rows:
+        if kind == 1:
+            add_value(snapshot, threads, (thread, ns, a, b, data_type, data, more))
+        elif kind == 2:
+            add_write(snapshot, threads, (thread, ns, a, b, c, n, d, data_type, data, more))
+        elif kind == 3:
+            snapshot.add_segment(thread, n, threads[thread].digests(n, more), data)
+    return found
+
+
+def _found(row: Row) -> CheckpointRow:
+    _, thread, ns, checkpoint_id, parent_id, versions, metadata, epoch, log_end, *rest = row
+    v, expires_at, body_type, body, sealed_type, sealed, salt, small, ttl = rest
+    place = ns, checkpoint_id, parent_id
+    columns = (*place, v, versions, body_type, body, metadata, sealed_type, sealed, small)
+    record = ThreadRows(thread, salt).checkpoint(columns)
+    position = checkpoint_id, thread, ns
+    return CheckpointRow(record, thread, epoch, log_end, expires_at, position, salt, ttl)
+
+
+def arrays_of(
+    keys: Sequence[tuple[ThreadKey, str, str, str]], places: Sequence[CheckpointKey]
+) -> list[list[Any]]:
+    """What `some` takes."""
+    return [
+        *([key[column] for key in keys] for column in range(4)),
+        *([place[column] for place in places] for column in range(3)),
+    ]
+
+
+def candidates(
+    form: str, queries: Mapping[str, str], listing: Listing, horizon: float, count: int
+) -> tuple[str, list[Any]]:
+    """The statement that reads the next `count` checkpoints which may be wanted; `form` says what
+    of them.
+    """
+    conditions: list[str] = []
+    values: list[Any] = []
+
+    def where(condition: str, *some: Any) -> None:
+        marks = [f"${len(values) + n}" for n in range(1, len(some) + 1)]
+        conditions.append(condition.format(*marks))
+        values.extend(some)
+
+    where("(t.expires_at IS NULL OR t.expires_at > {}::double precision)", horizon)
+    for condition, value in (
+        ("t.thread_id = {}::text", listing.thread_id),
+        ("c.ns = {}::text", listing.ns),
+        ("c.checkpoint_id = {}::text", listing.checkpoint_id),
+        ("c.checkpoint_id < {}::text", listing.before),
+    ):
+        if value is not None:
+            where(condition, value)
+    # True of all text. Without statistics Postgres takes a thread for ten rows, and sorts all that
+    # it has; who asks twice more is taken for one who wants a row or two, in the index's order.
+    where("c.checkpoint_id >= '' AND c.ns >= ''")
+    everywhere = listing.thread_id is None
+    # of one thread the primary key has the order; over all threads an index of its own
+    order = ("(c.checkpoint_id || '')", "c.thread_id") if everywhere else ("c.checkpoint_id",)
+    if listing.position is not None:
+        checkpoint_id, thread_id, ns = listing.position
+        last = (checkpoint_id, thread_id, ns) if everywhere else (checkpoint_id, ns)
+        marks = ", ".join(["{}::text"] * len(last))
+        where(f"({', '.join((*order, 'c.ns'))}) < ({marks})", *last)
+    for fragment in prefilter_terms(listing.filter):
+        where("(c.sealed IS NOT NULL OR strpos(c.metadata, {}::text) > 0)", fragment)
+    sql = (
+        f"SELECT {queries['columns']} FROM {queries['tables']} "  # noqa: S608 (constants)
+        f"WHERE {' AND '.join(conditions)} "
+        f"ORDER BY {', '.join(f'{name} DESC' for name in (*order, 'c.ns'))} LIMIT {int(count)}"
+    )
+    return form.replace("{found}", sql, 1), values

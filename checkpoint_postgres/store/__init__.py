@@ -1,0 +1,1 @@
+"""The stores: public classes, planner, search."""

@@ -1,0 +1,1 @@
+"""The checkpoint savers: public classes, planner, reading, writing."""

@@ -1,0 +1,157 @@
+"""Threads as such: their list, their expiry, their size."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from checkpoint_base.plan import Plan
+from checkpoint_base.saver.codec.checkpoints import Codec
+from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.records.kinds import Stats, ThreadPage
+from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
+from checkpoint_redis.connection.requests import calls, moment, seconds
+from checkpoint_redis.saver.keys import PARTS
+from checkpoint_redis.saver.registry import GARBAGE, Overdue, RegistryEntry
+from checkpoint_redis.saver.removal import RedisRemoval
+from checkpoint_redis.saver.schema import server_name
+from checkpoint_redis.saver.writing import OVERDUE
+
+logger = logging.getLogger(__name__)
+
+_SWEPT_AT_ONCE: Final = 200
+_COUNTED_AT_ONCE: Final = 500
+
+
+class RedisThreads(RedisRemoval):
+    """Plans on threads."""
+
+    backend: ClassVar[str]
+
+    # ------------------------------------------------------------------ list
+
+    def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
+        """A page of threads: two round trips, more where many of them are gone."""
+        rows: list[tuple[str, float, float, float | None]] = []
+        gone: list[bytes] = []
+        at = query.position
+        position = None if at is None else RegistryEntry(at[0], at[1].encode())
+        while True:
+            entries, position = yield from self._registry.page(
+                query, position, query.limit + 1 - len(rows)
+            )
+            looks = [self._call("thread_info", entry.name.decode(), [0]) for entry in entries]
+            for entry, reply in zip(entries, (yield from calls(looks)), strict=True):
+                if reply is None:
+                    gone.append(entry.name)
+                elif len(reply) == 1:
+                    thread_id, damage = entry.name.decode(), reply[0].decode()
+                    logger.error("thread %r is not listed: %s", thread_id, damage)
+                elif reply[2]:
+                    created, due = float(reply[0]), seconds(reply[1])
+                    rows.append((entry.name.decode(), created, entry.updated, due))
+            if position is None or len(rows) > query.limit:
+                break
+        yield from self._unregister(gone)
+        return query.page(rows[: query.limit + 1])
+
+    # ------------------------------------------------------------------ expiry
+
+    def sweep(self, codec: Codec) -> Plan[int]:
+        """Apply the policy to the threads that expired."""
+        now, swept = self._logs.clock(), 0
+        limit = self._logs.policy.sweep_limit
+        parts, unreadable = set(range(PARTS)), set[bytes]()
+        while parts and (limit is None or swept < limit):
+            count = _SWEPT_AT_ONCE + len(unreadable)
+            found = yield from self._registry.overdue(parts, now, count)
+            overdue = [one for one in found if one.name not in unreadable]
+            left = None if limit is None else limit - swept
+            if self._logs.policy.expires_whole:
+                swept += yield from self._expire(overdue[:left], now)
+            else:
+                swept += yield from self._thin_out(codec, overdue[:left], now, unreadable)
+            parts = {one.part for one in overdue}
+        yield from self._collect_garbage()
+        return swept
+
+    def _collect_garbage(self) -> Plan[None]:
+        """Remove what writes have replaced, in threads that have much of it."""
+        threads = yield from self._registry.labelled([GARBAGE])
+        for name in [*threads][: self._logs.policy.sweep_limit]:
+            try:
+                yield from self._collect_runs(name.decode(), ())
+            except UNREADABLE as error:
+                log_unreadable(name.decode(), error)
+            else:
+                yield from calls([self._registry.remove_labels(name, [GARBAGE])])
+
+    def _tidy(self, part: int) -> Plan[None]:
+        now = self._logs.clock()
+        overdue = yield from self._registry.overdue([part], now, 2 * OVERDUE)
+        yield from self._expire(overdue, now)
+
+    def _expire(self, overdue: Sequence[Overdue], now: float) -> Plan[int]:
+        """Remove those that have expired. The server may have been faster."""
+        asked = [self._call("delete", one.name.decode(), [moment(now)]) for one in overdue]
+        replies = yield from calls(asked)
+        settle, swept = [], 0
+        for one, (outcome, _, due) in zip(overdue, replies, strict=True):
+            swept += outcome == b"gone"
+            if outcome == b"there":
+                settle.append(self._registry.correct(one, due))
+            else:
+                settle.append(self._registry.unregister(one.name))
+        yield from calls(settle)
+        return swept
+
+    def _thin_out(
+        self, codec: Codec, overdue: Sequence[Overdue], now: float, unreadable: set[bytes]
+    ) -> Plan[int]:
+        settle, swept = [], 0
+        for one in overdue:
+            try:
+                is_done = yield from self._keep_latest(codec, one.name.decode(), now)
+            except UNREADABLE as error:
+                log_unreadable(one.name.decode(), error)
+                unreadable.add(one.name)
+                continue
+            if is_done:
+                swept += 1
+                settle.append(self._registry.correct(one, b""))
+                continue
+            reply = yield from self._ask("thread_info", one.name.decode(), [0])
+            if reply is None:
+                settle.append(self._registry.unregister(one.name))
+            elif len(reply) == 1:  # damaged since
+                unreadable.add(one.name)
+            else:
+                settle.append(self._registry.correct(one, reply[1]))
+        yield from calls(settle)
+        return swept
+
+    # ------------------------------------------------------------------ size
+
+    def stats(self, thread_id: str | None) -> Plan[Stats]:
+        """Count what there is: one round trip for a thread, else some for 500 threads each."""
+        server = yield from server_name(self._keys.schema)
+        if thread_id is not None:
+            totals = yield from self._count([thread_id.encode()])
+        else:
+            totals = [0] * 6
+            names = yield from self._registry.all_names()
+            for first in range(0, len(names), _COUNTED_AT_ONCE):
+                some = yield from self._count(names[first : first + _COUNTED_AT_ONCE])
+                totals = [sum(pair) for pair in zip(totals, some, strict=True)]
+        threads, checkpoints, values, segments, writes, size = totals
+        return Stats(
+            backend=self.backend,
+            server=server,
+            threads=threads,
+            checkpoints=checkpoints,
+            values=values,
+            segments=segments,
+            writes=writes,
+            bytes=size,
+        )

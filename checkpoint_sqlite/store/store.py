@@ -1,0 +1,242 @@
+"""The public stores: how they are opened, and who closes what."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from langgraph.store.base import TTLConfig
+
+from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
+from checkpoint_sqlite.connection.errors import opening, path_of
+from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
+from checkpoint_sqlite.saver.saver import aiosqlite_module, is_file, synchronous_level
+from checkpoint_sqlite.store.planner import CACHE_BYTES, SqliteStorePlanner
+from store_vector.config import IndexSettings, StoreTTL
+from store_vector.filters.keys import declared_fields
+from store_vector.shell import AsyncStore, Deserializer, SyncStore
+
+if TYPE_CHECKING:
+    import aiosqlite
+    from typing_extensions import Self
+
+Index = Mapping[str, Any] | None
+TTL = TTLConfig | StoreTTL | None
+
+
+class SqliteStore(SyncStore):
+    """Long-term memory in a SQLite file; its async methods run in a worker thread.
+
+    Search by meaning is exact. The vectors of the file are kept in memory, as one matrix that other
+    processes' writes bring up to date; one larger than `cache_bytes` is read at each search.
+
+    Args:
+        conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
+            stays the caller's to close. In a transaction that is open on it, all that is stored
+            is committed or rolled back with it, by the caller.
+        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
+            connection, the least is that of all.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+        cache_bytes: what the vectors in memory may take, at 4 bytes for each dimension of each.
+            Beside them, room for half as many while they grow, and a few hundred bytes for each
+            item that has vectors.
+        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
+            setup() makes an index for each. The same as `index["filter_fields"]`.
+
+    The schema is made on first use, or by `setup()`. A saver may share the file.
+
+    Raises:
+        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
+    """
+
+    def __init__(
+        self,
+        conn: sqlite3.Connection,
+        *,
+        deserializer: Deserializer | None = None,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
+        reader: sqlite3.Connection | None = None,
+        synchronous: str | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+    ) -> None:
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
+        driver = SyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
+
+    @classmethod
+    @contextmanager
+    def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
+        busy_timeout: float = 30.0,
+        synchronous: str = "full",
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+    ) -> Iterator[Self]:
+        """Open a file, or `":memory:"`, and close it at the end.
+
+        Args:
+            conn_string: the file's path.
+            index: as in the constructor.
+            ttl: as in the constructor; minutes.
+            clock: as in the constructor.
+            call_timeout: as in the constructor; seconds.
+            busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
+            synchronous: `"full"` loses nothing that was put, even when the machine loses power;
+                `"normal"` may lose the last moments then, not when the process dies.
+            cache_bytes: as in the constructor.
+            filter_fields: as in the constructor.
+
+        Raises:
+            InvalidArgumentError: no such `synchronous`, or an `index`, a `ttl` or a path that is
+                none.
+            BackendUnavailableError: the file cannot be opened.
+        """
+        path = path_of(conn_string)
+        connect = partial(sqlite3.connect, path, timeout=busy_timeout, check_same_thread=False)
+        with ExitStack() as stack:
+            with opening(path):
+                connection = stack.enter_context(closing(connect()))
+            reader = stack.enter_context(closing(connect())) if is_file(path) else None
+            store = cls(
+                connection,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                call_timeout=call_timeout,
+                reader=reader,
+                synchronous=synchronous,
+                cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
+            )
+            stack.callback(store._end)
+            yield store
+
+
+class AsyncSqliteStore(AsyncStore):
+    """Long-term memory in a SQLite file, for an event loop; what is asked for in one tick is one
+    batch. Its sync methods work from other threads. Otherwise as `SqliteStore`.
+
+    Args:
+        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
+        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        ttl: LangGraph's `TTLConfig`, in minutes.
+        clock: epoch seconds, for times and `ttl`.
+        call_timeout: seconds that each step of a call may take, with its wait for the connection
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
+            connection, the least is that of all.
+        reader: a second connection to the same file, so that reads wait for no commit.
+        synchronous: how a commit waits for the disk; None: as the connection has it.
+        cache_bytes: how large the matrix of vectors in memory may be.
+        filter_fields: as in `SqliteStore`.
+
+    The schema is made on first use, or by `await store.setup()`.
+
+    Raises:
+        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
+        MissingDriverError: aiosqlite is not installed.
+    """
+
+    def __init__(
+        self,
+        conn: aiosqlite.Connection,
+        *,
+        deserializer: Deserializer | None = None,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
+        reader: aiosqlite.Connection | None = None,
+        synchronous: str | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+    ) -> None:
+        aiosqlite_module("AsyncSqliteStore")
+        from checkpoint_sqlite.connection.async_driver import AsyncSqliteDriver
+
+        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
+        fields = declared_fields(index, filter_fields)
+        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
+        driver = AsyncSqliteDriver(
+            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+        )
+        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        self.conn = conn
+        self._sqlite = driver
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether the schema is known to be there; the first call sees to it."""
+        return self._sqlite.is_set_up
+
+    @classmethod
+    @asynccontextmanager
+    async def from_conn_string(
+        cls,
+        conn_string: str | PathLike[str],
+        *,
+        index: Index = None,
+        ttl: TTL = None,
+        clock: Callable[[], float] = time.time,
+        call_timeout: float | None = CALL_TIMEOUT,
+        busy_timeout: float = 30.0,
+        synchronous: str = "full",
+        cache_bytes: int = CACHE_BYTES,
+        filter_fields: Sequence[str] | None = None,
+    ) -> AsyncIterator[Self]:
+        """`SqliteStore.from_conn_string`, for an event loop."""
+        path = path_of(conn_string)
+        module = aiosqlite_module("AsyncSqliteStore")
+        from checkpoint_sqlite.connection.async_driver import connected
+
+        connect = partial(module.connect, path, timeout=busy_timeout)
+        async with AsyncExitStack() as stack:
+            with opening(path):
+                connection = await connected(connect())
+            stack.push_async_callback(connection.close)
+            reader = await stack.enter_async_context(connect()) if is_file(path) else None
+            store = cls(
+                connection,
+                index=index,
+                ttl=ttl,
+                clock=clock,
+                call_timeout=call_timeout,
+                reader=reader,
+                synchronous=synchronous,
+                cache_bytes=cache_bytes,
+                filter_fields=filter_fields,
+            )
+            stack.push_async_callback(store._aend)
+            yield store

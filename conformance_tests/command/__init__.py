@@ -1,0 +1,1 @@
+"""`checkpoint-conformance`: the command, its supervision, what it shows."""

@@ -1,0 +1,1 @@
+"""The contract: its version, its clauses, capabilities, gaps and sources."""

@@ -1,0 +1,1 @@
+"""What clauses put: values, hostile strings, chains of checkpoints; and how they compare."""

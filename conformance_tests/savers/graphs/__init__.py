@@ -1,0 +1,1 @@
+"""Clauses that run compiled graphs."""

@@ -1,0 +1,1 @@
+"""Clauses on what is put, and comes back."""

@@ -1,0 +1,1 @@
+"""Clauses on outages, processes, permissions and hostile input."""

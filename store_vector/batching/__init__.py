@@ -1,0 +1,1 @@
+"""Operations grouped into few requests."""

@@ -1,0 +1,1 @@
+"""Filters: operators, and keys for indexes."""
