@@ -41,14 +41,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "CONTRACT_VERSION": "contract",
+    "CONTRACT_VERSION": "contract.version",
     "CacheConformance": "caches.conformance",
     "CacheHarness": "caches.harness",
-    "Capability": "capabilities",
-    "Gap": "gaps",
-    "GraphConformance": "savers.graphs",
+    "Capability": "contract.capabilities",
+    "Gap": "contract.gaps",
+    "GraphConformance": "savers.graph_conformance",
     "MovableClock": "harness",
-    "Place": "capabilities",
+    "Place": "contract.capabilities",
     "Proxy": "faults",
     "SaverConformance": "savers.conformance",
     "SaverHarness": "harness",

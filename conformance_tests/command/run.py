@@ -133,7 +133,7 @@ class Run:
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
         """The suite's own tests are in a checkout, not in the wheel; they run the suite."""
-        return True if collection_path == Path(__file__).parent / "tests" else None
+        return True if collection_path == Path(__file__).parents[1] / "tests" else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if (seen := observe(report)) is not None:

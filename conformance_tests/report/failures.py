@@ -17,8 +17,7 @@ CLAUSE: Final = "clause"
 HARNESS: Final = "harness"
 SERVER: Final = "server"
 
-_HERE = Path(__file__).parent
-_CLAUSES = (_HERE, _HERE / "savers", _HERE / "stores")
+_PACKAGE = Path(__file__).parents[1]
 _SERVER = pytest.StashKey[dict[str, str]]()
 
 
@@ -51,13 +50,14 @@ def told(op: str, got: object, expected: object) -> list[str]:
 def unreadable_answer(error: Exception) -> str | None:
     """What is said where a clause stumbles over an answer; None if somebody else's code did."""
     last = traceback.extract_tb(error.__traceback__)[-1]
-    if Path(last.filename).parent not in _CLAUSES:
+    file = Path(last.filename)
+    if _PACKAGE not in file.parents or file.is_relative_to(_PACKAGE / "tests"):
         return None
     return (
         "the backend's answer is not of the form that the clause reads\n"
         f"got:      {type(error).__name__}: {error}\n"
         f"expected: {last.line} can be evaluated"
-        f" ({Path(last.filename).name}, line {last.lineno})"
+        f" ({file.name}, line {last.lineno})"
     )
 
 

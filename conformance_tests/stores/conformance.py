@@ -28,6 +28,7 @@ from conformance_tests.stores.items.items import ItemClauses
 from conformance_tests.stores.items.life import StoreLifeClauses
 from conformance_tests.stores.items.namespaces import NamespaceClauses
 from conformance_tests.stores.items.ttl import StoreTTLClauses
+from conformance_tests.stores.items.whole_namespaces import WholeNamespaceClauses
 from conformance_tests.stores.search.embedding import EmbeddingClauses
 from conformance_tests.stores.search.filter_fields import StoreFilterFieldClauses
 from conformance_tests.stores.search.filters import StoreFilterClauses
@@ -49,6 +50,7 @@ class StoreConformance(
     StoreFilterClauses,
     StoreFilterFieldClauses,
     NamespaceClauses,
+    WholeNamespaceClauses,
     MeaningClauses,
     EmbeddingClauses,
     ProviderClauses,

@@ -8,9 +8,8 @@ import pytest
 from langgraph.store.base import InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp
 
 from conformance_tests.contract.capabilities import Capability, clauses_of
-from conformance_tests.stores.base import Numbers, StoreClauses, StoreOpener, index_of, keys
+from conformance_tests.stores.base import StoreClauses
 from conformance_tests.stores.facade import StoreFacade
-from conformance_tests.stores.harness import StoreHarness
 
 SPACES = [
     ("a", "b", "c"),
@@ -113,21 +112,6 @@ class NamespaceClauses(StoreClauses):
         assert filled.list_namespaces() == [at for at in before if at[:2] != ("a", "b")]
         assert filled.call("delete_namespace", ("a", "b")) == 0
         assert filled.call("delete_namespace", ("gone",), dry_run=True) == 0
-
-    def test_namespaces_deleted_with_more_than_a_page(
-        self, reopened: StoreOpener, harness: StoreHarness
-    ) -> None:
-        """All of it, with its vectors, and what has expired as well."""
-        ttl = {"omit_expired": True}
-        store = reopened(index=index_of(harness, Numbers()), ttl=ttl)
-        items = [PutOp(("u", f"{n % 3}"), f"{n}", {"text": "1 0 0"}) for n in range(1200)]
-        store.batch([*items, PutOp(("u", "0"), "old", {"text": "1 0 0"}, ttl=1)])
-        store.put(("v",), "stays", {"text": "1 0 0"})
-        harness.advance(120)
-        assert store.call("delete_namespace", ("u",), dry_run=True) == 1201
-        assert store.call("delete_namespace", ("u",)) == 1201
-        assert dict(harness.rows()) == {"items": 1, "vectors": 1}
-        assert keys(store.search((), query="1 0 0")) == ["stays"]
 
     @pytest.mark.parametrize("bad", [(), [], ("",), ("a", 1)], ids=repr)
     def test_namespaces_deleted_that_are_none(self, filled: StoreFacade, bad: Any) -> None:
