@@ -6,24 +6,26 @@ from collections.abc import Callable
 
 import typer
 
-from checkpoint_suite.commands import doctor, store
-from checkpoint_suite.commands import read as looking
-from checkpoint_suite.commands import write as changing
+from checkpoint_suite.commands import doctor, moving, read, store, write
 from checkpoint_suite.database import failing_softly
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
-    "setup": changing.setup,
-    "threads": looking.threads,
-    "show": looking.show,
-    "history": looking.history,
-    "diff": looking.diff,
-    "delete": changing.delete,
-    "prune": changing.prune,
-    "copy": changing.copy,
-    "stats": looking.stats,
-    "sweep": changing.sweep,
+    "setup": write.setup,
+    "threads": read.threads,
+    "show": read.show,
+    "history": read.history,
+    "diff": read.diff,
+    "interrupts": read.interrupts,
+    "delete": write.delete,
+    "prune": write.prune,
+    "copy": write.copy,
+    "migrate": moving.migrate,
+    "export": moving.export,
+    "import": moving.import_,
+    "stats": read.stats,
+    "sweep": write.sweep,
     "verify": doctor.verify,
 }
 for _name, _command in COMMANDS.items():

@@ -1,4 +1,4 @@
-"""Commands that only look: threads, show, history, diff, stats."""
+"""Commands that only look: threads, stats, interrupts, show, history, diff."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final
 
 import typer
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple
+from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
+from langgraph.checkpoint.serde.types import INTERRUPT
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver.mixins import FullSyncSaver
@@ -133,6 +134,46 @@ def stats(
         print_json(found)
     else:
         print_rows(("", ""), found.items(), "nothing")
+
+
+def interrupts(
+    url: Url,
+    prefix: Prefix = "",
+    updated_before: Before = None,
+    updated_after: After = None,
+    limit: Annotated[int, typer.Option(min=0, help="how many threads are looked at")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """List the questions that wait for a person, of the threads last updated first."""
+    found = []
+    with saver_at(url) as saver:
+        for thread in found_threads(saver, prefix, updated_before, updated_after, limit):
+            found += _questions(saver, thread.thread_id)
+    if as_json:
+        print_json([{**one, "value": plain(one["value"])} for one in found])
+        return
+    rows = [(one["thread_id"], one["interrupt_id"], brief(one["value"])) for one in found]
+    print_rows(("thread", "interrupt", "question"), rows, "no questions")
+
+
+def _questions(saver: FullSyncSaver, thread_id: str) -> list[dict[str, Any]]:
+    """The open interrupts of a thread. The root namespace has those of its subgraphs as well."""
+    newest = saver.get_tuple(config_of(thread_id))
+    if newest is None:
+        return []
+    writes = newest.pending_writes or []
+    done = {task_id for task_id, channel, _ in writes if channel not in WRITES_IDX_MAP}
+    return [
+        {
+            "thread_id": thread_id,
+            "checkpoint_id": newest.checkpoint["id"],
+            "interrupt_id": question.id,
+            "value": question.value,
+        }
+        for task_id, channel, questions in writes
+        if channel == INTERRUPT and task_id not in done
+        for question in questions
+    ]
 
 
 # ---------------------------------------------------------------------- show, history

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import lzma
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
+from langgraph.types import Command as Command_
 
 from checkpoint_base import open_saver
+from checkpoint_base.tests.threads import asked, nested, nested_graph, sent
 from checkpoint_suite.app import COMMANDS
 from checkpoint_suite.commands.store import COMMANDS as STORE_COMMANDS
 from checkpoint_suite.tests.conftest import Command
@@ -143,3 +147,46 @@ def test_every_command_is_documented_and_has_json() -> None:
 def test_json_is_all_that_is_printed(talked: Command) -> None:
     for arguments in (["threads"], ["show", "ann"], ["stats"], ["verify"]):
         json.loads(talked.run(*arguments, "--json").stdout)
+
+
+def test_migrate_and_archives(talked: Command, tmp_path: Path) -> None:
+    """By file and by URL, all threads or some; what is there already stays."""
+    target = Command(f"sqlite:///{tmp_path}/target.db")
+    assert talked.json("migrate", talked.url, target.url) == {"threads": 2, "checkpoints": 12}
+    assert target.json("show", "ann") == talked.json("show", "ann")
+    archive = str(tmp_path / "threads.ckpt.jsonl.xz")
+    assert talked.json("export", archive, "bob") == {"threads": 1, "checkpoints": 6}
+    again = Command(f"sqlite:///{tmp_path}/again.db")
+    assert again.json("import", archive) == {"threads": 1, "checkpoints": 6}
+    assert again.json("show", "bob") == talked.json("show", "bob")
+    back = talked.json("migrate", again.url, talked.url, "bob")
+    assert back == {"threads": 1, "checkpoints": 6}
+    assert len(talked.json("history", "bob")) == 6
+    assert "exists" in talked.run("export", archive, code=1).stderr
+    assert talked.run("import", str(tmp_path / "none"), code=1).stderr.count("\n") == 1
+
+
+def test_a_redacted_archive_has_no_values(talked: Command, tmp_path: Path) -> None:
+    archive = tmp_path / "redacted.ckpt.jsonl.xz"
+    talked.run("export", str(archive), "--redact")
+    assert b"Hello" not in lzma.decompress(archive.read_bytes())
+    assert "redacted" in talked.run("import", str(archive), code=1).stderr
+
+
+def test_interrupts(command: Command) -> None:
+    with open_saver(command.url) as saver:
+        asked(saver)
+        sent(saver)
+        nested(saver)
+        found = {one["thread_id"]: one for one in command.json("interrupts")}
+        assert set(found) == {"asked", "sent", "nested"}
+        assert found["nested"]["value"] == "second?"
+        state = nested_graph(saver).get_state({"configurable": {"thread_id": "nested"}})
+        assert found["nested"]["interrupt_id"] == state.tasks[0].interrupts[0].id
+        assert "second?" in command.run("interrupts", "--prefix", "n").stdout
+        nested_graph(saver).invoke(
+            Command_(resume="two"), {"configurable": {"thread_id": "nested"}}
+        )
+    assert {one["thread_id"] for one in command.json("interrupts")} == {"asked", "sent"}
+    assert command.json("interrupts", "--prefix", "x") == []
+    assert "no questions" in command.run("interrupts", "--prefix", "x").stdout
