@@ -1,6 +1,7 @@
 """The core of langgraph-checkpoint-suite: one contract on every database."""
 
 from checkpoint_base.backends import (
+    Backend,
     aopen_cache,
     aopen_saver,
     aopen_store,
@@ -37,6 +38,7 @@ from checkpoint_base.saver.ttl.policy import TTLPolicy
 __version__ = "0.1.0"
 
 __all__ = [
+    "Backend",
     "BackendUnavailableError",
     "CacheStats",
     "CheckpointError",

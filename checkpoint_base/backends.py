@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote, unquote
@@ -24,13 +25,25 @@ M = TypeVar("M", MemorySaver, MemoryCache)
 
 
 @dataclass(frozen=True)
-class _Backend:
-    """Where a scheme's savers, stores and caches are, and the extra with their driver."""
+class Backend:
+    """Where the savers, stores and caches of a URL's scheme are.
+
+    Another package registers its own as an entry point of the group
+    `langgraph_checkpoint_suite.backends`, named as the scheme: `mydb = "mypkg:BACKEND"`.
+
+    Attributes:
+        package: the package that has the classes; it is imported when a URL is opened.
+        prefix: of their names: `MyDb` of `MyDbSaver`, `AsyncMyDbSaver`, `MyDbStore`, `MyDbCache`.
+            Each that is there has `from_conn_string`, a context manager, and `setup()`.
+        extra: of this distribution, which brings the driver; None: another distribution's.
+        target: what `from_conn_string` is given, made of the URL.
+        defaults: options of `from_conn_string`, where the caller gives none.
+    """
 
     package: str
     prefix: str
-    extra: str
-    target: Callable[[str], str]
+    extra: str | None = None
+    target: Callable[[str], str] = str
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
@@ -45,7 +58,11 @@ class _Backend:
         try:
             return getattr(import_module(self.package), name)
         except ImportError as error:
+            if self.extra is None:
+                raise MissingDriverError(f"{self.package} cannot be imported: {error}") from error
             raise MissingDriverError.of(self.package, self.extra) from error
+        except AttributeError as error:
+            raise InvalidArgumentError(f"url: {self.package} has no {name}") from error
 
 
 def _sqlite_path(url: str) -> str:
@@ -63,12 +80,14 @@ def _sqlite_path(url: str) -> str:
     return unquote(path[1:])
 
 
+GROUP: Final = "langgraph_checkpoint_suite.backends"
+"""Of the entry points by which other packages register their schemes."""
 _SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
-_POSTGRES: Final = _Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
-_REDIS: Final = _Backend("checkpoint_redis", "Redis", "redis", str)
-_MONGO: Final = _Backend("checkpoint_mongo", "MongoDB", "mongo", str)
+_POSTGRES: Final = Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
+_REDIS: Final = Backend("checkpoint_redis", "Redis", "redis", str)
+_MONGO: Final = Backend("checkpoint_mongo", "MongoDB", "mongo", str)
 _BACKENDS: Final = {
-    "sqlite": _Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
+    "sqlite": Backend("checkpoint_sqlite", "Sqlite", "sqlite", _sqlite_path),
     "postgresql": _POSTGRES,
     "postgres": _POSTGRES,
     "redis": _REDIS,
@@ -87,7 +106,7 @@ _KNOWN: Final = "memory, sqlite, postgresql, redis, mongodb"
 """Databases; the other schemes are ways to reach them."""
 
 
-def _backend(url: str) -> _Backend | None:
+def _backend(url: str) -> Backend | None:
     if not isinstance(url, str):
         raise _no_text(url)
     scheme, separator, rest = url.partition("://")
@@ -101,9 +120,21 @@ def _backend(url: str) -> _Backend | None:
             raise InvalidArgumentError("url: wanted memory:// and nothing behind it")
         return None
     if scheme not in _BACKENDS:
+        if registered := entry_points(group=GROUP, name=scheme):
+            return _loaded(registered[scheme])
         given = f" {scheme + separator!r}" if _SCHEME.fullmatch(scheme) else ""
         raise InvalidArgumentError(f"url: unknown scheme{given}; known: {_KNOWN}")
     return _BACKENDS[scheme]
+
+
+def _loaded(point: EntryPoint) -> Backend:
+    found = point.load()
+    if not isinstance(found, Backend):
+        raise InvalidArgumentError(
+            f"url: the entry point {point.value!r} of the scheme {point.name!r} is no Backend, but "
+            f"of type {type(found).__name__}"
+        )
+    return found
 
 
 def _no_text(url: object) -> InvalidArgumentError:
@@ -236,7 +267,7 @@ async def aopen_cache(url: str, *, setup: bool = True, **options: Any) -> AsyncI
         yield cache
 
 
-def _backend_with_store(url: str) -> _Backend:
+def _backend_with_store(url: str) -> Backend:
     backend = _backend(url)
     if backend is None:
         raise InvalidArgumentError(
