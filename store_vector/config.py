@@ -1,4 +1,4 @@
-"""What `index=` and `ttl=` of a store mean."""
+"""Parsing and validation of a store's `index=` and `ttl=` arguments."""
 
 from __future__ import annotations
 
@@ -35,20 +35,21 @@ class IndexSettings:
     """LangGraph's `IndexConfig`, with what the official Postgres store adds to it.
 
     Attributes:
-        dims: how long vectors are.
-        embeddings: what makes them.
-        fields: which texts are embedded unless a put says otherwise.
+        dims: number of dimensions of a vector.
+        embeddings: the embedding model.
+        fields: paths of the texts that are embedded, unless a put passes `index`.
         distance: `"cosine"`, `"l2"` or `"inner_product"`.
-        kind: the index, where the backend can choose: `"hnsw"`, `"ivfflat"` or `"flat"`.
+        kind: the type of vector index, on backends with several: `"hnsw"`, `"ivfflat"` or
+            `"flat"`.
         vector_type: `"vector"` (float32) or `"halfvec"`, on Postgres.
-        engine: `"exact"` searches without an approximate index; `"auto"`: as the backend can.
-        m: links of a node in HNSW; None (here and below): the backend's default.
-        ef_construction: candidates while HNSW is built.
-        lists: how many lists IVFFlat has.
-        ef_search: candidates while HNSW is searched.
-        probes: how many lists of IVFFlat are searched.
-        score_threshold: what is found by meaning has at least this score; None: any.
-        given: `index=` as it was given.
+        engine: `"exact"` never uses an approximate index; `"auto"` lets the backend choose.
+        m: HNSW: links of a node. None (here and below) is the backend's default.
+        ef_construction: HNSW: size of the candidate list while the index is built.
+        lists: IVFFlat: number of lists.
+        ef_search: HNSW: size of the candidate list during a search.
+        probes: IVFFlat: number of lists that a search reads.
+        score_threshold: minimum score of a vector search's results; None: no minimum.
+        given: `index=` as the caller passed it.
     """
 
     dims: int
@@ -68,10 +69,10 @@ class IndexSettings:
 
     @classmethod
     def of(cls, index: Mapping[str, Any] | None) -> IndexSettings | None:
-        """Read `index=`; None: there is no search by meaning.
+        """Parse `index=`; None means no vector search.
 
         Raises:
-            InvalidArgumentError: an unknown key, or a value that cannot be used.
+            InvalidArgumentError: a key is unknown, or a value is invalid.
         """
         if index is None:
             return None
@@ -89,7 +90,7 @@ class IndexSettings:
         return cls(
             dims=dims,
             embeddings=_embeddings(index.get("embed")),
-            # the second is what LangGraph's SQLite store calls them
+            # LangGraph's SQLite store calls this key "text_fields"
             fields=_fields(index.get("fields", index.get("text_fields"))),
             distance=_choice("distance_type", index.get("distance_type", "cosine"), DISTANCES),
             kind=_choice("kind", ann.get("kind", "hnsw"), KINDS),
@@ -106,10 +107,11 @@ class StoreTTL:
     """LangGraph's `TTLConfig`.
 
     Attributes:
-        refresh_on_read: whether being read or found moves an item's expiry, unless a call says.
-        omit_expired: whether an expired item is absent before a sweep has come by.
-        default_ttl: minutes to live of what is put without `ttl`; None: for ever.
-        sweep_interval_minutes: minutes between two sweeps of `start_ttl_sweeper`.
+        refresh_on_read: whether `get` and `search` extend an item's expiry, where the call does
+            not pass `refresh_ttl`.
+        omit_expired: whether reads hide an expired item that the sweeper has not deleted yet.
+        default_ttl: TTL in minutes of items put without `ttl`; None: they never expire.
+        sweep_interval_minutes: minutes between two runs of the sweeper (`start_ttl_sweeper`).
     """
 
     refresh_on_read: bool = True
@@ -119,10 +121,10 @@ class StoreTTL:
 
     @classmethod
     def of(cls, ttl: TTLConfig | Mapping[str, Any] | StoreTTL | None) -> StoreTTL:
-        """Read `ttl=`.
+        """Parse `ttl=`.
 
         Raises:
-            InvalidArgumentError: an unknown key, or minutes that are none.
+            InvalidArgumentError: a key is unknown, or a number of minutes is invalid.
         """
         if ttl is None:
             return cls()
@@ -148,7 +150,7 @@ class StoreTTL:
 
     @property
     def config(self) -> TTLConfig:
-        """What LangGraph's base class reads as `ttl_config`."""
+        """The `ttl_config` that LangGraph's `BaseStore` reads."""
         return TTLConfig(
             refresh_on_read=self.refresh_on_read,
             omit_expired=self.omit_expired,
@@ -156,11 +158,11 @@ class StoreTTL:
         )
 
     def is_absent(self, expires_at: float | None, now: float) -> bool:
-        """Whether an item that expires then is not shown any more."""
+        """Whether reads at `now` hide an item with this expiry. Both are epoch seconds."""
         return self.omit_expired and expires_at is not None and expires_at <= now
 
     def horizon(self, now: float) -> float | None:
-        """Only items that expire after this moment are shown; None: all are."""
+        """Reads hide items that expire at or before this time (epoch seconds); None: no item."""
         return now if self.omit_expired else None
 
 
@@ -188,7 +190,7 @@ def _fields(fields: Any) -> tuple[Field, ...]:
 def _known(name: str, given: Any, known: frozenset[str]) -> None:
     if not isinstance(given, Mapping):
         raise InvalidArgumentError(f"{name}: wanted a dict, got {given!r:.80}")
-    # LangGraph's own stores write what begins with __ into the dict that they are given
+    # LangGraph's own stores add keys that begin with __ to the caller's dict
     unknown = sorted(str(key) for key in set(given) - known if not str(key).startswith("__"))
     if unknown:
         raise InvalidArgumentError(f"{name}: unknown keys {unknown}, known are {sorted(known)}")

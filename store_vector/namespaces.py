@@ -1,4 +1,7 @@
-"""Namespaces as text: one string for each tuple, in the same order, cut at whole labels."""
+"""Encoding of namespaces as text, and the query of `list_namespaces`.
+
+Encoded namespaces sort as the tuples do, and a prefix of whole labels is a prefix of the text.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +20,10 @@ Namespace = tuple[str, ...]
 
 _RESERVED: Final = "langgraph"
 
-# Each label ends with \x01; in labels, \x01 and \x02 become pairs that begin with \x02. So no text
-# is the text of two namespaces, texts sort as tuples of labels do (by code point, which is also the
-# order of UTF-8 bytes), and what begins with a namespace's text is exactly what lies under it.
+# Each label is terminated by \x01; \x01 and \x02 inside labels are escaped as pairs that begin with
+# \x02. The encoding is injective. Encoded texts sort as tuples of labels do, by code point, which
+# is also the order of UTF-8 bytes. A namespace's descendants are exactly the texts that begin with
+# its text, so they form one range of an index.
 _END: Final = "\x01"
 _AFTER: Final = "\x02"
 _ESCAPES: Final = {"\x01": "\x02\x02", "\x02": "\x02\x03"}
@@ -29,14 +33,15 @@ _CODES: Final = re.compile("\x02[\x02\x03]")
 
 
 class NamespaceError(InvalidArgumentError, InvalidNamespaceError):
-    """A namespace that cannot be one; also LangGraph's own `InvalidNamespaceError`."""
+    """An invalid namespace; a subclass of LangGraph's `InvalidNamespaceError`."""
 
 
 def label(value: object) -> str:
-    """`value` as a label.
+    """Validate one label of a namespace, and return it.
 
     Raises:
-        NamespaceError: it is no string, is empty, or has a period, a NUL or a lone surrogate.
+        NamespaceError: it is not a string, is empty, or contains a period, a NUL or a lone
+            surrogate.
     """
     if not isinstance(value, str):
         raise NamespaceError(
@@ -45,7 +50,7 @@ def label(value: object) -> str:
         )
     if not value:
         raise NamespaceError("namespace: a label must not be empty")
-    if "." in value:  # LangGraph's own stores join labels with it
+    if "." in value:  # LangGraph's own stores join labels with periods
         raise NamespaceError(f"namespace: a label must not have a period ('.'), got {value!r:.80}")
     try:
         return text("namespace", value)
@@ -54,7 +59,7 @@ def label(value: object) -> str:
 
 
 def encode(namespace: Sequence[str]) -> str:
-    """The text of a namespace; of none, the empty text.
+    """Encode a namespace as text; `()` becomes the empty text.
 
     Raises:
         NamespaceError: see `label`.
@@ -67,12 +72,13 @@ def encode(namespace: Sequence[str]) -> str:
                 f"namespace: wanted a tuple of labels, got the string {namespace!r}"
             )
         return _encode(tuple(namespace))
-    except TypeError as error:  # a label that cannot be hashed, so none of ours
+    except TypeError as error:  # an unhashable label, rejected by the lru_cache of _encode
         raise NamespaceError(f"namespace: wanted a tuple of strings, got {namespace!r}") from error
 
 
 def refuse_reserved(namespace: Sequence[str]) -> None:
-    """Refuse to put under LangGraph's own root, as its `put` does; `get` and `delete` do not.
+    """Reject a put under the root label "langgraph", as LangGraph's `put` does. LangGraph's `get`
+    and `delete` accept it.
 
     Raises:
         NamespaceError: the first label is reserved.
@@ -92,24 +98,24 @@ def _encode(namespace: Namespace) -> str:
 
 @lru_cache(8192)
 def decode(encoded: str) -> Namespace:
-    """The namespace with this text."""
+    """Decode a text that `encode` made."""
     labels = encoded.split(_END)[:-1]
     return tuple(_CODES.sub(lambda match: _LABELS[match[0]], one) for one in labels)
 
 
 def bounds(encoded: str) -> tuple[str, str] | None:
-    """From and to (exclusive) of the texts of a namespace and all under it; None: of all."""
+    """The range [from, to) of the texts of a namespace and its descendants; None: all texts."""
     return (encoded, encoded[:-1] + _AFTER) if encoded else None
 
 
 class NamespaceQuery(NamedTuple):
-    """What `list_namespaces` was asked for.
+    """The validated arguments of `list_namespaces`.
 
     Attributes:
-        conditions: LangGraph's, which must all hold; `*` in them is any one label.
-        max_depth: deeper namespaces are cut to so many labels; None: never.
-        limit: how many to give at most.
-        offset: how many to leave out before.
+        conditions: LangGraph's match conditions, joined by AND; `*` in a path matches one label.
+        max_depth: deeper namespaces are truncated to this many labels; None: not truncated.
+        limit: maximum number of namespaces returned.
+        offset: number of namespaces skipped before them.
     """
 
     conditions: tuple[MatchCondition, ...]
@@ -119,13 +125,13 @@ class NamespaceQuery(NamedTuple):
 
     @classmethod
     def of(cls, op: ListNamespacesOp) -> NamespaceQuery:
-        """Read an operation. A path that is a string is that of its characters, as in LangGraph's
-        own stores.
+        """Validate an operation. As in LangGraph's own stores, a path that is a string counts as
+        the tuple of its characters.
 
         Raises:
-            NamespaceError: a path with a label that is none.
-            InvalidArgumentError: an unknown match type, a limit or an offset less than 0, a depth
-                less than 1.
+            NamespaceError: a path has an invalid label.
+            InvalidArgumentError: the match type is unknown, the limit or the offset is negative, or
+                the depth is less than 1.
         """
         conditions = tuple(map(_checked, op.match_conditions or ()))
         if op.max_depth is not None and whole_number("max_depth", op.max_depth) < 1:
@@ -135,29 +141,33 @@ class NamespaceQuery(NamedTuple):
 
     @property
     def bounds(self) -> tuple[str, str] | None:
-        """From and to (exclusive) of the texts that may match; None: all may."""
+        """The range [from, to) that contains all matching texts; None: no restriction."""
         paths = [path for match_type, path in self.conditions if match_type == "prefix"]
         literal = max((_until_wildcard(path) for path in paths), key=len, default=())
         return bounds(encode(literal))
 
     @property
     def is_one_range(self) -> bool:
-        """Whether all within `bounds` match, so that only cutting and counting is left."""
+        """Whether every namespace within `bounds` matches, so that no condition needs checking."""
         return all(
             match_type == "prefix" and "*" not in path and len(self.conditions) == 1
             for match_type, path in self.conditions
         )
 
     def cut(self, namespace: Namespace) -> Namespace:
-        """The namespace, no deeper than asked for."""
+        """The namespace, truncated to `max_depth`."""
         return namespace[: self.max_depth]
 
     def matches(self, namespace: Namespace) -> bool:
-        """Whether a namespace, not yet cut, is wanted."""
+        """Whether a namespace fulfils all conditions. It must not be truncated yet."""
         return all(_holds(condition, namespace) for condition in self.conditions)
 
     def select(self, encoded: Iterable[str]) -> list[Namespace]:
-        """The answer, from the texts of at least all namespaces within `bounds`."""
+        """Filter, truncate, sort and paginate encoded namespaces into the result.
+
+        Args:
+            encoded: the texts of at least all namespaces within `bounds`, in any order.
+        """
         if self.limit <= 0:
             return []
         names: Iterable[Namespace] = map(decode, set(encoded))
@@ -174,7 +184,7 @@ def _checked(condition: MatchCondition) -> MatchCondition:
     labels: Sequence[str] = path
     if isinstance(labels, str):
         labels = tuple(labels)
-    encode(labels)  # refuses what is no sequence of labels
+    encode(labels)  # raises if it is not a sequence of valid labels
     return MatchCondition(match_type, tuple(labels))
 
 

@@ -1,7 +1,7 @@
-"""What a backend implements: one plan per kind of operation, and no I/O in it.
+"""`StorePlanner`, the interface that a store's backend implements: a plan per kind of operation.
 
-What reaches a planner is checked, grouped and embedded; what it gives back becomes LangGraph's
-items. `now` is in epoch seconds. Reads of a batch are asked for before its puts.
+Plans do no I/O. Arguments are already validated, grouped and embedded; the shell converts results
+to LangGraph's items. `now` is in epoch seconds. A batch runs its reads before its puts.
 """
 
 from __future__ import annotations
@@ -15,47 +15,47 @@ from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 
 
 class StorePlanner(Protocol):
-    """The operations of a store."""
+    """The operations of a store on one backend."""
 
     def setup(self, drop_undeclared: bool = False) -> Plan[None]:
-        """Create or migrate the schema, safely from many processes at once, and an index for each
-        declared field, over the items that are there; remove those of other fields only if
+        """Create or migrate the schema and the index of each declared field, which covers existing
+        items. Many processes may call it at once. Indexes of undeclared fields are removed only if
         `drop_undeclared`.
         """
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """The items of `reads`, in their order, all in one request.
+        """Read items in one request, in the order of `reads`; None for an absent item.
 
-        No item is asked for twice. Where `refresh` is set and the item has a ttl, its expiry
-        becomes now + ttl.
+        `reads` has no duplicates. Where `refresh` is set and the item has a TTL, its expiry becomes
+        now + TTL.
         """
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """The items found: in order, those left out by `offset` left out, at most `limit`.
+        """Search items; skip `offset` of them and return at most `limit`.
 
-        Without a vector: newest `updated_at` first, then by (ns, key). With one: only items that
-        have vectors of its length; by the score of the best of them, then by (ns, key).
-        `search.filter` decides what matches, whatever the database pre-selects, and
-        `search.near_enough` what of it has the score that is wanted. Refreshes what is
-        given, as `get` does.
+        Without a vector: newest `updated_at` first, then by (ns, key). With a vector: only items
+        that have vectors of the same length, by the score of their best vector, then by (ns, key).
+        The database may pre-select, but `search.filter` and `search.near_enough` make the final
+        decision. Refreshes the expiry of the returned items, as `get` does.
         """
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """The texts of at least all namespaces within `query.bounds` that have an item that is
-        shown, once or several times each, in any order. A planner that knows better may cut and
-        count as well: `query.select` is applied to what it gives, so it must then give what
-        `select` keeps.
+        """The encoded namespaces within `query.bounds` that have an item visible at `now`.
+
+        The result may contain duplicates and other namespaces, in any order: the shell applies
+        `query.select` to it. A planner may truncate and paginate in the database, if
+        `query.select` then leaves the result as it is.
         """
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        """Put and delete: one transaction, few requests. No item twice.
+        """Put and delete items in one transaction and few requests. `puts` has no duplicates.
 
-        `created_at` and `updated_at` of a new item are `now`; of one that is there (and shown),
-        `created_at` stays.
+        A new item's `created_at` and `updated_at` are `now`. An existing, visible item keeps its
+        `created_at`.
         """
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove the items with `expires_at <= now`; returns how many those were."""
+        """Delete the items with `expires_at <= now`, and return their number."""
 
     def stats(self) -> Plan[StoreStats]:
         """Count what is stored."""

@@ -1,4 +1,4 @@
-"""What a store keeps, and what its operations ask a backend for."""
+"""Records of a store: items, vectors and statistics, and the reads, searches and puts of a plan."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from store_vector.values import loads
 
 Array = npt.NDArray[np.float32]
 Load = Callable[[str], dict[str, Any]]
-"""Makes the value of an item of its JSON text."""
+"""Parses an item's JSON text."""
 
 
 class Name(NamedTuple):
-    """Which item: the text of its namespace (`namespaces.encode`), and its key."""
+    """An item's primary key: its encoded namespace (`namespaces.encode`) and its key."""
 
     ns: str
     key: str
@@ -36,13 +36,13 @@ class Record:
     """An item as it is stored.
 
     Attributes:
-        ns: the text of its namespace.
-        key: its key.
+        ns: the encoded namespace.
+        key: the key.
         value: JSON text, verbatim.
-        created_at: epoch seconds of the first put; later puts leave it.
+        created_at: epoch seconds of the first put; later puts keep it.
         updated_at: epoch seconds of the last put.
-        expires_at: epoch seconds from which it has expired; None: never.
-        ttl: minutes from a touch to the expiry; None: it never expires.
+        expires_at: epoch seconds at which the item expires; None: never.
+        ttl: minutes from a put or a refresh to the expiry; None: it never expires.
     """
 
     ns: str
@@ -56,24 +56,24 @@ class Record:
 
     @property
     def name(self) -> Name:
-        """Which item it is."""
+        """The item's primary key."""
         return Name(self.ns, self.key)
 
     def is_refresh_due(self, now: float) -> bool:
-        """Whether being read at `now` (epoch seconds) moves the expiry."""
+        """Whether a read at `now` (epoch seconds) should write a new expiry."""
         if self.ttl is None or self.expires_at is None:
             return False
         return is_refresh_due(self.expires_at, self.ttl, now)
 
     @property
     def decoded(self) -> dict[str, Any]:
-        """The value; the same object each time."""
+        """The parsed value, cached: each call returns the same object."""
         if self._decoded is None:
             self._decoded = loads(self.value)
         return self._decoded
 
     def item(self, load: Load | None = None) -> Item:
-        """What `get` gives: with a value of its own each time, made by `load`."""
+        """The result of `get`. Each call parses the value anew, with `load` (default: `loads`)."""
         created = moment(self.created_at)
         same = self.updated_at == self.created_at
         return Item(
@@ -86,13 +86,13 @@ class Record:
 
 
 class Found(NamedTuple):
-    """An item that a search found; the score is None in a search without a query."""
+    """A search result; the score is None in a search without a query."""
 
     record: Record
     score: float | None = None
 
     def item(self, load: Load | None = None) -> SearchItem:
-        """What `search` gives, with a value made by `load`."""
+        """The result of `search`, its value parsed by `load` (default: `loads`)."""
         record = self.record
         created = moment(record.created_at)
         same = record.updated_at == record.created_at
@@ -107,7 +107,7 @@ class Found(NamedTuple):
 
 
 class Read(NamedTuple):
-    """A `get`: which item, and whether reading it moves its expiry."""
+    """A `get` of an item; `refresh` tells whether it extends the item's expiry."""
 
     ns: str
     key: str
@@ -115,18 +115,18 @@ class Read(NamedTuple):
 
 
 class Search(NamedTuple):
-    """A `search`.
+    """The validated arguments of `search`.
 
     Attributes:
-        ns: the text of the namespace to search in, with all under it; `""`: everywhere.
-        filter: what items' values must be.
-        limit: how many to give at most, 1 or more.
-        offset: how many to leave out before.
-        refresh: whether being found moves an item's expiry.
-        text: what to search for by meaning; None: only the filter counts, newest first.
-        vector: the embedding of `text`: float32, as long as the index has dimensions. Set exactly
-            when `text` is.
-        least: the least score of what is given; None: any.
+        ns: the encoded namespace that is searched with its descendants; `""`: all namespaces.
+        filter: the condition on items' values.
+        limit: maximum number of results, 1 or more.
+        offset: number of results skipped before them.
+        refresh: whether the search extends the expiry of the items that it returns.
+        text: the query of a vector search; None: filter only, newest items first.
+        vector: the embedding of `text`, float32, with the index's dimensions. Set if and only if
+            `text` is.
+        least: minimum score of a result; None: no minimum.
     """
 
     ns: str
@@ -140,22 +140,24 @@ class Search(NamedTuple):
 
     @property
     def bounds(self) -> tuple[str, str] | None:
-        """From and to (exclusive) of the texts of namespaces to search in; None: in all."""
+        """The range [from, to) of encoded namespaces to search; None: all of them."""
         return bounds(self.ns)
 
     @property
     def end(self) -> int:
-        """How many items, in order, are looked at: those left out and those given."""
+        """Number of ranked items needed: those skipped and those returned."""
         return self.offset + self.limit
 
     def near_enough(self, found: list[Found]) -> list[Found]:
-        """What of a page, best first, has the least score. What follows has it even less."""
+        """Drop results of a page, which is sorted best first, with less than the minimum score.
+        Later pages only have lower scores.
+        """
         if self.least is None:
             return found
         return [one for one in found if one.score is None or one.score >= self.least]
 
     def embedded(self, vector: Array) -> Search:
-        """The search, with the embedding of its text."""
+        """A copy of the search, with the embedding of its text."""
         return self._replace(vector=vector)
 
 
@@ -163,9 +165,9 @@ class Vector(NamedTuple):
     """An embedding of one of an item's texts.
 
     Attributes:
-        field: the path where the text was.
-        digest: of the text at this field (`Text.digest`).
-        data: little-endian float32, one after the other.
+        field: the path of the text in the value.
+        digest: digest of field and text (`Text.digest`).
+        data: the vector as little-endian float32 values.
     """
 
     field: str
@@ -174,20 +176,21 @@ class Vector(NamedTuple):
 
 
 class Put(NamedTuple):
-    """A `put`, or a `delete` (then `value` is None, and nothing else counts).
+    """A `put`, or a `delete` (then `value` is None, and the fields after it are ignored).
 
-    All vectors that the item has are replaced by `vectors`; by none of them, if there are none.
-    With `unchanged`, those stay whose texts it has, unless the item has expired and is absent.
+    `vectors` replace all vectors of the item; if empty, these are deleted. With `unchanged`, the
+    vectors whose texts the new value still has are kept, unless the old item is hidden as expired.
 
     Attributes:
-        ns: the text of the namespace.
+        ns: the encoded namespace.
         key: the key.
         value: JSON text.
-        ttl: minutes to live, or None.
-        expires_at: when they are over, in epoch seconds, or None.
-        vectors: with digests that differ.
-        keys: the filter keys of the value (`filter_keys`).
-        unchanged: the texts of a value that is not embedded; then there are no `vectors`.
+        ttl: TTL in minutes; None: the item never expires.
+        expires_at: epoch seconds at which the item expires, or None.
+        vectors: the new vectors, with distinct digests.
+        keys: the value's filter keys (`filter_keys`).
+        unchanged: digests of the value's texts, if the put embeds nothing (`index=False`); then
+            `vectors` is empty.
     """
 
     ns: str
@@ -202,14 +205,14 @@ class Put(NamedTuple):
 
 @dataclass(frozen=True)
 class StoreStats:
-    """What a store holds.
+    """Statistics of a store.
 
     Attributes:
         backend: `"sqlite"`, `"postgres"`, …
         server: the server and its version.
-        items: how many there are, expired ones that are not swept yet among them.
-        vectors: how many embeddings.
-        bytes: what the store takes on disk, or in the server; on SQLite, the whole file.
+        items: number of items, including expired items that are not swept yet.
+        vectors: number of embeddings.
+        bytes: size of the store on disk or in the server; on SQLite, of the whole file.
     """
 
     backend: str
@@ -219,7 +222,7 @@ class StoreStats:
     bytes: int
 
 
-@lru_cache(1024)  # items that were put together have the same times
+@lru_cache(1024)  # items of one batch share their times
 def moment(seconds: float) -> datetime:
-    """Epoch seconds as the time that items carry, in UTC."""
+    """Convert epoch seconds to a datetime in UTC."""
     return datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,4 +1,4 @@
-"""Removing all items under a namespace, some at a time."""
+"""Deletion of all items under a namespace, in batches."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ _AT_ONCE: Final = 500
 
 
 def remove_namespace(planner: StorePlanner, prefix: Any, now: float, *, dry_run: bool) -> Plan[int]:
-    """Delete what is in a namespace and under it, also what has expired; how many items those are.
+    """Delete the items of a namespace and its descendants, including expired items.
 
-    Each step is a search and a batch of deletes, so that no transaction is long. What others put
-    meanwhile may be deleted or stay.
+    Each step is a search and a batch of deletes, which keeps transactions short. Items that other
+    writers put meanwhile may be deleted or stay.
 
     Args:
         planner: the backend.
         prefix: the namespace.
         now: epoch seconds.
-        dry_run: only count.
+        dry_run: count the items, delete none.
+
+    Returns:
+        The number of items deleted, or that would be.
 
     Raises:
-        InvalidArgumentError: `prefix` is no namespace, or empty, which is under all.
+        InvalidArgumentError: `prefix` is not a namespace, or empty, which would match all items.
     """
     ns = encode(prefix)
     if not ns:
@@ -35,7 +38,7 @@ def remove_namespace(planner: StorePlanner, prefix: Any, now: float, *, dry_run:
     search = Search(ns, NO_FILTER, _AT_ONCE, 0, refresh=False)
     count = 0
     while True:
-        found = yield from planner.search(search, 0.0)  # when nothing had expired yet
+        found = yield from planner.search(search, 0.0)  # at time 0, so that no item is expired
         count += len(found)
         if dry_run:
             search = search._replace(offset=count)

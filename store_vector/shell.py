@@ -1,7 +1,7 @@
-"""The shells over LangGraph's `BaseStore`: `batch` and `abatch` of every backend.
+"""Base classes of the public stores, sync and async, over LangGraph's `BaseStore`.
 
-`get`, `put`, `search`, `delete`, `list_namespaces` and their a-twins are LangGraph's own; each is a
-batch of one.
+They implement `batch` and `abatch`. LangGraph's base class implements `get`, `put`, `search`,
+`delete`, `list_namespaces` and their async versions as batches of one operation.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ from store_vector.removal import remove_namespace
 
 T = TypeVar("T")
 Deserializer = Callable[[bytes], dict[str, Any]]
-"""Makes the value of an item of its JSON text, as UTF-8."""
+"""Parses an item's JSON text, given as UTF-8 bytes."""
 
 
 class Store(SweepMixin, BaseStore):
-    """Long-term memory: items with expiry, found by namespace, filter and meaning.
+    """Long-term memory: items with a TTL, searched by namespace, filter and vector similarity.
 
     Args:
-        planner: the backend.
-        settings: what is embedded, and how; None: no search by meaning.
-        ttl: how items expire.
-        clock: epoch seconds.
-        deserializer: makes values of their JSON text, as UTF-8; None: `json`.
+        planner: the backend's plans.
+        settings: the vector index; None: no vector search.
+        ttl: the TTL policy; None: the default policy.
+        clock: returns the current time in epoch seconds.
+        deserializer: parses a value's JSON text, given as UTF-8 bytes; None: the `json` module.
     """
 
     supports_ttl = True
@@ -68,13 +68,13 @@ class Store(SweepMixin, BaseStore):
 
     @property
     def embeddings(self) -> Embeddings | None:
-        """What makes the vectors; None: there is no search by meaning."""
+        """The embedding model; None: no vector search."""
         return None if self._settings is None else self._settings.embeddings
 
     @property
     def index_config(self) -> dict[str, Any] | None:
-        """The index as LangGraph's own stores show theirs: as it was given, with the model that
-        makes the vectors as `embed`, and what was left to choose; None: there is none.
+        """The `index=` argument with defaults filled in and the embedding model as `embed`, as
+        LangGraph's own stores expose it; None: no vector search.
         """
         if self._settings is None:
             return None
@@ -88,14 +88,14 @@ class Store(SweepMixin, BaseStore):
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
-        """Run a plan, blocking."""
+        """Run a plan and block until it ends."""
 
     @abstractmethod
     async def _adrive(self, plan: Plan[T]) -> T:
-        """Run a plan without holding up the event loop."""
+        """Run a plan without blocking the event loop."""
 
     def _batch(self, ops: Iterable[Op]) -> Batch:
-        if self._life.is_over:  # before anything is embedded
+        if self._life.is_over:  # raise before paying for embeddings
             raise self._life.ended()
         return Batch.of(ops, self._settings)
 
@@ -113,12 +113,12 @@ class Store(SweepMixin, BaseStore):
         return await aembed(self._settings, batch.texts, batch.queries)
 
     async def asetup(self, *, drop_undeclared: bool = False) -> None:
-        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
-        from many processes at once; later a no-op.
+        """Create or migrate the schema, and create missing indexes of declared fields. Many
+        processes may call it at once; if nothing is to do, it is a no-op.
 
         Args:
-            drop_undeclared: remove the indexes of fields that are not declared any more. While two
-                versions of an application run, the other one may still use them.
+            drop_undeclared: also drop indexes of fields that are no longer declared. During a
+                rolling deployment, processes of the old version may still use them.
         """
         await self._adrive(self._planner.setup(drop_undeclared))
 
@@ -126,39 +126,41 @@ class Store(SweepMixin, BaseStore):
         return self._planner.sweep(self._clock())
 
     def delete_namespace(self, prefix: tuple[str, ...], *, dry_run: bool = False) -> int:
-        """Delete all items in a namespace and under it, also those that have expired, some hundred
-        at a time.
+        """Delete all items of a namespace and its descendants, including expired items, in batches
+        of 500.
 
         Args:
-            prefix: the namespace: whole labels.
-            dry_run: delete nothing.
+            prefix: the namespace, as a tuple of whole labels.
+            dry_run: count the items, delete none.
 
         Returns:
-            How many items were deleted, or would be.
+            The number of items deleted, or that would be.
 
         Raises:
-            InvalidArgumentError: `prefix` is no namespace, or empty.
+            InvalidArgumentError: `prefix` is not a namespace, or empty.
         """
         return self._drive(self._remove(prefix, dry_run))
 
     async def adelete_namespace(self, prefix: tuple[str, ...], *, dry_run: bool = False) -> int:
-        """`delete_namespace`, without blocking."""
+        """Async version of `delete_namespace`."""
         return await self._adrive(self._remove(prefix, dry_run))
 
     def _remove(self, prefix: tuple[str, ...], dry_run: bool) -> Plan[int]:
         return remove_namespace(self._planner, prefix, self._clock(), dry_run=dry_run)
 
     def stats(self) -> StoreStats:
-        """Count what is stored."""
+        """Count items and vectors, and measure the size on disk or in the server."""
         return self._drive(self._planner.stats())
 
     async def astats(self) -> StoreStats:
-        """`stats`, without blocking."""
+        """Async version of `stats`."""
         return await self._adrive(self._planner.stats())
 
 
 class SyncStore(Store):
-    """A store on a blocking driver; its async methods embed on the loop and run in a thread."""
+    """A store on a blocking driver. Its async methods call the embedding model on the event loop,
+    and run database requests in a thread.
+    """
 
     def __init__(
         self,
@@ -183,11 +185,11 @@ class SyncStore(Store):
         return await in_thread(partial(self._drive, plan), None, self._life.limit)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Carry out operations: reads first, then the puts, in one transaction.
+        """Run operations (LangGraph's `batch`): reads first, then all puts in one transaction.
 
         Raises:
-            InvalidArgumentError: an operation that cannot be carried out; none of them was.
-            Exception: what the embedding raises; nothing was written then.
+            InvalidArgumentError: an operation is invalid; none was run.
+            Exception: whatever the embedding model raises; nothing was written.
         """
         if type(ops) is list and len(ops) == 1 and type(ops[0]) is GetOp:
             return self._drive(single(ops[0], self._planner, self._clock(), self._load))
@@ -195,26 +197,26 @@ class SyncStore(Store):
         return self._drive(self._plan(batch, self._embed(batch)))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """`batch`, without blocking."""
+        """Async version of `batch` (LangGraph's `abatch`)."""
         batch = self._batch(ops)
         return await self._adrive(self._plan(batch, await self._aembed(batch)))
 
     def setup(self, *, drop_undeclared: bool = False) -> None:
-        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
-        from many processes at once; later a no-op.
+        """Create or migrate the schema, and create missing indexes of declared fields. Many
+        processes may call it at once; if nothing is to do, it is a no-op.
 
         Args:
-            drop_undeclared: remove the indexes of fields that are not declared any more. While two
-                versions of an application run, the other one may still use them.
+            drop_undeclared: also drop indexes of fields that are no longer declared. During a
+                rolling deployment, processes of the old version may still use them.
         """
         self._drive(self._planner.setup(drop_undeclared))
 
     def close(self) -> None:
-        """Stop the sweeper. The connection is closed by whoever opened it."""
+        """Stop the sweeper. The connection stays open: its owner closes it."""
         self.stop_ttl_sweeper(self._life.limit)
 
     def _end(self) -> None:
-        """Whoever opened the connection is about to close it."""
+        """Close the store. The connection's owner calls this before it closes the connection."""
         self.close()
         self._life.end()
 
@@ -226,13 +228,13 @@ class SyncStore(Store):
 
 
 class AsyncStore(AsyncSweepMixin, Store):
-    """A store on an event loop: what is asked for in one tick is one batch.
+    """A store on an event loop. Operations submitted in one tick of the loop form one batch.
 
-    Its sync methods work from other threads than the loop's, its async ones from other loops too,
-    as long as its own runs.
+    Sync methods may be called from other threads than the loop's, async methods also from other
+    loops, while the store's own loop runs.
 
     Raises:
-        EventLoopError: it is made outside of a loop.
+        EventLoopError: the store is created outside of a running event loop.
     """
 
     _life: LoopBoundLifecycle
@@ -254,7 +256,7 @@ class AsyncStore(AsyncSweepMixin, Store):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it belongs to."""
+        """The event loop that the store was created on."""
         return self._life.loop
 
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -267,40 +269,40 @@ class AsyncStore(AsyncSweepMixin, Store):
         return await self._adrive(self._plan(batch, vectors))
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """`abatch`, from another thread than the loop's.
+        """Run `abatch` from another thread than the event loop's, and wait for it.
 
         Raises:
-            EventLoopError: on the loop's own thread, or the loop has ended.
+            EventLoopError: called on the loop's own thread, or the loop is closed.
         """
         return self._life.block(lambda: self.abatch(ops))
 
     async def abatch(self, ops: Iterable[Op]) -> list[Result]:
-        """Carry out operations, together with what else is asked for in this tick.
+        """Run operations (LangGraph's `abatch`), batched with other calls of this tick.
 
         Raises:
-            InvalidArgumentError: an operation that cannot be carried out; none of them was.
-            Exception: what the embedding raises; nothing of this call was written then.
+            InvalidArgumentError: an operation is invalid; none was run.
+            Exception: whatever the embedding model raises; nothing of this call was written.
         """
         batch = self._batch(ops)
         return await self._life.join(lambda: self._coalescer.call(batch))
 
     async def setup(self, *, drop_undeclared: bool = False) -> None:
-        """Create or migrate the schema, and the indexes of declared fields that are missing. Safe
-        from many processes at once; later a no-op.
+        """Create or migrate the schema, and create missing indexes of declared fields. Many
+        processes may call it at once; if nothing is to do, it is a no-op.
 
         Args:
-            drop_undeclared: remove the indexes of fields that are not declared any more. While two
-                versions of an application run, the other one may still use them.
+            drop_undeclared: also drop indexes of fields that are no longer declared. During a
+                rolling deployment, processes of the old version may still use them.
         """
         await self.asetup(drop_undeclared=drop_undeclared)
 
     async def aclose(self) -> None:
-        """Wait for what is under way, and stop the sweeper."""
+        """Stop the sweeper, and wait for running batches. The connection stays open."""
         await self.astop_ttl_sweeper(self._life.limit)
         await self._coalescer.aclose()
 
     async def _aend(self) -> None:
-        """Whoever opened the connection is about to close it."""
+        """Close the store. The connection's owner calls this before it closes the connection."""
         await self.aclose()
         self._life.end()
 

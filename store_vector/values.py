@@ -1,4 +1,4 @@
-"""Values of items: JSON objects, kept as the text they were put as."""
+"""JSON encoding and validation of items' values."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from checkpoint_base.errors import InvalidArgumentError
 
 _LARGEST: Final = 2**31 - 1
 PLAIN: Final = frozenset({str, int, bool, type(None)})
-"""What is JSON whatever its value."""
-# `offence` comes first and finds what contains itself, too: it runs out of stack
+"""Types all of whose instances are valid JSON."""
+# no circularity check: `offence` runs first, and hits the recursion limit on a circular value
 _COMPACT: Final = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, separators=(",", ":"), check_circular=False
 )
@@ -21,13 +21,13 @@ _ASCII: Final = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=
 
 
 def dumps(value: Any) -> str:
-    """The text of an item's value.
+    """Encode an item's value as JSON text.
 
-    Exact: integers of any size, the shortest text that gives each float back, any string (a lone
-    surrogate is escaped). Tuples come back as lists.
+    Lossless for integers of any size, floats, and any string (lone surrogates are escaped). Tuples
+    become lists.
 
     Raises:
-        InvalidArgumentError: it is no mapping, or something in it is no JSON.
+        InvalidArgumentError: it is not a mapping, or contains something that JSON cannot represent.
     """
     if not isinstance(value, dict):
         if not isinstance(value, Mapping):
@@ -52,13 +52,13 @@ def dumps(value: Any) -> str:
 
 
 def loads(value: str) -> dict[str, Any]:
-    """The value with this text, which is one of `dumps`."""
-    found: dict[str, Any] = _DECODE(value)[0]  # json.loads would also look for white space
+    """Decode a text that `dumps` made."""
+    found: dict[str, Any] = _DECODE(value)[0]  # faster than json.loads: skips white space checks
     return found
 
 
 def offence(value: Any, at: str = "$") -> str | None:
-    """What in `value` is no JSON, and where; None: all of it is."""
+    """Describe the first part of `value` that is not JSON, and its path; None: all is JSON."""
     kind = type(value)
     if kind in PLAIN:
         return None
@@ -93,10 +93,10 @@ def _offence_in_array(value: Sequence[Any], at: str) -> str | None:
 
 
 def whole_number(name: str, value: Any) -> int:
-    """A limit or an offset; one that no store reaches is as good as any other.
+    """Validate a limit or an offset. Values above 2**31 - 1 are lowered to it, for databases.
 
     Raises:
-        InvalidArgumentError: it is no whole number from 0.
+        InvalidArgumentError: it is not an integer, or negative.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InvalidArgumentError(f"{name}: wanted a whole number from 0, got {value!r:.80}")

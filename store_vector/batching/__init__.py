@@ -1,1 +1,1 @@
-"""Operations grouped into few requests."""
+"""Batching of store operations into few requests."""

@@ -1,4 +1,4 @@
-"""Calls of one tick of an event loop become one batch; no task outlives the calls it serves."""
+"""Coalescing of the calls of one event-loop tick into one batch, with cancellation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from store_vector.embedding.embed import Embedded
 
 @dataclass(eq=False)
 class Call:
-    """A batch of its own, and the future that its caller waits for."""
+    """One caller's batch, and the future that the caller awaits."""
 
     batch: Batch
     done: asyncio.Future[list[Result]]
@@ -27,15 +27,15 @@ class Call:
 
 @dataclass(eq=False)
 class Work:
-    """Calls that are carried out together, and the task that does it."""
+    """Calls that run as one merged batch, and the task that runs it."""
 
     calls: Sequence[Call]
     task: asyncio.Task[Any] | None
     ended: asyncio.Future[None]
 
     async def leave(self, limit: float | None) -> None:
-        """Wait for the end, but no longer than `limit` seconds. It comes early when all callers are
-        cancelled.
+        """Wait until the batch ends, at most `limit` seconds; None waits without limit. If all its
+        callers are cancelled, cancel the task.
         """
         if not self.ended.done():
             if self.task is not None and all(call.done.done() for call in self.calls):
@@ -44,13 +44,13 @@ class Work:
 
 
 class Coalescer:
-    """Collects the calls of a tick; used on one loop only.
+    """Merges the calls of a tick into one batch. Bound to one event loop.
 
     Args:
-        embed: embeds what a batch needs.
-        perform: carries out a batch that is embedded.
-        limit: seconds that a caller that is cancelled waits for what is carried out for it, and
-            `aclose` for what is under way; None: until it has ended.
+        embed: embeds the texts of a batch.
+        perform: runs a batch, given its vectors.
+        limit: seconds that a cancelled caller waits for its running batch to end, and that
+            `aclose` waits for all batches; None: no limit.
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Coalescer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def call(self, batch: Batch) -> list[Result]:
-        """The results of a batch. A caller that is cancelled takes no other down with it. What is
-        carried out for it by then ends before the call does.
+        """Run a batch and return its results. Cancelling the caller does not cancel other callers'
+        calls. The cancelled call returns after its running batch has ended.
         """
         loop = asyncio.get_running_loop()
         done: asyncio.Future[list[Result]] = loop.create_future()
@@ -80,12 +80,12 @@ class Coalescer:
         except asyncio.CancelledError:
             if call.work is not None:
                 await call.work.leave(self._limit)
-            retrieve(done)  # an error may have come together with the cancellation
+            retrieve(done)  # the batch may have failed meanwhile: mark its exception as retrieved
             raise
 
     def _start(self) -> None:
         calls, self._waiting = self._waiting, []
-        calls = [call for call in calls if not call.done.done()]  # cancelled before it began
+        calls = [call for call in calls if not call.done.done()]  # drop cancelled calls
         if calls:
             task = asyncio.get_running_loop().create_task(self._serve(calls))
             self._tasks.add(task)
@@ -103,10 +103,11 @@ class Coalescer:
         batch = Batch.merged([call.batch for call in calls])
         try:
             vectors = await self._embed(batch)
-        except Exception as error:  # noqa: BLE001  (the embedding is the user's: anything)
+        except Exception as error:  # noqa: BLE001  (the user's embedding model may raise anything)
             await self._sort_out(calls, error, shared=False)
             return
-        # who gave up meanwhile may have written something else since, or gone on without it
+        # Drop calls cancelled during embedding: their callers no longer expect a write, and may
+        # have put another value since.
         wanted = [call for call in calls if not call.done.done()]
         if not wanted:
             return
@@ -114,8 +115,8 @@ class Coalescer:
             batch = Batch.merged([call.batch for call in wanted])
         try:
             results = await self._carry_out(wanted, batch, vectors)
-        except Exception as error:  # noqa: BLE001  (it goes to whoever waits)
-            # no call can help that, and each would only wait for it again
+        except Exception as error:  # noqa: BLE001  (passed on to the callers)
+            # if the backend is unavailable, retrying each call alone would only repeat the timeout
             shared = isinstance(error, BackendUnavailableError)
             await self._sort_out(wanted, error, shared=shared)
             return
@@ -139,7 +140,9 @@ class Coalescer:
             ended.set_result(None)
 
     async def _sort_out(self, calls: Sequence[Call], error: Exception, *, shared: bool) -> None:
-        """Nothing was written. Unless the error is that of all calls, only those at fault fail."""
+        """Handle a failed batch, of which nothing was written. Unless the error is `shared` by all
+        calls, run each call alone, so that only the faulty calls fail.
+        """
         if len(calls) > 1 and not shared:
             for call in calls:
                 if not call.done.done():
@@ -150,10 +153,10 @@ class Coalescer:
                 call.done.set_exception(error)
 
     async def aclose(self) -> None:
-        """Wait until all calls are served, or cancelled because they take too long."""
+        """Wait until all calls have ended; cancel those still running after the time limit."""
         deadline = Deadline(self._limit, "")
         while (self._waiting or self._tasks) and not deadline.is_over:
-            await asyncio.sleep(0)  # the calls of this tick
+            await asyncio.sleep(0)  # let the calls of this tick start
             if self._tasks:
                 await asyncio.wait(self._tasks, timeout=deadline.remaining())
         for task in self._tasks:

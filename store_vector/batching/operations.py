@@ -1,4 +1,4 @@
-"""Batches: operations grouped into few requests, checked before anything is embedded or asked."""
+"""Batches: store operations, validated and grouped before any embedding or database request."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from store_vector.values import dumps, whole_number
 
 _NO_KEYS: Final[Mapping[str, str]] = {}
 Key = tuple[str, str]
-"""A `Name` that is made in less time: of a batch, there are many."""
+"""As `Name`, but a plain tuple, which is faster to create."""
 
 
 class PendingPut(NamedTuple):
@@ -37,7 +37,10 @@ class PendingPut(NamedTuple):
     unchanged: TextDigests | None = None
 
     def after(self, earlier: PendingPut) -> PendingPut:
-        """This put, where `earlier` of the same key would have come before it."""
+        """This put, merged with an `earlier` put of the same item in the same batch.
+
+        If this put embeds nothing, it keeps the earlier put's texts that its own value still has.
+        """
         if self.unchanged is None or earlier.unchanged is not None:
             return self
         has = self.unchanged.has
@@ -45,7 +48,7 @@ class PendingPut(NamedTuple):
         return self._replace(texts=kept, unchanged=None)
 
     def put(self, name: Key, vectors: Embedded, now: float) -> Put:
-        """The put, once its vectors are there."""
+        """Attach the vectors, and compute the expiry from `now` (epoch seconds)."""
         (ns, key), (value, ttl, parts, keys, unchanged) = name, self
         expires_at = None if ttl is None else now + ttl * 60.0
         found = [Vector(one.field, one.digest, vectors.texts[one.text]) for one in parts]
@@ -54,7 +57,7 @@ class PendingPut(NamedTuple):
 
 @dataclass(slots=True)
 class Batch:
-    """Operations by kind, each with the places of its results."""
+    """Operations grouped by kind, with the positions of their results in the batch."""
 
     size: int = 0
     reads: dict[Key, tuple[bool, list[int]]] = field(default_factory=dict)
@@ -64,14 +67,14 @@ class Batch:
 
     @classmethod
     def of(cls, ops: Iterable[Op], settings: IndexSettings | None) -> Batch:
-        """Read operations.
+        """Validate and group operations.
 
         Args:
-            ops: LangGraph's.
-            settings: the index.
+            ops: LangGraph's operations.
+            settings: the vector index; None: no vector search.
 
         Raises:
-            InvalidArgumentError: one of them cannot be carried out.
+            InvalidArgumentError: an operation is invalid.
         """
         batch = cls()
         for op in ops:
@@ -81,7 +84,7 @@ class Batch:
 
     @classmethod
     def merged(cls, batches: Sequence[Batch]) -> Batch:
-        """One batch of several, the results one after the other."""
+        """Merge batches into one, whose results are the concatenation of theirs."""
         if len(batches) == 1:
             return batches[0]
         whole = cls()
@@ -127,19 +130,21 @@ class Batch:
 
     @property
     def texts(self) -> list[str]:
-        """What has to be embedded for puts, each text once."""
+        """The distinct texts to embed for puts."""
         return list(dict.fromkeys(one.text for put in self.puts.values() for one in put.texts))
 
     @property
     def queries(self) -> list[str]:
-        """What has to be embedded for searches, each text once."""
+        """The distinct queries to embed for searches."""
         found = (search.text for _, search in self.searches)
         return list(dict.fromkeys(query for query in found if query is not None))
 
     def plan(
         self, planner: StorePlanner, vectors: Embedded, now: float, load: Load | None = None
     ) -> Plan[list[Result]]:
-        """All of it: reads see what was there before, puts come last, results are in order."""
+        """Run the batch: reads first, then puts, so that reads do not see the batch's own puts.
+        Results are in the order of the operations.
+        """
         results: list[Any] = [None] * self.size
         if self.reads:
             reads = [Read(ns, key, refresh) for (ns, key), (refresh, _) in self.reads.items()]
@@ -167,7 +172,7 @@ class Batch:
 def single(
     op: GetOp, planner: StorePlanner, now: float, load: Load | None = None
 ) -> Plan[list[Result]]:
-    """What a batch of one get does, which most are."""
+    """A fast path for the most frequent batch, a single `get`."""
     ns, key = _name(op)
     (record,) = yield from planner.get([Read(ns, key, bool(op.refresh_ttl))], now)
     return [None if record is None else record.item(load)]

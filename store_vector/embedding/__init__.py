@@ -1,1 +1,1 @@
-"""What is embedded, and when."""
+"""Selection of the texts to embed, and calls of the embedding model."""

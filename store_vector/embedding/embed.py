@@ -1,4 +1,4 @@
-"""Embedding: before any connection is taken, each text once."""
+"""Calls of the embedding model, made before a connection is acquired."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from store_vector.config import IndexSettings
 from store_vector.records import Array
 
 FLOAT32: Final = np.dtype("<f4")
-"""How vectors are stored."""
+"""The format of stored vectors."""
 
 
 @dataclass(frozen=True)
 class Embedded:
-    """The vectors of texts: of those that were put, and of those that are searched for."""
+    """Vectors by text: those of put values as stored bytes, those of queries as arrays."""
 
     texts: Mapping[str, bytes] = field(default_factory=dict)
     queries: Mapping[str, Array] = field(default_factory=dict)
 
 
 NOTHING: Final = Embedded()
-"""What there is when nothing has to be embedded."""
+"""The vectors of a batch without texts."""
 
 
 def embed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str]) -> Embedded:
-    """Embed distinct texts and queries, blocking.
+    """Embed distinct texts and queries; blocks.
 
     Raises:
-        InvalidArgumentError: the embeddings do not give vectors of the index's dimensions.
-        Exception: whatever the embeddings raise.
+        InvalidArgumentError: the model does not return vectors of the index's dimensions.
+        Exception: whatever the model raises.
     """
     model = settings.embeddings
     documents = model.embed_documents(list(texts)) if texts else []
     if type(model) is EmbeddingsLambda and queries:
-        found = model.embed_documents(list(queries))  # a function takes them all at once
+        found = model.embed_documents(list(queries))  # one call of the user's function
     else:
         found = [model.embed_query(query) for query in queries]
     return _embedded(settings, texts, documents, queries, found)
 
 
 async def aembed(settings: IndexSettings, texts: Sequence[str], queries: Sequence[str]) -> Embedded:
-    """`embed`, without blocking."""
+    """Async version of `embed`."""
     model = settings.embeddings
     documents = await model.aembed_documents(list(texts)) if texts else []
     if type(model) is EmbeddingsLambda and queries:
@@ -99,7 +99,7 @@ def _vectors(dims: int, found: Any, wanted: int) -> Array:
 
 
 def _is_list(found: Any) -> bool:
-    """Lists, tuples, arrays; texts have a length, too."""
+    """Whether it is a list, tuple or array. Strings have a length too, but do not count."""
     return hasattr(found, "__len__") and not isinstance(found, (str, bytes, Mapping))
 
 

@@ -1,4 +1,4 @@
-"""Which texts of a value are embedded: field paths, with LangGraph's own meaning."""
+"""Field paths that select the texts to embed in a value, with LangGraph's semantics."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from store_vector.values import loads
 
 WHOLE: Final = "$"
 _PART: Final = re.compile(r"\[(\*|-?\d+)\]|\{.*[^\s,{}].*\}|[^\[{].*", re.DOTALL)
-"""A place in a list, some fields of an object, or a field: what LangGraph finds anything at."""
+"""Path parts that LangGraph supports: a list index, `{a,b}` for several fields, or a field."""
 
 
 class Field(NamedTuple):
-    """A path, and its parts as LangGraph cuts them."""
+    """A path, and its parts as LangGraph's `tokenize_path` splits it."""
 
     path: str
     tokens: list[str] | str
 
 
 class Text(NamedTuple):
-    """A text that a value has at a field."""
+    """A text in a value, and the path of its field."""
 
     field: str
     text: str
 
     @property
     def digest(self) -> str:
-        """32 hexadecimal digits that tell this text at this field from all others."""
+        """A 128-bit hash of field and text, as 32 hexadecimal digits."""
         whole = f"{len(self.field)} {self.field}{self.text}"
         return blake2b(whole.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def fields_of(name: str, paths: Any) -> tuple[Field, ...]:
-    """Read a list of paths, each once.
+    """Parse a list of paths, without duplicates.
 
     Raises:
-        InvalidArgumentError: it is no list of paths.
+        InvalidArgumentError: it is not a list of valid paths.
     """
     if isinstance(paths, str) or not isinstance(paths, Sequence):
         raise InvalidArgumentError(f"{name}: wanted a list of paths, got {paths!r:.80}")
@@ -63,21 +63,20 @@ def _field(name: str, path: Any) -> Field:
 
 
 def texts(value: Mapping[str, Any], fields: Sequence[Field]) -> list[Text]:
-    """The texts at the fields of a value, each once; fields that it lacks, and empty texts, have
-    none.
-    """
+    """The distinct texts at the fields of a value. Missing fields and empty texts are skipped."""
     found = (Text(path, one) for path, tokens in fields for one in get_text_at_path(value, tokens))
     return list(dict.fromkeys(one for one in found if one.text))
 
 
 class TextDigests:
-    """Which texts a value has, by the digests that are stored with vectors.
+    """Digests of the texts in a value, to compare with the digests stored beside vectors.
 
-    A put that embeds nothing (`index=False`) has one: vectors of texts that it lacks are stale.
+    A put with `index=False` embeds nothing, but deletes the stored vectors whose texts its value no
+    longer has.
 
     Args:
         value: JSON text.
-        fields: the store's, whose vectors most items have; others are read when they are asked for.
+        fields: the index's fields. `read` adds others.
     """
 
     def __init__(self, value: str, fields: Sequence[Field]) -> None:
@@ -92,16 +91,16 @@ class TextDigests:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that have been read."""
+        """The fields whose texts were digested so far."""
         return list(self._by_field)
 
     @property
     def digests(self) -> list[str]:
-        """The digests of all texts there."""
+        """The digests of all texts of these fields."""
         return [digest for found in self._by_field.values() for digest in found]
 
     def read(self, fields: Iterable[str]) -> None:
-        """Read more fields, as they are stored with vectors."""
+        """Digest the texts of more fields, given by the paths that are stored with vectors."""
         more = [name for name in dict.fromkeys(fields) if name not in self._by_field]
         read = texts(loads(self._value), [_field("field", name) for name in more])
         self._by_field.update({name: set() for name in more})

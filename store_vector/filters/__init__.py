@@ -1,1 +1,1 @@
-"""Filters: operators, and keys for indexes."""
+"""Filters of `search`: operators, and index keys for pre-selection in the database."""

@@ -1,10 +1,10 @@
-"""Fields of items as texts that sort as filters compare: what databases compare, and index.
+"""Filter keys: an item's fields as sortable texts, which databases index for filters.
 
-Beside its value each item has its *filter keys*: for each field, also of those within objects, the
-path and the key of what is there. A key is a mark of the type, then the value: a number as the
-digits of a double that sort as numbers do, a text by its first characters. If a < b, then
-key(a) <= key(b), and equal values have equal keys. So a condition is some keys, or a range of them,
-which has all that matches and little else: `Filter.matches` decides.
+Beside its value, each item stores *filter keys*: for each field, nested fields included, its path
+and a key. A key is a digit for the type, followed by the value: a number as the hexadecimal digits
+of a double in a sortable encoding, a text truncated to 64 characters. If a < b, then key(a) <=
+key(b), and equal values have equal keys. So a condition becomes a set or a range of keys, which
+contains all matches and few false positives; `Filter.matches` removes these.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from checkpoint_base.errors import InvalidArgumentError
 from store_vector.filters.operators import OBJECT, Condition, Filter, Part, is_number
 
 LONGEST: Final = 64
-"""Characters of a text that are in its key."""
+"""A text's key contains at most this many of its characters."""
 DEEPEST: Final = 8
-"""How many names a path has at most."""
+"""Maximum number of names in a path."""
 INDEXES: Final = "store_field_"
-"""What the names of the indexes of declared fields begin with, where indexes have names."""
+"""Name prefix of the indexes of declared fields, on databases whose indexes have names."""
 _MOST_FIELDS: Final = 32
 _MOST_PARTS: Final = 100
-"""Conditions of an AND or an OR that a database is asked for; it evaluates them recursively."""
+"""Maximum number of conditions of an AND or an OR that is sent to a database. Databases evaluate
+them recursively, and limit the depth.
+"""
 _NULL, _FALSE, _TRUE, _NUMBER, _BEHIND_NUMBERS, _TEXT, _BEHIND_TEXTS, _OBJECT, _ARRAY = "012345678"
 _BEHIND_SURROGATES: Final = "\ue000"
 _DOUBLE: Final = struct.Struct(">d")
@@ -37,8 +39,8 @@ T = TypeVar("T")
 
 
 class Keys(NamedTuple):
-    """The keys of all that fulfils a condition: `points` if there are any, else from `low` to
-    `high`, both included.
+    """The keys of all values that fulfil a condition: the set `points`, or if that is empty, the
+    range from `low` to `high`, both inclusive.
     """
 
     points: tuple[str, ...] = ()
@@ -50,9 +52,7 @@ class Keys(NamedTuple):
 
 
 def filter_keys(value: Mapping[str, Any]) -> dict[str, str]:
-    """The filter keys of an item: path -> key. Those of objects and arrays only say that one is
-    there.
-    """
+    """The filter keys of an item, by path. The key of an object or an array only has its type."""
     return dict(_fields("", value, DEEPEST))
 
 
@@ -76,20 +76,20 @@ def key_of(value: Any) -> str:
 
 
 def _shortened(value: str) -> str:
-    short = value[:LONGEST].partition("\0")[0]  # databases keep no NUL in texts
+    short = value[:LONGEST].partition("\0")[0]  # some databases cannot store NUL in texts
     if not short.isascii():
         for at, character in enumerate(short):
-            if "\ud800" <= character < _BEHIND_SURROGATES:  # and UTF-8 has no surrogates
+            if "\ud800" <= character < _BEHIND_SURROGATES:  # UTF-8 cannot encode surrogates
                 return short[:at] + _BEHIND_SURROGATES
     return short
 
 
 def _sortable(number: float) -> str:
-    """Hexadecimal digits that sort as numbers do. Large integers may become equal, but are never
-    turned round.
+    """Encode a number as hexadecimal digits that sort numerically. Different large integers may
+    get equal keys, but never keys in the wrong order.
     """
     try:
-        double = float(number) + 0.0  # -0.0 is 0.0
+        double = float(number) + 0.0  # turns -0.0 into 0.0
     except OverflowError:
         double = float("inf") if number > 0 else float("-inf")
     bits = int.from_bytes(_DOUBLE.pack(double), "big")
@@ -98,14 +98,14 @@ def _sortable(number: float) -> str:
 
 @lru_cache(4096)
 def _quoted(name: str) -> str:
-    """A field's name in a path, in ASCII without any character that means something in a path of
-    any database (`.`, `$`, quotes, brackets, `/`). Different names stay different.
+    """Percent-encode a field's name as ASCII, without characters that are special in any
+    database's paths (`.`, `$`, quotes, brackets, `/`). The encoding is injective.
     """
     return quote(name, safe="", errors="surrogatepass").replace(".", "%2E") or "%"
 
 
 def path_text(path: Sequence[str]) -> str:
-    """A path as it is stored."""
+    """The stored form of a path."""
     return "/".join(map(_quoted, path))
 
 
@@ -113,7 +113,9 @@ def path_text(path: Sequence[str]) -> str:
 
 
 def keys_for(condition: Condition) -> Keys | None:
-    """The keys of all that fulfils a condition; None: keys do not say, or the path is too long."""
+    """The keys of all values that fulfil a condition; None: keys cannot express the condition, or
+    its path has more than `DEEPEST` names.
+    """
     path, op, operand, is_negated = condition
     if is_negated or len(path) > DEEPEST:
         return None
@@ -134,12 +136,13 @@ def pushed_down(
     clause: Callable[[str, Keys], T],
     any_of: Callable[[Sequence[Sequence[T]]], T],
 ) -> list[T]:
-    """Clauses for a database that hold of every item that fulfils all parts, and of few others.
+    """Translate a filter into database clauses, joined by AND. They select every item that fulfils
+    all parts, and few others.
 
     Args:
-        parts: of a filter.
-        clause: makes the clause of a path and its keys.
-        any_of: makes one of alternatives, each of which is clauses that must all hold.
+        parts: the parts of the filter.
+        clause: makes the clause for a path and its keys.
+        any_of: joins alternatives by OR; each alternative is a list of clauses joined by AND.
     """
     found: list[T] = []
     for part in parts[:_MOST_PARTS]:
@@ -159,11 +162,11 @@ def pushed_down(
 
 
 def declared_fields(index: Mapping[str, Any] | None, given: Any) -> tuple[str, ...]:
-    """The paths of fields that are to have an index, of `filter_fields=` or of
-    `index["filter_fields"]`, as they are stored.
+    """Parse `filter_fields=` or `index["filter_fields"]` into stored paths of fields to index.
 
     Raises:
-        InvalidArgumentError: both are given; it is no list of names such as "status" or "user.age".
+        InvalidArgumentError: both are given, or it is not a list of names such as "status" or
+            "user.age", or there are more than 32.
     """
     of_index = index.get("filter_fields") if isinstance(index, Mapping) else None
     if given is not None and of_index is not None:
@@ -197,7 +200,7 @@ def index_name(path: str) -> str:
 
 
 def indexed(filter: Filter, declared: Sequence[str]) -> list[tuple[str, Keys]]:
-    """The declared fields that a filter has conditions on, which must all hold."""
+    """The filter's top-level conditions on declared fields, joined by AND, as (path, keys)."""
     return [
         (path, keys)
         for part in filter.parts

@@ -1,8 +1,8 @@
-"""Filters of `search`: parsed and evaluated here, with one meaning on all backends.
+"""Filters of `search`: parsing and evaluation, with the same semantics on all backends.
 
-A filter is a tree of conditions. `$not`, `$ne` and `$nin` are carried down to the conditions, so
-that a backend only meets AND, OR and conditions. What a database pre-selects (`filter_keys`) is
-checked by `Filter.matches`.
+A filter is a tree of AND, OR and conditions. The parser pushes `$not`, `$ne` and `$nin` down into
+the conditions as negations. Databases only pre-select items by `filter_keys`; `Filter.matches`
+makes the final decision.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from checkpoint_base.saver.filters import json_equal
 from store_vector.values import PLAIN, offence
 
 OBJECT: Final = "$object"
-"""The `op` of a condition that only wants an object there, which `{}` in a filter means."""
+"""The `op` of a condition that matches any object; a filter spells it `{}`."""
 _LOGIC: Final = ("$and", "$or", "$not")
 _DEEPEST: Final = 32
-"""How deep `$and`, `$or` and `$not` may be nested: databases evaluate them recursively."""
+"""Maximum nesting of `$and`, `$or` and `$not`: databases evaluate them recursively."""
 
 
 class Choices(NamedTuple):
-    """The operand of `$in`: scalars are looked up, arrays and objects compared one by one."""
+    """The operand of `$in`: scalars in a hash set, arrays and objects in a list to compare with."""
 
     scalars: frozenset[tuple[bool, Any]]
     others: tuple[Any, ...]
@@ -32,14 +32,14 @@ class Choices(NamedTuple):
 
     @classmethod
     def of(cls, given: tuple[Any, ...]) -> Choices:
-        """The choices of a list."""
+        """Split a list into scalars and others."""
         is_scalar = [one is None or isinstance(one, (str, int, float)) for one in given]
         pairs = list(zip(given, is_scalar, strict=True))
         scalars = frozenset((isinstance(one, bool), one) for one, yes in pairs if yes)
         return cls(scalars, tuple(one for one, yes in pairs if not yes), given)
 
     def has(self, value: Any) -> bool:
-        """Whether one of them equals a JSON value."""
+        """Whether a JSON value equals one of the choices."""
         if isinstance(value, (dict, list, tuple)):
             return any(json_equal(value, one) for one in self.others)
         return (isinstance(value, bool), value) in self.scalars
@@ -71,17 +71,17 @@ _TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 _OPPOSITES: Final[Mapping[str, str]] = {"$ne": "$eq", "$nin": "$in"}
 OPERATORS: Final = ("$eq", "$ne", *ORDER, "$in", "$nin", "$exists", "$contains")
-"""Operators of a field, besides `$and`, `$or` and `$not`."""
+"""Operators of a field, without `$and`, `$or` and `$not`."""
 
 
 class Condition(NamedTuple):
-    """What must hold of one field.
+    """A condition on one field.
 
     Attributes:
-        path: the field's name, and those within it. Never empty.
+        path: the names from the value's root to the field. Never empty.
         op: `$eq`, `$gt`, `$gte`, `$lt`, `$lte`, `$in`, `$exists`, `$contains` or `OBJECT`.
-        operand: JSON; `Choices` of `$in`; None of `$exists` and `OBJECT`.
-        is_negated: whether it must not hold. A missing field fulfils a negated condition.
+        operand: a JSON value; for `$in`, `Choices`; for `$exists` and `OBJECT`, None.
+        is_negated: negates the condition. A missing field fulfils a negated condition.
     """
 
     path: tuple[str, ...]
@@ -90,7 +90,7 @@ class Condition(NamedTuple):
     is_negated: bool = False
 
     def holds(self, value: Any) -> bool:
-        """Whether the condition holds of an item's value."""
+        """Whether an item's value fulfils the condition."""
         for name in self.path:
             if not (type(value) is dict or isinstance(value, Mapping)) or name not in value:
                 return self.is_negated
@@ -98,48 +98,48 @@ class Condition(NamedTuple):
         return _TESTS[self.op](value, self.operand) is not self.is_negated
 
     def negated(self) -> Condition:
-        """Its opposite."""
+        """The opposite condition."""
         return self._replace(is_negated=not self.is_negated)
 
 
 class Group(NamedTuple):
-    """Parts of which one must hold, or all; of no parts, all hold and none does."""
+    """Parts joined by OR (`is_any`) or AND. An empty AND is true, an empty OR is false."""
 
     is_any: bool
     parts: tuple[Condition | Group, ...]
 
     def holds(self, value: Any) -> bool:
-        """Whether it holds of an item's value."""
+        """Whether an item's value fulfils the group."""
         held = (part.holds(value) for part in self.parts)
         return any(held) if self.is_any else all(held)
 
     def negated(self) -> Group:
-        """Its opposite: not (a and b) is (not a) or (not b)."""
+        """The opposite, by De Morgan's laws: not (a and b) is (not a) or (not b)."""
         return Group(not self.is_any, tuple(part.negated() for part in self.parts))
 
 
 Part = Condition | Group
 NOTHING: Final = Group(is_any=True, parts=())
-"""Holds of no item."""
+"""Matches no item."""
 
 
 def is_number(value: Any) -> bool:
-    """Whether JSON calls it a number: True and False are none."""
+    """Whether it is a JSON number; booleans are not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Parts that must all hold. False when there are none."""
+    """Parts joined by AND. Without parts, a filter matches every item, and is falsy."""
 
     parts: tuple[Part, ...] = ()
 
     @classmethod
     def of(cls, wanted: Mapping[str, Any] | None) -> Filter:
-        """Read the `filter` of a search.
+        """Parse the `filter` argument of a search.
 
         Raises:
-            InvalidArgumentError: an unknown operator, or something that is no JSON.
+            InvalidArgumentError: an operator is unknown, or an operand is invalid.
         """
         if wanted is None:
             return NO_FILTER
@@ -149,21 +149,21 @@ class Filter:
         return bool(self.parts)
 
     def matches(self, value: Mapping[str, Any]) -> bool:
-        """Whether an item's value is wanted."""
+        """Whether an item's value fulfils the filter."""
         if len(self.parts) == 1:
             return self.parts[0].holds(value)
         return all(part.holds(value) for part in self.parts)
 
 
 NO_FILTER: Final = Filter()
-"""What a search has that wants everything."""
+"""Matches every item."""
 
 
 # ---------------------------------------------------------------- parsing
 
 
 def _of_object(path: tuple[str, ...], wanted: Any, depth: int) -> Iterator[Part]:
-    """What must hold of an object's fields; the item's value is the one with an empty path."""
+    """Parse the conditions on the fields of an object; an empty path is the item's value itself."""
     if not isinstance(wanted, Mapping):
         raise InvalidArgumentError(f"filter: wanted a dict, got {wanted!r:.80}")
     for name, operand in wanted.items():
@@ -171,14 +171,14 @@ def _of_object(path: tuple[str, ...], wanted: Any, depth: int) -> Iterator[Part]
             raise InvalidArgumentError(f"filter: wanted names that are strings, got {name!r:.80}")
         if not path and name in _LOGIC:
             yield _logic(path, name, operand, depth)
-        elif not path and name == "$nor":  # a field of this name is most likely a mistake
+        elif not path and name == "$nor":  # not supported, and hardly the name of a field
             raise _unknown(name, path)
         else:
             yield from _of_field((*path, name), operand, depth)
 
 
 def _of_field(path: tuple[str, ...], wanted: Any, depth: int) -> Iterator[Part]:
-    """What must hold of the field at a path."""
+    """Parse the conditions on one field."""
     if not isinstance(wanted, Mapping):
         yield _condition(path, "$eq", wanted)
     elif not wanted:
@@ -210,7 +210,7 @@ def _of_operator(path: tuple[str, ...], op: str, operand: Any) -> Iterator[Part]
         if not isinstance(operand, bool):
             raise InvalidArgumentError(f"filter: $exists: wanted a bool, got {operand!r:.80}")
         yield Condition(path, op, None, not operand)
-    elif op in _OPPOSITES:  # of a field that is there
+    elif op in _OPPOSITES:  # $ne and $nin only match where the field exists
         yield Condition(path, "$exists")
         yield from (one.negated() for one in _of_operator(path, _OPPOSITES[op], operand))
     elif op == "$in":
@@ -218,7 +218,7 @@ def _of_operator(path: tuple[str, ...], op: str, operand: Any) -> Iterator[Part]
         yield Condition(path, op, Choices.of(choices)) if choices else NOTHING
     elif op in ORDER and not (is_number(operand) or isinstance(operand, str)):
         _condition(path, op, operand)
-        yield NOTHING  # nothing else is greater or less
+        yield NOTHING  # only numbers and texts have an order
     else:
         yield _condition(path, op, operand)
 
@@ -230,7 +230,7 @@ def _list(op: str, operand: Any) -> list[Any] | tuple[Any, ...]:
 
 
 def _condition(path: tuple[str, ...], op: str, operand: Any) -> Condition:
-    # NaN and infinity are no JSON, but what they are compared with is clear
+    # NaN and infinity are not JSON, but comparisons with them are well defined
     is_clear = type(operand) in PLAIN or isinstance(operand, float)
     if not is_clear and (problem := offence(operand)):
         raise InvalidArgumentError(f"filter: wanted JSON for {'.'.join(path)!r}, got {problem}")

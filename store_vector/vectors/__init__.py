@@ -1,1 +1,1 @@
-"""Exact search over vectors in memory."""
+"""Exact vector search in memory."""

@@ -1,4 +1,4 @@
-"""The embeddings of a database in memory: one contiguous float32 matrix, kept up to date."""
+"""In-memory cache of a database's vectors: one contiguous float32 matrix, updated in place."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from store_vector.vectors.exact import fits, matrix
 from store_vector.vectors.ranking import Ranking, Rows, Vectors, measure
 
 Item = Any
-"""What a database calls an item: hashable."""
+"""The database's own id of an item, hashable."""
 
 _LEAST: Final = 256
 _SPARSE: Final = 4
 
 
 class Embeddings(NamedTuple):
-    """An item as its database calls it, and its vectors one after the other."""
+    """An item's id and name, and its vectors, concatenated as float32 bytes in `data`."""
 
     item: Item
     ns: str
@@ -32,13 +32,13 @@ class Embeddings(NamedTuple):
 
 
 class View(NamedTuple):
-    """The vectors of items as they were at one moment.
+    """A snapshot of the cached vectors, restricted to some items.
 
     Attributes:
-        vectors: by place.
-        places: which of them count; None: all.
-        items: which item is at a place.
-        names: and what it is called.
+        vectors: the vectors of all places.
+        places: the places to search, ascending; None: all of them.
+        items: the item id at each place.
+        names: the item's name at each place.
     """
 
     vectors: Vectors
@@ -47,7 +47,9 @@ class View(NamedTuple):
     names: Sequence[Name]
 
     def ranked(self, query: Array) -> Callable[[int], list[tuple[Any, float]]]:
-        """What gives the first so many of them, as (item, score), best first."""
+        """Score the items against `query`. The returned function gives the best `count` of them, as
+        (item, score), best first.
+        """
         ranking = Ranking(self.vectors, query, self.places)
 
         def leading(count: int) -> list[tuple[Any, float]]:
@@ -58,44 +60,47 @@ class View(NamedTuple):
 
 
 class Places:
-    """The vectors of items, each item at a place; one whose vectors are not `dims` long has none.
+    """The vectors of items in an append-only matrix. Each item has a place, the position of its
+    vectors; items whose vectors do not have `dims` dimensions are left out.
 
-    An update leaves its item's old place behind, and takes a new one at the end; when a quarter of
-    the places is left behind, all move together.
+    An update marks the item's old place as dead, and appends a new one. When more than a quarter of
+    the places are dead, the matrix is compacted.
 
     Args:
-        dims: how long vectors are.
-        distance: how they are compared.
-        capacity: how many vectors to make room for.
+        dims: number of dimensions.
+        distance: the index's distance function.
+        capacity: number of vectors to allocate memory for.
     """
 
     def __init__(self, dims: int, distance: str, capacity: int = 0) -> None:
         self._dims, self._distance = dims, distance
         self._rows: Array = np.empty((capacity, dims), np.float32)
         self._measures: Array = np.empty(capacity, np.float32)
-        self._end = 0  # rows in use
-        self._names: list[Name] = []  # and so on, by place
+        self._end = 0  # number of rows in use
+        self._names: list[Name] = []  # this and the next five are indexed by place
         self._items: list[Any] = []
         self._counts: list[int] = []
         self._starts = np.empty(0, np.intp)
         self._alive = np.empty(0, np.bool_)
-        self._spaces = np.empty(0, np.intp)  # the number of the namespace
+        self._spaces = np.empty(0, np.intp)  # number of the item's namespace
         self._dead = 0
         self._place_of: dict[Any, int] = {}
         self._number_of: dict[str, int] = {}
-        self._sorted: list[str] = []  # namespaces, as far as `_ranks` knows them
-        self._ranks = np.empty(0, np.intp)  # of a namespace's number among them
+        self._sorted: list[str] = []  # namespaces, when `_ranks` was last computed
+        self._ranks = np.empty(0, np.intp)  # by namespace number: its position in `_sorted`
 
     @property
     def size(self) -> int:
-        """Bytes of the vectors, those left behind among them."""
+        """Bytes of the vectors, dead places included."""
         return self._end * self._dims * 4
 
     def __len__(self) -> int:
         return len(self._place_of)
 
     def replace(self, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
-        """Note that the embeddings of `touched` items are now these, and those of no others."""
+        """Replace the vectors of the `touched` items by `embeddings`. An item that is not in
+        `embeddings` has none any more.
+        """
         for item in touched:
             if (place := self._place_of.pop(item, None)) is not None:
                 self._alive[place] = False
@@ -105,7 +110,7 @@ class Places:
         self.append(embeddings)
 
     def append(self, embeddings: Sequence[Embeddings]) -> None:
-        """Give a place to items that have none, unless their vectors are of another length."""
+        """Add items that have no place yet. Skips items whose vectors have other dimensions."""
         embeddings = [one for one in embeddings if fits(one.data, one.vectors, self._dims)]
         if not embeddings:
             return
@@ -141,13 +146,13 @@ class Places:
         places = np.flatnonzero(self._alive)
         kept = places.tolist()
         counts = np.array([self._counts[place] for place in kept], np.intp)
-        moved = np.repeat(self._alive, self._counts)  # by row
+        moved = np.repeat(self._alive, self._counts)  # one flag for each row
         self._rows = self._rows[: self._end][moved]
         self._measures = self._measures[: self._end][moved]
         self._end = len(self._rows)
         self._starts = np.cumsum(counts) - counts
         used, self._spaces = np.unique(self._spaces[places], return_inverse=True)
-        known = list(self._number_of)  # in the order of their numbers
+        known = list(self._number_of)  # dicts keep insertion order, so position is number
         self._number_of = {known[number]: at for at, number in enumerate(used.tolist())}
         self._sorted = []
         self._alive = np.ones(len(kept), np.bool_)
@@ -160,8 +165,8 @@ class Places:
     # ------------------------------------------------------------------ search
 
     def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
-        """All items in the search's namespaces, or these of them. What is done to the places later
-        leaves a view as it is: rows that are in use are never written again.
+        """A snapshot for a search: all items in its namespaces, or only `items`. Later changes do
+        not affect the snapshot, because rows in use are never overwritten.
         """
         starts = None if self._end == len(self._items) else self._starts
         measures = self._measures[: self._end]
@@ -194,11 +199,12 @@ class Places:
 
 
 class VectorCache:
-    """The places of a database, as of `change`. Whoever reads or changes it holds `lock`.
+    """The vectors of a database as of its change counter `change`. Callers that read or update the
+    cache must hold `lock`.
 
     Args:
-        dims: how long vectors are.
-        distance: how they are compared.
+        dims: number of dimensions.
+        distance: the index's distance function.
     """
 
     def __init__(self, dims: int, distance: str) -> None:
@@ -209,32 +215,34 @@ class VectorCache:
 
     @property
     def size(self) -> int:
-        """Bytes of the vectors, those left behind among them."""
+        """Bytes of the vectors, dead places included."""
         return self._places.size
 
     def __len__(self) -> int:
         return len(self._places)
 
     def forget(self) -> None:
-        """Have all of the database read again."""
+        """Invalidate the cache: the next search reloads all vectors. Acquires `lock`."""
         with self.lock:
             self.change = -1
 
     def take(self, change: int, places: Places) -> None:
-        """Forget everything, and hold these places."""
+        """Replace the cache's content by these places."""
         self._places, self.change = places, change
 
     def fill(self, change: int, embeddings: Sequence[Embeddings]) -> None:
-        """Forget everything, and hold these; `take` does it with less memory."""
+        """Replace the cache's content by these embeddings. `take` needs less memory."""
         places = Places(self._dims, self._distance, sum(one.vectors for one in embeddings))
         places.append(embeddings)
         self.take(change, places)
 
     def apply(self, change: int, touched: Iterable[Item], embeddings: Sequence[Embeddings]) -> None:
-        """Note that the embeddings of `touched` items are now these, and those of no others."""
+        """Replace the vectors of the `touched` items by `embeddings`. An item that is not in
+        `embeddings` has none any more.
+        """
         self._places.replace(touched, embeddings)
         self.change = change
 
     def view(self, search: Search, items: Iterable[Item] | None = None) -> View:
-        """As `Places.view`."""
+        """See `Places.view`."""
         return self._places.view(search, items)

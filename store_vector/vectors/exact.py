@@ -1,4 +1,4 @@
-"""Exact search over vectors that were fetched: numpy over only the rows that may be found."""
+"""Exact vector search with numpy over rows fetched from a database."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from store_vector.vectors.ranking import Ranking, Vectors
 
 
 def fits(data: bytes, count: int, dims: int) -> bool:
-    """Whether the vectors of an item, so many one after the other, have so many dimensions. Those
-    that were put with another `index["dims"]` have not; to a search they are no vectors.
+    """Whether an item's `count` concatenated vectors have `dims` dimensions. Vectors stored under
+    another `index["dims"]` do not, and searches ignore them.
 
     Raises:
-        CorruptValueError: the bytes are not those of so many vectors.
+        CorruptValueError: the length of `data` is not that of `count` vectors.
     """
     if len(data) == 4 * dims * count:
         return True
@@ -28,21 +28,21 @@ def fits(data: bytes, count: int, dims: int) -> bool:
 
 
 def matrix(blobs: Sequence[bytes], dims: int, count: int) -> Array:
-    """Stored vectors that fit, as rows. A blob may hold several; `count` is of all."""
+    """The matrix of `count` stored vectors of `dims` dimensions. A blob may hold several."""
     return np.frombuffer(b"".join(blobs), dtype=FLOAT32).reshape(count, dims)
 
 
 def search(
     fetched: Iterable[tuple[str, str, bytes]], query: Array, distance: str, count: int
 ) -> list[tuple[Name, float]]:
-    """The first `count` items and their scores, best first; equal scores by name.
+    """The `count` best items and their scores, best first; ties are ordered by name.
 
     Args:
-        fetched: (ns, key, vector) of all items that may be found, the vectors of an item one after
-            the other: what has passed namespace, filter and expiry.
+        fetched: (ns, key, vector) of all candidates, which have passed the checks of namespace,
+            filter and expiry. The vectors of one item are adjacent.
         query: the search's vector.
         distance: the index's `distance`.
-        count: `Search.end`, or more where some may still be left out.
+        count: `Search.end`, or more if the caller may still drop results.
     """
     names: list[Name] = []
     counts: list[int] = []

@@ -1,4 +1,4 @@
-"""Scores: a similarity, higher is better, the same number and the same order on all backends."""
+"""Similarity scores and top-k ranking, with the same scores and order on all backends."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ Scores = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.intp]
 
 _SELECTIVE: Final = 8
-"""Where fewer than one in so many items counts, only its vectors are multiplied."""
+"""If fewer than 1 in 8 items are candidates, copy their vectors instead of scoring all."""
 _SLACK: Final = 1e-5
-"""By how much a float32 score may be off, relative to the size of what was multiplied."""
+"""Bound on the error of a float32 score, relative to the magnitude of the operands."""
 
 
 def precise(rows: Array, query: Array, distance: str) -> Scores:
-    """The score of each row, in float64: equal rows have equal scores, wherever they stand.
+    """The score of each row in float64; higher is better. Equal rows get equal scores at any
+    position in the matrix.
 
-    cosine: from -1 to 1, and 0 where a vector has no direction. inner_product: the product. l2: the
-    distance, negated. These are the scores of LangGraph's own Postgres store.
+    cosine: from -1 to 1, and 0 for a zero vector. inner_product: the product. l2: the negated
+    distance. These are the scores of LangGraph's own Postgres store.
     """
     left, right = rows.astype(np.float64), query.astype(np.float64)
     if distance == "l2":
@@ -39,7 +40,9 @@ def precise(rows: Array, query: Array, distance: str) -> Scores:
 
 
 def measure(rows: Array, distance: str) -> Array | None:
-    """What `approximate` needs to know of each row besides itself; None: nothing."""
+    """Precompute a number per row for `approximate`: the squared length for l2, the inverse length
+    for cosine; None for inner_product.
+    """
     if distance == "inner_product":
         return None
     squares: Array = np.einsum("ij,ij->i", rows, rows)
@@ -53,7 +56,9 @@ def measure(rows: Array, distance: str) -> Array | None:
 def approximate(
     rows: Array, measures: Array | None, query: Array, distance: str
 ) -> tuple[Array, float]:
-    """Scores in float32 that order rows as `precise` does, up to the slack that is returned."""
+    """Fast float32 scores, and the bound on their error. Beyond that bound, they order rows as
+    `precise` does.
+    """
     products = rows @ query
     length = float(np.linalg.norm(query.astype(np.float64)))
     if distance == "cosine" and measures is not None:
@@ -67,13 +72,13 @@ def approximate(
 
 @dataclass(frozen=True)
 class Vectors:
-    """The vectors of some items.
+    """A matrix of vectors, grouped by item.
 
     Attributes:
-        rows: the vectors; those of an item stand one after the other.
-        starts: where each item's vectors begin, ascending; None: each item has one.
-        distance: how they are compared.
-        measures: what `measure` gives for `rows`.
+        rows: the vectors; those of one item are adjacent.
+        starts: the first row of each item, ascending; None: each item has one row.
+        distance: the index's distance function.
+        measures: the result of `measure` for `rows`.
     """
 
     rows: Array
@@ -83,7 +88,7 @@ class Vectors:
 
     @classmethod
     def of(cls, rows: Array, counts: Sequence[int], distance: str) -> Vectors:
-        """Vectors of items that have so many each, at least one."""
+        """Group `rows` by item; `counts` has the number of vectors of each item, at least 1."""
         starts: Rows | None = None
         if any(count != 1 for count in counts):
             ends = np.cumsum(np.asarray(counts, dtype=np.intp))
@@ -92,17 +97,17 @@ class Vectors:
 
     @property
     def count(self) -> int:
-        """How many items there are."""
+        """The number of items."""
         return len(self.rows if self.starts is None else self.starts)
 
     def only(self, items: Rows) -> Vectors:
-        """The vectors of some items, copied."""
+        """A copy of the vectors of some items."""
         rows, begins = self.rows_of(items)
         measures = None if self.measures is None else self.measures[rows]
         return Vectors(self.rows[rows], begins, self.distance, measures)
 
     def rows_of(self, items: Rows) -> tuple[Rows, Rows | None]:
-        """The rows of some items, and where among them each item's begin."""
+        """The row numbers of some items, and the start of each item among them."""
         if self.starts is None:
             return items, None
         ends = np.append(self.starts[1:], len(self.rows))
@@ -113,12 +118,12 @@ class Vectors:
 
 
 class Ranking:
-    """Items in the order of their scores; the score of an item is that of its best vector.
+    """Ranks items by score. An item's score is that of its best vector.
 
     Args:
-        vectors: of all items.
-        query: what they are compared with.
-        items: the numbers of those that count, ascending; None: all.
+        vectors: the vectors of all items.
+        query: the vector to compare with.
+        items: the numbers of the candidates, ascending; None: all items.
     """
 
     def __init__(self, vectors: Vectors, query: Array, items: Rows | None = None) -> None:
@@ -136,7 +141,7 @@ class Ranking:
         self._best: Array = scores if self._places is None else scores[self._places]
 
     def leading(self, count: int, name: Callable[[int], Name]) -> list[tuple[int, float]]:
-        """The first `count` items, as (number of the item, score); equal scores by name."""
+        """The best `count` items as (item number, score), best first; ties are ordered by name."""
         if not len(self._best) or count <= 0:
             return []
         near = self._candidates(count)
@@ -146,7 +151,7 @@ class Ranking:
         return [(numbers[at], float(scores[at])) for at in order[:count]]
 
     def _candidates(self, count: int) -> Rows:
-        """At least the first `count` of those that count, in no order."""
+        """A superset of the best `count` candidates by exact score, unordered."""
         best = self._best
         if count >= len(best):
             return np.arange(len(best))
