@@ -10,7 +10,7 @@ from typing import Final
 
 from conformance_tests.contract.capabilities import Capability
 
-_CACHES = "ADR 18: a cache may forget, never lie, and never fails a run"
+_CACHES = "ADR 19: a cache may forget, never lie, and never fails a run"
 _CHECKSUMS = "ADR 3: checksums"
 _ENCRYPTED = "ADR 3: with encryption, no plaintext and no foreign value"
 _DEFAULT = "ADR 4: a config without `checkpoint_ns`"
