@@ -7,7 +7,6 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any, ClassVar
 
 import pytest
-from langgraph.func import entrypoint, task
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import CachePolicy
 from typing_extensions import TypedDict
@@ -15,6 +14,7 @@ from typing_extensions import TypedDict
 from conformance_tests.caches.base import CacheClauses, CacheOpener
 from conformance_tests.caches.facade import AsyncCacheFacade, CacheFacade, opened
 from conformance_tests.caches.harness import CacheHarness
+from conformance_tests.caches.tasks import slow_task
 from conformance_tests.contract.capabilities import Capability, clauses_of
 from conformance_tests.contract.version import Profile
 from conformance_tests.samples.driver_adapter import GIVE_UP_AFTER, Flavour
@@ -51,36 +51,6 @@ def counting_graph(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[str]]
 def is_cached(updates: list[Any]) -> bool:
     """Whether a run says of something that it was cached."""
     return any(update.get("__metadata__", {}).get("cached", False) for update in updates)
-
-
-def slow_task(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[int]]:
-    """The example of LangGraph's documentation, of a task of the functional API."""
-    runs: list[int] = []
-
-    def add(n: int) -> int:
-        runs.append(n)
-        return n * 2
-
-    async def aadd(n: int) -> int:
-        return add(n)
-
-    policy: CachePolicy[Any] = CachePolicy(ttl=ttl)
-    cached: Any = task(cache_policy=policy)
-    if isinstance(cache, AsyncCacheFacade):
-        awaited = cached(aadd)
-
-        @entrypoint(cache=cache.raw)
-        async def amain(inputs: dict[str, int]) -> dict[str, int]:
-            return {"answer": await awaited(inputs["n"])}
-
-        return amain, runs
-    blocking = cached(add)
-
-    @entrypoint(cache=cache.raw)
-    def main(inputs: dict[str, int]) -> dict[str, int]:
-        return {"answer": blocking(inputs["n"]).result()}
-
-    return main, runs
 
 
 @clauses_of(Capability.CACHE_GRAPHS)

@@ -44,12 +44,12 @@ class ModelStore:
         self.items: dict[Name, ModelEntry] = {}
 
     def batch(self, ops: Iterable[Op]) -> list[Any]:
-        """Reads on the state before, then the puts."""
+        """Reads on the state before, then of each key the last put."""
         ops = list(ops)
         results = [self._read(op) for op in ops]
-        for op in ops:
-            if isinstance(op, PutOp):
-                self._put(op)
+        puts = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
+        for op in puts.values():
+            self._put(op)
         return results
 
     def shown(self) -> dict[Name, ModelEntry]:
