@@ -1,4 +1,4 @@
-"""What every test run ends with: a line per backend, with the server that it really talked to."""
+"""Fixtures that start servers, and a report that ends each run: outcomes per backend and server."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 keep_temporary_files_in_memory()
 
-pytest_plugins = ("conformance_tests.plugin",)  # it also has the clauses' asserts rewritten
+pytest_plugins = ("conformance_tests.plugin",)  # also enables assert rewriting in clauses
 
 # LangGraph's Agent Server, and so langgraph-cli[inmem], needs Python 3.11
 collect_ignore_glob = (
@@ -37,7 +37,7 @@ collect_ignore_glob = (
     else []
 )
 
-# backend -> where its own tests are; a test elsewhere counts for the backend of its harness
+# backend -> path prefix of its tests; a test elsewhere counts for the backend of its harness
 BACKENDS = {
     "memory": "checkpoint_base/tests/test_memory",
     "sqlite": "checkpoint_sqlite/tests/",
@@ -55,7 +55,7 @@ BACKENDS = {
     "mongo-store": "checkpoint_mongo/tests/test_store",
     "files": "examples/tests/test_file_backend",
 }
-# tests that talk to no server: the core, the wheel, the documentation
+# the group of tests that use no server: the core, the wheel, the documentation
 CORE = "core"
 _BACKEND, _VERSION = "backend", "version"
 _OUTCOMES = (
@@ -87,8 +87,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """More than processors: a test that waits, for a network that is cut or a process that it
-    started, leaves one to others.
+    """More workers than processors: many tests wait for a cut network or a child process, and
+    leave their processor idle.
     """
     processors = os.cpu_count() or 1
     return processors + processors // 2
@@ -96,27 +96,27 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.fixture(autouse=True)
 def _server_of_harness(request: pytest.FixtureRequest) -> None:
-    """Notes which backend a test ran on, and asks its harness once for the server's version."""
+    """Record a test's backend; on its first test, ask the harness for the server's version."""
     if "harness" not in request.fixturenames:
         return
     harness = request.getfixturevalue("harness")
     backend = str(harness.name).split()[0]
     if backend not in _versions:
         _versions[backend] = harness.version()
-    # properties travel with a test's report, from the process that ran it to the one that sums up
+    # user properties are sent with the test's report from the xdist worker to the main process
     request.node.user_properties += [(_BACKEND, backend), (_VERSION, _versions[backend])]
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
-    """The URL of a real server's own database; tests make databases beside it."""
+    """The URL of the maintenance database of a real server; tests create their own databases."""
     with postgres() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The URL of a real server; tests use prefixes of their own, or databases."""
+    """The URL of a real server; tests use their own key prefixes or databases."""
     with redis_server(appendonly="yes", appendfsync="no") as url:
         yield url
 
@@ -144,7 +144,7 @@ def redis_cluster_of_one_url() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a server; tests make databases on it."""
+    """The URL of a server; tests create their own databases."""
     if (url := request.config.getoption("mongo_url")) is not None:
         yield url
         return
@@ -154,7 +154,7 @@ def mongo_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def sentence_embeddings() -> MiniLM:
-    """A real model of sentences, for `conformance_tests.stores.search.sentences`."""
+    """A real sentence-embedding model, for `conformance_tests.stores.search.sentences`."""
     from tests.minilm import MiniLM
 
     return MiniLM()
@@ -162,7 +162,7 @@ def sentence_embeddings() -> MiniLM:
 
 @dataclass(eq=False)
 class BackendReport:
-    """Counts outcomes per backend and prints them as the very last lines of the run."""
+    """Counts outcomes per backend, and prints them as the last lines of the run."""
 
     config: pytest.Config
     versions: dict[str, str] = field(default_factory=lambda: {CORE: _langgraph()})
@@ -170,12 +170,12 @@ class BackendReport:
     skipped: list[str] = field(default_factory=list)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        gap = hasattr(report, "wasxfail")  # a declared gap that failed as declared
+        gap = hasattr(report, "wasxfail")  # a declared gap that failed as expected
         if report.skipped and not gap:
             self.skipped.append(report.nodeid)
         outcome = _of_gap(report) if gap and report.skipped else report.outcome
         if outcome == "not offered" and set(_backends_of(report)) & set(BACKENDS):
-            self.skipped.append(report.nodeid)  # our own backends offer everything
+            self.skipped.append(report.nodeid)  # our own backends must offer every capability
         if report.when == "call" or not report.passed:
             self.versions.update(_versions_of(report))
             for backend in _backends_of(report):
@@ -190,7 +190,7 @@ class BackendReport:
         problems = list(self._problems())
         if problems and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        yield  # the terminal's own summary comes first
+        yield  # let the terminal reporter print its summary first
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
         if terminal is None:
             return
@@ -241,7 +241,7 @@ def _versions_of(report: pytest.TestReport) -> Iterable[tuple[str, str]]:
 
 
 def _backends_of(report: pytest.TestReport) -> set[str]:
-    """A test of the shared folders may run on several backends; it counts for each of them."""
+    """The backends that a test counts for: those it ran on, else by path, else CORE."""
     found = set(_properties(report, _BACKEND))
     if not found:
         found = {name for name, folder in BACKENDS.items() if report.nodeid.startswith(folder)}

@@ -1,7 +1,7 @@
 """Our savers and stores for a side-by-side benchmark that loads adapter files (`--ours FILE`).
 
-`core` is the harness's own module. They are opened as the README shows, on their defaults;
-only while a workload preloads data (`relaxed`) does SQLite stop waiting for the disk.
+`core` is a module of that benchmark. Savers and stores are opened with their defaults, as the
+README shows; only while a workload preloads data (`relaxed`), SQLite does not wait for the disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The plot of the README: bytes kept against turns, as an SVG that follows light and dark mode."""
+"""The README's plot of database size against turns, as an SVG for light and dark mode."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def nice_step(top: float, lines: int = 5) -> float:
 
 
 def chat_growth_svg(growth: Mapping[str, Mapping[int, int]], title: str) -> str:
-    """Draws one line a saver; `growth` maps its name to {turns: bytes}."""
+    """Draw one line for each saver; `growth` maps its name to {turns: bytes}."""
     turns = max(max(curve) for curve in growth.values())
     most = max(max(curve.values()) for curve in growth.values()) / 1e6
     step = nice_step(most)

@@ -1,4 +1,4 @@
-"""From repeats to a table: medians to read, ratios of best against best to judge by."""
+"""The table of results: medians with ranges, and ratios of each saver's best repeat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.rivals import LANGGRAPHS, OURS, RIVALS
 
-Figures = dict[str, dict[str, list[float]]]  # rival -> figure -> one number a repeat
+Figures = dict[str, dict[str, list[float]]]  # rival -> figure -> one number for each repeat
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def human(number: float) -> str:
 
 
 def shown(numbers: list[float]) -> str:
-    """The median, and the range when it is worth seeing."""
+    """The median, and the range if it spans more than 2 percent."""
     text = human(statistics.median(numbers))
     if max(numbers) > 1.02 * min(numbers):
         text += f" [dim]({human(min(numbers))}–{human(max(numbers))})[/dim]"
@@ -46,7 +46,9 @@ def shown(numbers: list[float]) -> str:
 
 
 def ratio(figure: Figure, ours: list[float], theirs: list[float]) -> float:
-    """How many times better ours is: on a busy machine noise only ever slows a run down."""
+    """How many times better our best repeat is than theirs. Noise only slows a run down, so the
+    best repeat has the least of it.
+    """
     if figure.more_is_better:
         return max(ours) / max(theirs)
     return min(theirs) / min(ours)

@@ -1,4 +1,4 @@
-"""The savers that are measured side by side, each opened the way its own documentation says."""
+"""The savers that are compared, each opened as its own documentation says."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ RIVALS = (OURS, LANGGRAPHS)
 
 
 def database_bytes(path: Path) -> int:
-    """Size of the database: every page, those still waiting in the write-ahead log included."""
+    """Size of the database: all pages, including those that are still in the write-ahead log."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         (pages,) = connection.execute("pragma page_count").fetchone()
         (page_size,) = connection.execute("pragma page_size").fetchone()

@@ -1,4 +1,4 @@
-"""Our SQLite saver beside LangGraph's own, on this machine, in a few minutes: `make bench`."""
+"""Benchmark of our SQLite saver against LangGraph's own, in a few minutes: `make bench`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def warm_up(folder: Path | None) -> None:
-    """Everything once, unmeasured: whoever goes first would pay for imports and caches."""
+    """Run everything once unmeasured, because the first run pays for imports and cold caches."""
     for workload in WORKLOADS:
         for rival in RIVALS:
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
@@ -46,7 +46,7 @@ def warm_up(folder: Path | None) -> None:
 def measure(
     size: Size, repeats: int, folder: Path | None, console: Console
 ) -> tuple[Figures, Growth, list[str]]:
-    """Savers take turns inside each repeat, so that both see the same weather on the machine."""
+    """Run all repeats. Savers alternate within a repeat, so that other load affects both alike."""
     figures: Figures = {rival.name: {} for rival in RIVALS}
     growth: Growth = {}
     wrong: list[str] = []
@@ -82,7 +82,7 @@ def surroundings() -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures, prints the table, and returns 1 when a saver gave a wrong answer."""
+    """Measure and print the table; returns exit code 1 if a saver gave a wrong answer."""
     options = arguments(argv)
     size = QUICK if options.quick else Size()
     repeats = options.repeats or (1 if options.quick else 3)

@@ -1,4 +1,4 @@
-"""What sharing alone does to a chat, without a database: python -m benchmarks.sharing
+"""Benchmark of deduplication alone, without a database: python -m benchmarks.sharing
 
 Each turn adds two messages; after each message the whole list is stored, as LangGraph does.
 """
@@ -21,7 +21,7 @@ def words(size: int, seed: int) -> str:
 
 
 def chat(turns: int, size: int) -> str:
-    """One line of figures."""
+    """Store a chat whose messages have `size` characters each; returns a line of figures."""
     serde, cache = JsonPlusSerializer(), ChunkIndexCache()
     known = cache.put("chat", 1, 0, [])
     log: dict[int, bytes] = {}

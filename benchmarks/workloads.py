@@ -30,7 +30,7 @@ from benchmarks.rivals import Rival, Saver, database_bytes
 
 
 class WrongAnswerError(Exception):
-    """A saver gave back something else than was put; its figures are worth nothing."""
+    """A saver did not return what was put, which makes its figures meaningless."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ QUICK = Size(turns=40, steps=20, checkpoints=200, threads=64, steps_per_thread=2
 
 @dataclass
 class Result:
-    """What one run of one workload measured: figures by name, and bytes by number of turns."""
+    """Measurements of one run of a workload: figures by name, and bytes by number of turns."""
 
     figures: dict[str, float]
     growth: dict[int, int]
@@ -60,7 +60,7 @@ def expect(right: bool, what: str) -> None:
 
 
 class Samples:
-    """Milliseconds of the same call, again and again."""
+    """Durations of repeated calls, in milliseconds."""
 
     def __init__(self) -> None:
         self.taken: list[float] = []
@@ -84,7 +84,7 @@ def _words() -> list[str]:
 
 @lru_cache(maxsize=4096)
 def prose(characters: int, seed: int) -> str:
-    """Text of so many characters, made of words, always the same for the same seed."""
+    """Pseudo-random words of `characters` characters in total, deterministic for a seed."""
     chance = random.Random(seed)
     words: list[str] = []
     length = 0
@@ -99,7 +99,7 @@ def config_of(thread_id: str) -> RunnableConfig:
 
 
 class Chain:
-    """Makes the arguments of the puts of one thread: some channels, one of them new each step."""
+    """Makes the arguments of a thread's puts. Each step changes one of its channels."""
 
     def __init__(
         self, saver: Saver, thread_id: str, channels: int, make: Callable[[int], Any]
@@ -151,7 +151,7 @@ def chat_graph(saver: Saver) -> CompiledStateGraph[ChatState, None, ChatState, C
 
 
 def chat(rival: Rival, path: Path, size: Size) -> Result:
-    """A chat through a compiled graph, 500 characters said and 500 answered each turn."""
+    """A chat through a compiled graph: each turn asks and answers 500 characters."""
     turn = Samples()
     growth: dict[int, int] = {}
     with rival.open(path) as saver:
@@ -175,7 +175,7 @@ def chat(rival: Rival, path: Path, size: Size) -> Result:
 
 
 def calls(rival: Rival, path: Path, size: Size) -> Result:
-    """put, put_writes and get_tuple with 20 channels of 64 KB, one of them new each step."""
+    """put, put_writes and get_tuple with 20 channels of 64 KB, one of which changes each step."""
     put, put_writes, get_tuple = Samples(), Samples(), Samples()
     with rival.open(path) as saver:
         chain = Chain(saver, "calls", 20, lambda i: {"document": prose(65_536, i)})
@@ -200,7 +200,7 @@ def calls(rival: Rival, path: Path, size: Size) -> Result:
 
 
 def listing(rival: Rival, path: Path, size: Size) -> Result:
-    """The newest 10 of a thread of many checkpoints, by its thread alone and in one namespace."""
+    """List the newest 10 checkpoints of a long thread, with and without a namespace."""
     by_thread: RunnableConfig = {"configurable": {"thread_id": "long"}}
     figures = {}
     with rival.open(path) as saver:
@@ -225,7 +225,7 @@ def listing(rival: Rival, path: Path, size: Size) -> Result:
 
 
 def concurrent(rival: Rival, path: Path, size: Size) -> Result:
-    """Many threads at once on the async saver; a step is a put, a put_writes and a get_tuple."""
+    """Concurrent threads on the async saver; a step is a put, a put_writes and a get_tuple."""
 
     async def one_thread(saver: Saver, thread_id: str, steps: int) -> None:
         chain = Chain(saver, thread_id, 5, lambda i: {"note": prose(1_000, i % 64)})

@@ -1,1 +1,1 @@
-"""What operators use: the command `checkpoint-suite`."""
+"""The command-line tool `checkpoint-suite`, for operators, and archives of threads."""

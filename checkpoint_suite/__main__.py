@@ -1,4 +1,4 @@
-"""`python -m checkpoint_suite`."""
+"""Entry point of `python -m checkpoint_suite`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All commands, registered by name."""
+"""The Typer application, with all commands registered by name."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ app.add_typer(_store, name="store")
 
 @app.callback()
 def about() -> None:
-    """Look at, and after, what langgraph-checkpoint-suite has stored, on every database.
+    """Inspect and maintain what langgraph-checkpoint-suite has stored, on any of its databases.
 
-    The database is --url, or the environment variable CHECKPOINT_URL. Values are shown without
-    importing any class but LangGraph's and LangChain's own, and are never executed. Encrypted ones
+    The database is --url, or the environment variable CHECKPOINT_URL. Values are decoded without
+    importing or running any code but LangGraph's and LangChain's own classes. Encrypted values
     need LANGGRAPH_AES_KEY.
     """

@@ -1,8 +1,7 @@
-"""Archives: threads in one file, for backups, for moving them, and for reports of bugs.
+"""Export and import of threads as archive files, for backups, migration and bug reports.
 
-An archive is xz-compressed JSON Lines (docs/reference/archives.md). Values are the serializer's
-bytes, as they are stored: what was encrypted stays encrypted. Each line has a checksum, and the
-last one says how many there are.
+An archive is xz-compressed JSON Lines (docs/reference/archives.md). Values are serialized, and
+encrypted, as in the database. Each line has a checksum; the last line has the total counts.
 """
 
 from __future__ import annotations
@@ -36,12 +35,14 @@ from checkpoint_base.saver.records.kinds import Typed
 FORMAT: Final = 1
 _NAME: Final = "langgraph-checkpoint-suite"
 _FILTERS: Final = [{"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 64 << 20}]
-"""Fast, with a window in which a state of 64 MB finds its last version again."""
+"""Fast compression, with a window of 64 MB: it deduplicates consecutive versions of states up to
+that size.
+"""
 _REDACTED: Final = "redacted"
 
 
 class Archived(NamedTuple):
-    """What an archive has."""
+    """Numbers of threads and checkpoints in an archive."""
 
     threads: int
     checkpoints: int
@@ -57,15 +58,15 @@ def export_threads(
     """Write threads to an archive, with all their checkpoints, forks and pending writes.
 
     Args:
-        source: any saver with `list` and `get_tuple`, blocking; it is only read.
-        path: the file, which must not exist; by custom `….ckpt.jsonl.xz`.
-        thread_ids: which threads; None: all.
-        redact: values and metadata of the user's are replaced by their type and size. Such an
-            archive shows how a thread came to be what it is, and cannot be imported.
+        source: any blocking saver with `list` and `get_tuple`. It is only read.
+        path: the file, which must not exist; by convention `….ckpt.jsonl.xz`.
+        thread_ids: the threads to export; None: all.
+        redact: replace values by their type and size, and the user's metadata by None. A
+            redacted archive shows a thread's history, and cannot be imported.
 
     Raises:
         FileExistsError: the file exists.
-        UnreadableValueError: a value cannot be read, so that it cannot be carried as it is.
+        UnreadableValueError: a value cannot be deserialized, and so cannot be exported.
     """
     packed = keeps_objects_packed(source.serde)
     names = thread_names(source) if thread_ids is None else dict.fromkeys(thread_ids)
@@ -87,7 +88,7 @@ def export_threads(
 
 @contextmanager
 def _created(path: str | PathLike[str]) -> Iterator[IO[bytes]]:
-    """A new archive, which is removed if it is not written to its end."""
+    """Create an archive; delete it again if the block raises."""
     with lzma.open(path, "xb", check=lzma.CHECK_CRC64, filters=_FILTERS) as file:
         try:
             yield file
@@ -101,21 +102,21 @@ def import_archive(
     target: BaseCheckpointSaver[Any],
     thread_ids: Iterable[str] | None = None,
 ) -> Archived:
-    """Store the threads of an archive. The whole file is checked before anything is stored. To
-    import it again changes nothing.
+    """Store the threads of an archive. The whole file is verified before anything is stored.
+    Idempotent: a second import changes nothing.
 
     Args:
         path: the archive.
-        target: any saver with `put` and `put_writes`, blocking, whose serializer can read what the
-            source's wrote: with the same key, if that encrypted.
-        thread_ids: which of its threads; None: all.
+        target: any blocking saver with `put` and `put_writes`. Its serializer must be able to
+            read the source's values, which for encrypted values takes the same key.
+        thread_ids: the threads to import; None: all.
 
     Returns:
-        what was stored.
+        The numbers of threads and checkpoints that were stored.
 
     Raises:
-        CorruptValueError: the file is damaged, or not whole. Nothing was stored.
-        InvalidArgumentError: it is no archive, a redacted one, or of a newer format.
+        CorruptValueError: the file is damaged or truncated. Nothing was stored.
+        InvalidArgumentError: it is not an archive, is redacted, or has a newer format.
         DecryptionError: it is encrypted with another key than that of `target`.
         UnreadableValueError: a value cannot be read by the serializer of `target`.
     """
@@ -130,7 +131,7 @@ def import_archive(
             thread_id = line.get("thread")
             if thread_id is None or (wanted is not None and thread_id not in wanted):
                 continue
-            if thread_id not in imports:  # a thread's lines follow one another
+            if thread_id not in imports:  # a thread's lines are adjacent, so one reader at a time
                 reader = _ThreadReader(thread_id, serde)
                 imports[thread_id] = ThreadImport(target, thread_id)
             imports[thread_id].store(reader.tuple(line))
@@ -138,11 +139,14 @@ def import_archive(
 
 
 def read_archive(path: str | PathLike[str]) -> Archived:
-    """Check a whole archive, and say what it has.
+    """Verify a whole archive: checksums and counts.
+
+    Returns:
+        The numbers of threads and checkpoints in it.
 
     Raises:
-        CorruptValueError: the file is damaged, or not whole.
-        InvalidArgumentError: it is no archive, or of a newer format.
+        CorruptValueError: the file is damaged or truncated.
+        InvalidArgumentError: it is not an archive, or has a newer format.
     """
     names: set[str] = set()
     checkpoints, end = 0, None
@@ -165,7 +169,7 @@ def read_archive(path: str | PathLike[str]) -> Archived:
 
 
 class _LineWriter:
-    """JSON objects, each with a checksum that covers the line's number."""
+    """Writes JSON objects as lines, each with a checksum of its content and line number."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -183,7 +187,7 @@ def _checksum(number: int, text: bytes) -> bytes:
 
 @contextmanager
 def _opened(path: str | PathLike[str]) -> Iterator[Iterator[dict[str, Any]]]:
-    """The checked lines of an archive, the first of which says what it is."""
+    """The verified lines of an archive. The first line is the header."""
     with lzma.open(path, "rb") as file:
         lines = _lines(file)
         yield lines
@@ -224,7 +228,7 @@ def _check_head(entry: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _naming(thread_id: str) -> Iterator[None]:
-    """An error for a value that cannot be rebuilt names its thread."""
+    """Add the thread's id to the error for a value that cannot be deserialized."""
     try:
         yield
     except Unbuildable as error:
@@ -236,7 +240,7 @@ def _naming(thread_id: str) -> Iterator[None]:
 
 # ---------------------------------------------------------------------- checkpoints
 
-# bytes as text, one character each: what repeats in a state repeats in the file, and is compressed
+# Bytes become text by latin-1, not base64: repeated bytes stay repeated text, which xz compresses.
 
 
 def _packed(value: Typed) -> list[str]:
@@ -249,14 +253,16 @@ def _unpacked(value: list[str]) -> Typed:
 
 
 class _ThreadWriter:
-    """Checkpoints of a thread as lines. A line has the values that its parent's has not."""
+    """Encodes a thread's checkpoints as lines. A line only has the values that differ from those of
+    its parent checkpoint.
+    """
 
     def __init__(self, thread_id: str, serde: SerializerProtocol, *, redact: bool) -> None:
         self._thread_id = thread_id
         self._serde = serde
         self._redact = redact
         self._versions: dict[tuple[str, str], Mapping[str, Any]] = {}
-        """of the channels that have a value, of each checkpoint"""
+        """(namespace, checkpoint id) -> version of each channel that has a value."""
 
     def line(self, one: CheckpointTuple) -> dict[str, Any]:
         checkpoint, values = one.checkpoint, one.checkpoint["channel_values"]
@@ -293,7 +299,9 @@ class _ThreadWriter:
 
 
 class _ThreadReader:
-    """Lines of a thread as checkpoints again. The values of its checkpoints are kept, as bytes."""
+    """Decodes a thread's lines as checkpoints. Keeps the serialized values of each checkpoint in
+    memory, because its children's lines omit the values that they share with it.
+    """
 
     def __init__(self, thread_id: str, serde: SerializerProtocol) -> None:
         self.thread_id = thread_id

@@ -1,4 +1,4 @@
-"""The command as a whole: its entry point, and what it says where its extra is missing."""
+"""Entry point of the command `checkpoint-suite`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command; it ends the process."""
+    """Run the command and exit the process; exit code 1 if the extra `cli` is not installed."""
     try:
         import typer  # noqa: F401 (whether it is there)
     except ImportError:
@@ -15,7 +15,7 @@ def main() -> None:
         sys.exit(1)
     from checkpoint_suite.app import app
 
-    # nothing that libraries log belongs into the output of a command
+    # keep log messages of libraries out of the command's output
     logging.getLogger("langgraph").setLevel(logging.CRITICAL)
     logging.getLogger("checkpoint_mongo").setLevel(logging.ERROR)
     app(prog_name="checkpoint-suite")

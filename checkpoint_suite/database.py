@@ -1,4 +1,4 @@
-"""The database of a command: its URL, and what is said when it cannot be reached."""
+"""Opening of the database that a command's URL names, and conversion of errors to exit codes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Cache = Annotated[bool, typer.Option("--cache", help="the cache")]
 
 FAILED: Final = 1
 PATIENCE: Final = 10.0
-"""Seconds that a step of a command may take."""
+"""Timeout of each database call of a command, in seconds."""
 _SECRET: Final = re.compile(r"(://[^/?#@\s]*:)[^/?#\s]*@")
 _PARAMETER: Final = re.compile(
     r"(?i)((?:password|authMechanismProperties|tlsCertificateKeyFilePassword)=)[^&\s]+"
@@ -43,12 +43,12 @@ _PARAMETER: Final = re.compile(
 
 
 def shown(url: str) -> str:
-    """A URL, or a text that may have one in it, without passwords."""
+    """Mask passwords in a URL, or in a text that may contain one."""
     return _PARAMETER.sub(r"\1***", _SECRET.sub(r"\1***@", url))
 
 
 def failing_softly(command: F) -> F:
-    """An error of the database, or of what it was asked, is one line and exit code 1."""
+    """Decorate a command: a `CheckpointError` becomes one line on stderr and exit code 1."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -63,7 +63,7 @@ def failing_softly(command: F) -> F:
 
 
 def plain_serializer() -> SerializerProtocol:
-    """Reads values without importing what is not LangGraph's or LangChain's own."""
+    """A serializer that imports no classes but LangGraph's and LangChain's own."""
     plain = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
     if "LANGGRAPH_AES_KEY" not in os.environ:
         return plain
@@ -72,7 +72,7 @@ def plain_serializer() -> SerializerProtocol:
 
 @contextmanager
 def saver_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator[FullSyncSaver]:
-    """The saver that a URL names, as it was set up before."""
+    """Open the saver that a URL names; without `setup`, it must be set up already."""
     at = _checked(url, writes=writes, setup=setup)
     values = {"serde": plain_serializer(), "on_unreadable": "langgraph"}
     with open_saver(at, setup=setup, **_options(url), **values) as saver:
@@ -81,7 +81,7 @@ def saver_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator
 
 @contextmanager
 def store_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator[SyncStore]:
-    """The store that a URL names."""
+    """Open the store that a URL names."""
     at = _checked(url, writes=writes, setup=setup)
     with open_store(at, setup=setup, **_options(url)) as store:
         yield store
@@ -89,24 +89,25 @@ def store_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator
 
 @contextmanager
 def cache_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator[Any]:
-    """The cache that a URL names."""
+    """Open the cache that a URL names."""
     at = _checked(url, writes=writes, setup=setup)
     with open_cache(at, setup=setup, **_options(url)) as cache:
         yield cache
 
 
 def _options(url: str) -> dict[str, Any]:
-    """A command waits for nothing long, and needs no pool, which would try again and again."""
+    """Short timeouts, and on Postgres no pool: a pool would retry a failing connection."""
     is_postgres = url.startswith("postgres")
     return {"call_timeout": PATIENCE, **({"pool": None} if is_postgres else {})}
 
 
 def _checked(url: str, *, writes: bool, setup: bool) -> str:
-    """The URL to open. A file of SQLite is not made by looking at it, nor changed.
+    """The URL to open. A command that only reads opens a SQLite file read-only, and none but
+    `setup` creates one.
 
     Raises:
-        BackendUnavailableError: there is no such file.
-        InvalidArgumentError: nothing can be there.
+        BackendUnavailableError: the SQLite file does not exist.
+        InvalidArgumentError: it is a `memory:` URL, which has no data in a new process.
     """
     scheme, _, rest = url.partition(":///")
     if url.startswith("memory:"):
@@ -123,6 +124,6 @@ def _checked(url: str, *, writes: bool, setup: bool) -> str:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before something is destroyed; a program has to say --yes."""
+    """Ask the user to confirm a deletion; scripts pass --yes instead."""
     if not yes:
         typer.confirm(question, abort=True, err=True)

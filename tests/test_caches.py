@@ -1,4 +1,4 @@
-"""What all caches on servers have in common, and clauses cannot ask of a foreign one."""
+"""Tests of our caches on servers that go beyond the conformance suite."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIXTURES = {"postgres": "postgres_server", "redis": "redis_url", "mongo": "mongo
 
 @pytest.fixture(params=FIXTURES)
 def server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The URL of a server, or on Postgres of a new database."""
+    """The URL of a server; on Postgres, of a new database."""
     found: str = request.getfixturevalue(FIXTURES[request.param])
     if request.param != "postgres":
         yield found
@@ -33,19 +33,21 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def options(url: str, name: str) -> dict[str, Any]:
-    """A cache of its own on the server."""
+    """Options of a cache that shares no data with other tests."""
     scheme = urlsplit(url).scheme
     found: dict[str, dict[str, Any]] = {
         "redis": {"prefix": name},
         "mongodb": {"db_name": f"saver_{name}"},
-        # one connection, which has prepared its statements when it is looked at
+        # a single connection, so that all statements are prepared before round trips are counted
         "postgresql": {"schema": name, "pool": None},
     }
     return found[scheme]
 
 
 def test_a_cache_that_was_not_set_up_says_so_before_anything_runs(server: str) -> None:
-    """In a run as well: a deployment without `setup()` fails at once, and is not slow for ever."""
+    """A deployment without `setup()` must fail at once, also in a graph run, where a cache that
+    silently misses would only be slow.
+    """
     ran: list[int] = []
 
     def double(n: int) -> int:
@@ -86,7 +88,7 @@ def test_many_keys_are_one_round_trip(server: str) -> None:
             pairs: dict[FullKey, tuple[int, int | None]] = {
                 name: (n, 60) for n, name in enumerate(NAMES)
             }
-            for _ in range(2):  # from now on nothing is prepared that was not
+            for _ in range(2):  # warm up, so that all statements are prepared
                 cache.set(pairs)
                 cache.get(NAMES)
             with proxy.counting() as counted:

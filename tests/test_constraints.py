@@ -1,4 +1,4 @@
-"""The constraint files: names and versions of all that pyproject.toml asks for, for each Python."""
+"""Constraint files must list all requirements of pyproject.toml with versions, for each Python."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from tests.pythons import SUPPORTED
 
-# pytest needs tomli where the standard library has no reader
+# pytest installs tomli where the standard library lacks tomllib
 toml: Any = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
 ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = toml.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

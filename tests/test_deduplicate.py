@@ -58,5 +58,5 @@ def test_deduplicate_off_stores_each_version_whole(
         assert (stored < whole / 2) is deduplicate
         newest = saver.get_tuple(on(chain.thread_id))
         assert values(newest) == {"text": text}
-    with harness.open() as other:  # whoever reads need not know
+    with harness.open() as other:  # a reader does not need the option
         assert len(list(other.list(on(chain.thread_id)))) == 20

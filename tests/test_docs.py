@@ -1,4 +1,7 @@
-"""The documentation: its Python runs, in order, one file in one namespace; links and lists hold."""
+"""Tests of the documentation: its Python code runs, its links and lists are correct.
+
+The code blocks of a page run in order, in one namespace.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +26,13 @@ from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-# what the documentation calls its servers, and the fixtures that are them here
+# server URL in the documentation -> the fixture whose URL replaces it
 SERVERS = {
     "postgresql://agent@db.example/agent": "postgres_server",
     "redis://db.example:6379/0": "redis_url",
     "mongodb://db.example": "mongo_server",
 }
-# what the reader of the how-to has written
+# stands for the module with harnesses that a reader of the how-to has written
 HARNESSES = """
 from checkpoint_sqlite.tests.harness import SqliteHarness as MyHarness
 from checkpoint_sqlite.tests.store_harness import SqliteStoreHarness as MyStoreHarness
@@ -52,7 +55,7 @@ def test_snippets_run(
     namespace: dict[str, object] = {"__name__": "snippet"}
     for match in BLOCK.finditer(text):
         line = text[: match.start()].count("\n") + 1
-        # blank lines keep the numbers of a traceback right
+        # pad with blank lines, so that tracebacks have the page's line numbers
         code = compile("\n" * line + match[1], str(path), "exec", dont_inherit=True)
         exec(code, namespace)
 
@@ -97,7 +100,7 @@ OPENED = [
 
 
 def listed(heading: str) -> set[str]:
-    """What a page's first columns name under a heading."""
+    """The names in the first column of the table under a heading of the options page."""
     section = OPTIONS.read_text(encoding="utf-8").split(f"\n## {heading}\n")[1].split("\n## ")[0]
     first = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     return set(re.findall(r"`(\w+)`", "".join(first)))
@@ -109,7 +112,7 @@ def test_every_option_is_in_the_reference(kind: Any) -> None:
     for call in (kind.from_conn_string, kind):
         parameters = inspect.signature(call).parameters.values()
         taken |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
-    own = {"conn", "client", "reader", "reconnect"}  # a connection of the caller's, and its like
+    own = {"conn", "client", "reader", "reconnect"}  # connections that the caller passes
     (heading,) = [each for each in ("Saver", "Store", "Cache") if kind.__name__.endswith(each)]
     assert taken - own <= listed(f"{heading}s")
 

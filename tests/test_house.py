@@ -1,4 +1,4 @@
-"""The house: no circular import, no backend knows another, each class has a name of its own."""
+"""Architecture tests: no import cycles, no imports between backends, unique class names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NO_ENTRIES = {"__init__.py", "__main__.py", "__pycache__", "py.typed", "tests"}
 
 
 def modules(package: str) -> Iterator[Path]:
-    """The files of a package, without its tests."""
+    """The modules of a package, without its tests."""
     for path in sorted((ROOT / package).rglob("*.py")):
         if "tests" not in path.relative_to(ROOT / package).parts[:-1]:
             yield path
@@ -33,7 +33,7 @@ TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FIL
 
 
 def imported(nodes: Iterator[ast.AST]) -> set[str]:
-    """Modules of the project that are imported by some statements."""
+    """The modules of the project that the statements import."""
     found = set()
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -45,7 +45,7 @@ def imported(nodes: Iterator[ast.AST]) -> set[str]:
 
 def test_no_module_imports_in_a_circle() -> None:
     graph = {name: imported(iter(tree.body)) - {name} for name, tree in TREES.items()}
-    TopologicalSorter(graph).prepare()  # raises CycleError with the circle
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names the cycle
 
 
 @pytest.mark.parametrize("package", PACKAGES)

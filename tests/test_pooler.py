@@ -1,4 +1,4 @@
-"""The tests' own pooler: the order in which a client gets its replies."""
+"""Tests of the test pooler (tests/servers/pooler.py): the order of a client's replies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def complete(tag: bytes) -> bytes:
 
 
 async def serve_without_resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer each query with its own text, but no DISCARD ALL after another query."""
+    """A fake server that echoes each query, but never answers a DISCARD ALL after a query."""
     await reader.readexactly(len(STARTUP))
     writer.write(READY)
     used = False
@@ -48,9 +48,9 @@ def url() -> Iterator[str]:
 
 
 def test_a_transaction_is_over_before_the_next_one_is_answered(url: str) -> None:
-    """Even while the session of the first one is still being reset, which never ends here.
-
-    Otherwise the client takes the second reply for a part of the first, and waits for ever.
+    """The pooler must not wait for the reset of the first transaction's session, which never ends
+    here. If replies were reordered, the client would take the second for a part of the first, and
+    wait forever.
     """
     with pooled(url) as through:
         port = int(through.rpartition(":")[2].partition("/")[0])

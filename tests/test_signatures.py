@@ -1,4 +1,4 @@
-"""Whoever changes the import: what LangGraph's own savers and stores take, ours take as well."""
+"""Drop-in compatibility: our savers and stores accept the arguments that LangGraph's own accept."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ NOT_HERE: Final = {
     "lock": "ours belongs to the connection, and everything that uses it shares it",
     "supports_pipeline": "whether libpq has pipelines: ours finds out where it uses one",
 }
-"""Public names of theirs that ours lack, and why."""
+"""Public names of LangGraph's classes that ours lack, and the reason."""
 ALSO_BLOCKING: Final = {"sweep_ttl", "start_ttl_sweeper", "stop_ttl_sweeper"}
-"""Coroutine functions of theirs which ours, too, awaits on an event loop (the clause
-`store.ttl.the_sweeper_can_be_waited_for`); in other threads they block."""
+"""Methods that are coroutine functions in LangGraph's classes. Ours can be awaited on an event
+loop (clause `store.ttl.the_sweeper_can_be_waited_for`), and block in other threads."""
 
 
 def kind_of(function: Any) -> str:
-    """How the result of a call of it is used."""
+    """How callers use the result of a function."""
     whole = inspect.unwrap(function)
-    is_wrapped = whole is not function  # a generator that is wrapped is a context manager
+    is_wrapped = whole is not function  # a wrapped generator function is a context manager
     if inspect.isasyncgenfunction(whole):
         return "async with" if is_wrapped else "async for"
     if inspect.isgeneratorfunction(whole) and is_wrapped:
@@ -67,7 +67,9 @@ def kind_of(function: Any) -> str:
 
 
 def is_accepted(theirs: Parameter, place: int, ours: list[Parameter]) -> bool:
-    """Whether an argument for a parameter of theirs, which is at this place, reaches ours."""
+    """Whether `ours` accepts an argument for the parameter that is at `place` in LangGraph's
+    signature.
+    """
     same = [(at, one) for at, one in enumerate(ours) if one.name == theirs.name]
     if not same:
         return False
@@ -80,7 +82,7 @@ def is_accepted(theirs: Parameter, place: int, ours: list[Parameter]) -> bool:
 
 
 def differences(theirs: type, ours: type) -> Iterator[str]:
-    """What ours does not take as theirs does."""
+    """The differences of signatures that would break a caller of LangGraph's class."""
     for name in ("__init__", *(name for name in dir(theirs) if not name.startswith("_"))):
         if name in NOT_HERE or not callable(getattr(theirs, name)):
             continue
@@ -107,7 +109,7 @@ def test_every_method_takes_what_theirs_takes(theirs: type, ours: type) -> None:
 
 
 def test_every_attribute_is_there() -> None:
-    """Of an instance, made of the same connection."""
+    """Compares instances that are made from the same connection."""
 
     async def main() -> dict[str, list[str]]:
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""The graph suites once more in strict mode: LangGraph reads its variable when it is imported."""
+"""The graph suites in strict mode, in a new process: LangGraph reads its variable on import."""
 
 from __future__ import annotations
 

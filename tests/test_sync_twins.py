@@ -1,4 +1,4 @@
-"""Blocking drivers are what the asynchronous ones make of them."""
+"""The generated blocking drivers are up to date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the files of tests are: databases commit often, and a disk makes each commit wait."""
+"""Temporary files of tests are kept in memory, because commits of databases wait for a disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.servers import process
 
 @pytest.fixture(autouse=True)
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the memory; what is chosen for this run is put back."""
+    """A folder that stands in for the in-memory file system; monkeypatch restores the settings."""
     monkeypatch.setattr(tempfile, "tempdir", "chosen before")
     monkeypatch.delenv("TMPDIR", raising=False)
     monkeypatch.setattr(process, "IN_MEMORY", tmp_path)

@@ -1,4 +1,4 @@
-"""The wheel: what is in it, and that each package works with its own extra and nothing more."""
+"""Tests of the wheel: its contents, and that each package works with only its own extra."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import checkpoint_base
 REPOSITORY = "https://github.com/langgraph-checkpoint-suite/langgraph-checkpoint-suite"
 RAW = REPOSITORY.replace("github.com", "raw.githubusercontent.com")
 ROOT = Path(__file__).resolve().parent.parent
-# package -> the extra it needs (None: the core dependencies are enough), the drivers it may import
+# package -> (the extra it needs or None, the drivers it may import)
 PACKAGES: dict[str, tuple[str | None, set[str]]] = {
     "checkpoint_base": (None, set()),
     "checkpoint_sqlite": ("sqlite", {"sqlite3", "aiosqlite"}),
@@ -59,10 +59,10 @@ def pip_install(environment: Path, requirement: str) -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    # what builds it is in the dev group, so nothing has to be downloaded for the build
+    # the build backend is in the dev group, so the build downloads nothing
     flags = ("-qq", "--disable-pip-version-check", "--no-deps", "--no-build-isolation")
     with pytest.MonkeyPatch.context() as patch:
-        # `make` sets it, and pip refuses it without build isolation
+        # `make` sets this variable, which pip rejects without build isolation
         patch.delenv("PIP_BUILD_CONSTRAINT", raising=False)
         run(sys.executable, "-m", "pip", "wheel", *flags, "--wheel-dir", folder, ROOT)
     (built,) = folder.glob("langgraph_checkpoint_suite-*.whl")
@@ -71,7 +71,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def core_only(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment with the wheel and its core dependencies, no extra."""
+    """A virtual environment with the wheel and its core dependencies, without extras."""
     environment = tmp_path_factory.mktemp("core") / "env"
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     pip_install(environment, str(wheel))
@@ -79,7 +79,7 @@ def core_only(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def with_extra(core: Path, wheel: Path, extra: str, environment: Path) -> Path:
-    """The core environment, seen through a path file, and one extra on top of it."""
+    """A virtual environment with one extra, which sees the core environment by a .pth file."""
     run(sys.executable, "-m", "venv", "--without-pip", environment)
     (site_packages(environment) / "core.pth").write_text(f"{site_packages(core)}\n")
     pip_install(environment, f"{wheel}[{extra}]")
@@ -90,12 +90,12 @@ def with_extra(core: Path, wheel: Path, extra: str, environment: Path) -> Path:
 def with_conformance(
     wheel: Path, core_only: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """An environment for somebody who writes a backend."""
+    """A virtual environment for an author of a backend, with the extra `conformance`."""
     return with_extra(core_only, wheel, "conformance", tmp_path_factory.mktemp("author") / "env")
 
 
 def report(python: str | Path, code: str) -> Any:
-    """Runs `code` in a fresh interpreter outside the clone; what it prints last is JSON."""
+    """Run `code` in a new interpreter outside of the clone; parse its last line as JSON."""
     return json.loads(run(python, "-I", "-c", code).splitlines()[-1])
 
 
@@ -137,7 +137,7 @@ def test_the_metadata_names_every_extra_and_python(wheel: Path) -> None:
 
 
 def test_links_work_on_a_package_index(wheel: Path) -> None:
-    """There the README stands alone: each link is an address, of a file that is in the tree."""
+    """A package index shows only the README: its links must be absolute URLs of existing files."""
     with zipfile.ZipFile(wheel) as archive:
         (metadata,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
         headers = email.message_from_bytes(archive.read(metadata))
@@ -202,8 +202,8 @@ class Filled(mypkg_conformance.Saver):
 
 
 def test_a_new_author_gets_a_report(with_conformance: Path, tmp_path: Path) -> None:
-    """`init`, a harness that is filled in, one command, nothing of this clone."""
-    # the script itself is in the core environment, whose interpreter lacks the extra
+    """Runs `init`, fills in the harness, and gets a report by one command, without this clone."""
+    # not the script: it is in the core environment, whose interpreter lacks the extra
     command = (python_in(with_conformance), "-m", "conformance_tests")
     run(*command, "init", "mypkg", cwd=tmp_path)
     (tmp_path / "filled.py").write_text(IN_MEMORY)
@@ -247,7 +247,7 @@ def test_pytest_has_the_plugin_on_request_only(with_conformance: Path, tmp_path:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_importing_a_package_imports_no_other_driver(package: str) -> None:
-    """Here, where all drivers are installed, so that an eager import would succeed."""
+    """Runs where all drivers are installed, so that an eager import would succeed and be seen."""
     code = f"import json, sys, {package}; print(json.dumps(sorted({DRIVERS} & set(sys.modules))))"
     _, allowed = PACKAGES[package]
     assert set(report(sys.executable, code)) <= allowed

@@ -1,4 +1,4 @@
-"""`doctor` and `verify`: whether all is well, and whether every stored byte is."""
+"""The commands `doctor` (health checks) and `verify` (checksums of all stored values)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def doctor(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say whether the database can be used, and what to do if not."""
+    """Check whether the database can be used, and advise what to do if not."""
     at = database or url
     if at is None:
         raise InvalidArgumentError("which database? doctor URL, --url or CHECKPOINT_URL")

@@ -1,4 +1,4 @@
-"""Commands that carry threads elsewhere: export, import, migrate."""
+"""Commands that move threads between databases and archives: export, import, migrate."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ File = Annotated[Path, typer.Argument(help="an archive: ….ckpt.jsonl.xz", show
 
 @contextmanager
 def _file_errors(path: Path) -> Iterator[None]:
-    """An error of the file system is an error of the argument."""
+    """Report an OSError as an InvalidArgumentError that names the file."""
     try:
         yield
     except OSError as error:
@@ -37,7 +37,7 @@ def export(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write threads, or all, to an archive, which must not exist. Encrypted values stay so."""
+    """Write threads (default: all) to a new archive. Encrypted values stay encrypted."""
     with _file_errors(file), saver_at(url) as saver:
         done = export_threads(saver, file, threads, redact=redact)
     text = f"exported {done.threads} threads, {done.checkpoints} checkpoints"
@@ -45,7 +45,7 @@ def export(
 
 
 def import_(url: Url, file: File, threads: Threads = None, as_json: AsJson = False) -> None:
-    """Store threads, or all, of an archive. It is checked as a whole before anything is stored."""
+    """Store threads (default: all) of an archive, which is verified as a whole before that."""
     with _file_errors(file), saver_at(url, writes=True, setup=True) as saver:
         done = import_archive(file, saver, threads)
     text = f"imported {done.threads} threads, {done.checkpoints} checkpoints"
@@ -58,9 +58,10 @@ def migrate(
     threads: Threads = None,
     as_json: AsJson = False,
 ) -> None:
-    """Copy threads, or all, from one database to another, which is set up for it.
+    """Copy threads (default: all) from one database to another, which is set up first.
 
-    The source is only read. After an interruption, or when threads went on, call it again.
+    The source is only read. Run it again after an interruption, or when threads have new
+    checkpoints.
     """
     told = 0
 

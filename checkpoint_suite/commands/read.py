@@ -1,4 +1,4 @@
-"""Commands that only look: threads, stats, interrupts, show, history, diff."""
+"""Commands that only read: threads, stats, interrupts, show, history, diff."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def found_threads(
     after: datetime | None,
     limit: int | None,
 ) -> Iterator[ThreadInfo]:
-    """Threads, newest first, page by page."""
+    """List threads, most recently updated first; requests one page at a time."""
     cursor = None
     while limit is None or limit > 0:
         page = saver.list_threads(
@@ -71,7 +71,7 @@ def _utc(moment: datetime | None) -> datetime | None:
 
 
 def config_of(thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> RunnableConfig:
-    """What a saver is asked with."""
+    """The config that names a thread, a namespace or a checkpoint."""
     found = {"thread_id": thread_id, "checkpoint_ns": ns}
     return {
         "configurable": found
@@ -83,10 +83,10 @@ def config_of(thread_id: str, ns: str = "", checkpoint_id: str | None = None) ->
 def checkpoint_at(
     saver: FullSyncSaver, thread_id: str, ns: str = "", checkpoint_id: str | None = None
 ) -> CheckpointTuple:
-    """A checkpoint that must be there.
+    """Read a checkpoint; by default the newest.
 
     Raises:
-        InvalidArgumentError: it is not.
+        InvalidArgumentError: it does not exist.
     """
     found = saver.get_tuple(config_of(thread_id, ns, checkpoint_id))
     if found is None:
@@ -144,7 +144,7 @@ def interrupts(
     limit: Annotated[int, typer.Option(min=0, help="how many threads are looked at")] = 1000,
     as_json: AsJson = False,
 ) -> None:
-    """List the questions that wait for a person, of the threads last updated first."""
+    """List open interrupts, which wait for a person's answer; last updated threads first."""
     found = []
     with saver_at(url) as saver:
         for thread in found_threads(saver, prefix, updated_before, updated_after, limit):
@@ -157,7 +157,7 @@ def interrupts(
 
 
 def _questions(saver: FullSyncSaver, thread_id: str) -> list[dict[str, Any]]:
-    """The open interrupts of a thread. The root namespace has those of its subgraphs as well."""
+    """The open interrupts of a thread. Its root namespace also has those of subgraphs."""
     newest = saver.get_tuple(config_of(thread_id))
     if newest is None:
         return []
@@ -288,7 +288,7 @@ def _named(text: str, ns: str) -> tuple[str, str, str | None]:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Channels that differ, with their values on both sides."""
+    """The channels that differ, with their values in both checkpoints."""
     for channel in sorted({*before, *after}):
         if channel not in before:
             yield {"channel": channel, "change": "added", "after": after[channel]}

@@ -1,7 +1,7 @@
-"""`store ls|get|search|put|delete`: long-term memory.
+"""The commands `store ls|get|search|put|delete`.
 
-A namespace is its labels with slashes between them; a slash, or a backslash, of a label itself has
-a backslash before it.
+On the command line, a namespace is its labels joined by slashes. A slash or a backslash within a
+label is escaped by a backslash.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Limit = Annotated[int, typer.Option(min=1, help="how many at most")]
 
 
 def labels(text: str) -> tuple[str, ...]:
-    """A namespace, of what the command line has."""
+    """Parse a namespace from the command line."""
     found, escaped = [""], False
     for char in text:
         if escaped or char not in "/\\":
@@ -38,7 +38,7 @@ def labels(text: str) -> tuple[str, ...]:
 
 
 def path(namespace: tuple[str, ...]) -> str:
-    """A namespace, as the command line takes it."""
+    """Format a namespace for the command line."""
     return "/".join(label.replace("\\", "\\\\").replace("/", "\\/") for label in namespace)
 
 
@@ -77,7 +77,7 @@ def search(
     offset: Annotated[int, typer.Option(min=0, help="how many to leave out")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """List items, last updated first, by namespace and by what their values are."""
+    """List items under a namespace that match a filter, last updated first."""
     chosen = None if filter is None else _object("filter", filter)
     with store_at(url) as store:
         found = store.search(
@@ -97,7 +97,7 @@ def put(
     value: Annotated[str, typer.Argument(help="a JSON object", show_default=False)],
     as_json: AsJson = False,
 ) -> None:
-    """Store an item, or replace it. It is not embedded: the command has no model."""
+    """Store an item, or replace it. It is not embedded: the command has no embedding model."""
     with store_at(url, writes=True) as store:
         store.put(labels(namespace), key, _object("value", value), index=False)
     named = {"namespace": list(labels(namespace)), "key": key}

@@ -1,4 +1,4 @@
-"""Commands that change what is stored: setup, delete, prune, copy, sweep."""
+"""Commands that write: setup, delete, prune, copy, sweep."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Threads = Annotated[list[str] | None, typer.Argument(help="ids of threads", show
 
 
 def say(text: str, data: object, *, as_json: bool) -> None:
-    """Say what was done."""
+    """Print the outcome: `data` as JSON, or else `text`."""
     if as_json:
         print_json(data)
     else:
@@ -34,7 +34,7 @@ def say(text: str, data: object, *, as_json: bool) -> None:
 
 
 def setup(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson = False) -> None:
-    """Create or migrate the schema of the saver, and with --store or --cache of those too."""
+    """Create or migrate the schema of the saver, and of the store or cache if asked to."""
     made = []
     with saver_at(url, writes=True, setup=True):
         made.append("saver")
@@ -81,8 +81,8 @@ def prune(
 ) -> None:
     """Remove the history of threads, but nothing that their state needs.
 
-    A dry run counts what is there, and the most that would be removed: of a DeltaChannel more is
-    kept, as far as its value is rebuilt of it.
+    A dry run prints an upper bound: a prune also keeps the ancestors that the values of a
+    DeltaChannel are rebuilt from.
     """
     if not keep_latest:
         raise InvalidArgumentError("prune: say what is to be kept: --keep-latest")
@@ -125,7 +125,7 @@ def copy(
 
 
 def sweep(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson = False) -> None:
-    """Remove what has expired: threads, and with --store or --cache items and entries."""
+    """Remove expired threads, and expired items or cache entries if asked to."""
     with saver_at(url, writes=True) as saver:
         swept = {"threads": saver.sweep_ttl()}
     if store:

@@ -1,4 +1,4 @@
-"""A fifth backend, in full: a directory with a file for each thread."""
+"""A complete example backend: a directory with one file for each thread."""
 
 from examples.file_backend.saver import FileSaver
 

@@ -1,4 +1,4 @@
-"""The directory: threads by id, read when they are asked for, written when they have changed."""
+"""A directory as a dict of threads, with transactions: reads lazily, writes what has changed."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ from examples.file_backend.records import decode, encode
 
 
 class Folder(MutableMapping[str, MemoryThread]):
-    """A dict of threads, inside `transaction`. Whatever is in the block happens whole or not at
-    all, and no thread or process is in the block of another.
+    """A dict of threads by id, for use inside `transaction`, which holds an exclusive lock.
+
+    If the block raises, nothing is written. Each file is replaced atomically.
 
     Args:
         path: the directory.
-        durable: whether to wait for the disk.
+        durable: whether to fsync each file before it replaces the old one.
     """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self.path = path
         self._durable = durable
         self._one_thread = threading.Lock()
-        self._open: dict[str, MemoryThread | None] = {}  # of this transaction; None: deleted
+        self._open: dict[str, MemoryThread | None] = {}  # threads in use; None: deleted
 
     def create(self) -> None:
-        """Make the directory, if it is not there."""
+        """Make the directory, if it does not exist."""
         self.path.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Take the lock, run the block, write what it changed."""
+        """Lock out other threads and processes, run the block, write the threads it changed."""
         with self._one_thread, (self.path / "lock").open("wb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
@@ -60,7 +61,7 @@ class Folder(MutableMapping[str, MemoryThread]):
         self._open[name] = thread
 
     def __contains__(self, name: object) -> bool:
-        """Whether it is there; like a deletion, this reads no file that could be damaged."""
+        """Whether the thread exists. Reads no file, so that a damaged thread can be deleted."""
         if name in self._open:
             return self._open[name] is not None
         return isinstance(name, str) and self._file(name).exists()
@@ -82,7 +83,7 @@ class Folder(MutableMapping[str, MemoryThread]):
     # ------------------------------------------------------------------ the files
 
     def _file(self, name: str) -> Path:
-        # an id is any text, of any length; a file's name is not
+        # a hash: ids may be too long for a file name, or have characters it cannot have
         return self.path / f"{hashlib.sha256(name.encode()).hexdigest()}.thread"
 
     def _write(self) -> None:
@@ -94,7 +95,7 @@ class Folder(MutableMapping[str, MemoryThread]):
                 self._replace(file, data)
 
     def _replace(self, file: Path, data: bytes) -> None:
-        """The file has the new bytes, or the old ones: a rename cannot be cut short."""
+        """Replace the file atomically: write a new file, then rename it."""
         new = file.with_suffix(".new")
         try:
             with new.open("wb") as to:

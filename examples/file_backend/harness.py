@@ -1,4 +1,4 @@
-"""How the conformance suite opens the saver, and looks into the directory behind its back."""
+"""The harness of the conformance suite: opens savers, and inspects and damages their files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from examples.file_backend.saver import FileSaver
 
 
 class FileHarness(SaverHarness):
-    """A directory; every saver that is opened works in it."""
+    """A directory that all savers of a test share."""
 
     name = "files (a directory)"
     place = Place.FILES
@@ -27,7 +27,7 @@ class FileHarness(SaverHarness):
         self.clock = MovableClock()
 
     def _saver(self, **options: Any) -> FileSaver:
-        # no clause cuts the power
+        # no fsync, which is faster: no clause simulates a power cut
         return FileSaver(self.path, clock=self.clock, durable=False, **options)
 
     @contextmanager
@@ -70,11 +70,11 @@ class FileHarness(SaverHarness):
     def damage(self) -> None:
         file = max(self._files(), key=lambda one: one.stat().st_size)
         data = bytearray(file.read_bytes())
-        data[len(data) // 2] = (data[len(data) // 2] + 1) % 256  # twice is not undone
+        data[len(data) // 2] = (data[len(data) // 2] + 1) % 256  # a second call does not undo it
         file.write_bytes(data)
 
     def damage_record(self, record: str) -> None:  # noqa: ARG002
-        self.damage()  # all that a thread has is one file, under one checksum
+        self.damage()  # a thread's records are all in one file, under one checksum
 
     def lose_value(self, channel: str) -> None:
         for file in self._files():
@@ -103,4 +103,4 @@ class FileHarness(SaverHarness):
         return cls(Path(location))
 
     def close(self) -> None:
-        """The directory is in a temporary one."""
+        """Nothing to do: the directory is a temporary one of pytest."""

@@ -1,4 +1,4 @@
-"""A thread as the bytes of a file, and back."""
+"""Encoding of a thread as the bytes of a file, with a checksum."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from checkpoint_base.memory.thread import MemoryThread
 from checkpoint_base.saver.records.embedded import NOTHING
 from checkpoint_base.saver.records.kinds import CheckpointRecord, WriteRecord
 
-CHECKSUM = 16  # bytes, in front
+CHECKSUM = 16  # bytes at the start of the file
 
 
 def encode(name: str, thread: MemoryThread) -> bytes:
-    """All of a thread."""
+    """Encode a thread with all its records."""
     data = ormsgpack.packb(
         [
             name,
@@ -28,14 +28,14 @@ def encode(name: str, thread: MemoryThread) -> bytes:
 
 
 def _fields(record: CheckpointRecord) -> list[object]:
-    return [*record[:-2], sorted(record.valueless)]  # no value is embedded
+    return [*record[:-2], sorted(record.valueless)]  # this backend embeds no values in checkpoints
 
 
 def decode(stored: bytes, where: str) -> tuple[str, MemoryThread]:
-    """A thread and its id; `where` is for the error: an operator has to know which thread it is.
+    """Decode a thread's id and the thread. `where` names the thread or its file in the error.
 
     Raises:
-        CorruptValueError: these are not the bytes that were stored.
+        CorruptValueError: the checksum does not match.
     """
     checksum, data = stored[:CHECKSUM], stored[CHECKSUM:]
     if xxh3_128_digest(data) != checksum:

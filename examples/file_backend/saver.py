@@ -1,4 +1,4 @@
-"""The saver: the operations of the reference planner, on a directory."""
+"""`FileSaver`: a checkpoint saver on a directory, with the plans of the in-memory saver."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from examples.file_backend.folder import Folder
 
 
 class FilePlanner(MemoryPlanner):
-    """What each operation does to a thread is written in `MemoryPlanner`; this says where."""
+    """Inherits the operations from `MemoryPlanner`, and stores threads in a `Folder`."""
 
     def __init__(self, folder: Folder, policy: TTLPolicy, clock: Callable[[], float]) -> None:
         super().__init__(policy, clock)
@@ -27,18 +27,18 @@ class FilePlanner(MemoryPlanner):
         self.threads = folder
 
     def setup(self) -> Plan[None]:
-        """Make the directory."""
+        """Make the directory, if it does not exist."""
         yield from offload()
         self._folder.create()
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
-        """Count what is stored."""
+        """Count threads, checkpoints and bytes."""
         counted = yield from super().stats(thread_id)
         return {**counted, "backend": "files", "server": "the file system"}
 
 
 class FileDriver:
-    """Performs the requests of plans: the only place that knows about locks."""
+    """Performs the requests of plans, each in a transaction of the folder."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -51,21 +51,22 @@ class FileDriver:
 
 
 class FileSaver(FullSyncSaver):
-    """Checkpoints in a directory, a file for each thread.
+    """A checkpoint saver that keeps one file for each thread in a directory.
 
-    Each step rewrites its thread's file, so this is for short threads and few of them at a time.
+    Each step locks the directory and rewrites its thread's file: use it for short threads, and few
+    of them at a time.
 
     Args:
-        path: the directory; `setup` makes it.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
-        durable: whether a call waits for the disk; without, a power cut may take the last steps.
+        path: the directory; `setup` creates it.
+        serde: the serializer; None: LangGraph's `JsonPlusSerializer`.
+        on_unreadable: how reads treat a value that the serializer cannot rebuild: `"raise"`
+            UnreadableValueError, `"skip"` the channel or write with a warning, or return what
+            LangGraph's serializer makes of it (`"langgraph"`).
+        encrypted: encrypt metadata with `serde`, too. Needed only for a serializer that encrypts,
+            but is not LangGraph's `EncryptedSerializer` and has no `cipher`.
+        ttl: time to live in minutes, in the format of `langgraph.json`; see `TTLPolicy`.
+        clock: returns the current time in epoch seconds, for `ttl`.
+        durable: whether each call waits for fsync; if not, a power cut may lose the last steps.
     """
 
     def __init__(

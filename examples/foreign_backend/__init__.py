@@ -1,1 +1,1 @@
-"""A saver and a store on LMDB, as a stranger writes them: against LangGraph's base classes."""
+"""A saver and a store on LMDB that use LangGraph's base classes, and none of this project's."""

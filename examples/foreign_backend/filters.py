@@ -1,4 +1,4 @@
-"""Whether an item's value is as a filter wants it."""
+"""Evaluation of the store's filters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def matches(value: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether all entries of a filter hold."""
+    """Whether a value fulfils all entries of a filter."""
     return all(_holds(value.get(name), condition) for name, condition in wanted.items())
 
 
@@ -38,6 +38,6 @@ def _compares(value: Any, name: str, to: Any) -> bool:
 
 
 def _ordered(value: Any, to: Any) -> bool:
-    """Numbers with numbers, texts with texts."""
+    """Whether two values have an order: both are numbers, or both are texts."""
     numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (value, to))
     return numbers or (isinstance(value, str) and isinstance(to, str))

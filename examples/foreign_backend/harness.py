@@ -1,4 +1,4 @@
-"""How the conformance suite opens them: what `checkpoint-conformance init` writes, filled in."""
+"""The conformance suite's harnesses: the template of `checkpoint-conformance init`, filled in."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from examples.foreign_backend.store import LmdbStore
 
 
 class Opened:
-    """An environment in a folder, which other processes may open as well."""
+    """An environment in a folder, which other processes may open, too."""
 
     place = Place.FILES
     databases: ClassVar[tuple[str, ...]]

@@ -26,12 +26,14 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from examples.foreign_backend.database import DIGEST, digest, scan
 
 _BELOW_ZERO = 16
-"""Special writes have negative indexes, and keys are compared as unsigned bytes."""
+"""Added to the index of a write in its key: special writes have negative indexes, but LMDB compares
+keys as unsigned bytes.
+"""
 _LONGEST_ID = 511 - 2 * DIGEST
 
 
 class Record(NamedTuple):
-    """A stored checkpoint; body, metadata and values are the serializer's types and bytes."""
+    """A stored checkpoint. Body, metadata and values are results of `serde.dumps_typed`."""
 
     thread: str
     ns: str
@@ -43,11 +45,11 @@ class Record(NamedTuple):
 
 
 class LmdbSaver(BaseCheckpointSaver[int]):
-    """Checkpoints in an LMDB environment, which the caller opens and closes.
+    """A checkpoint saver on an LMDB environment, which the caller opens and closes.
 
     Args:
-        environment: has room for two named databases.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        environment: must allow two more named databases.
+        serde: the serializer; None: LangGraph's `JsonPlusSerializer`.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class LmdbSaver(BaseCheckpointSaver[int]):
         self._writes = environment.open_db(b"writes")
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that a config names, or the newest of its thread and namespace."""
+        """The checkpoint that `config` names, else the newest of its thread and namespace."""
         prefix, checkpoint_id = _prefix(config), get_checkpoint_id(config)
         with self._environment.begin() as txn:
             key = prefix + _id(checkpoint_id) if checkpoint_id else self._newest(txn, prefix)
@@ -73,7 +75,7 @@ class LmdbSaver(BaseCheckpointSaver[int]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Checkpoints, newest first. No transaction is open between two of them."""
+        """List checkpoints, newest first. No transaction stays open while the caller iterates."""
         left = float("inf") if limit is None else limit
         for key in self._keys(config, before):
             if left <= 0:
@@ -91,7 +93,7 @@ class LmdbSaver(BaseCheckpointSaver[int]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,  # noqa: ARG002 (all values are in the checkpoint)
     ) -> RunnableConfig:
-        """Store a checkpoint with all its values; again, it is replaced."""
+        """Store a checkpoint with all its values; replaces one of the same id."""
         thread, ns = _names(config)
         values = checkpoint["channel_values"]
         record = Record(
@@ -115,7 +117,9 @@ class LmdbSaver(BaseCheckpointSaver[int]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """Store what a task has written: of regular writes the first wins, of special the last."""
+        """Store a task's writes. A repeated regular write is ignored, a repeated special write (an
+        interrupt, an error, …) replaces the old one.
+        """
         prefix = _prefix(config) + digest(config["configurable"]["checkpoint_id"]) + digest(task_id)
         rows = []
         for position, (channel, value) in enumerate(writes):
@@ -136,14 +140,14 @@ class LmdbSaver(BaseCheckpointSaver[int]):
                     txn.delete(key, db=database)
 
     def _newest(self, txn: Any, prefix: bytes) -> bytes | None:
-        """The key of the highest checkpoint id, which sorts as its UTF-8 bytes do."""
+        """The key of the highest checkpoint id. Ids sort as their UTF-8 bytes do."""
         with txn.cursor(db=self._checkpoints) as cursor:
             there = cursor.prev() if cursor.set_range(prefix + b"\xff") else cursor.last()
             key: bytes = cursor.key()
             return key if there and key.startswith(prefix) else None
 
     def _keys(self, config: RunnableConfig | None, before: RunnableConfig | None) -> list_of_keys:
-        """The keys that `list` has to look at, in its order."""
+        """The keys that `list` has to read, in order."""
         prefix, wanted, end = b"", None, get_checkpoint_id(before) if before else None
         if config is not None:
             of_one = "checkpoint_ns" in config["configurable"]
@@ -161,7 +165,7 @@ class LmdbSaver(BaseCheckpointSaver[int]):
     def _read(
         self, txn: Any, key: bytes, wanted: dict[str, Any] | None = None
     ) -> CheckpointTuple | None:
-        """A checkpoint with its writes; None if it is not there, or has other metadata."""
+        """A checkpoint with its writes; None if it does not exist, or does not match the filter."""
         stored = txn.get(key, db=self._checkpoints)
         if stored is None:
             return None
@@ -230,19 +234,21 @@ list_of_writes = list[PendingWrite]
 
 
 def _names(config: RunnableConfig) -> tuple[str, str]:
-    """Thread and namespace."""
+    """The thread's id and the namespace of a config."""
     configurable = config["configurable"]
     return str(configurable["thread_id"]), configurable.get("checkpoint_ns") or ""
 
 
 def _prefix(config: RunnableConfig) -> bytes:
-    """What the keys of a thread's namespace begin with."""
+    """The common prefix of the keys of a thread's namespace."""
     thread, ns = _names(config)
     return digest(thread) + digest(ns)
 
 
 def _id(checkpoint_id: str) -> bytes:
-    """A checkpoint's id in keys; up to 462 bytes they sort as ids do."""
+    """Encode a checkpoint's id for a key. Ids of 479 bytes and more end in a hash, so only their
+    first 463 bytes sort.
+    """
     encoded = checkpoint_id.encode()
     if len(encoded) < _LONGEST_ID:
         return encoded
@@ -250,7 +256,7 @@ def _id(checkpoint_id: str) -> bytes:
 
 
 def _id_of(key: bytes, value: bytes) -> str:
-    """The id of the checkpoint with this key and record."""
+    """Decode a checkpoint's id from its key, or from its record if the key has a hash."""
     encoded = key[2 * DIGEST :]
     if len(encoded) < _LONGEST_ID:
         return encoded.decode()

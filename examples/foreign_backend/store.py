@@ -1,4 +1,4 @@
-"""A store on LMDB: items by namespace, without search by meaning and without time to live."""
+"""A store on LMDB, without vector search and without TTL."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ Namespace = tuple[str, ...]
 
 
 class LmdbStore(BaseStore):
-    """Items in an LMDB environment, which the caller opens and closes.
+    """A store on an LMDB environment, which the caller opens and closes.
 
     Args:
-        environment: has room for two named databases.
+        environment: must allow two more named databases.
     """
 
     def __init__(self, environment: lmdb.Environment) -> None:
@@ -42,7 +42,7 @@ class LmdbStore(BaseStore):
         self._namespaces = environment.open_db(b"namespaces")
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """One transaction: reads see what was there before, then the last put of each key."""
+        """Run operations in one transaction: reads first, then the last put of each key."""
         ops = list(ops)
         puts = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
         with self._environment.begin(write=bool(puts)) as txn:
@@ -84,7 +84,9 @@ class LmdbStore(BaseStore):
         return sorted(tuple(labels) for _, labels in scan(txn, self._namespaces))
 
     def _search(self, txn: Any, op: SearchOp) -> list[SearchItem]:
-        """Without an index a query has no meaning: items by their filter, the newest first."""
+        """Items that match the filter, last updated first. There is no vector index, so `query` is
+        ignored.
+        """
         depth = len(op.namespace_prefix)
         found = [
             item
@@ -126,7 +128,7 @@ def _item(namespace: Namespace, row: list[str]) -> Item:
 
 
 def _is_like(namespace: Namespace, condition: MatchCondition) -> bool:
-    """Whether a namespace begins or ends with labels; `*` is any label."""
+    """Whether a namespace begins or ends with the condition's labels; `*` matches any label."""
     path = condition.path
     if len(namespace) < len(path):
         return False

@@ -1,6 +1,6 @@
-"""Bugs to plant in the foreign backend: a text of one of its files, and what it becomes.
+"""Bugs to plant in the foreign backend, as text replacements in its files.
 
-Run as a file of tests, each under its clause, in a process of its own (`test_foreign_backend.py`).
+`test_foreign_backend.py` runs the clause of each bug in a separate process, where it must fail.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BACKEND = Path(__file__).parents[1] / "foreign_backend"
 
 
 class Bug(NamedTuple):
-    """A patch, and the clause that finds it."""
+    """A text replacement, and the clause that must find it."""
 
     name: str
     file: str
@@ -183,7 +183,7 @@ BUGS = (
 
 
 def planted(bug: Bug, folder: Path, package: str) -> Any:
-    """The harness module of a copy of the backend that has the bug."""
+    """Copy the backend, plant the bug in the copy, and import its harness module."""
     target = folder / package
     target.mkdir()
     for file in BACKEND.glob("*.py"):

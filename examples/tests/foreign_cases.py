@@ -1,4 +1,4 @@
-"""Each bug under its clause: run in a process of its own, where all of them have to fail."""
+"""Runs the clause of each planted bug. All of them must fail; run in a separate process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demos are run as their reader runs them; what they print is what they have checked."""
+"""Tests that run the demos as a user does; the demos check their own claims."""
 
 from __future__ import annotations
 

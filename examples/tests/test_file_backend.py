@@ -1,4 +1,4 @@
-"""The fifth backend under the suite, and that its tutorial shows what is there."""
+"""The conformance suite on the file backend, and a check that the tutorial shows its real code."""
 
 from __future__ import annotations
 

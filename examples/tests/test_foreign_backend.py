@@ -1,4 +1,4 @@
-"""The foreign backend under LangGraph's profile; with bugs planted in it, each is found."""
+"""The foreign backend passes the profile `langgraph`; each bug planted in it is found."""
 
 from __future__ import annotations
 
