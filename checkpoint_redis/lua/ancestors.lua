@@ -1,8 +1,9 @@
--- The ancestors of a checkpoint that some channels are rebuilt from, nearest first.
--- ARGV: of the expiry; whether reading moves it; namespace; id ('' for the newest); whether values and
--- writes are wanted; channels.
--- Reply: nothing if the checkpoint is not there; a response; (id, parent, versions, link's checksum) of each
--- ancestor; (channel, version, number of the ancestor) where a channel has a value.
+-- Walks from a checkpoint to its ancestors until each delta channel has a stored value.
+-- ARGV: those of expiry.lua; '1' if this read refreshes the expiry; namespace; checkpoint id (''
+-- for the newest); '1' if values and writes are to be returned; channels.
+-- Reply: nil if the checkpoint does not exist; else a response (response.lua), (id, parent,
+-- versions, link checksum) of each ancestor, the nearest first, and (channel, version, number of
+-- the ancestor) for each channel whose value was found.
 require_intact()
 if ABSENT then
   return false

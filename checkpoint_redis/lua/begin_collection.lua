@@ -1,8 +1,8 @@
--- Begins a collection: from now on writers note in the thread's journal what they write. Collections that
--- overlap share it.
--- ARGV: an id for the journal, the state that the thread was looked at in ('' for any), now if it must have
--- expired (else '').
--- Reply: 'absent'; 'other' where the thread is in another state; or 'begun' and the journal's id.
+-- Begins a garbage collection of a thread: creates a journal, in which writers note the records
+-- that they write from now on. A second collection that begins meanwhile uses the same journal.
+-- ARGV: a new journal id; the state that the thread must be in ('' for any); now, if the thread
+-- must have expired (else '').
+-- Reply: 'absent'; 'other' if the thread is in another state; or 'begun' and the journal's id.
 require_intact()
 local id, looked_at, now = arg(), arg(), tonumber(arg())
 if ABSENT or (now and not (DUE and DUE <= now)) then

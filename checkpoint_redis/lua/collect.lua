@@ -1,10 +1,12 @@
--- A step of a collection: removes records, except what was written since it began, and what that needs.
--- Readers of what stays notice nothing. A writer that knows removed segments must look again: the thread
--- gets another epoch.
--- ARGV: the journal's id; an epoch; 'more', 'last', or 'cancel' to remove nothing; now if the thread had
--- expired (else ''); names of checkpoints and writes; names of values; starts of segments.
--- Reply: 'done'; 'empty' and its last update where the thread is gone with its last record; 'other': begin
--- anew.
+-- One step of a garbage collection: removes the given records, except those that the journal names
+-- (they were written since the collection began) and the values and segments that these refer to. A
+-- step that removes segments changes the thread's generation (epoch), so that no writer refers to a
+-- removed segment that it still has in its chunk index.
+-- ARGV: the journal's id; a new epoch; 'more', 'last', or 'cancel' to remove nothing; now, if the
+-- thread had expired when the collection began (else ''); names of checkpoints and writes; names of
+-- values; start offsets of segments.
+-- Reply: 'done'; 'empty' and the time of the last update if no checkpoint or write was left and the
+-- thread was deleted; 'other' if the journal is full or another's: the caller begins again.
 require_intact()
 local id, epoch, step, now, records, values, segments =
   arg(), arg(), arg(), tonumber(arg()), args(), args(), args()
@@ -12,7 +14,7 @@ if ABSENT or id ~= JOURNAL or tonumber(JOURNALLED) >= JOURNAL_SIZE then
   return { 'other' }
 end
 
-local kept, ranges = {}, {} -- names, and what they need of the log
+local kept, ranges = {}, {} -- names of records, and the ranges of the log that they refer to
 
 local function keep_layout(layout)
   each_span(layout, function(first, last) ranges[#ranges + 1] = { first, last } end)
@@ -36,7 +38,8 @@ for _, member in ipairs(named('j')) do
   if packed and string.sub(name, 1, 1) == 'n' then
     local _, _, versions = checkpoint_of(packed)
     keep_values(string.sub(name, 2, nul_in(name) - 1), versions)
-    for _, write in ipairs(named('w' .. string.sub(name, 2) .. '\0')) do -- also those that came before it
+    -- a checkpoint keeps its writes, also those that were stored before the journal began
+    for _, write in ipairs(named('w' .. string.sub(name, 2) .. '\0')) do
       kept[write] = true
       keep_layout((layout_of_write(redis.call('HGET', RECORDS, write))))
     end
@@ -51,7 +54,8 @@ local function remove(name, member)
   fields[#fields + 1], members[#members + 1] = name, member
 end
 
--- the field of the checkpoint that a write belongs to, or of a checkpoint itself
+-- Returns the hash field, namespace and id of a checkpoint, given its own name or that of one of
+-- its writes.
 local function checkpoint_field(name)
   local at = nul_in(name)
   local last = string.find(name, '\0', at + 1, true)

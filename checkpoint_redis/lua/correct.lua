@@ -1,6 +1,7 @@
--- Corrects the entry of a thread.
--- ARGV: the thread, its expiry as seen ('' to leave that as it is), its real one ('' for never), labels
--- that it does not have any more. Reply: 1.
+-- Corrects a thread's entry in the registry: its expiry, unless a writer has changed it since the
+-- caller read it, and its labels.
+-- ARGV: thread id; the expiry that the caller read ('' to leave the expiry alone); the thread's
+-- real expiry ('' for never); labels to remove. Reply: 1.
 local thread, seen, due = ARGV[1], ARGV[2], ARGV[3]
 local score = seen ~= '' and redis.call('ZSCORE', EXPIRES, thread)
 if score and tonumber(score) == tonumber(seen) then

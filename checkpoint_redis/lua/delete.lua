@@ -1,6 +1,7 @@
--- Removes all of a thread, also one that is damaged.
--- ARGV: now, to remove it only if it has expired; else ''.
--- Reply: 'absent', 'gone' or 'there'; when it was last written to; when it expires ('' for never).
+-- Deletes a thread, even a damaged one.
+-- ARGV: now, to delete it only if it has expired; else ''.
+-- Reply: 'gone' if it was deleted, 'absent' if it did not exist, 'there' if it has not expired; the
+-- time of its last update; its expiry ('' for never).
 local now = tonumber(arg())
 local found = redis.call('HMGET', RECORDS, 'updated', 'expires')
 local updated, expires = found[1] or '', tonumber(found[2]) and found[2] or ''

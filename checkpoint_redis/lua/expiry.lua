@@ -1,8 +1,9 @@
--- Preamble of scripts that move a thread's expiry.
--- ARGV: now, the saver's time to live in minutes ('' for none), whether expired threads are gone.
+-- Preamble of scripts that set a thread's expiry.
+-- ARGV: now (epoch seconds); the saver's time to live in minutes ('' for none); '1' if the TTL
+-- policy deletes whole threads.
 local NOW, DEFAULT_TTL, WHOLE = arg(), arg(), arg() == '1'
 
--- Sets the server's own expiry, by its own clock, so that it need not agree with ours.
+-- Sets the expiry of both keys. It is relative, so the clocks of client and server need not agree.
 local function set_expiry(minutes)
   if minutes and WHOLE then
     local left = string.format('%.0f', math.min(math.max(math.ceil(minutes * 60000), 1), 1e15))

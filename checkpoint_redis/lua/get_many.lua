@@ -1,7 +1,8 @@
--- Named checkpoints.
--- ARGV: of the expiry; whether reading moves it; whether values and writes are wanted; (namespace, id) of
--- each, the newest where the id is ''.
--- Reply: a response; nothing if the thread is not there, or the only checkpoint that is asked for.
+-- Reads checkpoints of one thread by namespace and id.
+-- ARGV: those of expiry.lua; '1' if this read refreshes the expiry; '1' if values and writes are to
+-- be returned; (namespace, id) of each checkpoint, where the id '' stands for the newest one.
+-- Reply: a response (response.lua); nil if the thread does not exist, or if a single checkpoint
+-- with its values was requested and does not exist.
 require_intact()
 local moves, whole, places = arg() == '1', arg() == '1', args()
 if ABSENT then

@@ -1,6 +1,7 @@
--- Threads with a label, in order.
--- ARGV: how many, the label, the thread to begin with behind '[', or the one to go on after behind '('.
--- Reply: threads.
+-- Lists the threads that have a label, in order of their ids.
+-- ARGV: page size; the label; where to begin: '[' and a thread id (inclusive) or '(' and one
+-- (exclusive).
+-- Reply: thread ids.
 require_registry()
 local start, from, threads = ARGV[2] .. '\0', ARGV[3], {}
 local min, max = string.sub(from, 1, 1) .. start .. string.sub(from, 2), '(' .. start .. '\255'

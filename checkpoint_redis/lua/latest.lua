@@ -1,7 +1,8 @@
--- The newest checkpoint of each namespace, and whether its parent has writes to a channel.
+-- Reads the newest checkpoint of each namespace. A checkpoint of LangGraph's format 3 or older also
+-- needs its parent if that has writes to the channel.
 -- ARGV: the channel.
--- Reply: nothing if the thread is not there; its state; its expiry ('' for never); (namespace, id, record,
--- '1' if so) of each; its salt.
+-- Reply: nil if the thread does not exist; its state; its expiry ('' for never); (namespace, id,
+-- record, '1' if the parent is needed, else '0') of each checkpoint; its salt.
 require_intact()
 if ABSENT then
   return false

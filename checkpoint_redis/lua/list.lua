@@ -1,8 +1,9 @@
--- A page of checkpoints.
--- ARGV: of the expiry; whether reading moves it; what is wanted (order.lua); how many; after how many
--- bytes, and how many looked at, to stop; pieces of JSON that metadata must have.
--- Reply: nothing if the thread is not there; a response, whether there may be more, the id and the
--- namespace of the last one that was looked at.
+-- Reads a page of a thread's checkpoints, the newest first.
+-- ARGV: those of expiry.lua; '1' if this read refreshes the expiry; the range (order.lua); the
+-- limits of checkpoints returned, bytes returned and checkpoints examined; JSON fragments that the
+-- metadata must contain.
+-- Reply: nil if the thread does not exist; else a response (response.lua), '1' if there may be
+-- more, the id and the namespace of the last checkpoint examined.
 require_intact()
 if ABSENT then
   return false

@@ -1,6 +1,7 @@
--- Which checkpoints there are.
--- ARGV: what is wanted (order.lua), how many, the id to stop at ('').
--- Reply: nothing if the thread is not there; (id, namespace) of each.
+-- Lists the ids of a thread's checkpoints, the newest first.
+-- ARGV: the range (order.lua); how many; the least id to return ('' for no bound).
+-- Reply: nil if the thread does not exist, empty if it has expired; (id, namespace) of each
+-- checkpoint.
 require_intact()
 if not EPOCH then
   return false

@@ -1,7 +1,8 @@
--- Threads by update, newest first.
--- ARGV: whether there is a position, its time, its thread; the times between which updates must lie
--- ('-inf', '+inf', '(' for exclusive); prefix; how many; how many to look at.
--- Reply: (thread, updated) of each; where it stopped, if it was not at the end.
+-- Lists the threads of one part of the registry, the last updated first.
+-- ARGV: '1' if a previous page ended at a position, else '0'; that position's update time and
+-- thread; the least and the greatest update time ('-inf', '+inf', '(' before an exclusive one);
+-- prefix of thread ids; how many to return; how many to examine.
+-- Reply: (thread, updated) of each; (thread, updated) of the last one examined, empty at the end.
 require_registry()
 local is_after, time, thread = ARGV[1] == '1', ARGV[2], ARGV[3]
 local min, max, prefix = ARGV[4], ARGV[5], ARGV[6]

@@ -1,5 +1,7 @@
--- Preamble of scripts that walk a thread's checkpoints, newest id first; where ids are the same, by namespace.
--- (Lua compares strings by the server's locale.)
+-- Preamble of scripts that walk a thread's checkpoints, newest id first; equal ids by namespace,
+-- the greatest first.
+
+-- Compares bytes; Lua's own `<` compares by the server's locale.
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
     local x, y = string.byte(a, n), string.byte(b, n)
@@ -10,7 +12,8 @@ local function is_less(a, b)
   return #a < #b
 end
 
--- a range of the order, read backwards a piece at a time
+-- Returns a cursor over a range of the thread's order, which it reads backwards, 50 members at a
+-- time. `read` gets each member without its prefix `start` and returns an id and a namespace.
 local function walk(max, min, start, read)
   local list, at = {}, 0
   return {
@@ -32,13 +35,14 @@ local function split(text)
   return string.sub(text, 1, at - 1), string.sub(text, at + 1)
 end
 
--- one namespace; bounds are (whether exclusive, text)
+-- Returns a cursor over the checkpoints of one namespace.
 local function in_namespace(ns, high)
   local start = 'n' .. ns .. '\0'
   local max = high.id and (high.inclusive and '[' or '(') .. start .. high.id or '(' .. start .. '\255'
   return walk(max, '[' .. start .. (high.only or ''), start, function(id) return id, ns end)
 end
 
+-- Returns a cursor over the checkpoints of all namespaces but the root's ('').
 local function elsewhere(high)
   local max = '(b'
   if high.position then
@@ -51,7 +55,7 @@ local function elsewhere(high)
   return walk(max, '[a' .. (high.only and high.only .. '\0' or ''), 'a', split)
 end
 
--- all namespaces
+-- Returns a cursor over all namespaces: it merges the root's with the others.
 local function everywhere(high)
   local root = { id = high.id, only = high.only, inclusive = high.inclusive }
   if high.position and high.position ~= '' then
@@ -74,8 +78,9 @@ local function everywhere(high)
   }
 end
 
--- ARGV: whether a namespace is given, the namespace, whether there is an upper bound, the bound,
--- whether it is a position, the position's namespace, whether only one id is wanted
+-- Reads a range from ARGV and returns a cursor over it. ARGV: '1' or '0' and a namespace to list
+-- alone; '1' or '0' and an upper bound of ids (exclusive); '1' or '0' and the namespace at which a
+-- previous page ended within the bound's id; '1' or '0' and the only id to list.
 local function checkpoints()
   local given, ns, bounded, id, is_position, position, only = arg() == '1', arg(), arg() == '1', arg(),
     arg() == '1', arg(), arg() == '1'

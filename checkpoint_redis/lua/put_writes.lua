@@ -1,6 +1,7 @@
 -- Stores pending writes.
--- ARGV: of a write; writes (name, whether the last one counts, packed).
--- Reply: of a write; 'lost' for 'done' where values of writes that came second were not stored.
+-- ARGV: those of write.lua; writes (name, '1' if it replaces a stored one, packed).
+-- Reply: as write.lua says; the outcome is 'done', or 'lost' if a write with a large value was
+-- dropped because another one of its name is stored.
 local writes, ranges, has_lost = args(), {}, false
 
 local function note(first, last)
@@ -32,7 +33,8 @@ local function is_needed(start, data)
   end
 end
 
--- What only writes need that came second is not stored, and the writer must not rely on it.
+-- Segments that only dropped writes refer to are not stored. 'lost' tells the writer not to cache
+-- them.
 for n = 1, #SEGMENTS, 3 do
   if not has_lost or is_needed(tonumber(SEGMENTS[n]), SEGMENTS[n + 2]) then
     append_segment(SEGMENTS[n], SEGMENTS[n + 1], SEGMENTS[n + 2])

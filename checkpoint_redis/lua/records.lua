@@ -1,7 +1,7 @@
--- Preamble of scripts that take records apart, as checkpoint_redis/saver/packing.py packs them.
+-- Preamble of scripts that unpack records. The format is in checkpoint_redis/saver/packing.py.
 local NONE = 4294967295
 
--- `struct.unpack` of a record's lengths, which take `size` bytes
+-- `struct.unpack` of a record's header of `size` bytes; fails if the record is shorter.
 local function unpacked(format, size, packed)
   if not packed or #packed < size then
     corrupt('a record of a thread is gone or cut short')
@@ -9,7 +9,8 @@ local function unpacked(format, size, packed)
   return struct.unpack(format, packed)
 end
 
--- parent, run, versions, metadata, v, whether metadata is complete
+-- Returns parent, run, versions, metadata, v, and whether metadata is complete (nothing is
+-- encrypted).
 local function checkpoint_of(packed)
   local _, v, parent, run, versions, metadata, kind, body, sealed =
     unpacked('<BI4I4I4I4I4I4I4I4', 37, packed)
@@ -24,7 +25,8 @@ local function checkpoint_of(packed)
   return part(parent), part(run), part(versions), part(metadata), v, sealed == NONE
 end
 
--- what covers parent and versions alone: the last but one of two checksums of eight bytes
+-- Returns the checksum of parent and versions: the record ends with this and then its own checksum,
+-- 8 bytes each.
 local function link_checksum_of(packed)
   return string.sub(packed, -16, -9)
 end
@@ -40,7 +42,8 @@ local function layout_of_write(packed)
   return string.sub(packed, at, at + layout - 1), string.sub(packed, 17 + path, 16 + path + channel)
 end
 
--- calls use(start, end) for each of a layout's spans (checkpoint_base/dedup/segments.py)
+-- Calls use(start, end) for each range of the log in a layout (checkpoint_base/dedup/segments.py).
+-- The range begins where its segment does.
 local function each_span(layout, use)
   for at = 22, #layout - 15, 16 do
     local start, offset, length = struct.unpack('<I8I4I4', layout, at)
@@ -48,8 +51,8 @@ local function each_span(layout, use)
   end
 end
 
--- calls use(channel, version, mark); the mark is '-' where the channel has no value, '=' where the value
--- is embedded in the checkpoint, nil where it has a record
+-- Calls use(channel, version, mark) for each channel; the mark is '-' if the channel has no value,
+-- '=' if the value is embedded in the checkpoint, nil if it has a record of its own.
 local function each_version(versions, use)
   for channel, mark, version in string.gmatch(versions, '([^%z]*)%z([-=]?)([^%z]*)%z') do
     use(channel, version, mark ~= '' and mark or nil)

@@ -1,6 +1,7 @@
--- Notes that a thread is written to.
--- ARGV: the thread, now, its expiry ('' for never), the id of a new checkpoint ('' for none), labels.
--- Reply: how many threads of this part are overdue, if this one expires.
+-- Notes a write to a thread in the registry.
+-- ARGV: thread id; now; its expiry ('' for never); the id of a new checkpoint ('' for none);
+-- labels.
+-- Reply: how many threads of this part have expired; 0 if this one never expires.
 local thread, now, due, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 redis.call('ZADD', UPDATED, now, thread)
 if due ~= '' then
@@ -12,7 +13,7 @@ if id ~= '' then
   add_label(thread, 'h' .. id)
   local start = 't' .. thread .. '\0'
   local heads = redis.call('ZREVRANGEBYLEX', LABELS, '(' .. start .. 'i', '[' .. start .. 'h', 'LIMIT', 0, 2)
-  if heads[2] then -- the first one is newer
+  if heads[2] then -- keep only the newer of two checkpoint ids, which is the first
     remove_label(thread, string.sub(heads[2], #start + 1))
   end
 end

@@ -1,8 +1,8 @@
 -- Preamble of the scripts on one part of the registry, the list of threads.
 -- KEYS: threads by last update, threads by expiry, labels.
--- A label of a thread is two members: label NUL thread, and 't' thread NUL label. Labels are 'r' run,
--- 'h' newest checkpoint id, 'g' (its garbage is to be collected). Thread NUL stands in all three keys, so
--- that none is ever empty: a key that is missing was evicted.
+-- A label of a thread is two members: label NUL thread, and 't' thread NUL label. Labels are 'r'
+-- and a run id, 'h' and the newest checkpoint id, 'g' (the thread has garbage to collect). Each key
+-- has the member NUL, so that it is never empty: a missing key was evicted.
 local UPDATED, EXPIRES, LABELS = unpack(KEYS)
 local MARK = '\0'
 

@@ -1,6 +1,7 @@
--- Preamble of scripts that reply checkpoints with all that belongs to them. Small pieces go into one string, each with
--- its length in front, behind the thread's epoch, end of the log and salt: clients read one string
--- faster than many. Large segments are elements of the reply, as they are.
+-- Preamble of scripts that return checkpoints with their values, writes and segments. Because
+-- clients parse one string faster than many, small pieces are joined in one string, each after its
+-- length; the first three are the thread's epoch, log size and salt. Large segments are elements of
+-- the reply.
 local LARGE = 16384
 local pieces, large = { '' }, {}
 local seen, size = {}, 0
@@ -14,7 +15,8 @@ local function tell(...)
   end
 end
 
--- a checkpoint's record; nothing if it is not there, which the order knows as well
+-- Returns a checkpoint's record, nil if it does not exist. It is corrupt if only the order has its
+-- name.
 local function record_of(ns, id)
   local name = 'n' .. ns .. '\0' .. id
   local packed = redis.call('HGET', RECORDS, name)
@@ -24,7 +26,8 @@ local function record_of(ns, id)
   return packed
 end
 
--- id and record of a checkpoint, or of the newest one if `id` is ''; nothing if it is not there
+-- Returns the id and the record of a checkpoint, of the newest one if `id` is ''; nil if there is
+-- none.
 local function checkpoint_at(ns, id)
   if id == '' then
     local start = 'n' .. ns .. '\0'
@@ -43,7 +46,7 @@ local function add_segments(first, last)
       length = data and #data or 0
       seen['s' .. start] = length
       if length == 0 then
-        return -- the reader says so
+        return -- the client raises the error: it finds the segment missing
       end
       local digests = redis.call('HGET', RECORDS, 'd' .. start) or ''
       if length < LARGE then
@@ -120,9 +123,9 @@ local function response(...)
   return { small, large, ... }
 end
 
--- Moves the expiry of a thread that is read, if it moves far enough: most reads write nothing. Where the
--- server refuses (a replica, a full memory, a user who may only read), the reader is told, and gets what it
--- reads all the same.
+-- Refreshes the expiry of a thread that is read, if that moves it by more than a threshold: most
+-- reads write nothing. If the server refuses (a replica, out of memory, a user without write
+-- permission), the reply has the error as a piece of kind 'e', and the read succeeds.
 local function refresh()
   local minutes = tonumber(TTL ~= '' and TTL or DEFAULT_TTL)
   -- checkpoint_base.saver.ttl.policy.refresh_threshold

@@ -1,8 +1,9 @@
--- A step through all records of a thread.
--- ARGV: where to go on ('0' to begin), about how many records, whether a collection wants to know them.
--- Reply: nothing if the thread is not there; an empty list if it has expired; where to go on ('0': that was all); numbers of checkpoints,
--- values, segments and writes, and their bytes; of each record its kind, its name, its layout or size, and
--- of a checkpoint its run.
+-- Scans some of a thread's records (HSCAN).
+-- ARGV: the cursor ('0' to begin); about how many records; '1' to return them for a collection.
+-- Reply: nil if the thread does not exist; an empty list if it has expired; else the next cursor
+-- ('0' at the end); the numbers of checkpoints, values, segments and writes, and their bytes;
+-- (name, detail, run) of each record, where the detail is a checkpoint's versions, a segment's
+-- size, or the layout of a value or write, and the run is a checkpoint's label ('' for none).
 local cursor, count, is_collecting = arg(), arg(), arg() == '1'
 if is_collecting then
   require_intact()

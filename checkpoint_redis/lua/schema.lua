@@ -1,7 +1,7 @@
--- The version of what is stored, and the server.
--- KEYS: where the version is noted. ARGV: the one to note ('' to look).
--- Reply: the version ('' for none), and what the server says about itself; to a user who may not ask, what
--- every script knows of it.
+-- Reads, or first stores, the schema version; and reads the server's name and version.
+-- KEYS: the schema version. ARGV: the version to store if there is none ('' to read only).
+-- Reply: the version ('' for none), and the section `server` of INFO. If the ACL denies INFO, a
+-- line with the version that the server gives to scripts ('' from servers that give none).
 if ARGV[1] ~= '' then
   redis.call('SET', KEYS[1], ARGV[1], 'NX')
 end

@@ -1,7 +1,7 @@
--- What a copy is made of.
+-- Reads all of a thread, for a copy.
 -- ARGV: none.
--- Reply: nothing if the thread is not there; both keys, as the server writes them down; its own time to live;
--- the names in the order; its runs.
+-- Reply: nil if the thread does not exist; the DUMP of both keys; its own time to live in minutes
+-- ('' for none); the members of its order; the run ids of its checkpoints.
 require_intact()
 if ABSENT then
   return false

@@ -1,12 +1,15 @@
 -- Preamble of the scripts on one thread.
--- KEYS: the thread's records (a hash), and their order (a sorted set).
--- ARGV: the time until which expired threads are absent ('' for none), then what each script says.
+-- KEYS: the thread's records (a hash), and the names of its checkpoints, writes and segments in
+-- order (a sorted set with equal scores).
+-- ARGV: a thread whose expiry is not after this time reads as absent ('' for none does); then the
+-- arguments of the script's other preambles and its own. A list is its length and its elements.
 local RECORDS, ORDER = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
--- Large replies leave garbage in Lua, which Redis collects by and by and counts as used memory until
--- then. All scripts themselves take about 300 KB, and to collect takes longer than a small read.
+-- Large replies leave garbage in Lua's heap. Redis counts it as used memory until Lua collects it.
+-- The scripts themselves take about 300 KB. Collecting takes longer than a small read, hence the
+-- threshold.
 if collectgarbage('count') > 768 then
   collectgarbage()
 end
@@ -26,12 +29,12 @@ end
 
 local HORIZON = tonumber(arg())
 
--- Ends the script; the caller gets a CorruptValueError, with the thread's key.
+-- Ends the script with an error that the client raises as CorruptValueError with the thread's key.
 local function corrupt(why)
   error('CORRUPT ' .. why, 0)
 end
 
--- where the next NUL of a name is
+-- Returns the position of the next NUL in a name.
 local function nul_in(name, from)
   return string.find(name, '\0', from or 1, true) or corrupt('a name in the order of a thread is damaged')
 end
@@ -42,12 +45,12 @@ local function in_batches(command, key, list)
   end
 end
 
--- all that begins with `start`, in order
+-- Returns the members of the thread's order that begin with `start`.
 local function named(start)
   return redis.call('ZRANGEBYLEX', ORDER, '[' .. start, '(' .. start .. '\255')
 end
 
--- a segment's name in the order: the newest is the last
+-- Returns a segment's member of the order. Big-endian, so that members sort by offset.
 local function segment_member(start)
   return 's' .. struct.pack('>I8', start)
 end
@@ -56,8 +59,7 @@ local function purge()
   redis.call('UNLINK', RECORDS, ORDER)
 end
 
--- The thread's own record, and whether the server has evicted a part of the thread: one of its two
--- keys is there without the other.
+-- The thread's own fields. DAMAGE is set if the server has evicted one of the thread's two keys.
 local state = redis.call('HMGET', RECORDS, 'epoch', 'end', 'expires', 'ttl', 'revision', 'hash_salt',
   'journal')
 local EPOCH, END, TTL, REVISION, SALT = state[1], state[2], state[4], state[5], state[6]
@@ -70,8 +72,8 @@ end
 local HAS_EXPIRED = DUE and HORIZON and DUE <= HORIZON
 local ABSENT = not EPOCH or HAS_EXPIRED
 
--- What a thread was looked at as, '' if it was not there. A thread that was deleted and made anew
--- has the same revisions again, but another epoch.
+-- Returns a token that changes with every write to the thread, '' if the thread is absent. It has
+-- the epoch because a thread that was deleted and created again may have the same revision.
 local function state_now()
   return ABSENT and '' or EPOCH .. ' ' .. REVISION
 end
@@ -84,8 +86,8 @@ local function is_number_or_empty(text)
   return text and (text == '' or tonumber(text))
 end
 
--- For scripts that need all of the thread. Its own record has no checksum: what scripts and the caller
--- calculate with must be there.
+-- Fails if one of the two keys is gone, or if one of the thread's own fields is missing or
+-- malformed: these fields have no checksum.
 local function require_intact()
   if DAMAGE then
     corrupt(DAMAGE)
@@ -95,8 +97,8 @@ local function require_intact()
   end
 end
 
--- While a collection is under way, writers note the names that they write, up to so many: a journal that
--- is full, or has another id, tells the collection to begin anew.
+-- While a collection runs, writers note the names of the records that they write in its journal, up
+-- to this many. A collection that finds its journal full or replaced begins again.
 local JOURNAL_SIZE = 1000
 
 local function note_written(name)

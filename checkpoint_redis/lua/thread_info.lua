@@ -1,7 +1,7 @@
--- What a thread is.
--- ARGV: whether the names in its order are wanted.
--- Reply: nothing if it is not there; its damage alone if it is damaged; else when it was made, when it
--- expires ('' for never), its state ('' if it has expired), the names.
+-- Reads what is known of a thread itself.
+-- ARGV: '1' to return the members of its order.
+-- Reply: nil if it does not exist; only a description of the damage if it is damaged; else when it
+-- was created, its expiry ('' for never), its state ('' if it has expired), the members.
 if DAMAGE then
   return { DAMAGE }
 elseif not EPOCH then

@@ -1,6 +1,8 @@
--- Drops a thread that was found gone, unless it was registered meanwhile.
--- ARGV: the thread, the time after which an update is another put's, the time after which an expiry is.
--- Reply: 1 if it was dropped, else 0.
+-- Removes the entry of a thread that does not exist from the registry, unless a put has registered
+-- the thread since.
+-- ARGV: thread id; the entry is removed if its last update or its expiry is not after these two
+-- times.
+-- Reply: 1 if it was removed, else 0.
 local thread = ARGV[1]
 local function is_at_most(key, time)
   local score = redis.call('ZSCORE', key, thread)

@@ -1,13 +1,14 @@
 -- Preamble of scripts that write to a thread.
--- ARGV: of the expiry; this run's time to live ('' for none); an epoch for a new thread; the salt that the
--- records' checksums were made with: a new thread gets it, one that is there must have it; the epoch that the
--- log must have ('' if any will do), where it must end, where it ends afterwards; segments; whether the thread
--- must be there already; values that must be there; how many digests to reply where the log is another.
--- Reply: what `wrote` gives; or why nothing was stored: 'absent'; 'partial', which values are not there;
--- 'other', epoch, end of the log, newest digests, salt.
+-- ARGV: those of expiry.lua; this run's time to live in minutes ('' for none); an epoch for a new
+-- thread; the salt of the records' checksums, which a new thread gets and an existing one must
+-- have; the epoch that the log must have ('' for any), the size that it must have, its size after
+-- this write; segments (start, digests, data); '1' if the thread must exist; names of values that
+-- must exist; how many segments' digests to return if the log is another.
+-- Reply: that of `wrote`; or why nothing was stored: 'absent'; 'partial' and the numbers of the
+-- values that do not exist; 'other', epoch, log size, newest digests, salt.
 require_intact()
 
--- (start, digests) of up to so many of the newest segments.
+-- Returns (start, digests) of up to `count` of the newest segments.
 local function newest_digests(count)
   local starts, names, found = {}, {}, {}
   for n, member in ipairs(redis.call('ZREVRANGEBYLEX', ORDER, '(t', '[s', 'LIMIT', 0, count)) do
@@ -18,7 +19,8 @@ local function newest_digests(count)
     local last = math.min(first + BATCH - 1, #names)
     local some = redis.call('HMGET', RECORDS, unpack(names, first, last))
     for n = first, last do
-      found[2 * n - 1], found[2 * n] = starts[n], some[n - first + 1] or '' -- the reader says so
+      -- '' for missing digests: the client finds that their checksum is wrong
+      found[2 * n - 1], found[2 * n] = starts[n], some[n - first + 1] or ''
     end
   end
   return found
@@ -68,16 +70,16 @@ local function append_segment(start, digests, data)
   redis.call('ZADD', ORDER, 0, segment_member(tonumber(start)))
 end
 
--- Bytes that this write replaced, about. They stay until prune or a sweep collects them.
-local COLLECT_AT = 1048576 -- a thread with so much garbage is noted for the sweep
+-- About how many bytes this write replaced. They stay until prune or the sweeper collects them.
+local COLLECT_AT = 1048576 -- bytes; each time garbage grows past a multiple, the sweeper is told
 local replaced = 0
 
 local function leave(layout)
   replaced = replaced + #layout + (#layout > 5 and struct.unpack('<I4', layout, 2) or 0)
 end
 
--- Notes in the thread what was written. Reply: outcome, epoch, end of the log, '1' where the thread has
--- one more MiB of garbage, the thread's own time to live ('' for none).
+-- Updates the thread's own fields. Reply, joined by spaces: outcome, epoch, log size, '1' if the
+-- thread has another full MiB of garbage, its own time to live in minutes ('' for none).
 local function wrote(outcome)
   local ttl = RUN_TTL ~= '' and RUN_TTL or TTL
   local minutes = tonumber(ttl ~= '' and ttl or DEFAULT_TTL)

@@ -1,11 +1,12 @@
--- What every script of a cache begins with.
--- KEYS: entries (a hash: id -> expiry as a double, infinite for none, and data; and the field
--- 'bytes', how many bytes of data they have), their ids in order, by when they were stored, by when
--- they expire (sorted sets). A server that evicts keys may have removed any of them.
+-- Preamble of all scripts of a cache.
+-- KEYS: the entries (a hash of id -> expiry as a double, infinite for none, and data; its field
+-- 'bytes' has the total size of the data); their ids sorted by id, by the time they were stored, by
+-- expiry (sorted sets). A server that evicts keys may have removed any of the four.
 local ENTRIES, NAMES, STORED, EXPIRES = unpack(KEYS)
 local HEAD = 8 -- bytes of the expiry
 
--- Removes an entry; also what the other keys know of one that is gone.
+-- Removes an entry. Its id is removed from the sorted sets even if the hash has no such entry any
+-- more.
 local function remove(id)
   local size = redis.call('HSTRLEN', ENTRIES, id)
   if size > 0 then

@@ -1,2 +1,2 @@
--- Removes entries. ARGV: their ids.
+-- Removes entries. ARGV: their ids. Reply: how many ids.
 return remove_all(ARGV)

@@ -1,4 +1,4 @@
--- Entries. ARGV: now, ids. Replies an empty string for one that is not there, or has expired.
+-- Reads entries. ARGV: now, ids. Reply: (expiry and data) of each, '' if it is missing or expired.
 local found, now = {}, tonumber(ARGV[1])
 for n = 2, #ARGV do
   local packed = redis.call('HGET', ENTRIES, ARGV[n])

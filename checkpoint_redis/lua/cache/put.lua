@@ -1,4 +1,4 @@
--- Stores entries. ARGV: now, and for each its id, when it expires, what is stored.
+-- Stores entries. ARGV: now; (id, expiry or 'inf', packed expiry and data) of each. Reply: 0.
 local now = ARGV[1]
 for n = 2, #ARGV, 3 do
   local id, due, packed = ARGV[n], ARGV[n + 1], ARGV[n + 2]

@@ -1,3 +1,3 @@
--- Removes entries that have expired. ARGV: how many at most, now.
+-- Removes expired entries. ARGV: how many at most, now. Reply: how many.
 return remove_all(
   redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', ARGV[2], 'LIMIT', 0, tonumber(ARGV[1])))

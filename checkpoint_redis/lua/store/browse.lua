@@ -1,15 +1,20 @@
--- Items, newest first, then by name. ARGV (behind the filter's): spans, of what conditions on declared
--- fields select (the path, from, to, whether it is one key); the namespace they are in, how many to leave
--- out, how many to give, how many to look at, whether that moves their expiry, where to go on ('' or the
--- negated time), the name there. Replies (name, packed) of each, joined, where it stopped, how many are
--- still to be left out, the error that kept an expiry from being moved ('' if none did).
+-- Searches items by namespace and filter, the last updated first, equal times by name. It chooses
+-- one of four plans: by declared field (by_key, by_keys), by update time (by_time) or by namespace
+-- (by_name).
+-- ARGV: those of filters.lua; spans of declared fields (path, least key, greatest key, '1' if both
+-- are the same); namespace prefix; how many matches to skip, to return, and how many items to
+-- examine; '1' if this read refreshes the expiry; negated update time and name of the last item
+-- that the previous call examined ('' at the start).
+-- Reply: (name, packed) of each item, joined; negated update time and name of the last item
+-- examined (empty at the end); how many matches are still to be skipped; the server's error if it
+-- refused to refresh an expiry (else '').
 local SPANS = args()
 local ns, offset, count, patience = arg(), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local moves, from, behind = arg() == '1', arg(), arg()
 local found, last = {}, {}
 local sub = string.sub
 
--- whether to go on; `names`, a few hundred at most, are in order
+-- Examines items in the order given, a few hundred at most. Returns false if the script is done.
 local function look(names, scores)
   local first, size = 1, offset + count - #found / 2
   while first <= #names do
@@ -43,7 +48,7 @@ local function behind_start(score, name)
   return is_less(behind, name)
 end
 
--- the newest of all, by rank
+-- by_time from the start, by rank. An item outside the namespace costs a tenth of one examined.
 local function from_start()
   local at, size = 0, 4 * count
   while true do
@@ -86,7 +91,8 @@ local function by_time()
   end
 end
 
--- whether to go on behind the names at these places, which are put in order
+-- Sorts `order`, indexes into names and scores, and examines the items. Returns false if the script
+-- is done.
 local function look_in_order(names, scores, order, is_before)
   table.sort(order, function(a, b)
     if scores[a] ~= scores[b] then
@@ -107,7 +113,7 @@ local function look_in_order(names, scores, order, is_before)
   return true
 end
 
--- The first few are put in order first: mostly they will do.
+-- Examines items in order. It first sorts only the newest few, which mostly suffice.
 local function in_order(names, scores, order, is_before)
   local few = 2 * (offset + count)
   if #order > 2 * few then
@@ -128,7 +134,8 @@ local function in_order(names, scores, order, is_before)
   look_in_order(names, scores, order, is_before)
 end
 
--- When names were put, negated, and which of them are behind where the last script stopped.
+-- Returns the negated update times of names, and the indexes of those after the previous call's
+-- last.
 local function scored(names)
   local scores, order = {}, {}
   for first = 1, #names, BATCH do
@@ -152,7 +159,8 @@ local function by_name(low, high)
   end)
 end
 
--- what has one key, which is in order; `low` ends with NUL
+-- Examines the items that have one key at a declared field. The index has them in the order of the
+-- search. `low` ends with NUL.
 local function by_key(low, high)
   local at = '[' .. low
   if from ~= '' then
@@ -176,7 +184,7 @@ local function by_key(low, high)
   end
 end
 
--- what has one of few keys
+-- Examines the items whose keys at a declared field are in a range. They are sorted here.
 local function by_keys(path, low, high)
   local names = {}
   for _, member in ipairs(redis.call('ZRANGEBYLEX', FIELDS, '[' .. low, '(' .. high)) do
@@ -191,7 +199,9 @@ local function by_keys(path, low, high)
   end)
 end
 
--- what the span selects that selects the least, of those whose paths are listed completely
+-- Chooses the span that selects the fewest items, among the fields whose index is complete. Returns
+-- how many (501 for more than 500 or no span), the span's place in SPANS (0 for none), and its
+-- bounds.
 local function least()
   local size, best, low, high = 501, 0, '', ''
   for n = 1, #SPANS, 4 do

@@ -1,5 +1,6 @@
--- Adds vectors to the vector set. ARGV: the name to go on behind ('' for the first), how many items.
--- Replies the name to go on behind ('' if these were all).
+-- Adds the vectors of the next items to the server's vector index.
+-- ARGV: the last name of the previous call ('' for the first); how many items.
+-- Reply: the last name, '' if there are no more items or no index.
 if not counters[5] then
   return ''
 end

@@ -1,4 +1,5 @@
--- Keeping count of vectors, of whose changed, and their index.
+-- Preamble of scripts that change items: keeps the counters, the list of items whose vectors
+-- changed (the last 20,000), the index of declared fields and the server's vector index up to date.
 local KEPT = 20000
 local vectors, embedded = tonumber(counters[2] or 0), tonumber(counters[3] or 0)
 
@@ -23,8 +24,9 @@ local function keep_vectors(name, embedding)
   end
 end
 
--- What stays of an item's vectors where it is put with these texts, { fields, digests }: 'all', some of
--- them packed, or nothing. Vectors of other fields are added to `others`.
+-- Returns which vectors of an item stay valid if it is put with these texts { fields, digests }:
+-- 'all', the packed vectors that do, or nil. A vector of a field that is not in `texts` is added to
+-- `others`.
 local function unchanged(name, texts, others)
   local old, embedding = redis.call('HGET', ITEMS, name), redis.call('HGET', VECTORS, name)
   if not embedding or not is_shown(old) then

@@ -1,14 +1,17 @@
--- What every script of a store begins with.
--- KEYS: items (a hash), their names in order, by update, by expiry (sorted sets), their vectors (a
--- hash), whose vectors changed last (a sorted set), counters (a hash), an index of them (a vector
--- set, where there is one), declared fields (a sorted set).
--- ARGV: the time until which expired items are absent ('' for none), now, …
+-- Preamble of all scripts of a store.
+-- KEYS: the items (a hash); their names sorted by name, by negated update time, by expiry (sorted
+-- sets); their vectors (a hash); names of items by the revision that changed their vectors (a
+-- sorted set); counters (a hash); the server's vector index (a vector set, or the name of a Query
+-- Engine index); the index of declared fields (a sorted set).
+-- ARGV: an item whose expiry is not after this time reads as absent ('' for none does); now; then
+-- the arguments of the script's other preambles and its own. A list is its length and its elements.
 local ITEMS, NAMES, UPDATED, EXPIRES, VECTORS, CHANGES, COUNTERS, GRAPH, FIELDS = unpack(KEYS)
 local BATCH = 2000 -- arguments of one command
 local taken = 0
 
--- Large replies leave garbage in Lua, which Redis collects by and by and counts as used memory until
--- then. All scripts themselves take about 300 KB, and to collect takes longer than a small read.
+-- Large replies leave garbage in Lua's heap. Redis counts it as used memory until Lua collects it.
+-- The scripts themselves take about 300 KB. Collecting takes longer than a small read, hence the
+-- threshold.
 if collectgarbage('count') > 768 then
   collectgarbage()
 end
@@ -40,8 +43,8 @@ if total ~= redis.call('ZCARD', NAMES) or total ~= redis.call('ZCARD', UPDATED)
   return redis.error_reply('CORRUPT a key of the store is gone')
 end
 
--- An item is created, updated, expires (infinite: never), ttl in minutes (0: none), the length of its
--- filter keys, these as JSON, value.
+-- A packed item: created, updated, expires (infinite: never), ttl in minutes (0: none), the length
+-- of its filter keys, the filter keys as JSON, the value.
 local function filter_keys(packed)
   return cjson.decode(string.sub(packed, 37, 36 + struct.unpack('<I4', packed, 33)))
 end
@@ -50,7 +53,8 @@ local function is_shown(packed)
   return not HORIZON or struct.unpack('<d', packed, 17) > HORIZON
 end
 
--- The item with its expiry moved, if it moves far enough (checkpoint_base.saver.ttl.policy.refresh_threshold).
+-- Refreshes an item's expiry, if that moves it by more than a threshold
+-- (checkpoint_base.saver.ttl.policy.refresh_threshold). Returns the packed item.
 local function refreshed(name, packed)
   local ttl = struct.unpack('<d', packed, 25)
   if ttl == 0 then
@@ -67,8 +71,8 @@ local function refreshed(name, packed)
   return moved
 end
 
--- The same for one that is read: where the server refuses (a replica, a full memory, a user who may
--- only read) it stays as it is, and the last refusal is told.
+-- The same for reads: if the server refuses (a replica, out of memory, a user without write
+-- permission), the expiry stays, and `not_moved` has the error.
 local not_moved = ''
 local function refreshed_if_possible(name, packed)
   local is_moved, told = pcall(refreshed, name, packed)
@@ -79,7 +83,7 @@ local function refreshed_if_possible(name, packed)
   return told
 end
 
--- Strings as one, each behind its length: a client reads one reply faster than hundreds.
+-- Joins strings, each after its length: clients parse one string faster than hundreds.
 local function joined(list)
   local parts, pack = {}, struct.pack
   for n = 1, #list do

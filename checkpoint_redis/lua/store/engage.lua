@@ -1,7 +1,8 @@
--- Begins to keep an index, if the server can: the Query Engine's, or for cosine a vector set. ARGV:
--- dimensions, metric, links of a node, candidates while it is built. Replies the state of what the
--- store has now: '' (nothing of these dimensions and this metric), 'building' or 'ready'. An index of
--- others stays until nothing is left in it.
+-- Creates a vector index, if the server can keep one: the Query Engine's, or for cosine a vector
+-- set. An index of other dimensions or another metric stays until it is empty.
+-- ARGV: dimensions, metric, links of a node (M), candidates during the build (EF_CONSTRUCTION).
+-- Reply: the state of the store's index of these dimensions and this metric: '' (there is none),
+-- 'building' or 'ready'.
 local dims, metric, m, ef = arg(), arg(), arg(), arg()
 local function has_failed(told)
   return type(told) == 'table' and told.err

@@ -1,12 +1,13 @@
--- Fields that are declared for filters. A member of FIELDS is a path, NUL, what an item has there (its
--- filter key), NUL, when it was put, the newest first, its name. All items are listed under the first
--- COMPLETE of PATHS; one that is being listed or dropped is behind these.
+-- Preamble of scripts that use the index of declared fields. A member of FIELDS is a path, NUL, an
+-- item's filter key there, NUL, its negated update time as 8 sortable bytes, its name. The first
+-- COMPLETE of PATHS are indexed for all items; one more path may follow that is being indexed or
+-- dropped.
 local PATHS, COMPLETE = {}, tonumber(counters[11] or 0)
 for path in string.gmatch(counters[10] or '', '[^\n]+') do
   PATHS[#PATHS + 1] = path
 end
 
--- a number as 8 bytes in the same order
+-- Returns a number as 8 bytes that sort as numbers do.
 local function sortable(number)
   local high, low = struct.unpack('>I4I4', struct.pack('>d', number + 0))
   if high >= 2147483648 then
@@ -15,7 +16,7 @@ local function sortable(number)
   return struct.pack('>I4I4', high + 2147483648, low)
 end
 
--- what an item is listed as, under all paths from `first` on
+-- Returns an item's members of the index, for the paths from number `first` on.
 local function members(name, packed, first)
   local found, keys = {}, filter_keys(packed)
   local behind = '\0' .. sortable(-struct.unpack('<d', packed, 9)) .. name

@@ -1,9 +1,11 @@
--- What an item's filter keys must be to match. It lets through all that matches, and perhaps more. ARGV:
--- pieces of their JSON; ranges (path, from, to, both included).
+-- Preamble of scripts that take a filter. may_match() passes every matching item and possibly
+-- others, which the client removes.
+-- ARGV: JSON fragments that the item's filter keys must contain; ranges of keys (path, least,
+-- greatest).
 local PIECES, RANGES = args(), args()
 local find = string.find
 
--- by bytes: Lua compares as the server's locale does
+-- Compares bytes; Lua's own `<` compares by the server's locale.
 local function is_less(a, b)
   for n = 1, math.min(#a, #b) do
     local x, y = string.byte(a, n), string.byte(b, n)

@@ -1,6 +1,7 @@
--- Items. ARGV: names, then for each whether reading moves its expiry, a digit. Replies them joined,
--- an empty string for an item that does not exist; and the error that kept an expiry from being
--- moved ('' if none did).
+-- Reads items by name.
+-- ARGV: names; a string with '1' for each item whose expiry this read refreshes, else '0'.
+-- Reply: the packed items joined, '' for one that does not exist; the server's error if it refused
+-- to refresh an expiry (else '').
 local names, moves = args(), arg()
 local found = all_of(ITEMS, names)
 if redis.call('EXISTS', EXPIRES) == 1 then

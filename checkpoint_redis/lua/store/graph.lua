@@ -1,7 +1,8 @@
--- The index of a store: documents of the Query Engine, or a vector set; one for each vector, under
--- its item's name and a number. What goes wrong with it costs the index, and nothing else: searches
--- are exact then. Documents lie in the store's slot, as their names say.
--- Vectors of other dimensions than its own are not in it.
+-- Preamble of scripts that keep the server's vector index up to date. It has a document (Query
+-- Engine) or an element (vector set) for each vector, named after its item and a number. If a
+-- command on it fails, the index is dropped, and searches rank all vectors instead. Documents are
+-- in the store's slot because their names begin with its hash tag. Vectors of other dimensions are
+-- left out.
 local KIND, SIZE = counters[8], 4 * tonumber(counters[13] or 0)
 
 local function has_failed(told)
@@ -17,7 +18,7 @@ local function drop_graph()
   counters[5] = false
 end
 
--- the namespace of a name and all above it, as words that need no escapes
+-- Returns the namespace of a name and its parents, as digests, which need no escapes in a tag.
 local function spaces(name)
   local words, at = {}, 0
   local ns = string.sub(name, 1, string.find(name, '\0', 1, true) - 1)
@@ -30,7 +31,7 @@ local function spaces(name)
   end
 end
 
--- how many vectors of an item are in it, and how long their paths are
+-- Returns how many vectors of an item are in the index, and the length of the JSON before them.
 local function indexed(embedding)
   local count, paths = struct.unpack('<I4I4', embedding)
   return #embedding - 8 - paths == count * SIZE and count or 0, paths

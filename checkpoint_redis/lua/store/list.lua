@@ -1,5 +1,5 @@
--- Lists what the next items have at a declared field. One field after the other: one that is not
--- listed completely comes first. ARGV: the path, how many items. Replies whether there is more to do.
+-- Adds the next items to the index of a declared field. If another field's index is incomplete, it
+-- is completed first. ARGV: the path, how many items. Reply: 1 if there is more to do, else 0.
 local path, count = arg(), tonumber(arg())
 local place, cursor = place_of(path), counters[12] or ''
 if place and place <= COMPLETE then

@@ -1,6 +1,10 @@
--- Items that were ranked, if the vectors they were ranked by are still those. ARGV (behind the
--- filter's): the revision of the vectors, the revision of everything ('' if any will do), how many
--- to give, how many changes to tell, names.
+-- Reads items that the client ranked by its cached vectors, if these are up to date.
+-- ARGV: those of filters.lua; the revision of the cached vectors; the revision that the store must
+-- have ('' for any); how many items to return; how many changed items to return at most; names by
+-- rank.
+-- Reply: a word, the store's revision, and more: 'here', the places of items in the list of names,
+-- counted from 0, and the packed items; 'changed', names of items whose vectors changed, and their
+-- vectors; 'all' if too many changed; 'other' if the store has another revision.
 local known, expected = tonumber(arg()), arg()
 local count, most, names = tonumber(arg()), tonumber(arg()), args()
 if known < tonumber(counters[4] or 0) or redis.call('ZCOUNT', CHANGES, '(' .. known, '+inf') > most then

@@ -1,6 +1,7 @@
--- Namespaces with an item that is shown, in order. ARGV: the least text, the text they are less than
--- ('' for none), how many labels count (0: all), how many to give. Replies them, and the text to go
--- on at ('' if these were all).
+-- Lists, in order, the namespaces that have an item that has not expired.
+-- ARGV: the least text; an exclusive upper bound ('' for none); how many labels to distinguish (0:
+-- all): of the namespaces that agree in these, only the first is returned; how many to return.
+-- Reply: namespaces; the text at which the next call begins ('' at the end).
 local low, high, depth, count = '[' .. arg(), arg(), tonumber(arg()), tonumber(arg())
 local upper = high == '' and '+' or '(' .. high
 local found = {}

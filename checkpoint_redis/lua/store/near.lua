@@ -1,21 +1,23 @@
--- Items with vectors near one. ARGV (behind the filter's): the namespace they are in, the vector, its
--- metric, how many vectors to look at, how many candidates the index keeps. Replies how many vectors it
--- found, how many there are, those of other dimensions among them, (name, packed, vectors) of each item
--- that may match, and the same of those that are no nearer than the farthest it found, as others may
--- be, too; false: there is no index of such vectors.
+-- Finds the items nearest to a vector in the server's vector index.
+-- ARGV: those of filters.lua; namespace prefix, query vector, metric, how many vectors to find
+-- (KNN), how many candidates the index keeps (EF).
+-- Reply: how many vectors it found; how many vectors the store has, with those of other dimensions;
+-- (name, packed, vectors) of each item that may match; the same of the items as far away as the
+-- farthest vector found, as the index may have left out others at that distance. Nil if the search
+-- fails, or the store has no index of this metric and these dimensions that is ready.
 local ns, query, metric, count, ef = arg(), arg(), arg(), arg(), arg()
 if counters[5] ~= 'ready' or #query ~= 4 * tonumber(counters[13] or 0) or counters[14] ~= metric then
   return false
 end
 local told
-local near = {} -- elements and their distances
+local near = {} -- { element, distance }; for a vector set, the negated similarity
 if counters[8] == 'query' then
   local within = ns == '' and '*' or '(@ns:{' .. redis.sha1hex(ns) .. '})'
   local text = string.format('%s=>[KNN %d @v $q EF_RUNTIME %d]', within, count, ef)
   told = redis.pcall('FT.SEARCH', GRAPH, text, 'PARAMS', 2, 'q', query, 'RETURN', 1, '__v_score',
     'LIMIT', 0, count, 'DIALECT', 2)
   for n = 2, #told, 2 do
-    local distance = told[n + 1] and tonumber(told[n + 1][2]) -- no fields: it is gone
+    local distance = told[n + 1] and tonumber(told[n + 1][2]) -- nil: the document is gone
     if distance then
       near[#near + 1] = { string.sub(told[n], #GRAPH + 2), distance }
     end

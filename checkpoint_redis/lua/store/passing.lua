@@ -1,6 +1,8 @@
--- All items with vectors that may match, a part at a time. ARGV (behind the filter's): the name to go
--- on behind ('' for the first), how many to look at, the namespace they are in. Replies the
--- revision, (name, packed, vectors) of each, and the name to go on behind ('' if these were all).
+-- Reads all items that have vectors and may match, a part at a time, in the order of their names.
+-- ARGV: those of filters.lua; the last name of the previous call ('' for the first); how many items
+-- to examine; namespace prefix.
+-- Reply: the store's revision; (name, packed, vectors) of each item; the last name examined ('' at
+-- the end).
 local behind, count, ns = arg(), tonumber(arg()), arg()
 local low = behind == '' and '[' .. ns or '(' .. behind
 local high = ns == '' and '+' or '(' .. string.sub(ns, 1, -2) .. '\2'

@@ -1,6 +1,8 @@
--- Puts and deletes. ARGV: (name, packed item or '' to delete, expiry or '', vectors or '', JSON of the
--- texts whose vectors stay, or ''). Replies nothing; or else (name, field) of vectors of other fields than
--- those of that JSON, and then nothing was written.
+-- Puts and deletes items.
+-- ARGV: (name, packed item or '' to delete, expiry or '', packed vectors or '', JSON of the texts
+-- whose stored vectors are kept, or '') of each.
+-- Reply: an empty list; or, if an item has vectors of fields that its JSON does not have, (name,
+-- field) of these, and nothing was written.
 local puts = args()
 local others, kept = {}, {}
 for n = 1, #puts, 5 do

@@ -1,4 +1,4 @@
--- Moves the expiry of items that were found. ARGV: names.
+-- Refreshes the expiry of items that a search found. ARGV: names. Reply: 1.
 local names = args()
 for n, packed in ipairs(all_of(ITEMS, names)) do
   if packed and is_shown(packed) then

@@ -1,4 +1,5 @@
--- How many items and vectors there are, and what the server keeps for them.
+-- Counts items, vectors, and the bytes of memory of the store's keys. ARGV: none. Reply: these
+-- counts.
 local bytes = 0
 for _, key in ipairs(KEYS) do
   local told = redis.pcall('MEMORY', 'USAGE', key, 'SAMPLES', 100)

@@ -1,4 +1,4 @@
--- Removes items that have expired. ARGV: how many at most.
+-- Removes expired items. ARGV: how many at most. Reply: how many.
 local overdue = redis.call('ZRANGEBYSCORE', EXPIRES, '-inf', string.format('%.17g', NOW),
   'LIMIT', 0, tonumber(arg()))
 if #overdue > 0 then

@@ -1,6 +1,8 @@
--- Drops some of what items are listed as at a field that is not declared. ARGV: the paths of those that
--- are, how many to drop. Replies whether there is more to do. A field that is being dropped is one that
--- is not listed completely: searches do not use it, and who declares it has it listed again.
+-- Drops some index entries of a field that is no longer declared. The field's index counts as
+-- incomplete from then on: searches do not use it, and setup() rebuilds it if the field is declared
+-- again.
+-- ARGV: the paths of the declared fields; how many entries to drop. Reply: 1 if there is more to
+-- do, else 0.
 local declared, count = {}, nil
 for _, path in ipairs(args()) do
   declared[path] = true
@@ -9,7 +11,7 @@ count = tonumber(arg())
 local place
 for n, path in ipairs(PATHS) do
   if not declared[path] then
-    place = n -- one that is not complete is the last
+    place = n -- the last one wins: an incomplete index is the last
   end
 end
 if not place or (COMPLETE < #PATHS and place <= COMPLETE) then

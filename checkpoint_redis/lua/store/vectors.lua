@@ -1,6 +1,8 @@
--- Vectors, by name. ARGV: the name to go on behind ('' for the first), how many items to look at,
--- the namespace they are in. Replies the revision, the number of all vectors, (name, vectors), the
--- name to go on behind ('' if these were all).
+-- Reads the vectors of items in the order of their names.
+-- ARGV: the last name of the previous call ('' for the first); how many items to examine; namespace
+-- prefix.
+-- Reply: the store's revision; the number of all vectors; (name, vectors) of each item; the last
+-- name examined ('' at the end).
 local behind, count, ns = arg(), tonumber(arg()), arg()
 local low = behind == '' and '[' .. ns or '(' .. behind
 local high = ns == '' and '+' or '(' .. string.sub(ns, 1, -2) .. '\2'
