@@ -1,4 +1,4 @@
-"""The public caches on Redis, and what is asked of the server."""
+"""Caches on Redis: `RedisCache`, `AsyncRedisCache`, and the planner of both."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SCHEMA: Final = 1
-"""The version of what is stored."""
+"""Version of the stored format."""
 _AT_ONCE: Final = 1000
-"""Entries that a script removes."""
+"""Entries that one script removes at most, so that it does not hold up the server for long."""
 _KINDS: Final = (b"entries", b"names", b"stored", b"expires")
 _EXPIRES: Final = struct.Struct("<d")
 _NEVER: Final = float("inf")
@@ -41,10 +41,10 @@ _NEVER: Final = float("inf")
 
 @requires_setup(CachePlanner)
 class RedisCachePlanner:
-    """Plans for Redis. All of a cache lies in one slot, in four keys.
+    """The plans of a cache on Redis. On a cluster its four keys are in one slot.
 
     Args:
-        prefix: what all keys begin with, as their hash tag.
+        prefix: the hash tag with which all keys begin.
     """
 
     is_set_up = False
@@ -63,16 +63,16 @@ class RedisCachePlanner:
         return (yield from call(script(f"cache/{name}"), self._keys, args))
 
     def setup(self) -> Plan[None]:
-        """Store the schema's version; where that is done already, this only reads."""
+        """Store the schema version, unless one is stored."""
         if not (yield from schema_version(self._schema, SCHEMA)):
             yield from schema_version(self._schema, SCHEMA, note=True)
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the version of what is stored."""
+        """Check the stored schema version; raise as `expect_schema` does."""
         yield from expect_schema(self._schema, SCHEMA)
 
     def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
-        """Entries: one script."""
+        """Read the entries that have not expired: one script."""
         found = yield from self._ask("get", moment(now), *ids)
         return [_entry(digest, data) for digest, data in zip(ids, found, strict=True) if data]
 
@@ -89,7 +89,7 @@ class RedisCachePlanner:
         yield from self._ask("delete", *ids)
 
     def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
-        """Remove the entries of namespaces, some thousand with a script, or all at once."""
+        """Remove the entries of namespaces, a thousand with each script; None: all, with one."""
         if namespace_ids is None:
             yield from self._ask("clear")
             return
@@ -97,11 +97,11 @@ class RedisCachePlanner:
             yield from self._while_full("clear_some", digest)
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: a script for a thousand entries."""
+        """Remove expired entries: one script for a thousand."""
         return (yield from self._while_full("sweep", moment(now)))
 
     def trim(self, max_bytes: int) -> Plan[int]:
-        """Remove what was stored longest ago: a script for a thousand entries."""
+        """Remove the oldest entries until `max_bytes` are left: one script for a thousand."""
         return (yield from self._while_full("trim", max_bytes))
 
     def _while_full(self, name: str, *args: Arg) -> Plan[int]:
@@ -125,26 +125,23 @@ def _entry(digest: str, packed: bytes) -> CacheEntry:
 
 
 class RedisCache(SyncCache):
-    """A cache in Redis 6.2 or later, or Valkey; its async methods run in a worker thread. On a
-    cluster all of a cache lies in one slot.
+    """LangGraph's `BaseCache` in Redis 6.2 or later, or Valkey. Its async methods run in a worker
+    thread. On a cluster the whole cache is in one slot. Call `setup()` once for each prefix.
 
     Args:
-        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. It stays the caller's
-            to close.
-        prefix: what all keys begin with; caches of different prefixes know nothing of each other.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. The caller closes it.
+        prefix: all keys begin with it; caches of different prefixes share nothing.
+        serde: default: LangGraph's `JsonPlusSerializer`. A serializer that pickles is refused.
+        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
+            no attribute `cipher`.
+        max_bytes: limit of the total size of the values; beyond it the oldest are removed; see
+            `checkpoint_base.cache.Cache`. None: no limit.
+        clock: returns the time in epoch seconds; a `CachePolicy`'s `ttl` (seconds) runs by it.
         call_timeout: seconds that each step of a call may take, with its retry; None: no limit.
 
-    `setup()` must have been called once for a prefix.
-
     Raises:
-        InvalidArgumentError: `client` is neither of both; a prefix, a `max_bytes` or a `serde` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `prefix`, `max_bytes` or `serde` is
+            invalid.
         MissingDriverError: redis-py is not installed.
     """
 
@@ -188,7 +185,7 @@ class RedisCache(SyncCache):
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> Iterator[Self]:
-        """Make a client, and close it at the end.
+        """Open a cache with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `RedisSaver.from_conn_string`.
@@ -197,13 +194,13 @@ class RedisCache(SyncCache):
             encrypted: as in the constructor.
             max_bytes: as in the constructor.
             clock: as in the constructor.
-            max_connections: to one server; further calls wait for one.
+            max_connections: limit of connections to one server; further calls wait for one.
             call_timeout: as in the constructor; seconds.
 
         Raises:
-            InvalidArgumentError: the URL is none, or a `max_bytes` or a `serde` that cannot be
-                used.
-            BackendUnavailableError: there is no cluster. A server that is not there is a miss.
+            InvalidArgumentError: the URL, `max_bytes` or `serde` is invalid.
+            BackendUnavailableError: the URL is of a cluster that cannot be reached. If another
+                server cannot be reached, each read is a miss.
         """
         driver(cls.__name__)
         target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
@@ -227,8 +224,7 @@ class RedisCache(SyncCache):
 
 
 class AsyncRedisCache(AsyncCache):
-    """A cache in Redis, for an event loop. Its sync methods work from other threads. Otherwise as
-    `RedisCache`.
+    """`RedisCache` for an event loop. Its sync methods may be called from other threads.
 
     Args:
         client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
@@ -236,14 +232,14 @@ class AsyncRedisCache(AsyncCache):
         serde: as in `RedisCache`.
         encrypted: as in `RedisCache`.
         max_bytes: as in `RedisCache`.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        clock: as in `RedisCache`; epoch seconds.
         call_timeout: as in `RedisCache`; seconds.
 
-    `await cache.setup()` must have been called once for a prefix.
+    Call `await cache.setup()` once for each prefix.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both; a prefix, a `max_bytes` or a `serde` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `prefix`, `max_bytes` or `serde` is
+            invalid.
         MissingDriverError: redis-py is not installed.
     """
 

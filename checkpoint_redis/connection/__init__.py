@@ -1,1 +1,1 @@
-"""Drivers, connections, and the translation of errors."""
+"""Drivers, clients by URL, Lua scripts, and the translation of errors."""

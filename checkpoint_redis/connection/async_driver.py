@@ -1,4 +1,4 @@
-"""I/O on an event loop, for any number of tasks."""
+"""The asyncio driver: sends scripts on an event loop, and batches those of concurrent tasks."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _MAX_BATCH: Final = 64
 
 
 class AsyncRedisDriver:
-    """Performs plans.
+    """Performs the requests of plans on an asyncio client, for any number of tasks.
 
     Args:
-        client: of a server, of a primary that sentinels name, or of a cluster.
+        client: a client of one server, of a Sentinel primary, or of a cluster.
         call_timeout: seconds for a request with its retry; None: no limit.
     """
 
@@ -45,7 +45,7 @@ class AsyncRedisDriver:
             withdraw=CommandBatch.withdraw,
         )
         self._of_cluster = isinstance(client, RedisCluster)
-        # as in SyncRedisDriver
+        # see SyncRedisDriver
         self._pool: Any = None
         if not isinstance(client, RedisCluster) and not client.single_connection_client:
             self._pool = client.connection_pool
@@ -53,7 +53,11 @@ class AsyncRedisDriver:
         self.call_timeout = call_timeout
 
     async def perform(self, request: Any) -> Any:
-        """Perform a request of a plan."""
+        """Run the scripts of a request, and return their replies.
+
+        Raises:
+            CheckpointError: the class of the cause, as `translate_error` says.
+        """
         if not isinstance(request, ScriptCalls):
             raise TypeError(f"cannot perform {request!r}")
         deadline = Deadline(self.call_timeout, STEP)
@@ -61,11 +65,11 @@ class AsyncRedisDriver:
         return await arun(plan, partial(self._reply, deadline))
 
     async def aclose(self) -> None:
-        """Wait for what callers who were cancelled have left under way."""
+        """Wait for batches that were sent before their callers were cancelled."""
         await self._batcher.aclose(self.call_timeout)
 
     async def _reply(self, deadline: Deadline, batch: CommandBatch | LeavePrimary) -> Any:
-        """The replies to a batch, errors of the server among them."""
+        """The replies to a batch. The server's errors are among them, not raised."""
         if isinstance(batch, LeavePrimary):
             return await self._client.connection_pool.disconnect(inuse_connections=False)
         if self._pool is not None:
@@ -75,7 +79,7 @@ class AsyncRedisDriver:
         return await self._batcher.send(batch, deadline)
 
     async def _send(self, batches: Sequence[CommandBatch]) -> list[list[Any]]:
-        """One trip. Its limit leaves time to try again."""
+        """One attempt, limited to half of `call_timeout`: that leaves time for a retry."""
         seconds = attempt_timeout(self.call_timeout)
         try:
             with LoopDeadline(seconds, STEP):
@@ -94,7 +98,7 @@ class AsyncRedisDriver:
             await connection.send_packed_command(b"".join([batch.encoded() for batch in sent]))
             replies = {batch: [await _reply(connection) for _ in batch.calls] for batch in sent}
             return [replies.get(batch, []) for batch in batches]
-        except BaseException:  # also a cancellation: the replies belong to nobody now
+        except BaseException:  # also a cancellation: the next caller must not read these replies
             await connection.disconnect(nowait=True)
             raise
         finally:
@@ -116,7 +120,7 @@ class AsyncRedisDriver:
 
 
 async def _reply(connection: Any) -> Any:
-    """A reply, which may be an error of the server."""
+    """Read a reply; an error of the server is returned, not raised."""
     try:
         return await connection.read_response(disable_decoding=True)
     except exceptions.ResponseError as error:

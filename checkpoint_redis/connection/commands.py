@@ -1,6 +1,4 @@
-"""Scripts as commands: by their digest, and whole for a server that does not know them; and what
-both drivers do with a request.
-"""
+"""EVALSHA and EVAL commands, and the retry of a request: what both drivers share."""
 
 from __future__ import annotations
 
@@ -19,24 +17,24 @@ from checkpoint_redis.connection.requests import Arg, ScriptCall, ScriptCalls
 Command = list[Any]
 
 TAKES_NAME: Final = tuple(map(int, redis.__version__.split(".")[:2])) < (5, 3)
-"""Whether a pool is asked for a connection with the name of a command."""
+"""Whether `get_connection` of a pool takes the name of a command: redis-py before 5.3."""
 
 _LARGE: Final = 1 << 16
-"""With more bytes than this a request holds up no other: it has its own connection."""
+"""Bytes. A larger request is sent on its own connection, so that it does not delay others."""
 
 RAW: Final[dict[str, Any]] = {NEVER_DECODE: []}
-"""Option of commands whose reply is bytes, whatever the client makes of others."""
+"""Option of a command whose reply is bytes even if the client decodes responses."""
 
 
 class CommandBatch:
-    """Calls that one caller waits for, which go to the server together.
+    """Script calls of one caller, sent to the server together.
 
     Args:
         calls: the scripts.
-        whole: send their text and not only their digest.
+        whole: send the text of the scripts (EVAL) instead of their digest (EVALSHA).
 
     Attributes:
-        withdrawn: its caller is cancelled: what was not sent by then must not be.
+        withdrawn: the caller was cancelled: if the batch is not sent yet, it must not be.
     """
 
     __slots__ = ("_commands", "_encoded", "calls", "whole", "withdrawn")
@@ -49,14 +47,14 @@ class CommandBatch:
         self._encoded: bytes | None = None
 
     def encoded(self) -> bytes:
-        """What is written to a connection."""
+        """The commands in Redis's protocol, to be written to a connection."""
         if self._encoded is None:
             self._encoded = self._encode()
         return self._encoded
 
     @property
     def is_large(self) -> bool:
-        """Whether it would hold up others that go with it."""
+        """Whether it would delay other batches on its connection."""
         if self._encoded is not None:
             return len(self._encoded) > _LARGE
         return any(
@@ -75,7 +73,7 @@ class CommandBatch:
         return b"".join(pieces)
 
     def commands(self) -> list[Command]:
-        """The same, for a client that writes commands itself."""
+        """The commands as lists, for a client that encodes them itself."""
         if self._commands is None:
             name = "EVAL" if self.whole else "EVALSHA"
             self._commands = [
@@ -85,8 +83,10 @@ class CommandBatch:
         return self._commands
 
     def withdraw(self) -> None:
-        """Its caller is cancelled. A client takes the commands' bytes when it sends them, also when
-        it sends them again: what it has not sent by then names no script, or one that does nothing.
+        """Make the batch harmless if it is not sent yet: its caller was cancelled.
+
+        A client reads the arguments when it sends them, also when it retries. So the digest is
+        overwritten by blanks, which no script has, and the text by an empty script.
         """
         self.withdrawn = True
         for command in self._commands or ():
@@ -104,19 +104,23 @@ def _encoded(arg: Arg) -> bytes:
 
 
 class LeavePrimary:
-    """Drop idle connections: whichever server is the primary now is met at the same address, on new
-    ones.
+    """Request: drop idle connections. After a failover new ones reach the new primary, at the same
+    address.
     """
 
 
 def exchange(request: ScriptCalls, deadline: Deadline, *, of_cluster: bool) -> Plan[list[Any]]:
-    """The replies to a request, which is tried once more where it or its reply was lost: a plan
-    whose own requests are batches to send, and `LeavePrimary`.
+    """Perform a planner's request, with one retry if the connection failed. This is a plan whose
+    own requests are `CommandBatch` and `LeavePrimary`.
 
     Args:
-        request: of a planner.
-        deadline: after which it is not tried again.
-        of_cluster: whether scripts of several slots are sent to several servers.
+        request: the scripts.
+        deadline: after it there is no retry.
+        of_cluster: whether the client is of a cluster.
+
+    Raises:
+        BackendUnavailableError: the retry failed, too, or the time is over.
+        CheckpointError: as `translate_error` says.
     """
     try:
         try:
@@ -133,7 +137,9 @@ def exchange(request: ScriptCalls, deadline: Deadline, *, of_cluster: bool) -> P
 
 
 def attempt(request: ScriptCalls, *, of_cluster: bool) -> Plan[list[Any]]:
-    """`exchange`, tried once. A pipeline to one server is in order, one to a cluster is not."""
+    """`exchange` without the retry. One server runs a pipeline in order; a cluster does not, so
+    calls that must be in order are sent one by one.
+    """
     if not request.in_order or not of_cluster:
         return (yield from _together(request.calls))
     replies: list[Any] = []

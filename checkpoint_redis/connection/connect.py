@@ -1,4 +1,4 @@
-"""Clients by URL: one server, a cluster, or the primary that sentinels name."""
+"""Connection strings: URLs of one server, of a cluster, or of a primary behind Sentinel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SINGLE: Final = ("redis", "rediss", "unix")
 SCHEMES: Final = (*SINGLE, "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel")
 
 STEP: Final = "a request to Redis"
-"""What `call_timeout` limits, for its error."""
+"""What `call_timeout` limits, as its error names it."""
 ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A, '?' %3F and '[' %5B"
 _KINDS: Final[Mapping[str, Callable[[str], Any]]] = {
     "socket_timeout": float,
@@ -25,13 +25,13 @@ _PORTS: Final = {"cluster": 6379, "sentinel": 26379}
 
 
 class Target(NamedTuple):
-    """What a URL names.
+    """A parsed URL.
 
     Attributes:
         kind: "single", "cluster" or "sentinel".
-        hosts: of a cluster or of sentinels.
-        service: what sentinels call the primary.
-        options: of the connections.
+        hosts: (host, port) of the cluster's nodes or of the sentinels; empty for "single".
+        service: Sentinel's name of the primary; empty otherwise.
+        options: keyword arguments of redis-py's connections.
     """
 
     kind: str
@@ -41,14 +41,15 @@ class Target(NamedTuple):
 
 
 def attempt_timeout(call_timeout: float | None) -> float | None:
-    """Seconds for one try of a request: what was lost is tried once more within `call_timeout`."""
+    """Seconds for one attempt: half of `call_timeout`, so that one retry is possible."""
     return None if call_timeout is None else call_timeout / 2
 
 
 def opened_target(url: str, call_timeout: float | None, *, blocking: bool) -> Target:
-    """What a URL names, with timeouts for a client of our own unless the URL has its own.
+    """Parse a URL, and add default timeouts for a client that the library opens.
 
-    On an event loop the driver limits each try; `socket_timeout` would make a task of each write.
+    On an event loop the driver limits each attempt. `socket_timeout` would make redis-py start a
+    task for each write there, so only a cluster's client gets it.
     """
     target = target_of(url)
     attempt = attempt_timeout(call_timeout)
@@ -61,11 +62,11 @@ def opened_target(url: str, call_timeout: float | None, *, blocking: bool) -> Ta
 
 
 def target_of(url: str) -> Target:
-    """Read a URL.
+    """Parse a URL.
 
     Raises:
-        InvalidArgumentError: another scheme, or a part is missing. The URL is not told: it may have
-            a password.
+        InvalidArgumentError: the scheme is unknown, or a part is missing or malformed. The message
+            does not quote the URL, which may contain a password.
     """
     scheme, separator, _ = str(url).partition("://")
     if not separator or scheme not in SCHEMES:
@@ -98,15 +99,17 @@ def target_of(url: str) -> Target:
 
 
 def _parts(url: str) -> SplitResult:
-    with suppress(ValueError):  # it tells the host, which may be the end of a password
+    with suppress(ValueError):  # its message has the host, which may be the end of a password
         return urlsplit(url)
     raise InvalidArgumentError(f"conn_string: there is a bracket too many or too few ({ESCAPES})")
 
 
 def _check_single(parts: SplitResult) -> None:
-    """What redis-py says with too many words, or leaves out of account."""
+    """Refuse a port or a database number that is invalid: redis-py's errors are unclear, or quote
+    the URL, or there is none.
+    """
     port = None
-    with suppress(ValueError):  # it tells the port, which may be the end of a password
+    with suppress(ValueError):  # its message has the port, which may be the end of a password
         port = parts.port or 0
     if port is None:
         raise InvalidArgumentError(f"conn_string: the port is no number up to 65535 ({ESCAPES})")
@@ -128,11 +131,11 @@ def _host(text: str, port: int) -> tuple[str, int]:
 
 
 def _options(query: str) -> dict[str, Any]:
-    """The query, in the types that connections want."""
+    """The query of a URL, with values converted to the types that redis-py's connections take."""
     options: dict[str, Any] = {}
     for name, value in parse_qsl(query):
         kind = _KINDS.get(name, str)
-        with suppress(ValueError):  # it tells the value
+        with suppress(ValueError):  # its message has the value, which may be secret
             options[name] = kind(value)
         if name not in options:
             raise InvalidArgumentError(f"conn_string: {name} is no number")

@@ -1,4 +1,4 @@
-"""What is tried again after an error of Redis, and what the others are called."""
+"""Errors of redis-py: which of them are retried, and the library's error for each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from checkpoint_redis.connection.requests import ScriptCall
 from checkpoint_redis.connection.scripts import commands_of
 
 ERRORS: Final = (exceptions.RedisError, exceptions.RedisClusterException)
-"""All that redis-py raises; the second is not one of the first."""
+"""Base classes of all errors of redis-py; the second does not inherit from the first."""
 
 LOST: Final = (
     exceptions.ConnectionError,
@@ -29,8 +29,8 @@ LOST: Final = (
     exceptions.ReadOnlyError,  # the primary has become a replica
     exceptions.ClusterDownError,
 )
-"""After these all that savers ask may be asked again: what is stored again is the same, what is
-deleted again is gone.
+"""Errors after which a request is retried: the server may or may not have run it. Requests are
+idempotent: storing the same again or deleting again changes nothing.
 """
 
 _UNAVAILABLE: Final = (
@@ -41,11 +41,11 @@ _UNAVAILABLE: Final = (
     exceptions.OutOfMemoryError,
 )
 _NOT_NOW: Final = ("NOREPLICAS ", "MISCONF ", "BUSY ")
-"""What errors without a class of redis-py's begin with that pass by themselves."""
+"""How temporary errors begin for which redis-py has no class."""
 
 _LOGIN: Final = (exceptions.AuthenticationError, exceptions.AuthorizationError)
 _DENIED: Final = re.compile("no permissions? to|can't run this command|can't access at least one")
-"""What servers since 6.2 say of a user's ACL; of a command in a script without a code."""
+"""Messages by which servers since 6.2 deny a command by ACL. Inside a script they have no code."""
 _COMMAND: Final = re.compile(r"to run the '([\w.|]+)' command")
 
 _IN_SCRIPT: Final = re.compile(
@@ -53,15 +53,15 @@ _IN_SCRIPT: Final = re.compile(
     re.DOTALL,
 )
 _CORRUPT: Final = re.compile(r"\bCORRUPT (.*?)(?: script: \w+, on @user_script:\d+\.)?$", re.DOTALL)
-"""What our scripts say of damage, and where in the script, which the server adds."""
+"""How this library's scripts report damage; the server appends the place in the script."""
 _UNKNOWN: Final = re.compile(r"unexpected keyword argument '(\w+)'")
 _CODES: Final = {"OOM": exceptions.OutOfMemoryError, "READONLY": exceptions.ReadOnlyError}
 
 
 def unwrapped(error: Exception) -> Exception:
-    """An error of a command in a script, as servers since Redis 7 tell it.
+    """The error of a command inside a script, without the prefix that Redis before 7 adds.
 
-    Earlier ones put before it where in the script it happened, and redis-py sees no class in it.
+    The prefix, the place in the script, hides the error's code, and so its class, from redis-py.
     """
     match = _IN_SCRIPT.fullmatch(str(error))
     if match is None:
@@ -72,7 +72,11 @@ def unwrapped(error: Exception) -> Exception:
 
 @contextmanager
 def accepted(url: str) -> Iterator[None]:
-    """What redis-py does not take is an option of the URL that is wrong."""
+    """Translate what redis-py raises for invalid options of a URL.
+
+    Raises:
+        InvalidArgumentError: an option is unknown, or has an invalid value.
+    """
     told = ""
     try:
         yield
@@ -85,17 +89,21 @@ def accepted(url: str) -> Iterator[None]:
     if told:
         if unknown := _UNKNOWN.search(told):
             told = f"there is no option {unknown[1]!r}"
-        if "@" in url.partition("?")[2]:  # then what looks like options is part of a password
+        if "@" in url.partition("?")[2]:  # the part after '?' may belong to a password
             told = f"it has options that cannot be used ({ESCAPES})"
         raise InvalidArgumentError(f"conn_string: {told}")
 
 
 def translate_error(error: Exception, call: ScriptCall | None = None) -> Exception:
-    """The error to raise for one of the driver's, which becomes its cause.
+    """The error to raise instead of an error of redis-py, which becomes its cause.
 
     Args:
-        error: the driver's.
-        call: the script that the server answered with it, if it was one.
+        error: redis-py's.
+        call: the script to which the server replied with it, if that is known.
+
+    Returns:
+        PermissionDeniedError, BackendUnavailableError, CorruptValueError or CheckpointError;
+        `error` itself if it has no translation.
     """
     error = _behind(error)
     told = str(error).strip() or type(error).__name__
@@ -112,7 +120,7 @@ def translate_error(error: Exception, call: ScriptCall | None = None) -> Excepti
     if damage := _CORRUPT.search(told):
         key = f" (key {call.keys[0].decode(errors='replace')!r})" if call and call.keys else ""
         return CorruptValueError(damage[1] + key)
-    # redis-py has had a class of its own for CROSSSLOT since 5.1
+    # redis-py has a class for CROSSSLOT since 5.1
     if told.startswith("CROSSSLOT") or isinstance(
         error, (exceptions.ClusterCrossSlotError, exceptions.AskError)
     ):
@@ -121,7 +129,7 @@ def translate_error(error: Exception, call: ScriptCall | None = None) -> Excepti
 
 
 def _behind(error: Exception) -> Exception:
-    """The error because of which a client of a cluster says that it has reached no node."""
+    """The server's refusal that is the cause of a cluster client's "no node reached" error."""
     found: BaseException | None = error
     while isinstance(found, exceptions.RedisClusterException):
         found = found.__cause__ or found.__context__
@@ -130,7 +138,7 @@ def _behind(error: Exception) -> Exception:
 
 
 def _missing(told: str, call: ScriptCall | None) -> str:
-    """The rules of an ACL without which a call cannot run."""
+    """The ACL rules that the user lacks for a call."""
     if command := _COMMAND.search(told):
         return f"+{command[1]}"
     if call is None:
@@ -141,11 +149,11 @@ def _missing(told: str, call: ScriptCall | None) -> str:
 
 
 def _patterns(keys: Sequence[bytes]) -> list[str]:
-    """The patterns of a saver's or a store's keys, without the names of threads."""
+    """ACL patterns of a saver's or a store's keys, without thread ids."""
     found: dict[str, None] = {}
     for key in keys:
         head, brace, rest = key.decode().partition("{")
-        if brace and not head:  # all of a store is in one slot
+        if brace and not head:  # a store or a cache: its prefix is the hash tag
             found[f"{{{rest.partition('}')[0]}}}:*"] = None
         else:
             found[f"{head}*" if brace else head] = None

@@ -1,4 +1,4 @@
-"""What this backend's plans ask of its drivers: scripts, one or several at once."""
+"""The requests of plans on Redis: run one script, or several at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Arg = bytes | str | int | float
 
 
 class ScriptCall(NamedTuple):
-    """A script with its keys, all of which lie in one slot, and its arguments."""
+    """A script with its keys, all in one slot of a cluster, and its arguments."""
 
     script: Script
     keys: Sequence[bytes]
@@ -20,12 +20,12 @@ class ScriptCall(NamedTuple):
 
 
 class ScriptCalls(NamedTuple):
-    """Request: run these scripts, none of which needs another's reply; the reply is the list of
-    theirs. They are one round trip, or two where they are in order and in different slots.
+    """Request: run scripts that do not need each other's replies; the reply is the list of their
+    replies. It is one round trip; with `in_order`, a cluster takes one for each script.
 
     Attributes:
         calls: the scripts.
-        in_order: none may run before the ones in front of it.
+        in_order: run them in this order.
     """
 
     calls: Sequence[ScriptCall]
@@ -33,13 +33,13 @@ class ScriptCalls(NamedTuple):
 
 
 def call(script: Script, keys: Sequence[bytes], args: Sequence[Arg]) -> Plan[Any]:
-    """The reply of one script."""
+    """Run one script, and return its reply."""
     (reply,) = yield ScriptCalls((ScriptCall(script, keys, args),))
     return reply
 
 
 def calls(some: Sequence[ScriptCall], *, in_order: bool = False) -> Plan[list[Any]]:
-    """The replies of several scripts; nothing is asked if there are none."""
+    """Run several scripts, and return their replies. Without scripts there is no request."""
     if not some:
         return []
     replies: list[Any] = yield ScriptCalls(some, in_order)
@@ -47,10 +47,10 @@ def calls(some: Sequence[ScriptCall], *, in_order: bool = False) -> Plan[list[An
 
 
 def moment(seconds: float | None) -> bytes:
-    """A time as scripts take it; empty for never."""
+    """A time or a duration as an argument of scripts; None is empty."""
     return b"" if seconds is None else repr(seconds).encode()
 
 
 def seconds(reply: bytes) -> float | None:
-    """A time as scripts reply it."""
+    """A time or a duration from a script's reply; empty is None."""
     return float(reply) if reply else None

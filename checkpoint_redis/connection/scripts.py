@@ -1,4 +1,4 @@
-"""The Lua scripts of this backend, put together of their files once."""
+"""The Lua scripts: each is its preambles and its own file, joined, with its SHA-1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 
 class Script(NamedTuple):
-    """A script, and the name under which a server that has seen it knows it."""
+    """A script and its SHA-1 in hexadecimal, by which EVALSHA runs it."""
 
     name: str
     text: bytes
@@ -71,20 +71,20 @@ _PARTS: Final = {
     ),
     "schema": (),
 }
-"""script -> the files that come before its own"""
+"""script -> its preambles, in order"""
 _COMMAND: Final = re.compile(
     rb"(?:redis\.p?call|in_batches)\(\s*'([A-Z._]+)'(?:, '([A-Z]+)'(?=, key))?"
 )
 
 
 def names() -> Collection[str]:
-    """The names of all scripts."""
+    """The names of all scripts: paths in `lua/`, without extension."""
     return _PARTS.keys()
 
 
 @cache
 def script(name: str) -> Script:
-    """The script of this name."""
+    """Load a script."""
     folder = resources.files("checkpoint_redis") / "lua"
     pieces = [(folder / f"{part}.lua").read_bytes() for part in (*_PARTS[name], name)]
     text = b"\n".join(pieces)
@@ -93,6 +93,6 @@ def script(name: str) -> Script:
 
 @cache
 def commands_of(script: Script) -> tuple[str, ...]:
-    """The commands that a script uses, and those that run it, in an ACL's words."""
+    """The commands that a user needs to run a script, as ACL rules name them."""
     found = {b"|".join(filter(None, match)).decode() for match in _COMMAND.findall(script.text)}
     return ("eval", "evalsha", *sorted(name.lower() for name in found))

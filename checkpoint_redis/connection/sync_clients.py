@@ -1,4 +1,4 @@
-"""Clients of our own: what a URL names, closed at the end.
+"""redis-py clients that the library opens from a URL and closes itself.
 
 Made of `checkpoint_redis/connection/async_clients.py`: python -m tests.sync_twins.
 """
@@ -23,13 +23,18 @@ from checkpoint_redis.connection.errors import ERRORS, accepted, translate_error
 def connected(
     url: str, target: Target, size: int, wait: float | None
 ) -> Iterator[Redis | RedisCluster]:
-    """The client that a URL names. The driver tries again what was lost, the client does not.
+    """Open a client for a URL, and close it when the context ends. The client retries nothing,
+    because the driver does.
 
     Args:
-        url: names it.
-        target: the same, with the options of its connections.
-        size: how many connections to one server at most.
-        wait: seconds that a call waits for one of them; None: for ever.
+        url: the connection string.
+        target: the parsed URL, with the options of its connections.
+        size: limit of connections to one server.
+        wait: seconds that a call waits for a free connection; None: without limit.
+
+    Raises:
+        InvalidArgumentError: redis-py refuses an option of the URL.
+        BackendUnavailableError: no node of a cluster can be reached.
     """
     once: Any = {"retry": Retry(NoBackoff(), 0)}
     if target.kind == "cluster":
@@ -69,5 +74,5 @@ def connected(
 
 
 def _tried(pool: Any) -> None:
-    """One connection is made, and not connected: its class knows which options there are."""
+    """Create a connection without connecting, so that its class checks the options."""
     pool.connection_class(**pool.connection_kwargs)

@@ -1,4 +1,4 @@
-"""Blocking I/O, from any number of threads."""
+"""The blocking driver: sends scripts from any number of threads."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from checkpoint_redis.connection.requests import ScriptCalls
 
 
 class SyncRedisDriver:
-    """Performs plans.
+    """Performs the requests of plans on a blocking client.
 
     Args:
-        client: of a server, of a primary that sentinels name, or of a cluster.
+        client: a client of one server, of a Sentinel primary, or of a cluster.
         call_timeout: seconds for a request with its retry; None: no limit.
     """
 
     def __init__(self, client: Redis | RedisCluster, call_timeout: float | None = None) -> None:
         self._client: Any = client  # redis-py types its methods in part
         self._of_cluster = isinstance(client, RedisCluster)
-        # Scripts are written to a connection of the pool: redis-py's way to one takes as long again
-        # as the server. A client with a connection of its own has a lock for it.
+        # Scripts are written to a pooled connection directly: redis-py's execute_command takes as
+        # long as the server. A client with a single connection guards it with a lock: use its API.
         self._pool: Any = None
         if not isinstance(client, RedisCluster) and client.connection is None:
             self._pool = client.connection_pool
@@ -42,7 +42,11 @@ class SyncRedisDriver:
         self.call_timeout = call_timeout
 
     def perform(self, request: Any) -> Any:
-        """Perform a request of a plan."""
+        """Run the scripts of a request, and return their replies.
+
+        Raises:
+            CheckpointError: the class of the cause, as `translate_error` says.
+        """
         if not isinstance(request, ScriptCalls):
             raise TypeError(f"cannot perform {request!r}")
         deadline = Deadline(self.call_timeout, STEP)
@@ -50,7 +54,7 @@ class SyncRedisDriver:
         return run(plan, partial(self._send, deadline))
 
     def _send(self, deadline: Deadline, batch: CommandBatch | LeavePrimary) -> Any:
-        """The replies to a batch, errors of the server among them."""
+        """The replies to a batch. The server's errors are among them, not raised."""
         if isinstance(batch, LeavePrimary):
             return self._client.connection_pool.disconnect(inuse_connections=False)
         if self._pool is None:
@@ -69,7 +73,7 @@ class SyncRedisDriver:
             if not is_limited:
                 _set_timeout(connection, None)
             return replies
-        except BaseException:  # also an interruption: the replies belong to nobody now
+        except BaseException:  # also KeyboardInterrupt: the next caller must not read these replies
             connection.disconnect()
             raise
         finally:
@@ -90,14 +94,16 @@ class SyncRedisDriver:
         return replies
 
     def _where(self, command: Sequence[Any]) -> dict[str, Any]:
-        """The node of a script's first key: else redis-py asks a node for the keys of each."""
+        """The option that names the node of a script's first key. Without it redis-py asks a node
+        for the keys of each command.
+        """
         if not self._of_cluster:
             return {}
         return {"target_nodes": self._client.get_node_from_key(command[3])}
 
 
 def _reply(connection: Any) -> Any:
-    """A reply, which may be an error of the server."""
+    """Read a reply; an error of the server is returned, not raised."""
     try:
         return connection.read_response(disable_decoding=True)
     except ResponseError as error:
@@ -105,6 +111,6 @@ def _reply(connection: Any) -> Any:
 
 
 def _set_timeout(connection: Any, seconds: float | None) -> None:
-    """Bound the waits of a connection whose client has no `socket_timeout`."""
+    """Set the timeout of a connection whose client has no `socket_timeout`."""
     if connection._sock is not None:
         connection._sock.settimeout(seconds)

@@ -1,1 +1,1 @@
-"""The checkpoint savers: public classes, planner, reading, writing."""
+"""The checkpoint savers on Redis: public classes, planner, registry, reading, writing."""

@@ -1,9 +1,10 @@
-"""Removing checkpoints, and what nothing refers to afterwards, in steps of bounded size.
+"""Garbage collection: removes checkpoints, and then values and segments without references.
 
-All records are looked at, some at a time, and then removed, some at a time: checkpoints with their
-writes first, then values, then segments, so that what stays can be read at any moment. Meanwhile
-others may write to the thread. They note in a journal what they write, and no step removes that, or
-what it needs. If the journal gets full, the collection begins anew. See docs/adr/0006.
+A collection first scans all records of a thread and then removes some of them, both in steps of
+bounded size: checkpoints with their writes, then values, then segments, so that what is left can be
+read at any moment. Meanwhile other processes may write to the thread. They note what they write in
+a journal, and no step removes that, or what it refers to. If the journal is full, the collection
+begins again. See docs/adr/0006.
 """
 
 from __future__ import annotations
@@ -24,25 +25,26 @@ from checkpoint_redis.saver.writing import RedisWriting
 T = TypeVar("T")
 
 SCANNED_AT_ONCE: Final = 50
-"""Records that the first step looks at."""
+"""Records that the first scan reads."""
 _MOST_SCANNED, _LEAST_SCANNED = 1_000, 10
 _LARGE_STEP, _SMALL_STEP = 4 << 20, 1 << 20  # bytes
 _REMOVED_AT_ONCE: Final = 500
 _SIZES: Final = 5
 
 RemovalStep = tuple[Sequence[Arg], Sequence[Arg], Sequence[Arg]]
-"""Names of checkpoints and writes, names of values, starts of segments."""
+"""Names of checkpoints and writes, names of values, start offsets of segments."""
 _NOTHING: Final[RemovalStep] = ((), (), ())
 Judge = Callable[[bytes, bytes], bool]
-"""Whether a checkpoint goes: of its place (namespace NUL id), and its run's label (empty: none)."""
+"""Whether to remove a checkpoint, given namespace NUL id, and its run's label (empty: none)."""
 
 
 class Marks:
-    """What a walk through a thread's records has found.
+    """The records that the scan of a thread found, and which of them to remove.
 
     Args:
-        is_doomed: which checkpoints are to go.
-        newest: namespace -> the newest id. Writes of older checkpoints that are not there go, too.
+        is_doomed: which checkpoints to remove.
+        newest: namespace -> newest checkpoint id. Writes to an older checkpoint that does not
+            exist are removed, too.
     """
 
     def __init__(self, is_doomed: Judge, newest: dict[bytes, bytes]) -> None:
@@ -50,10 +52,10 @@ class Marks:
         self._places, self._doomed = set[bytes](), set[bytes]()
         self._needed, self._values = set[bytes](), dict[bytes, bytes]()
         self._writes, self._segments = dict[bytes, bytes](), dict[int, int]()
-        self._runs: tuple[set[bytes], set[bytes]] = (set(), set())  # of what stays, of what goes
+        self._runs: tuple[set[bytes], set[bytes]] = (set(), set())  # of kept, of removed ones
 
     def add(self, told: Sequence[bytes]) -> None:
-        """Note what a step told. It may tell a record twice."""
+        """Add the records of one scan. HSCAN may return a record twice."""
         for name, detail, run in zip(told[::3], told[1::3], told[2::3], strict=True):
             kind, place = name[:1], name[1:]
             if kind == b"v":
@@ -73,7 +75,7 @@ class Marks:
                     self._needed.update(record_names(ns, detail))
 
     def removals(self) -> Iterator[RemovalStep]:
-        """What to remove in each step: checkpoints and writes, values, segments."""
+        """What each step removes: first checkpoints and writes, then values, then segments."""
         writes = [name for name in self._writes if self._goes(name)]
         records = [b"n" + place for place in self._doomed] + [b"w" + name for name in writes]
         for some in _parts(records):
@@ -89,7 +91,7 @@ class Marks:
 
     @property
     def runs_gone(self) -> list[bytes]:
-        """Labels of runs of which nothing is left."""
+        """Labels of runs that have no checkpoint left."""
         stays, goes = self._runs
         return [*filter(None, goes - stays)]
 
@@ -107,7 +109,7 @@ def _parts(some: Iterable[T]) -> Iterator[list[T]]:
 
 
 class Collection(RedisWriting):
-    """Sub-plans that walk through all records of threads."""
+    """Sub-plans that scan all records of threads: collections and statistics."""
 
     def _collect(
         self,
@@ -118,18 +120,18 @@ class Collection(RedisWriting):
         state: bytes = b"",
         expired: float | None = None,
     ) -> Plan[bytes]:
-        """Remove checkpoints, and everything that nothing needs.
+        """Remove checkpoints, and all records without references.
 
         Args:
-            thread_id: whose.
-            is_doomed: which checkpoints.
-            newest: as `Marks` takes it.
-            state: what the thread must be looked at as; empty: any.
-            expired: when it must have expired; it has no expiry afterwards.
+            thread_id: the thread.
+            is_doomed: which checkpoints to remove.
+            newest: as for `Marks`.
+            state: the state that the thread must have; empty: any.
+            expired: epoch seconds at which it must have expired; its expiry is removed.
 
         Returns:
-            b"done"; b"absent"; or b"other" if it was not in that state, or so much was written to
-            it meanwhile that it has to be looked at again.
+            b"done"; b"absent"; or b"other" if the thread had another state, or the journal was
+            full: the caller reads the thread again.
         """
         epoch, name = self._logs.new_epoch(), thread_id.encode()
         marks = Marks(is_doomed, newest or {})
@@ -157,7 +159,7 @@ class Collection(RedisWriting):
         return b"done"
 
     def _mark(self, thread_id: str, marks: Marks, begin: Sequence[Arg]) -> Plan[Any]:
-        """Begin, and look at all records; what the script replied that begins."""
+        """Begin a collection and scan all records. Returns the reply of `begin_collection`."""
         begun = None
         cursor, count = b"0", SCANNED_AT_ONCE
         while begun is None or cursor != b"0":
@@ -167,7 +169,7 @@ class Collection(RedisWriting):
             *first, reply = yield from calls(asked, in_order=True)
             begun = begun or first[0]
             if reply is None or len(begun) == 1:
-                break  # it is gone, or the steps that remove will notice
+                break  # not begun, or deleted since: then `collect` replies b"other"
             cursor, sizes, told = reply
             marks.add(told)
             count = _next_count(count, sizes[-1])
@@ -189,15 +191,13 @@ class Collection(RedisWriting):
         return (yield from self._ask("collect", thread_id, args))
 
     def _collect_runs(self, thread_id: str, labels: Sequence[bytes]) -> Plan[None]:
-        """Remove the checkpoints of runs with these labels; of none, only what nothing needs."""
+        """Remove the checkpoints of runs with these labels, and all records without references."""
         done = b"other"
         while done == b"other":
             done = yield from self._collect(thread_id, lambda _, run: run in labels)
 
     def _count(self, names: Iterable[bytes]) -> Plan[list[int]]:
-        """How many of these threads are there, and the sums of their checkpoints, values,
-        segments, writes and bytes.
-        """
+        """Count these threads, and their checkpoints, values, segments, writes and bytes."""
         totals, gone = [0] * (1 + _SIZES), []
         places = dict.fromkeys(names, (b"0", SCANNED_AT_ONCE))
         while places:
@@ -217,13 +217,13 @@ class Collection(RedisWriting):
         return totals
 
     def _unregister(self, gone: Iterable[bytes]) -> Plan[None]:
-        """Drop threads that were found gone from the registry, if this user and server may."""
+        """Unregister threads that do not exist, unless the server refuses writes."""
         with suppress(PermissionDeniedError, BackendUnavailableError):
             yield from calls([self._registry.unregister(name) for name in gone])
 
 
 def _next_count(count: int, size: int) -> int:
-    """How many records the next step looks at, after one with so many bytes."""
+    """How many records the next scan reads, after one of `count` records with `size` bytes."""
     if size > _LARGE_STEP:
         return max(_LEAST_SCANNED, count // 4)
     return min(_MOST_SCANNED, 2 * count) if size < _SMALL_STEP else count

@@ -1,4 +1,4 @@
-"""The names of keys. All of a thread lies in one slot, each part of the registry in its own."""
+"""Names of Redis keys. A thread is in one slot, and so is each part of the registry."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver.config import text
 
 PARTS: Final = 16
-"""Parts of the registry; stored data depends on it."""
+"""Parts of the registry. Stored data depends on this number: do not change it."""
 
 
 class KeyNames:
-    """The keys below a prefix. A script reaches one thread, or one part of the registry.
+    """The keys below a prefix. A script gets those of one thread, or of one part of the registry.
 
     Attributes:
-        parts: the keys of each part.
+        parts: the keys of each part of the registry.
+
+    Raises:
+        InvalidArgumentError: the prefix is empty or has a brace.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -30,16 +33,16 @@ class KeyNames:
 
     @property
     def schema(self) -> bytes:
-        """Where the version of what is stored is noted."""
+        """The key of the schema version."""
         return self._prefix + b":schema"
 
     def thread(self, thread_id: str) -> list[bytes]:
-        """A thread's keys: its records, and their order."""
+        """A thread's keys: records (a hash), and their order (a sorted set)."""
         own = self._prefix + b":{" + _tag(thread_id) + b"}:"
         return [own + b"records", own + b"order"]
 
     def registry(self, thread_id: str) -> list[bytes]:
-        """The part of the registry that has a thread: by update, by expiry, labels."""
+        """The keys of a thread's part of the registry: by update, by expiry, labels."""
         return self.parts[crc32(thread_id.encode()) % PARTS]
 
     def _part(self, number: int) -> list[bytes]:
@@ -48,7 +51,7 @@ class KeyNames:
 
 
 def _tag(thread_id: str) -> bytes:
-    """A thread id that can stand between braces: no `}`, not empty, no two alike."""
+    """A thread id, escaped for a hash tag: it has no `}`, is not empty, and is unique."""
     if not thread_id:
         return b"%"
     return thread_id.replace("%", "%25").replace("}", "%7D").encode()

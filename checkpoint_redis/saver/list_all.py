@@ -1,8 +1,8 @@
-"""`list` over all threads: the newest names of those that have the newest checkpoints, merged, then
-what they name.
+"""`list(None)`: the checkpoints of all threads, newest first, as a merge of the threads' lists.
 
-The registry has the threads by the id of their newest checkpoint. A thread that comes behind the
-last name of a page has nothing on it, so that a page asks few threads, however many there are.
+The registry sorts threads by the id of their newest checkpoint. A page reads checkpoint ids of
+threads in that order, merges them, and stops at a thread whose newest id is less than the last one
+on the page. So it asks few threads, however many there are. Then it reads the checkpoints.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from checkpoint_redis.saver.reading import found_in, wanted
 from checkpoint_redis.saver.threads import RedisThreads
 
 _MOST_NAMES: Final = 1_000
-"""How many names are merged at once, where a caller goes on and on."""
+"""Names that one merge returns at most. Each merge of a list returns four times the one before."""
 _ASKED_AT_ONCE: Final = 500
-_BEHIND_ALL: Final = b"\xff"  # no UTF-8 begins so
+_BEHIND_ALL: Final = b"\xff"  # sorts after all namespaces: UTF-8 does not have this byte
 
 Name = tuple[str, str, str]
-"""(checkpoint id, thread, namespace), in the order of the list"""
+"""(checkpoint id, thread, namespace): names sort as the list does"""
 
 
 class _Place(NamedTuple):
-    """How far a list over all threads is: behind this checkpoint, with these names next."""
+    """The position of a list: its last checkpoint, and the merged names of which some are used."""
 
     last: Name
     names: list[Name]
     used: int
     is_complete: bool
-    """whether there are no more names than these"""
+    """whether no names follow these"""
 
 
 class ListAll(RedisThreads):
@@ -67,7 +67,7 @@ class ListAll(RedisThreads):
         return found
 
     def _named(self, replies: SnapshotSet, names: list[Name]) -> Plan[dict[Name, CheckpointRow]]:
-        """The checkpoints of these names that are still there."""
+        """Read the checkpoints of these names, except those deleted since."""
         places: dict[str, list[Arg]] = {}
         for checkpoint_id, thread_id, ns in names:
             places.setdefault(thread_id, []).extend((ns.encode(), checkpoint_id.encode()))
@@ -76,7 +76,7 @@ class ListAll(RedisThreads):
             for each, some in places.items()
         ]
         told = yield from calls(asked)
-        part = replies.add()  # of each thread, one reply
+        part = replies.add()  # one reply of each thread
         for thread_id, reply in zip(places, told, strict=True):
             part.found += found_in(part, thread_id, reply)
         return {
@@ -85,7 +85,7 @@ class ListAll(RedisThreads):
         }
 
     def _newest_names(self, listing: Listing, last: Name | None, most: int) -> Plan[list[Name]]:
-        """The newest names behind `last`, so many at most."""
+        """The newest names after `last`, at most `most`."""
         newest: list[Name] = []
         places, batch = dict.fromkeys(range(PARTS), b""), max(4, most // 8)
         while places:
@@ -128,22 +128,22 @@ class ListAll(RedisThreads):
 
 
 def _split(member: bytes) -> tuple[str, str]:
-    """The id and the thread of a thread with its newest checkpoint."""
+    """The newest checkpoint id and the thread, from a member of the registry's labels."""
     head, _, thread_id = member[1:].decode().partition("\0")
     return head, thread_id
 
 
 def _floor(newest: list[Name], most: int) -> str:
-    """The id below which nothing is wanted any more."""
+    """The least checkpoint id that can still be among the newest `most` names."""
     return newest[-1][0] if len(newest) == most else ""
 
 
 def _within(thread_id: str, last: Name | None) -> tuple[str, str, str | bytes | None] | None:
-    """The position in one thread that stands for one in the list over all."""
+    """Translate a position in the list of all threads to one in a thread's list."""
     if last is None:
         return None
     checkpoint_id, thread, ns = last
     if thread_id == thread:
         return checkpoint_id, thread_id, ns
-    # behind all namespaces of that id, or before them
+    # of equal ids, greater threads come first: all namespaces of a lesser one are still to come
     return checkpoint_id, thread_id, _BEHIND_ALL if thread_id < thread else None

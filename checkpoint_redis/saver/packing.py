@@ -1,4 +1,4 @@
-"""Records as bytes. Scripts take them apart, too: lua/records.lua."""
+"""The binary format of records. Scripts unpack it, too: lua/records.lua."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from checkpoint_base.saver.records.versions import Versions
 
 _FORMAT: Final = 1
 _NONE: Final = 0xFFFFFFFF
-_VALUELESS, _EMBEDDED = "-", "="  # before the version of a channel without a value of its own
+_VALUELESS, _EMBEDDED = "-", "="  # before the version of a channel without a value record
 _CHECKPOINT: Final = struct.Struct("<B9I")
 _VALUE: Final = struct.Struct("<2I")
 _WRITE: Final = struct.Struct("<4I")
@@ -21,7 +21,7 @@ _LENGTH: Final = struct.Struct("<I")
 
 
 def checkpoint_name(ns: str, checkpoint_id: str) -> bytes:
-    """A checkpoint's field."""
+    """A checkpoint's field in the hash of records."""
     return f"n{ns}\0{checkpoint_id}".encode()
 
 
@@ -41,7 +41,7 @@ def write_name(ns: str, checkpoint_id: str, task_id: str, idx: int) -> bytes:
 
 
 def names_of(field: bytes) -> list[str]:
-    """What a field's name was made of."""
+    """The parts of a field's name, without its kind."""
     return field[1:].decode().split("\0")
 
 
@@ -49,7 +49,7 @@ def names_of(field: bytes) -> list[str]:
 
 
 def pack_checkpoint(salt: bytes, record: CheckpointRecord, run_id: str | None) -> bytes:
-    """A checkpoint's record."""
+    """Pack a checkpoint, with the checksum of its link and its own."""
     kind, body = record.body
     sealed_kind, sealed = record.sealed or ("", None)
     versions = _pack_versions(record)
@@ -73,13 +73,13 @@ def pack_checkpoint(salt: bytes, record: CheckpointRecord, run_id: str | None) -
 def unpack_checkpoint(
     thread_id: str, salt: bytes, place: tuple[str, str], stored: bytes
 ) -> CheckpointRecord:
-    """The record again, of a place (namespace, checkpoint id).
+    """Unpack a checkpoint, given its place (namespace, checkpoint id).
 
     Raises:
-        CorruptValueError: it was damaged, or is another checkpoint's.
+        CorruptValueError: a checksum is wrong: it was damaged, or is another checkpoint's.
     """
     packed = without_checksum(thread_id, salt, checkpoint_name(*place), stored)
-    packed = packed[:-CHECKSUM_SIZE]  # the link's
+    packed = packed[:-CHECKSUM_SIZE]  # without the checksum of the link
     _, v, *lengths = _CHECKPOINT.unpack_from(packed)
     at = _CHECKPOINT.size
     parts: list[Any] = []
@@ -129,7 +129,7 @@ def _unpack_versions(packed: bytes) -> Versions:
 
 
 def record_names(ns: bytes, versions: bytes) -> list[bytes]:
-    """The names, without their kind, of the records that have a checkpoint's values.
+    """The names, without their kind, of a checkpoint's value records.
 
     Args:
         ns: of the checkpoint.
@@ -146,17 +146,17 @@ def record_names(ns: bytes, versions: bytes) -> list[bytes]:
 def link_checksum(
     salt: bytes, ns: str, checkpoint_id: str, parent_id: str | None, versions: bytes
 ) -> bytes:
-    """What covers a checkpoint's parent and versions alone: scripts walk ancestors by them."""
+    """The checksum of a checkpoint's parent and versions, which a walk of ancestors reads alone."""
     return checksum(salt, ("link", ns, checkpoint_id, parent_id or ""), versions)
 
 
 def unpack_link(
     thread_id: str, salt: bytes, ns: str, told: tuple[bytes, bytes, bytes, bytes]
 ) -> str:
-    """The id of an ancestor, of its id, parent, versions and link's checksum.
+    """Check an ancestor's (id, parent, versions, link checksum), and return its id.
 
     Raises:
-        CorruptValueError: it was damaged, or is another checkpoint's.
+        CorruptValueError: the checksum is wrong: it was damaged, or is another checkpoint's.
     """
     checkpoint_id, parent_id, versions, expected = told
     names = ns, checkpoint_id.decode(errors="replace"), parent_id.decode(errors="replace")
@@ -174,10 +174,10 @@ def with_checksum(salt: bytes, field: bytes, packed: bytes) -> bytes:
 
 
 def without_checksum(thread_id: str, salt: bytes, field: bytes, stored: bytes) -> bytes:
-    """The record that `with_checksum` was given.
+    """Check and remove the checksum of a record.
 
     Raises:
-        CorruptValueError: it was damaged, or is another record.
+        CorruptValueError: the checksum is wrong: it was damaged, or is another record.
     """
     packed = stored[:-CHECKSUM_SIZE]
     if checksum(salt, ("record",), field, packed) != stored[-CHECKSUM_SIZE:]:
@@ -189,13 +189,13 @@ def without_checksum(thread_id: str, salt: bytes, field: bytes, stored: bytes) -
 
 
 def pack_value(stored: Stored) -> bytes:
-    """A value's record."""
+    """Pack a value."""
     kind, layout = stored.kind.encode(), stored.layout or b""
     return b"".join([_VALUE.pack(len(kind), len(layout)), kind, layout, stored.inline])
 
 
 def unpack_value(packed: bytes) -> Stored:
-    """The value again."""
+    """Unpack a value."""
     kind, layout = _VALUE.unpack_from(packed)
     at = _VALUE.size + kind
     return Stored(
@@ -206,14 +206,14 @@ def unpack_value(packed: bytes) -> Stored:
 
 
 def pack_write(record: WriteRecord, stored: Stored) -> bytes:
-    """A write's record."""
+    """Pack a pending write."""
     parts = [record.task_path.encode(), record.channel.encode(), stored.kind.encode()]
     parts.append(stored.layout or b"")
     return b"".join([_WRITE.pack(*map(len, parts)), *parts, stored.inline])
 
 
 def unpack_write(packed: bytes) -> tuple[str, str, Stored]:
-    """Its task path, channel and value."""
+    """Unpack a pending write: its task path, channel and value."""
     path, channel, kind, layout = _WRITE.unpack_from(packed)
     at = _WRITE.size
     ends = at + path, at + path + channel, at + path + channel + kind
@@ -230,7 +230,7 @@ def unpack_write(packed: bytes) -> tuple[str, str, Stored]:
 
 
 def pieces_of(told: bytes) -> Iterator[bytes]:
-    """The strings that a script put together, each behind its length."""
+    """Split the string in which a script joined pieces, each after its length."""
     at, end = 0, len(told)
     while at < end:
         (length,) = _LENGTH.unpack_from(told, at)

@@ -1,4 +1,4 @@
-"""The operations of a saver on Redis. Those that a graph waits for are one script each."""
+"""The planner of the savers on Redis. Operations that a running graph waits for are one script."""
 
 from __future__ import annotations
 
@@ -48,17 +48,25 @@ from checkpoint_redis.saver.schema import expect_schema, schema_version
 from checkpoint_redis.saver.writing import Storing
 
 SCHEMA: Final = 1
-"""The version of what is stored."""
+"""Version of the stored format."""
 
 PAGE_BYTES: Final = 8 << 20
-"""After so many bytes a script that reads a page stops, and is called again."""
+"""Bytes after which a script that reads a page stops; the plan calls it again."""
 PAGE_LOOKED_AT: Final = 2_000
-"""After so many checkpoints that a filter did not let through, too."""
+"""Checkpoints after which it stops, whether the filter matched them or not."""
 
 
 @requires_setup(FullPlanner)
 class RedisPlanner(ListAll):
-    """Plans for Redis. Copies of a saver share one planner, and with it what is known of logs."""
+    """The plans of a saver on Redis. Copies of a saver share one planner, and its caches.
+
+    Args:
+        policy: time to live of threads.
+        clock: returns epoch seconds.
+        prefix: all keys begin with it.
+        new_epoch: returns a random generation for a thread.
+        deduplicate: share equal chunks of a thread's large values.
+    """
 
     backend = "redis"
     is_set_up = False
@@ -80,13 +88,13 @@ class RedisPlanner(ListAll):
     # ------------------------------------------------------------------ setup
 
     def setup(self) -> Plan[None]:
-        """Note the version of what is stored, and make the registry; later only looks."""
+        """Create the registry and store the schema version, unless one is stored."""
         if not (yield from schema_version(self._keys.schema, SCHEMA)):
             yield from self._registry.create()
             yield from schema_version(self._keys.schema, SCHEMA, note=True)
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the version of what is stored."""
+        """Check the stored schema version; raise as `expect_schema` does."""
         yield from expect_schema(self._keys.schema, SCHEMA)
 
     # ------------------------------------------------------------------ put
@@ -99,16 +107,16 @@ class RedisPlanner(ListAll):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        """Store a checkpoint: one script."""
+        """Store a checkpoint: one script, beside that of the registry."""
         draft = codec.draft(config, checkpoint, metadata, new_versions)
         to, lost = draft.checkpoint, set[ValueKey]()
         parent = (yield from self._parent(draft)) if draft.needs_parent else None
         while True:
             if lost:
-                yield from offload()  # what is lost is serialized
+                yield from offload()  # serializes the lost values again
             put = draft.complete(parent, lost)
             outcome = yield from self._store(_storing(put, parent is not None))
-            if outcome == b"absent":  # what was taken from the parent is gone with the thread
+            if outcome == b"absent":  # the thread was deleted, and the parent's values with it
                 parent, lost = None, set(draft.complete(None).kept)
             elif outcome == b"other":
                 parent, lost = (yield from self._read_parent(draft)), set()
@@ -118,7 +126,7 @@ class RedisPlanner(ListAll):
                 return config_of(to.thread_id, to.ns, to.checkpoint_id)
 
     def _parent(self, draft: Draft) -> Plan[Channels | None]:
-        """What the parent of a put has: known of the last read or put, or else read now."""
+        """The channels of a put's parent: from the cache of the last read or put, or read now."""
         to, known = draft.checkpoint, self._logs.known
         salt = known.salts.get(to.thread_id)
         if parent := known.channels.get(to.thread_id, to.ns, to.parent_id, salt):
@@ -131,7 +139,8 @@ class RedisPlanner(ListAll):
         reply = yield from self._ask("get_many", to.thread_id, [*self._touch(), 0, 0, 2, *place])
         if reply is None:
             return None
-        self._logs.known.salts.put(to.thread_id, salt_of(reply))  # a wrong one is refused
+        # Not verified yet; the script of the put refuses a wrong salt.
+        self._logs.known.salts.put(to.thread_id, salt_of(reply))
         found = found_in(ReadSnapshot([]), to.thread_id, reply)
         return Channels.of(found[0].record) if found else None
 
@@ -143,7 +152,7 @@ class RedisPlanner(ListAll):
         task_id: str,
         task_path: str,
     ) -> Plan[None]:
-        """Store a task's writes: one script."""
+        """Store a task's writes: one script, beside that of the registry."""
         at = address(config, checkpoint=True)
         if not writes:
             return
@@ -161,7 +170,7 @@ class RedisPlanner(ListAll):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: one script."""
+        """Read one checkpoint with its values and pending writes: one script."""
         at = address(config)
         where = (at.namespace.encode(), (at.checkpoint_id or "").encode())
         reply = yield from self._ask(
@@ -177,7 +186,7 @@ class RedisPlanner(ListAll):
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        """What DeltaChannels are rebuilt from: one script, however long the chain."""
+        """Read what DeltaChannels are rebuilt from: one script, however long the chain."""
         at = address(config)
         reply = None
         if channels:
@@ -195,8 +204,8 @@ class RedisPlanner(ListAll):
     # ------------------------------------------------------------------ list
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints: one script, or more where they are large or a filter lets few through.
-        Over all threads, first their names.
+        """Read some checkpoints: one script, or more if they are large or few match the filter. A
+        list of all threads first finds their names (`ListAll`).
         """
         replies = SnapshotSet()
         candidates = self._page_of_all if listing.thread_id is None else self._page

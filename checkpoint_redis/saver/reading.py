@@ -1,4 +1,4 @@
-"""Checkpoints with all that belongs to them: what scripts gathered."""
+"""Parsing and checking the replies of scripts that read checkpoints."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from checkpoint_redis.saver.packing import (
 
 
 def found_in(snapshot: ReadSnapshot, thread_id: str, reply: Any) -> list[CheckpointRow]:
-    """Check and note what a script gathered of a thread; returns its checkpoints, in order.
+    """Parse a reply (lua/response.lua): add values, writes and segments to `snapshot`, and return
+    the checkpoints in order. A reply of None has none.
 
     Raises:
-        CorruptValueError: a record was damaged, or stands in another one's place.
+        CorruptValueError: a checksum is wrong: a record was damaged, or is another one's.
     """
     if reply is None:
         return []
@@ -63,13 +64,13 @@ def found_in(snapshot: ReadSnapshot, thread_id: str, reply: Any) -> list[Checkpo
 
 
 def salt_of(reply: Any) -> bytes:
-    """The salt of the thread of which a script gathered something."""
+    """The thread's salt in a reply (lua/response.lua)."""
     _, _, salt = islice(pieces_of(reply if isinstance(reply, bytes) else reply[0]), 3)
     return salt
 
 
 def wanted(listing: Listing) -> list[Arg] | None:
-    """What scripts that walk a thread's checkpoints take (lua/order.lua); None: nothing."""
+    """The arguments of lua/order.lua for a listing; None: nothing can match."""
     only, before, position = listing.checkpoint_id, listing.before, listing.position
     if only is not None and before is not None and only >= before:
         return None
@@ -99,17 +100,17 @@ def lineage_of(
     channels: Sequence[str],
     embedding: Sequence[CheckpointRow] = (),
 ) -> Lineage:
-    """The ancestors that a script walked, with what each is needed for.
+    """Parse the reply of the script `ancestors`: which ancestor each channel needs.
 
     Args:
-        thread_id: whose they are.
-        ns: of the checkpoint they lead to.
-        reply: of the script `lineage`.
-        channels: what is to be rebuilt.
-        embedding: ancestors that have a value to begin with in their own record.
+        thread_id: the thread.
+        ns: the namespace of the checkpoint and its ancestors.
+        reply: the script's reply.
+        channels: the delta channels to be rebuilt.
+        embedding: ancestors whose own record embeds the value from which a channel starts.
 
     Raises:
-        CorruptValueError: one of them was damaged, or is another checkpoint.
+        CorruptValueError: a checksum is wrong: a record was damaged, or is another one's.
     """
     salt = salt_of(reply)
     told, seeds = reply[2:4]

@@ -1,9 +1,9 @@
-"""The list of threads. It is kept in parts, each in a slot of its own, so that no script reaches a
-thread and the list at once.
+"""The registry: the list of threads, in 16 parts. On a cluster each part is in another slot than
+the threads, so no script can change a thread and its entry at once.
 
-A thread is registered before it can exist; whoever removes one unregisters it afterwards. A process
-that dies in between leaves an entry without a thread, which is dropped by whoever meets it, unless
-it is so young that a put may be about to make the thread.
+A writer registers a thread before it creates it; a deletion unregisters it afterwards. A process
+that dies in between leaves an entry without a thread. Any process that finds such an entry removes
+it, unless it is so new that a put may still be creating the thread.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from checkpoint_redis.connection.scripts import script
 from checkpoint_redis.saver.keys import KeyNames
 
 IN_THE_MAKING: Final = 300.0
-"""Seconds within which a put that has registered its thread has stored it, or failed."""
+"""Seconds after which a put that registered its thread has either stored it or failed."""
 GARBAGE: Final = b"g"
-"""Label of threads whose garbage a sweep is to collect."""
+"""Label of threads whose garbage the sweeper collects."""
 
 _LOOKED_AT: Final = 5_000
-"""Threads that a script looks at in one part."""
+"""Threads that one script examines in one part."""
 _LABELLED_AT_ONCE: Final = 200
 
 
 class RegistryEntry(NamedTuple):
-    """A thread in the list; these compare in the order of the list, the last one first."""
+    """A thread in the registry. The list of threads is in descending order of these tuples."""
 
     updated: float
     name: bytes
 
 
 class Overdue(NamedTuple):
-    """A thread whose expiry, as the list has it, is over."""
+    """A thread that has expired according to the registry, whose expiry may be out of date."""
 
     name: bytes
     due: bytes
@@ -43,23 +43,23 @@ class Overdue(NamedTuple):
 
 
 def run_label(run_id: str | bytes) -> bytes:
-    """Label of threads that have checkpoints of a run."""
+    """The label of threads that have checkpoints of a run."""
     return b"r" + (run_id.encode() if isinstance(run_id, str) else run_id)
 
 
 class Registry:
-    """Scripts on the list, and plans that ask all its parts at once.
+    """Script calls on one thread's entry, and plans that read all parts at once.
 
     Args:
-        keys: where it is.
-        clock: epoch seconds.
+        keys: the names of the parts' keys.
+        clock: returns epoch seconds.
     """
 
     def __init__(self, keys: KeyNames, clock: Callable[[], float]) -> None:
         self._keys, self._clock = keys, clock
 
     def create(self) -> Plan[None]:
-        """Make all parts, where they are not there."""
+        """Create the parts that do not exist."""
         yield from self._ask_all("create_registry")
 
     # ------------------------------------------------------------------ one thread
@@ -72,35 +72,37 @@ class Registry:
         head: str = "",
         labels: Iterable[bytes] = (),
     ) -> ScriptCall:
-        """Note that a thread is written to; the reply is how many of its part are overdue.
+        """Note a write to a thread. The reply: how many threads of its part have expired.
 
         Args:
-            thread_id: which.
-            now: epoch seconds, those that the thread's own record has, too.
-            due: its expiry, as far as it is known.
-            head: the id of a checkpoint that is put.
-            labels: what else it has.
+            thread_id: the thread.
+            now: epoch seconds, the same as in the thread's own record.
+            due: its expiry in epoch seconds, as far as the caller knows it.
+            head: the id of a checkpoint that is put; empty: none.
+            labels: labels to add.
         """
         args = [thread_id.encode(), moment(now), moment(due), head.encode(), *labels]
         return self._call("register", args)
 
     def unregister(self, name: bytes, updated: bytes | None = None) -> ScriptCall:
-        """Drop a thread that was found gone.
+        """Remove the entry of a thread that does not exist.
 
         Args:
-            name: which.
-            updated: its last update, if that is known: nobody was making it anew.
+            name: the thread.
+            updated: the thread's last update, if this process deleted it: an entry that is newer
+                stays. None: an entry of the last `IN_THE_MAKING` seconds stays. In both cases an
+                entry that has expired is removed.
         """
         now = self._clock()
         args = [name, moment(now - IN_THE_MAKING) if updated is None else updated, moment(now)]
         return self._call("unregister", args)
 
     def correct(self, thread: Overdue, due: bytes) -> ScriptCall:
-        """Note the real expiry of a thread that seemed overdue."""
+        """Correct the expiry in the entry of a thread that has not expired."""
         return self._call("correct", [thread.name, thread.due, due])
 
     def remove_labels(self, name: bytes, labels: Iterable[bytes]) -> ScriptCall:
-        """Note what a thread does not have any more."""
+        """Remove labels from a thread's entry."""
         return self._call("correct", [name, b"", b"", *labels])
 
     def _call(self, name: str, args: Sequence[bytes]) -> ScriptCall:
@@ -111,7 +113,7 @@ class Registry:
     def page(
         self, query: ThreadQuery, position: RegistryEntry | None, count: int
     ) -> Plan[tuple[list[RegistryEntry], RegistryEntry | None]]:
-        """Up to so many of the next threads by update, and where to go on (None: that was all)."""
+        """Up to `count` threads, the last updated first, and the next position (None: the end)."""
         replies = yield from self._ask_all("list_threads", _bounds(query, position, count))
         entries: list[RegistryEntry] = []
         stops: list[RegistryEntry] = []
@@ -124,12 +126,12 @@ class Registry:
         if not stops:
             taken = entries[:count]
             return taken, taken[-1] if len(taken) < len(entries) else None
-        floor = max(stops)  # below it some part was not looked at
+        floor = max(stops)  # some part was not examined below it
         taken = [entry for entry in entries if entry >= floor][:count]
         return taken, max(floor, taken[-1]) if len(taken) == count else floor
 
     def all_names(self) -> Plan[list[bytes]]:
-        """All threads: one round trip for some thousands of each part."""
+        """All threads: one round trip for 5,000 of each part."""
         names: list[bytes] = []
         everything = ThreadQuery("", None, None, 0, None)
         places: dict[int, RegistryEntry | None] = dict.fromkeys(range(len(self._keys.parts)))
@@ -146,17 +148,17 @@ class Registry:
         return names
 
     def heads(self, places: Mapping[int, bytes], count: int) -> Plan[dict[int, list[bytes]]]:
-        """Up to so many threads of some parts, as b"h" id NUL thread, by the id of their newest
-        checkpoint.
+        """Up to `count` threads of each part, as b"h" id NUL thread, by the id of their newest
+        checkpoint, newest first.
 
         Args:
-            places: the parts, each with the last thread that was seen (empty: none).
-            count: of each.
+            places: the parts, each with the last member of its previous page (empty: none).
+            count: threads of each part.
         """
         return (yield from self._ask("heads", {part: [at, count] for part, at in places.items()}))
 
     def overdue(self, parts: Iterable[int], now: float, count: int) -> Plan[list[Overdue]]:
-        """Up to so many threads of each part that should be gone."""
+        """Up to `count` threads of each part that have expired according to the registry."""
         asked = {part: (moment(now), count) for part in parts}
         replies = yield from self._ask("overdue", asked)
         return [
@@ -166,7 +168,7 @@ class Registry:
         ]
 
     def labelled(self, labels: Iterable[bytes]) -> Plan[dict[bytes, list[bytes]]]:
-        """All threads that have one of some labels, each with those that it has."""
+        """All threads that have any of these labels, each with those that it has."""
         threads: dict[bytes, list[bytes]] = {}
         places = {(n, label): b"[" for label in labels for n in range(len(self._keys.parts))}
         while places:
@@ -186,7 +188,7 @@ class Registry:
         return threads
 
     def part_of(self, thread_id: str) -> int:
-        """The number of a thread's part."""
+        """The number of the part that has a thread."""
         return self._keys.parts.index(self._keys.registry(thread_id))
 
     def _ask_all(self, name: str, args: Sequence[Any] = ()) -> Plan[list[Any]]:
@@ -201,7 +203,7 @@ class Registry:
 
 
 def _bounds(query: ThreadQuery, position: RegistryEntry | None, count: int) -> list[Any]:
-    """What the script `list_threads` takes."""
+    """The arguments of the script `list_threads`."""
     high, after, before = "+inf", query.updated_after, query.updated_before
     if position is not None and before is not None and position.updated >= before:
         position = None

@@ -1,5 +1,5 @@
-"""Deleting, pruning and copying threads. What cannot be judged in a script is looked at first, and
-done if the thread is still in the same state.
+"""Deleting, pruning and copying threads. If the client must decide what to remove, it reads the
+thread first, and the script that removes checks that the thread's state is still the same.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Head(NamedTuple):
 
     record: CheckpointRecord
     needs_parent: bool
-    """an old one, whose sends are there"""
+    """whether it is of an old format, and its parent has the sends"""
 
     @property
     def place(self) -> Place:
@@ -39,14 +39,14 @@ class RedisRemoval(Collection):
     """Plans that remove or copy whole checkpoints."""
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete all of a thread: one script, and one for the registry if it was there."""
+        """Delete a thread: one script, and one on the registry if the thread existed."""
         outcome, updated, _ = yield from self._ask("delete", thread_id, [b""])
         if outcome == b"gone":
             name = thread_id.encode()
             yield from calls([self._registry.unregister(name, updated or None)])
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
-        """Delete the checkpoints of some runs, in each thread that has them."""
+        """Delete the checkpoints of runs in all threads that the registry has for them."""
         threads = yield from self._registry.labelled(map(run_label, run_ids))
         for name, labels in threads.items():
             yield from self._collect_runs(name.decode(), labels)
@@ -55,7 +55,9 @@ class RedisRemoval(Collection):
     # ------------------------------------------------------------------ prune
 
     def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        """Thin out threads, in steps after each of which all that stays can be read."""
+        """Delete threads (strategy "delete"), or all but their newest checkpoints ("keep_latest"),
+        in steps; after each step all that is left can be read.
+        """
         for thread_id in thread_ids:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
@@ -63,7 +65,11 @@ class RedisRemoval(Collection):
                 yield from self._keep_latest(codec, thread_id, None)
 
     def _keep_latest(self, codec: Codec, thread_id: str, expired: float | None) -> Plan[bool]:
-        """Whether the thread was there and, with `expired`, had expired at that moment."""
+        """Keep the newest checkpoint of each namespace, and the ancestors that it needs.
+
+        Returns:
+            False if the thread does not exist or, with `expired`, had not expired by then.
+        """
         while True:
             found = yield from self._ask("latest", thread_id, [TASKS.encode()])
             if found is None:
@@ -82,11 +88,11 @@ class RedisRemoval(Collection):
                 state=state,
                 expired=expired,
             )
-            if done != b"other":  # somebody wrote to it meanwhile
+            if done != b"other":  # another process wrote to the thread: read it again
                 return bool(done == b"done")
 
     def _ancestors(self, codec: Codec, thread_id: str, heads: Sequence[_Head]) -> Plan[set[Place]]:
-        """The checkpoints without which those would not read the same."""
+        """The ancestors that are needed to read `heads`: for delta channels, or for sends."""
         needed = {
             (head.record.ns, head.record.parent_id)
             for head in heads
@@ -145,9 +151,10 @@ def _heads(thread_id: str, salt: bytes, told: Sequence[bytes]) -> list[_Head]:
 def _refuse_foreign(
     source: str, target: str, names: Sequence[bytes], there: Sequence[bytes]
 ) -> None:
-    """
+    """Refuse to overwrite checkpoints.
+
     Raises:
-        InvalidArgumentError: the target has something that the source has not.
+        InvalidArgumentError: the target has a checkpoint, or writes to one, that the source lacks.
     """
     known = {_place(name) for name in names if name[:1] in (b"n", b"w")}
     for name in there:
@@ -160,7 +167,7 @@ def _refuse_foreign(
 
 
 def _newest(names: Sequence[bytes]) -> str:
-    """The greatest id of the checkpoints among some names."""
+    """The greatest checkpoint id among the members of a thread's order."""
     return max((_place(name)[2].decode() for name in names if name[:1] == b"n"), default="")
 
 

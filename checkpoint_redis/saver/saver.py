@@ -1,4 +1,4 @@
-"""The public savers: how they are opened, and who closes what."""
+"""The public savers on Redis: `RedisSaver` and `AsyncRedisSaver`."""
 
 from __future__ import annotations
 
@@ -25,36 +25,34 @@ if TYPE_CHECKING:
 
 TTL = Mapping[str, Any] | TTLPolicy | None
 MAX_CONNECTIONS: Final = 50
-"""Connections that a saver of a URL opens at most; further calls wait for one."""
+"""Limit of connections of a saver that is opened by URL; further calls wait for one."""
 
 
 class RedisSaver(FullSyncSaver):
-    """Checkpoints in Redis 6.2 or later, or Valkey, for threads; its async methods run in a worker
-    thread.
+    """LangGraph's `BaseCheckpointSaver` in Redis 6.2 or later, or Valkey, for blocking code. Its
+    async methods run in a worker thread. Call `setup()` once for each prefix.
 
     Args:
-        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings: replies are read as
-            bytes also where it decodes others. It stays the caller's to close.
-        prefix: what all keys begin with.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings, `decode_responses`
+            included. The caller closes it.
+        prefix: all keys begin with it.
+        serde: default: LangGraph's `JsonPlusSerializer`.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
             `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
             what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`. With the
-            strategy "delete" the server removes a thread by itself.
-        clock: epoch seconds, for `ttl`.
-        call_timeout: seconds that a step of a call may take; None: no limit. A blocking client that
-            you bring needs a `socket_timeout` (redis-py's default since 8.0) so that new
-            connections are limited, too, and so are calls of a cluster.
-
-    `setup()` must have been called once for a prefix.
+        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
+            no attribute `cipher`; then metadata is encrypted, too.
+        deduplicate: store equal chunks of a thread's large values once. False stores each value
+            whole, which is faster if values are replaced instead of growing.
+        ttl: time to live as in `langgraph.json`, in minutes; see `TTLPolicy`. With the strategy
+            "delete" the server itself removes expired threads.
+        clock: returns the time in epoch seconds; `ttl` runs by it.
+        call_timeout: seconds that a step of a call may take; None: no limit. A blocking client
+            also needs a `socket_timeout` (redis-py's default since 8.0), which limits connecting,
+            and the calls of a cluster's client.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both, or the prefix cannot be one.
+        InvalidArgumentError: `client` has another type, or `prefix` or `ttl` is invalid.
         MissingDriverError: redis-py is not installed.
     """
 
@@ -104,14 +102,14 @@ class RedisSaver(FullSyncSaver):
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
-        """Make a client, and close it at the end.
+        """Open a saver with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: `redis://[[user]:password@]host[:port][/db]`, `rediss://…` (TLS),
                 `unix:///path?db=0`, `redis+cluster://host:port,host:port`, or
-                `redis+sentinel://host:port,host:port/service[/db]`; `rediss+…` with TLS. Options
-                of redis-py's connections go behind a `?`, e.g. `?socket_timeout=5` (else half of
-                `call_timeout`).
+                `redis+sentinel://host:port,host:port/service[/db]`; `rediss+…` with TLS. The query
+                may have options of redis-py's connections, e.g. `?socket_timeout=5` (default: half
+                of `call_timeout`).
             prefix: as in the constructor.
             serde: as in the constructor.
             on_unreadable: as in the constructor.
@@ -119,13 +117,13 @@ class RedisSaver(FullSyncSaver):
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
-            max_connections: to one server; further calls wait for one.
+            max_connections: limit of connections to one server; further calls wait for one.
             call_timeout: as in the constructor; seconds.
 
         Raises:
-            InvalidArgumentError: the URL is none of these.
-            BackendUnavailableError: there is no cluster. A server that is not there is an error of
-                the first call.
+            InvalidArgumentError: the URL, or another argument, is invalid.
+            BackendUnavailableError: the URL is of a cluster that cannot be reached. If another
+                server cannot be reached, the first call raises this.
         """
         driver(cls.__name__)
         target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
@@ -151,29 +149,24 @@ class RedisSaver(FullSyncSaver):
 
 
 class AsyncRedisSaver(FullAsyncSaver):
-    """Checkpoints in Redis, for an event loop; its sync methods work from other threads.
+    """`RedisSaver` for an event loop. Its sync methods may be called from other threads.
 
     Args:
-        client: as in `RedisSaver`: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
+        client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`. The caller closes it.
         prefix: as in `RedisSaver`.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
-        call_timeout: seconds that a step of a call may take; None: no limit. A blocking client that
-            you bring needs a `socket_timeout` (redis-py's default since 8.0) so that new
-            connections are limited, too, and so are calls of a cluster.
+        serde: as in `RedisSaver`.
+        on_unreadable: as in `RedisSaver`.
+        encrypted: as in `RedisSaver`.
+        deduplicate: as in `RedisSaver`.
+        ttl: as in `RedisSaver`; minutes.
+        clock: as in `RedisSaver`; epoch seconds.
+        call_timeout: seconds that a step of a call may take; None: no limit. The client needs no
+            `socket_timeout`.
 
-    `await saver.setup()` must have been called once for a prefix.
+    Call `await saver.setup()` once for each prefix.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both, or the prefix cannot be one.
+        InvalidArgumentError: `client` has another type, or `prefix` or `ttl` is invalid.
         MissingDriverError: redis-py is not installed.
     """
 
@@ -252,15 +245,15 @@ class AsyncRedisSaver(FullAsyncSaver):
 
 
 def neither(wanted: str, given: object) -> InvalidArgumentError:
-    """The error for a client that is none."""
+    """The error for a `client` of another type than those `wanted`."""
     return InvalidArgumentError(f"client: wanted a {wanted}, got {type(given).__name__}")
 
 
 def driver(needed_by: str) -> Any:
-    """The module redis.
+    """Import redis-py.
 
     Raises:
-        MissingDriverError: it is not installed.
+        MissingDriverError: redis-py is not installed.
     """
     try:
         import redis

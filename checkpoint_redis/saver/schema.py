@@ -1,4 +1,4 @@
-"""The version of what is stored, which `setup()` notes, and that of the server."""
+"""The schema version, which `setup()` stores, and the server's version."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from checkpoint_redis.connection.scripts import script
 
 
 def schema_version(key: bytes, known: int, *, note: bool = False) -> Plan[int]:
-    """The version that is noted at `key`; 0: none is.
+    """Read the schema version; 0: none is stored.
 
     Args:
-        key: where it is.
-        known: the newest that this library knows.
-        note: note this one first, unless one is there.
+        key: its key.
+        known: the newest version that this library knows.
+        note: store `known` first, unless a version is stored.
 
     Raises:
-        SchemaVersionError: it is newer.
+        SchemaVersionError: the stored version is newer.
     """
     reply, _ = yield from call(script("schema"), [key], [known if note else b""])
     noted = int(reply or 0)
@@ -33,11 +33,11 @@ def schema_version(key: bytes, known: int, *, note: bool = False) -> Plan[int]:
 
 
 def expect_schema(key: bytes, known: int) -> Plan[None]:
-    """Look for the version.
+    """Check the stored schema version.
 
     Raises:
         NotSetUpError: no version is stored: setup() was never called.
-        SchemaVersionError: it is newer.
+        SchemaVersionError: the stored version is newer than this library.
     """
     if not (yield from schema_version(key, known)):
         raise NotSetUpError(
@@ -50,14 +50,14 @@ def server_name(key: bytes) -> Plan[str]:
     """The server's name and version.
 
     Args:
-        key: where the version of what is stored is noted.
+        key: the key of the schema version, in whose slot the script runs.
     """
     _, info = yield from call(script("schema"), [key], [b""])
     return name_of(dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line))
 
 
 def name_of(info: Mapping[str, Any]) -> str:
-    """A server's name and version, of the fields of INFO."""
+    """A server's name and version, from the fields of INFO."""
     if "valkey_version" in info:
         return f"Valkey {info['valkey_version']}"
     return f"Redis {info.get('redis_version', 'of unknown version')}"

@@ -1,4 +1,4 @@
-"""Threads as such: their list, their expiry, their size."""
+"""Listing, sweeping and counting threads."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ _COUNTED_AT_ONCE: Final = 500
 
 
 class RedisThreads(RedisRemoval):
-    """Plans on threads."""
+    """The plans `list_threads`, `sweep` and `stats`."""
 
     backend: ClassVar[str]
 
     # ------------------------------------------------------------------ list
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
-        """A page of threads: two round trips, more where many of them are gone."""
+        """A page of threads, the last updated first: two round trips, more if many entries of the
+        registry have no thread.
+        """
         rows: list[tuple[str, float, float, float | None]] = []
         gone: list[bytes] = []
         at = query.position
@@ -59,7 +61,11 @@ class RedisThreads(RedisRemoval):
     # ------------------------------------------------------------------ expiry
 
     def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired."""
+        """Delete or prune the threads that have expired, as the policy says, and collect garbage.
+
+        Returns:
+            The number of threads deleted or pruned. Damaged threads are logged and skipped.
+        """
         now, swept = self._logs.clock(), 0
         limit = self._logs.policy.sweep_limit
         parts, unreadable = set(range(PARTS)), set[bytes]()
@@ -77,7 +83,7 @@ class RedisThreads(RedisRemoval):
         return swept
 
     def _collect_garbage(self) -> Plan[None]:
-        """Remove what writes have replaced, in threads that have much of it."""
+        """Remove replaced records in the threads that are labelled as having much garbage."""
         threads = yield from self._registry.labelled([GARBAGE])
         for name in [*threads][: self._logs.policy.sweep_limit]:
             try:
@@ -93,7 +99,7 @@ class RedisThreads(RedisRemoval):
         yield from self._expire(overdue, now)
 
     def _expire(self, overdue: Sequence[Overdue], now: float) -> Plan[int]:
-        """Remove those that have expired. The server may have been faster."""
+        """Delete threads that have expired, unless the server has removed them already."""
         asked = [self._call("delete", one.name.decode(), [moment(now)]) for one in overdue]
         replies = yield from calls(asked)
         settle, swept = [], 0
@@ -134,7 +140,9 @@ class RedisThreads(RedisRemoval):
     # ------------------------------------------------------------------ size
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
-        """Count what there is: one round trip for a thread, else some for 500 threads each."""
+        """Count records and bytes: one round trip for a small thread; for all threads, some for
+        each 500.
+        """
         server = yield from server_name(self._keys.schema)
         if thread_id is not None:
             totals = yield from self._count([thread_id.encode()])

@@ -1,4 +1,6 @@
-"""Storing: a put is tried on what is known of the thread's log, and again on what is there."""
+"""Storing checkpoints and writes. A put is first prepared for the thread's log as this process has
+it in its cache; if the script finds another log, the put is prepared for that one and retried.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +20,25 @@ from checkpoint_redis.saver.packing import digests_name, with_checksum, without_
 from checkpoint_redis.saver.registry import GARBAGE, Registry, run_label
 
 OVERDUE: Final = 64
-"""When a part of the registry has so many threads that should be gone, a put looks after them."""
+"""If a part of the registry has this many expired threads, a put removes some of them."""
 
 Finish = Callable[[bytes, Sequence[Stored]], list[Arg]]
-"""What an operation's script takes, of the thread's salt and of what its values became."""
+"""Builds the arguments of an operation's own script from the thread's salt and encoded values."""
 
 
 class Storing(NamedTuple):
-    """What is to be stored.
+    """A write to one thread.
 
     Attributes:
-        name: of the script.
-        thread_id: where.
-        ttl: minutes that this run asks for.
-        records: whose values are to be stored.
-        finish: gives the script's own arguments.
-        put: of which this is all, if it is one.
-        granted: names of values that must be there.
-        takes_parent: something was taken from the parent, as this process knows it: the thread must
-            be there, and the one in which the parent was.
+        name: the script.
+        thread_id: the thread.
+        ttl: time to live in minutes that this run asks for; None: the thread's own stays.
+        records: the values to encode and store.
+        finish: builds the script's own arguments.
+        put: the put, if this is one; None: pending writes.
+        granted: names of value records that must exist.
+        takes_parent: the put copies from its parent as this process has it in its cache: it fails
+            if the thread was deleted, also if it was created again.
     """
 
     name: str
@@ -50,18 +52,18 @@ class Storing(NamedTuple):
 
 
 class RedisWriting:
-    """Sub-plans on one thread."""
+    """Script calls on one thread, and the sub-plan that stores."""
 
     _logs: DedupWriter
     _keys: KeyNames
     _registry: Registry
     _own_ttls: LruCache[str, float | None]
-    """minutes, of threads that have a time to live of their own"""
+    """thread -> its own time to live in minutes; None: it has none"""
 
-    # ------------------------------------------------------------------ what scripts take
+    # ------------------------------------------------------------------ arguments of scripts
 
     def _head(self) -> list[Arg]:
-        """What all scripts of a thread begin with."""
+        """The first argument of all scripts of a thread: threads expired by then are absent."""
         horizon = moment(self._logs.clock()) if self._logs.policy.expires_whole else b""
         return [horizon]
 
@@ -87,9 +89,12 @@ class RedisWriting:
     # ------------------------------------------------------------------ storing
 
     def _store(self, what: Storing) -> Plan[list[int] | bytes]:
-        """Store it, and reply b"done"; or store nothing, and reply why: the numbers of the values
-        that must be there and are not; with `takes_parent`, b"absent" if the thread was deleted,
-        b"other" if it was deleted and made again.
+        """Store a write.
+
+        Returns:
+            b"done"; or, if nothing was stored, why: the numbers of the values in `granted` that do
+            not exist; with `takes_parent`, b"absent" if the thread was deleted, b"other" if it was
+            deleted and created again.
         """
         name, thread_id, ttl, records, finish, to_put, granted, takes_parent = what
         epoch = self._logs.new_epoch()
@@ -128,10 +133,11 @@ class RedisWriting:
     def _registered(
         self, put: ScriptCall, what: Storing, now: float, *, is_known: bool
     ) -> Plan[Any]:
-        """The reply of a put; of one that stored something with how many threads are overdue.
+        """Register the thread and run the script. Returns the script's reply; if it has stored, as
+        (outcome, epoch, log size, number of expired threads in the part of the registry).
 
-        A thread is registered before it can exist. Where this process knows that it is there, both
-        may go at the same time, since the put does nothing if the thread is gone.
+        A thread is registered before it is created. If this process knows that it exists, both
+        scripts may run at the same time: this one stores nothing if the thread is gone.
         """
         thread_id, stored = what.thread_id, what.put
         head = stored.checkpoint.checkpoint_id if stored else ""
@@ -155,15 +161,15 @@ class RedisWriting:
     def _prepare_new(
         self, thread_id: str, new_epoch: int, records: Sequence[ChannelRecord]
     ) -> EncodedValues:
-        """The records' values, for the log as this process knows it, or else for a new one."""
+        """Encode the values for the log in this process's cache, or else for a new log."""
         prepared = self._logs.prepare(thread_id, records, ChunkIndex(new_epoch, 0))
-        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        assert prepared is not None  # noqa: S101 (it has a log to assume)
         return prepared
 
     def _prepare_again(
         self, thread_id: str, reply: Sequence[Any], new_epoch: int, records: Sequence[ChannelRecord]
     ) -> Plan[EncodedValues]:
-        """The records' values, for the log that a script found."""
+        """Encode the values for the log that a script found."""
 
         def newest(_: int) -> Plan[list[tuple[int, bytes]]]:
             yield from ()
@@ -193,11 +199,11 @@ class RedisWriting:
 
     @abstractmethod
     def _tidy(self, part: int) -> Plan[None]:
-        """Look after threads of this part of the registry that should be gone."""
+        """Delete expired threads of a part of the registry."""
 
 
 def _log_of(salt: bytes, prepared: EncodedValues) -> list[Arg]:
-    """What must be so of the log, and what is appended to it."""
+    """The arguments of a write about the log: required generation and size, and new segments."""
     log = prepared.appender
     if log is None or not log.shares:
         return [b"", 0, 0, 0]

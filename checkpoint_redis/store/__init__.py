@@ -1,1 +1,1 @@
-"""The stores: public classes, planner, search."""
+"""The stores on Redis: public classes, planner, filters, vector search."""

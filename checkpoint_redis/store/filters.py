@@ -1,4 +1,4 @@
-"""Filters as scripts take them. They only spare items: `Filter.matches` decides."""
+"""Filters as arguments of scripts. A script only prefilters; `Filter.matches` decides."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from store_vector.filters.operators import Condition, Filter
 from store_vector.values import dumps
 
 _AT_ONCE: Final = 1000
-"""Items that one script lists."""
+"""Items or entries that one script indexes or drops."""
 
 
 def arguments(wanted: Filter) -> list[Arg]:
-    """The arguments of lua/store/filters.lua: conditions that must all hold."""
+    """The arguments of lua/store/filters.lua: those conditions of a filter that keys can test."""
     pieces: list[Arg] = []
     ranges: list[Arg] = []
     for part in wanted.parts:
@@ -38,7 +38,7 @@ def _bounds(keys: Keys) -> tuple[bytes, bytes]:
 
 
 def spans(wanted: Filter, declared: Sequence[str]) -> list[Arg]:
-    """What conditions on declared fields select, as lua/store/browse.lua takes it."""
+    """The key ranges of conditions on declared fields, as arguments of lua/store/browse.lua."""
     found = indexed(wanted, declared)
     args: list[Arg] = [4 * len(found)]
     for path, keys in found:
@@ -52,8 +52,8 @@ def setup_lists(
     *,
     drop_undeclared: bool,
 ) -> Plan[None]:
-    """List what items have at declared fields, if that is not done; drop what others are listed
-    under, if that is wanted. Some items at a time.
+    """Build the missing indexes of declared fields, and drop those of other fields if
+    `drop_undeclared`, a thousand items with each script.
     """
     for path in declared:
         while (yield from ask("list", [path.encode(), _AT_ONCE], 0.0)):

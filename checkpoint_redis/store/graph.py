@@ -1,8 +1,7 @@
-"""Search by meaning in the Query Engine, or in a vector set of Redis 8: near ones from the index,
-scores from the vectors.
+"""Vector search with the server's index: Query Engine, or a vector set of Redis 8.
 
-Where a filter or a namespace leaves too few of those that are near, all that passes is ranked: what
-is found is never less than there is.
+The index gives candidates; their scores are computed from the vectors. If too few candidates match
+filter and namespace, all matching items are ranked: a search never returns fewer items than match.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from store_vector.records import Array, Found, Search
 
 _BUILT_AT_ONCE: Final = 200
 _MORE: Final = 4
-"""So many times as many vectors as are wanted are looked at: their scores are exact, not their
-order in the index, and an item may have several."""
+"""Candidates for each item requested: the index orders them approximately, and an item may have
+several vectors."""
 _LEAST, _MOST = 50, 2_000
 _EF: Final = 200
 _METRICS: Final = {"cosine": "COSINE", "l2": "L2", "inner_product": "IP"}
 
 
 class Graph(RedisVectorSearch):
-    """Searches over a store's index on the server; exact ones where there is none."""
+    """Vector search with the index on the server, or exact search if there is none."""
 
     def __init__(self, settings: IndexSettings, ask: Ask, cache_bytes: int) -> None:
         super().__init__(settings, ask, cache_bytes)
@@ -37,7 +36,7 @@ class Graph(RedisVectorSearch):
         self._is_wanted = settings.engine == "auto" and settings.kind != "flat"
 
     def setup(self, now: float) -> Plan[None]:
-        """Build the index, if the server can keep one and the store has none."""
+        """Build the index, if the server supports one and the store has none."""
         if not self._is_wanted:
             return
         one = self._settings
@@ -50,7 +49,7 @@ class Graph(RedisVectorSearch):
                 break
 
     def search(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
-        """What a search gives: one script, more where few of the near ones match."""
+        """The items nearest to a query: one script, more if few of the candidates match."""
         if not self._is_wanted:
             return (yield from super().search(search, query, now))
         wanted = max(_MORE * search.end, _LEAST)
@@ -66,17 +65,17 @@ class Graph(RedisVectorSearch):
             found = self._ranked(search, query, sure + doubtful)
             if looked_at >= there_are or _is_enough(search, found, doubtful):
                 return found[search.offset : search.end]
-            if looked_at < wanted:  # parts of the graph cannot be reached
+            if looked_at < wanted:  # the HNSW graph is not connected: it gives no more candidates
                 break
-            # as many as it takes, if the share of those that match stays what it is
+            # enough candidates, if the same share of them matches
             share = max(len(found), 0.5) / looked_at
             wanted = max(int(1.5 * search.end / share), 2 * wanted)
         return (yield from self._from_server(search, query, now))
 
 
 def _is_enough(search: Search, found: Sequence[Found], doubtful: Sequence[bytes]) -> bool:
-    """Whether all of the page is nearer than what the index left out: of equal ones it gives any,
-    and their order is by name.
+    """Whether the page is complete: it has no item as far away as the farthest candidate. The index
+    may have left out others at that distance, which sort by name.
     """
     if len(found) < search.end:
         return False

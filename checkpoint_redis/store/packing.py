@@ -1,4 +1,4 @@
-"""Items and their vectors as bytes. Scripts take them apart, too: lua/store/common.lua."""
+"""The binary format of items and vectors. Scripts unpack it, too: lua/store/common.lua."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _VECTORS: Final = struct.Struct("<2I")  # how many, size of the JSON before them
 
 
 def parted(joined: bytes) -> list[bytes]:
-    """What a script joined: each piece is behind its length."""
+    """Split the string in which a script joined pieces, each after its length."""
     pieces, at, end = list[bytes](), 0, len(joined)
     length = _LENGTH.unpack_from
     while at < end:
@@ -30,18 +30,18 @@ def parted(joined: bytes) -> list[bytes]:
 
 
 def name_of(ns: str, key: str) -> bytes:
-    """An item's field."""
+    """An item's field in the hashes of items and vectors."""
     return f"{ns}\0{key}".encode()
 
 
 def split_name(name: bytes) -> Name:
-    """What a field's name was made of."""
+    """Namespace and key, from an item's field."""
     ns, _, key = name.decode().partition("\0")
     return Name(ns, key)
 
 
 def pack_item(put: Put, now: float) -> bytes:
-    """An item's record, as of its first put."""
+    """Pack an item that is created `now` (epoch seconds)."""
     due = math.inf if put.expires_at is None else put.expires_at
     keys = dumps(put.keys).encode()
     head = _ITEM.pack(now, now, due, put.ttl or 0.0, len(keys))
@@ -49,7 +49,7 @@ def pack_item(put: Put, now: float) -> bytes:
 
 
 def unpack_item(ns: str, key: str, packed: bytes) -> Record:
-    """The item again."""
+    """Unpack an item."""
     created, updated, due, ttl, keys = _ITEM.unpack_from(packed)
     expires_at = None if due == math.inf else due
     return Record(
@@ -58,7 +58,7 @@ def unpack_item(ns: str, key: str, packed: bytes) -> Record:
 
 
 def pack_vectors(vectors: Sequence[Vector]) -> bytes:
-    """An item's vectors, behind JSON that says of which texts: [[field, digest], …]; nothing if it
+    """Pack an item's vectors after JSON of the texts they embed, [[field, digest], …]; empty if it
     has none.
     """
     if not vectors:
@@ -68,14 +68,14 @@ def pack_vectors(vectors: Sequence[Vector]) -> bytes:
 
 
 def pack_unchanged(texts: TextDigests | None) -> bytes:
-    """JSON of the texts whose vectors a put keeps; nothing if it keeps none."""
+    """JSON of the texts whose stored vectors a put keeps; empty if it keeps none."""
     if texts is None:
         return b""
     return json.dumps({"fields": texts.fields, "digests": texts.digests}).encode()
 
 
 def unpack_vectors(field: bytes, packed: bytes) -> Embeddings:
-    """The vectors again, one after the other."""
+    """Unpack an item's vectors, as one array of bytes."""
     count, texts = _VECTORS.unpack_from(packed)
     name = split_name(field)
     return Embeddings(field, name.ns, name.key, count, packed[_VECTORS.size + texts :])

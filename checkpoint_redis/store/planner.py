@@ -1,4 +1,4 @@
-"""The operations of a store on Redis: a script each."""
+"""The planner of the stores on Redis: one script for each operation."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from store_vector.planner import StorePlanner
 from store_vector.records import Found, Put, Read, Record, Search, StoreStats
 
 SCHEMA: Final = 1
-"""The version of what is stored."""
+"""Version of the stored format."""
 CACHE_BYTES: Final = 1 << 29
-"""How large the matrix of vectors in memory may be; beyond, searches read the server."""
+"""Limit of the vectors cached in memory, in bytes; beyond it each search reads the server."""
 
 _LOOKED_AT: Final = 20_000
-"""Items that a script looks at for a search."""
+"""Items that one script of a search examines."""
 _LEAST: Final = 50
 _NAMESPACES: Final = 5_000
 _SWEPT: Final = 1_000
@@ -53,14 +53,16 @@ _KINDS: Final = (
 
 
 class _Look(NamedTuple):
-    """What a script found, and where it stopped."""
+    """Items that a script found, and where it stopped; None: at the end."""
 
     records: list[Record]
     position: _Position | None
 
 
 class _Position(NamedTuple):
-    """How far a search is: behind the item of this negated time and name; so many are left out."""
+    """Where a search goes on: after the item of this negated update time and name, skipping
+    `offset` matches.
+    """
 
     time: bytes
     name: bytes
@@ -69,14 +71,14 @@ class _Position(NamedTuple):
 
 @requires_setup(StorePlanner)
 class RedisStorePlanner:
-    """Plans for Redis. All of a store lies in one slot, so that a batch is one script.
+    """The plans of a store on Redis. All its keys are in one slot, so that a batch is one script.
 
     Args:
-        settings: the index, or None.
-        ttl: how items expire.
-        prefix: what all keys begin with, as their hash tag.
-        cache_bytes: how large the matrix of vectors in memory may be.
-        fields: the paths of declared fields (`filter_keys`).
+        settings: the vector index; None: no vector search.
+        ttl: time to live of items.
+        prefix: the hash tag with which all keys begin.
+        cache_bytes: limit of the vectors cached in memory, in bytes.
+        fields: the paths of declared fields (`filter_fields`).
     """
 
     is_set_up = False
@@ -105,8 +107,8 @@ class RedisStorePlanner:
         return (yield from call(script(f"store/{name}"), self._keys, [*head, *args]))
 
     def setup(self, drop_undeclared: bool = False) -> Plan[None]:
-        """Store the schema's version, list what items have at declared fields, and build an index
-        of vectors if the server has an engine for it. Where that is done already, this only reads.
+        """Store the schema version, build the indexes of declared fields, and a vector index if the
+        server supports one. What is done already is only checked.
         """
         if not (yield from schema_version(self._schema, SCHEMA)):
             yield from schema_version(self._schema, SCHEMA, note=True)
@@ -115,13 +117,13 @@ class RedisStorePlanner:
             yield from self._meaning.setup(0.0)
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the version of what is stored."""
+        """Check the stored schema version; raise as `expect_schema` does."""
         yield from expect_schema(self._schema, SCHEMA)
 
     # ------------------------------------------------------------------ get, put
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one script, which also moves their expiry."""
+        """Read items: one script, which also refreshes their expiry."""
         names = [name_of(ns, key) for ns, key, _ in reads]
         moves = "".join(["1" if refresh else "0" for _, _, refresh in reads])
         found, refusal = yield from self._ask("get", [len(names), *names, moves], now)
@@ -132,8 +134,9 @@ class RedisStorePlanner:
         ]
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        """Put and delete: one script. Once more if an item that is not embedded has vectors of
-        other fields than the store's: then nothing was written, and their texts are sent as well.
+        """Put and delete items: one script. If a put that embeds nothing finds stored vectors of
+        fields that the store does not embed, the script writes nothing, and runs again with the
+        digests of these fields' texts.
         """
         unchanged = {name_of(one.ns, one.key): one.unchanged for one in puts}
         while True:
@@ -155,8 +158,8 @@ class RedisStorePlanner:
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found: one script; with a filter or a query, more where few match, and one to move
-        an expiry.
+        """Search items: one script. With a filter or a query, more if few items match, and one if
+        an expiry is refreshed.
         """
         if search.vector is not None and self._meaning is not None:
             found = yield from self._meaning.search(search, search.vector, now)
@@ -189,7 +192,7 @@ class RedisStorePlanner:
     def _filtered(self, search: Search, now: float) -> Plan[list[Found]]:
         found: list[Found] = []
         position: _Position | None = _Position(b"", b"", 0)
-        count = search.end  # most that scripts let through does match
+        count = search.end  # most items that pass the script's prefilter match
         while position is not None and len(found) < search.end:
             some, position = yield from self._browse(search, (count, 0), position, now)
             found += [Found(one) for one in some if search.filter.matches(one.decoded)]
@@ -213,7 +216,7 @@ class RedisStorePlanner:
         return _Look(records, _Position(last[0], last[1], left) if last else None)
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """Namespaces: one script for some thousand of them."""
+        """List namespaces: one script for 5,000 of them."""
         low, high = query.bounds or ("", "")
         depth = (query.max_depth or 0) if query.is_one_range else 0
         enough = query.offset + query.limit if query.is_one_range else None
@@ -228,7 +231,7 @@ class RedisStorePlanner:
     # ------------------------------------------------------------------ expiry, size
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one script for a thousand items."""
+        """Remove expired items: one script for a thousand."""
         swept = 0
         while True:
             count: int = yield from self._ask("sweep", [_SWEPT], now)
@@ -244,6 +247,6 @@ class RedisStorePlanner:
 
 
 def _warn_of(refusal: bytes, items: int) -> None:
-    """Log why the expiry of items was not moved, if a script says so."""
+    """Log the server's error if it refused to refresh the expiry of items."""
     if refusal:
         warn_not_moved(f"one of {items} items", refusal.decode())

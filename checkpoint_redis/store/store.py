@@ -1,4 +1,4 @@
-"""The public stores: how they are opened, and who closes what."""
+"""The public stores on Redis: `RedisStore` and `AsyncRedisStore`."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ TTL = TTLConfig | StoreTTL | None
 
 
 class RedisStore(SyncStore):
-    """Long-term memory in Redis 6.2 or later, or Valkey; its async methods run in a worker thread.
+    """LangGraph's `BaseStore` (long-term memory) in Redis 6.2 or later, or Valkey. Its async
+    methods run in a worker thread. On a cluster the whole store is in one slot. Call `setup()` once
+    for each prefix.
 
-    Search by meaning is exact, and needs no module: the vectors of the store are kept in this
-    process's memory, as one matrix that other processes' writes bring up to date; one larger than
-    `cache_bytes` is read at each search. On a cluster all of a store lies in one slot.
+    Vector search needs no module. Without an index on the server it is exact: this process caches
+    the store's vectors and reads what other processes changed with each search; if the vectors are
+    larger than `cache_bytes`, each search reads them all.
 
     Args:
-        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. It stays the caller's
-            to close.
-        prefix: what all keys begin with; stores of different prefixes know nothing of each other.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. The caller closes it.
+        prefix: all keys begin with it; stores of different prefixes share nothing.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no vector search.
         ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
+        clock: returns the time in epoch seconds; items' times and `ttl` run by it.
         call_timeout: as in `RedisSaver`; seconds.
-        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
-            vector. Beside it, a few hundred bytes for each item that has vectors.
+        cache_bytes: limit of the cached vectors: 4 bytes for each dimension of each vector. The
+            cache also takes a few hundred bytes for each item that has vectors.
         filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() lists what items have there, in an index. The same as `index["filter_fields"]`.
+            setup() builds an index for each. The same as `index["filter_fields"]`.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both; a prefix, an `index` or a `ttl` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `prefix`, `index` or `ttl` is invalid.
         MissingDriverError: redis-py is not installed.
     """
 
@@ -97,7 +97,7 @@ class RedisStore(SyncStore):
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
-        """Make a client, and close it at the end.
+        """Open a store with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `RedisSaver.from_conn_string`.
@@ -107,13 +107,13 @@ class RedisStore(SyncStore):
             clock: as in the constructor.
             cache_bytes: as in the constructor.
             filter_fields: as in the constructor.
-            max_connections: to one server; further calls wait for one.
+            max_connections: limit of connections to one server; further calls wait for one.
             call_timeout: as in the constructor; seconds.
 
         Raises:
-            InvalidArgumentError: the URL is none, or an `index` or a `ttl` that cannot be used.
-            BackendUnavailableError: there is no cluster. A server that is not there is an error of
-                the first call.
+            InvalidArgumentError: the URL, or another argument, is invalid.
+            BackendUnavailableError: the URL is of a cluster that cannot be reached. If another
+                server cannot be reached, the first call raises this.
         """
         driver(cls.__name__)
         target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
@@ -138,22 +138,21 @@ class RedisStore(SyncStore):
 
 
 class AsyncRedisStore(AsyncStore):
-    """Long-term memory in Redis, for an event loop; what is asked for in one tick is one batch. Its
-    sync methods work from other threads. Otherwise as `RedisStore`.
+    """`RedisStore` for an event loop. Operations requested in one tick of the loop are one batch.
+    Its sync methods may be called from other threads.
 
     Args:
-        client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
+        client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`. The caller closes it.
         prefix: as in `RedisStore`.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
+        index: as in `RedisStore`.
+        ttl: as in `RedisStore`; minutes.
+        clock: as in `RedisStore`; epoch seconds.
         cache_bytes: as in `RedisStore`.
         filter_fields: as in `RedisStore`.
         call_timeout: as in `RedisSaver`; seconds.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both; a prefix, an `index` or a `ttl` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `prefix`, `index` or `ttl` is invalid.
         MissingDriverError: redis-py is not installed.
     """
 

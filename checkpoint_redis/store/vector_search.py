@@ -1,7 +1,7 @@
-"""Search by meaning: exact, over vectors in memory that are those of the server.
+"""Exact vector search over a cache of the store's vectors in this process's memory.
 
-The server says with each answer whether they still are; what changed comes along. So a search is
-one round trip, if nobody has written vectors since the last one.
+Each reply of the server says whether the cache is up to date, and if not, has the vectors that
+changed. So a search is one round trip, unless vectors were written since the last one.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from store_vector.vectors.exact import fits, matrix
 from store_vector.vectors.ranking import Ranking, Vectors
 
 Ask = Callable[[str, Sequence[Arg], float], Plan[Any]]
-"""Runs a script of the store at a time: name, arguments, now."""
+"""Runs a script of the store, given its name, its arguments, and the time in epoch seconds."""
 
 _AT_ONCE: Final = 2_000
-"""Items whose vectors a script reads."""
+"""Items whose vectors one script reads."""
 _LOOKED_AT: Final = 64
 _MOST_LOOKED_AT: Final = 4_000
 _FILTERED: Final = 1_000
 _CHANGES: Final = 2_000
-_COSTLY: Final = 1 << 20  # bytes of vectors that are ranked off the event loop
+_COSTLY: Final = 1 << 20  # bytes; more vectors than this are ranked off the event loop
 _PATIENCE: Final = 8
-"""So often a search begins again because somebody wrote meanwhile."""
+"""How often a search starts over because another process wrote, before it accepts that."""
 
 
 class _Look(NamedTuple):
-    """What a search asks for about ranked items."""
+    """A search, its time, and the revision of the cached vectors."""
 
     search: Search
     now: float
@@ -42,12 +42,12 @@ class _Look(NamedTuple):
 
 
 class RedisVectorSearch:
-    """The vectors of a store, and the searches over them.
+    """The cached vectors of a store, and the searches over them.
 
     Args:
-        settings: the index.
+        settings: the vector index.
         ask: runs scripts.
-        cache_bytes: how large the matrix in memory may be; a larger one is read at each search.
+        cache_bytes: limit of the cache in bytes; more vectors are read with each search.
     """
 
     def __init__(self, settings: IndexSettings, ask: Ask, cache_bytes: int) -> None:
@@ -57,7 +57,7 @@ class RedisVectorSearch:
         self._too_large = False
 
     def search(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
-        """What a search gives, of one moment unless others write all the time."""
+        """The items nearest to a query, as of one moment unless other processes keep writing."""
         for attempt in range(1000):
             if self._cache.change < 0 and not (yield from self._fill(now)):
                 return (yield from self._from_server(search, query, now))
@@ -69,7 +69,9 @@ class RedisVectorSearch:
     # ------------------------------------------------------------------ in memory
 
     def _fill(self, now: float) -> Plan[bool]:
-        """Read all vectors, as of the first answer; False: they are too many."""
+        """Read all vectors into the cache, under the revision of the first reply; False: they
+        exceed the limit.
+        """
         found: list[Embeddings] = []
         revision, behind = None, b""
         while True:
@@ -90,7 +92,9 @@ class RedisVectorSearch:
     def _from_cache(
         self, search: Search, query: Array, now: float, strict: bool
     ) -> Plan[list[Found] | None]:
-        """The best are looked at, more and more of them; None: the vectors were not those."""
+        """Rank the cached vectors, and read the best items, more and more of them until enough
+        match; None: the cache was out of date.
+        """
         with self._cache.lock:
             known = self._cache.change
             if known < 0:
@@ -155,7 +159,9 @@ class RedisVectorSearch:
     # ------------------------------------------------------------------ from the server
 
     def _from_server(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
-        """The same without a cache: what passes, some thousand items at a time, the best kept."""
+        """Search without the cache: read the vectors of all items that pass the prefilter, 2,000
+        items at a time, and keep the best.
+        """
         for attempt in range(_PATIENCE):
             best: list[Found] = []
             behind, revision = b"", None
@@ -165,7 +171,7 @@ class RedisVectorSearch:
                 told, some, behind = yield from self._ask("passing", args, now)
                 revision = told if revision is None else revision
                 if told != revision and attempt < _PATIENCE - 1:
-                    break  # somebody wrote meanwhile: from the start
+                    break  # another process wrote meanwhile: start over
                 best = sorted([*best, *self._ranked(search, query, some)], key=_place)
                 best = best[: search.end]
                 if not behind:
@@ -173,7 +179,7 @@ class RedisVectorSearch:
         raise AssertionError("the last attempt gives what it finds")
 
     def _ranked(self, search: Search, query: Array, some: Sequence[bytes]) -> list[Found]:
-        """Items with their vectors, (name, item, vectors), by their scores; those that match."""
+        """Rank items, given as (name, packed item, packed vectors), that match the filter."""
         fitting: list[tuple[Record, Embeddings]] = []
         for n in range(0, len(some), 3):
             vectors = unpack_vectors(some[n], some[n + 2])
