@@ -1,7 +1,7 @@
 """The contract of LangGraph savers, stores and caches as a test suite that any backend can run.
 
-Names are imported when they are asked for: the command lives in this package, and says what to
-install where the extra is missing.
+Names are imported lazily, so that the command, which is in this package, can start without the
+extra `conformance` and say what to install.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m conformance_tests run mypkg:harness`."""
+"""Entry point of `python -m conformance_tests run mypkg:harness`."""
 
 import sys
 

@@ -1,4 +1,5 @@
-"""What a network does: a TCP proxy that delays, cuts, stops in mid-message and counts.
+"""A TCP proxy that simulates network faults (delays, resets, stalls) and counts round trips.
+
 
 with Proxy("127.0.0.1", 5432) as proxy, PostgresSaver.from_conn_string(url_of(proxy)) as saver:
     with proxy.counting() as counted:
@@ -25,13 +26,13 @@ Pieces = asyncio.Queue[tuple[float, bytes]]
 T = TypeVar("T")
 
 ATTEMPTS = 12
-"""Every connection of a pool may have to fail once before all of them are new."""
-_RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset, as a broken network does
+"""More than the connections of a pool: each broken connection may fail one call."""
+_RESET = struct.pack("ii", 1, 0)  # SO_LINGER with timeout 0: close sends a TCP reset
 
 
 @dataclass
 class Counted:
-    """What went through the proxy while it was counting."""
+    """Traffic through the proxy during `counting`."""
 
     round_trips: int = 0
     sent: Counter[Towards] = field(default_factory=Counter)  # bytes
@@ -40,7 +41,7 @@ class Counted:
 @dataclass
 class _Fault:
     towards: Towards
-    left: int  # bytes; fires once, on whichever connection passes them
+    left: int  # bytes until the fault, summed over all connections; it fires once
     stall: bool
 
 
@@ -48,8 +49,8 @@ class _Fault:
 class _Link:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
-    answered: bool = True  # what the client says next begins a round trip
-    swallowed: bool = False  # nothing passes any more, not even its end
+    answered: bool = True  # the next bytes of the client begin a new round trip
+    swallowed: bool = False  # drop everything, including the end of the stream
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def reset(self) -> None:
@@ -58,13 +59,13 @@ class _Link:
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # the other side was faster
+    with suppress(OSError):  # the peer may have closed the connection already
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     writer.transport.abort()
 
 
 def works_again(call: Callable[[], T]) -> T:
-    """What the call gives once the connections of the time before are used up."""
+    """Retry the call, once for each broken connection of a pool; returns its result."""
     for _ in range(ATTEMPTS - 1):
         try:
             return call()
@@ -74,13 +75,13 @@ def works_again(call: Callable[[], T]) -> T:
 
 
 class Proxy:
-    """Listens on a free port of 127.0.0.1 and passes everything on to the server.
+    """Listens on a free port of 127.0.0.1 and forwards connections to the server.
 
-    A round trip is counted when a client speaks after an answer, so a pipeline is one. Count with
-    a `delay` of some milliseconds: no answer then comes between two parts of one burst.
+    A round trip is counted when a client sends after an answer, so a pipeline counts as one. For
+    exact counts, set `delay` to some milliseconds, so that no answer arrives amid a pipeline.
 
     Attributes:
-        delay: Seconds that everything takes in each direction; may be changed at any time.
+        delay: Latency in each direction, in seconds; may be changed at any time.
     """
 
     host = "127.0.0.1"
@@ -106,52 +107,52 @@ class Proxy:
         finally:
             self._loop.close()
 
-    # --- what a test does to the network
+    # --- faults, called by tests
 
     @contextmanager
     def counting(self) -> Iterator[Counted]:
-        """What goes through inside the block."""
+        """Count the traffic during the block."""
         counted = Counted()
         self._counted = [*self._counted, counted]
         yield counted
         self._counted = [each for each in self._counted if each is not counted]
 
     def cut(self) -> None:
-        """Reset every open connection; new ones are welcome."""
+        """Reset all open connections. New connections are accepted."""
         self._loop.run(self._cut())
 
     def cut_after(self, size: int, *, towards: Towards = "client") -> None:
-        """Let so many more bytes pass in this direction, then reset their connection."""
+        """Forward `size` more bytes in this direction, then reset the connection."""
         self._fault = _Fault(towards, size, stall=False)
 
     def stall_after(self, size: int, *, towards: Towards = "client") -> None:
-        """Let so many more bytes pass, then nothing on their connection until `resume`."""
+        """Forward `size` more bytes in this direction, then stall the connection until `resume`."""
         self._resumed.clear()
         self._fault = _Fault(towards, size, stall=True)
 
     def resume(self) -> None:
-        """Let stalled connections go on."""
+        """Continue stalled connections."""
         self._loop.loop.call_soon_threadsafe(self._resumed.set)
 
     def swallow(self) -> None:
-        """Pass nothing more on any open connection, and do not close it, as a firewall does that
-        has forgotten the connection. New connections work.
+        """Drop all further traffic of open connections without closing them, as a firewall does
+        that has lost its state. New connections work.
         """
         self._loop.run(self._swallow())
 
     @contextmanager
     def down(self) -> Iterator[None]:
-        """Inside the block nobody is connected, and nobody can connect."""
+        """Reset all connections, and refuse new ones during the block."""
         self._loop.run(self._end())
         try:
             yield
         finally:
             self._loop.run(self._listen())
 
-    # --- on the loop
+    # --- run on the event loop
 
     async def _listen(self) -> None:
-        # the same port again after `down`
+        # after `down`, listen on the same port again
         self._server = await asyncio.start_server(self._accept, self.host, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -175,7 +176,7 @@ class Proxy:
     async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
             answers, server = await asyncio.open_connection(*self.target)
-        except OSError:  # the server is down: the client finds the connection reset
+        except OSError:  # the server is down: reset the client's connection
             _reset(client)
             return
         link = _Link(client, server)

@@ -1,4 +1,7 @@
-"""What the author of a backend writes: how to open it, and how to look at it behind its back."""
+"""Base classes of harnesses, by which the suite opens a backend and inspects its database.
+
+The author of a backend subclasses them.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _DISK_FULL = (Capability.DISK_FULL, Capability.STORE_DISK_FULL)
 
 
 class MovableClock:
-    """Epoch seconds that stand still until a clause moves them: a clock for savers and stores."""
+    """A clock in epoch seconds for savers and stores. It advances only when a clause moves it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -32,16 +35,16 @@ class MovableClock:
 
 
 class FaultHooks:
-    """What a harness may offer for the clauses about faults.
+    """Optional hooks for the clauses about faults.
 
-    Each of them belongs to a capability, which is `not looked at` if the harness does not override
-    the hook.
+    Each hook belongs to a capability. If a harness does not override the hook, the capability is
+    `not looked at`.
 
     Attributes:
-        place: Where the data is. Clauses about servers are not asked of files.
-        budgets: Round trips of each method by its name, a pipeline counted once.
-        ends_when_full: Whether the server ends when its disk is full, as MongoDB's does. Then
-            nothing can be read before it runs again.
+        place: Where the data is. Clauses about servers do not apply to files.
+        budgets: Method name -> maximum number of round trips; a pipeline counts as one.
+        ends_when_full: Whether the server process exits when its disk is full, as MongoDB's does.
+            Then clauses read nothing before it is restarted.
     """
 
     place: ClassVar[Place] = Place.SERVER
@@ -53,27 +56,27 @@ class FaultHooks:
         raise LookupError("the harness names no server that could be reached through a proxy")
 
     def through(self, host: str, port: int) -> Any:
-        """A harness on the same database, which reaches its server at this address.
+        """A harness on the same database that connects to this address instead.
 
-        What it opens should give up within seconds when the server does not answer.
+        What it opens should time out within seconds when the server does not answer.
         """
         raise LookupError(f"the harness cannot reach its server by way of {host}:{port}")
 
     def server_killed(self) -> AbstractContextManager[None]:
-        """Inside the block the server is dead, by `kill -9`; at its end it runs again."""
+        """Kill the server by SIGKILL; restart it at the end of the block."""
         raise LookupError("the harness has no server process to kill")
 
     def disk_full(self) -> AbstractContextManager[None]:
-        """Inside the block there is no room: no file can grow, or no memory is left.
+        """Leave no room during the block: no file can grow, or no memory is left.
 
-        3 MB can then not be stored, and what is stored can be read. A server that has ended runs
-        again at the end of the block.
+        Storing 3 MB must fail, but reads must work. Restart the server at the end of the block, if
+        it has exited.
         """
         raise LookupError("the harness has no way to fill the disk")
 
     def reading_only(self) -> AbstractContextManager[Any]:
-        """Inside the block, a harness on the same database and clock, as a user who may read all
-        of it and write nothing. What was set up stays so.
+        """A harness on the same database and clock, whose user may read everything and write
+        nothing. The database is already set up.
         """
         raise LookupError("the harness has no user who may only read")
 
@@ -81,26 +84,26 @@ class FaultHooks:
         """Raw write: change one byte of a stored record.
 
         Args:
-            record: `"value"` (of up to 100 bytes), `"write"`, or of a checkpoint `"body"` (all that
-                is none of the others), `"versions"` or `"metadata"`; `"digests"`: what else is
-                stored of a large value besides its bytes, or a byte of it where there is nothing.
+            record: `"value"` (of up to 100 bytes); `"write"`; a checkpoint's `"versions"`,
+                `"metadata"` or `"body"` (the rest of it); `"digests"`: what is stored of a large
+                value besides its bytes, or one of its bytes if there is nothing else.
         """
         raise LookupError(f"the harness cannot change a byte of a stored {record}")
 
     def lose_value(self, channel: str) -> None:
-        """Raw write: remove the stored values of a channel, but nothing that refers to them."""
+        """Raw write: remove the stored values of a channel, but not the references to them."""
         raise LookupError(f"the harness cannot remove the stored value of {channel!r}")
 
     def swap_records(self, record: str) -> None:
-        """Raw write: exchange all but the keys of two stored records.
+        """Raw write: exchange the contents of two stored records, without their keys.
 
         Args:
-            record: `"value"`, `"write"` or `"checkpoint"`. Of several the first two.
+            record: `"value"`, `"write"` or `"checkpoint"`. If there are more, the first two.
         """
         raise LookupError(f"the harness cannot exchange two stored records of kind {record!r}")
 
     def not_looked_at(self) -> dict[Capability, str]:
-        """Capabilities whose hooks are not overridden, with the reason."""
+        """Capability -> reason, for the capabilities whose hooks are not overridden."""
         own = type(self)
         unreachable = own.through is FaultHooks.through
         immortal = unreachable or own.server_killed is FaultHooks.server_killed
@@ -123,20 +126,20 @@ class FaultHooks:
         return {each: reason for missing, reason, some in gaps if missing for each in some}
 
     def looks(self, hook: str) -> bool:
-        """Whether a harness overrides one of the methods that are optional."""
+        """Whether the harness overrides an optional method."""
         return getattr(type(self), hook) not in [
             vars(base)[hook] for base in _OWN if hook in vars(base)
         ]
 
 
 class Harness(FaultHooks):
-    """What the harnesses of savers and of stores share. One method has to be written: `open` or
-    `aopen`. A clause that needs another one which is not there is `not looked at`.
+    """Base class of the harnesses of savers and stores. Only `open` or `aopen` is required. Clauses
+    that need another method, which the harness lacks, are `not looked at`.
 
     Attributes:
-        name: The backend and what distinguishes this harness, e.g. `"sqlite (file)"`.
-        gaps: What this backend is known to lack, by capability or by clause, each with the reason.
-            Those clauses are expected to fail; one that passes is reported as a failure.
+        name: The backend and the variant of this harness, e.g. `"sqlite (file)"`.
+        gaps: What the backend is known to lack, by capability or by clause, with reasons. These
+            clauses are expected to fail; one that passes is reported as a failure.
     """
 
     name: str = ""
@@ -144,11 +147,11 @@ class Harness(FaultHooks):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        if cls.name in {"", *(base.__name__ for base in cls.__mro__[1:])}:  # none is given
+        if cls.name in {"", *(base.__name__ for base in cls.__mro__[1:])}:  # no name was declared
             cls.name = cls.__name__
 
     def takes(self, option: str, flavour: str = "sync") -> bool:
-        """Whether `open`, or `aopen`, takes an option."""
+        """Whether the flavour's `open` or `aopen` accepts an option."""
         is_async = flavour == "async" and self.looks("aopen")
         known = inspect.signature(self.aopen if is_async else self.open).parameters
         return option in known or any(
@@ -156,16 +159,16 @@ class Harness(FaultHooks):
         )
 
     def check_options(self, flavour: str, options: Mapping[str, Any]) -> None:
-        """End the running case if the harness cannot open what it needs."""
+        """End the running case if `open` or `aopen` does not accept an option."""
         for name in options:
             if not self.takes(name, flavour):
                 not_looked_at(f"the harness opens nothing with the option `{name}`")
 
     def check_opens(self) -> None:
-        """Say at once what every clause would say.
+        """Check once, before all clauses, that the harness can open anything.
 
         Raises:
-            TypeError: There is nothing to open.
+            TypeError: It has neither `open` nor `aopen`.
         """
         if not (self.looks("open") or self.looks("aopen")):
             raise TypeError(f"{type(self).__name__} has neither `open` nor `aopen`")
@@ -181,48 +184,48 @@ class Harness(FaultHooks):
         not_offered(f"the harness opens nothing in the sync flavour, options {sorted(options)}")
 
     def aopen(self, *_: Any, **options: Any) -> AbstractAsyncContextManager[Any]:
-        """The same for the async flavour; without it, what `open` gives is called by its
-        a-methods.
+        """The same for the async flavour. By default, clauses call the async methods of what `open`
+        opens.
         """
         return _async_of(self.open(**options))
 
     def advance(self, seconds: float) -> None:
-        """Move the clock that time to live and the times of items use, for all that is open."""
+        """Advance the clock that TTLs and timestamps use, for all open savers and stores."""
         not_looked_at(f"the harness has no `advance` to move a clock by {seconds} s")
 
     def rows(self) -> Mapping[str, int]:
-        """Raw read: how many rows of each kind are stored, read behind the backend's back."""
+        """Raw read: the number of stored rows of each kind, read without the backend's code."""
         not_looked_at("the harness has no `rows` to count what is stored")
 
     def version(self) -> str:
-        """The server that was really talked to, and its version, e.g. `"SQLite 3.40.1"`."""
+        """The name and version that the server reports, e.g. `"SQLite 3.40.1"`."""
         return f"Python {platform.python_version()}"
 
     def location(self) -> str:
-        """What another process passes to `reopen`."""
+        """The argument by which another process calls `reopen`."""
         not_looked_at("the harness has no `location` for another process")
 
     @classmethod
     def reopen(cls, location: str) -> Any:
-        """A harness on the same database, made in another process."""
+        """Make a harness on the same database in another process."""
         raise LookupError(f"{cls.__name__} has no `reopen` for {location!r}")
 
     def close(self) -> None:
-        """Remove what this harness made. What it opened is closed before."""
+        """Remove the database. Everything that the harness opened is already closed."""
 
 
 class SaverHarness(Harness):
-    """One empty database, and every way in which the clauses touch it."""
+    """An empty database, and all the ways in which clauses of savers access it."""
 
     def stored(self) -> bytes:
-        """Raw read: every byte that is stored, read without the saver."""
+        """Raw read: all stored bytes, read without the saver."""
         not_looked_at("the harness has no `stored` to look for plaintext")
 
     def damage(self) -> None:
-        """Raw write: flip one byte of a large value that is stored.
+        """Raw write: change one byte of a large stored value.
 
         Raises:
-            LookupError: There is none.
+            LookupError: There is no such value.
         """
         not_looked_at("the harness has no `damage` to flip a byte")
 

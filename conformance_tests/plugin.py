@@ -1,8 +1,8 @@
 """The pytest plugin: `pytest -p conformance_tests.plugin`, or `pytest_plugins` of a conftest.
 
-It may run beside tests of somebody else's: it looks at tests that are clauses, and at no others,
-and its options exist only in a run of `pytest -p conformance_tests.plugin --pyargs
-conformance_tests`, so that a `--store` of their conftest is not disturbed.
+It can run beside unrelated tests: it only handles clauses. Its options exist only in runs of
+`pytest -p conformance_tests.plugin --pyargs conformance_tests`, so that they do not collide with
+options of other conftest files, such as `--store`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-# pytest does this by itself where the package came as a wheel
+# the asserts of clauses are in modules that pytest does not collect, and so does not rewrite
 pytest.register_assert_rewrite(
     *(f"conformance_tests.{name}" for name in ("savers", "stores", "build", "compare", "upstream"))
 )
@@ -25,8 +25,8 @@ RUNNING = pytest.StashKey[bool]()
 def pytest_load_initial_conftests(
     early_config: pytest.Config, parser: pytest.Parser, args: list[str]
 ) -> None:
-    """Adds the options of the suite to a run of the suite."""
-    del parser  # pluggy calls by name
+    """Add the suite's options, if this is a run of the suite."""
+    del parser  # unused, but pluggy passes arguments by name
     named = {arg.split("::")[0].split(".")[0] for arg in args}
     if "--pyargs" in args and "conformance_tests" in named:
         from conformance_tests.command.run import Run
@@ -35,7 +35,7 @@ def pytest_load_initial_conftests(
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Somebody who collects the whole folder has named no harness to run the clauses on."""
+    """Skip test_contract.py, unless this is a run of the suite: there is no harness to test."""
     contract = collection_path == Path(__file__).parent / "test_contract.py"
     return True if contract and not config.pluginmanager.has_plugin("conformance-run") else None
 
@@ -46,7 +46,7 @@ def _is_clause(item: pytest.Item) -> bool:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Forgets the calls of the clause before."""
+    """Clear the recorded calls before each clause."""
     if not _is_clause(item):
         return (yield)
     from conformance_tests.samples.calls import CALLS
@@ -63,10 +63,10 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, Any]:
 def pytest_assertrepr_compare(
     config: pytest.Config, op: str, left: object, right: object
 ) -> Generator[None, list[list[str] | None], list[list[str] | None]]:
-    """Says what was expected, what was got, and where they first differ.
+    """Explain a failed comparison: expected, got, and the first difference.
 
-    Pytest compares as well, though only the first answer is shown, and on a CI server it does so in
-    full: two lists of some thousand lines that resemble each other take it minutes.
+    Pytest computes its own diff, too, although it is not shown. On a CI server it computes the full
+    diff, which takes minutes for long similar lists, so the variables of CI servers are hidden.
     """
     if not config.stash.get(RUNNING, False):
         return (yield)
@@ -81,7 +81,9 @@ def pytest_assertrepr_compare(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """Says what was expected where a clause stumbles over an answer, instead of a KeyError."""
+    """Turn a KeyError and the like, raised by a clause on a malformed result, into a failure that
+    says what was expected.
+    """
     try:
         return (yield)
     except (LookupError, TypeError, AttributeError) as error:
@@ -96,7 +98,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] | None:
-    """Counts what is neither passed, failed nor a declared gap under its own verdict."""
+    """Count cases that neither passed nor failed, and are no declared gap, by their verdict."""
     if not (report.skipped and hasattr(report, "wasxfail")):
         return None
     from conformance_tests.contract.verdicts import GAP, verdict_of
@@ -107,7 +109,7 @@ def pytest_report_teststatus(report: pytest.TestReport) -> tuple[str, str, str] 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
-    """Adds the clause and, to a failure, the calls that led there."""
+    """Add the clause to the report, and to a failure the calls before it."""
     report = yield
     if _is_clause(item):
         from conformance_tests.report.failures import explain

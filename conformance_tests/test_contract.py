@@ -1,4 +1,4 @@
-"""What `pytest -p conformance_tests.plugin --pyargs conformance_tests --saver …` runs."""
+"""Tests of `pytest -p conformance_tests.plugin --pyargs conformance_tests --saver …`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _USAGE_ERROR = pytest.ExitCode.USAGE_ERROR
 
 
 class Named:
-    """The harness that the command line names."""
+    """Provides the harness that the command line names."""
 
     option: str
 

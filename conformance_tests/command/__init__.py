@@ -1,1 +1,1 @@
-"""`checkpoint-conformance`: the command, its supervision, what it shows."""
+"""The command `checkpoint-conformance`: arguments, supervised worker processes, output."""

@@ -1,4 +1,4 @@
-"""What `--list` and `--explain` show."""
+"""Output of `--list` and `--explain`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conformance_tests.report.report import Report
 
 
 def listed(reports: Iterable[Report], profile: Profile) -> Iterable[str]:
-    """Each clause with its sentence, under its capability, line by line."""
+    """The lines of `--list`: each clause with its statement, grouped by capability."""
     for report in reports:
         every = offered(report.contract)
         yield f"{report.contract}, contract {CONTRACT_VERSION}: {_counts(every)}; listed: {profile}"
@@ -29,14 +29,14 @@ def listed(reports: Iterable[Report], profile: Profile) -> Iterable[str]:
 
 
 def _counts(clauses: Sequence[Clause]) -> str:
-    """How many clauses each profile has; `suite` has those of `langgraph` as well."""
+    """The number of clauses of each profile; `suite` includes those of `langgraph`."""
     of_langgraph = sum(clause.profile == "langgraph" for clause in clauses)
     counts = {"langgraph": of_langgraph, "suite": len(clauses)}
     return ", ".join(f"{counts[profile]} in {profile}" for profile in PROFILES)
 
 
 def explained(name: str) -> Iterable[str]:
-    """A clause, line by line.
+    """The lines of `--explain` for a clause.
 
     Raises:
         pytest.UsageError: There is no such clause.

@@ -1,4 +1,4 @@
-"""`mypkg:harness`: what the plugin and the command line take a harness from."""
+"""Loading of harnesses by name (`mypkg:harness`), for the plugin and the command line."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import pytest
 
 Open = Callable[[Path], AbstractContextManager[Any]]
-"""Makes a harness on an empty database; the argument is a folder of its own."""
+"""Makes a harness on an empty database; the argument is an empty folder for it."""
 
 
 def load(spec: str) -> Open:
-    """What makes the harnesses of a run.
+    """Load the factory of a run's harnesses.
 
     Args:
         spec: `module:name`. The name is a harness class, a function that returns a harness, or a
@@ -27,7 +27,7 @@ def load(spec: str) -> Open:
             an empty folder (a `Path`). Modules are also looked for in the working directory.
 
     Raises:
-        pytest.UsageError: There is no such thing, with the reason.
+        pytest.UsageError: It cannot be imported or is not a factory; the message has the reason.
     """
     module_name, colon, name = spec.partition(":")
     if not (module_name and colon and name):
@@ -48,7 +48,7 @@ def load(spec: str) -> Open:
 
 
 class Probed(NamedTuple):
-    """What a harness is of: a saver, a store or a cache."""
+    """A harness's kind: saver, store or cache."""
 
     kind: str
     spec: str
@@ -57,10 +57,10 @@ class Probed(NamedTuple):
 
 
 def look_at(spec: str, folder: Path) -> Probed:
-    """Open a harness once, to see what it is of.
+    """Make a harness once, to find out its kind.
 
     Raises:
-        pytest.UsageError: It cannot be loaded or made, with the reason.
+        pytest.UsageError: It cannot be loaded or made; the message has the reason.
     """
     from conformance_tests.caches.harness import CacheHarness
     from conformance_tests.harness import Harness, SaverHarness
@@ -85,7 +85,7 @@ def look_at(spec: str, folder: Path) -> Probed:
 
 
 def told(error: Exception) -> str:
-    """An error of somebody else's code in one line, with the place where it was raised."""
+    """Format an error of the harness's code in one line, with file and line number."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     own = Path(last.filename).parent == Path(__file__).parent or "importlib" in last.filename
     where = "" if own else f" ({last.filename}:{last.lineno})"

@@ -1,4 +1,4 @@
-"""`checkpoint-conformance run mypkg:harness`: the suite for somebody who has no test file."""
+"""Command line of `checkpoint-conformance`, which runs the suite without a test file."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ INTERRUPTED: Final = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, or list, the clauses.
+    """Run or list clauses.
 
     Returns:
-        0: all that ran is as it should be. 1: something does not conform. 2: nothing could run.
-        130: it was interrupted.
+        0: all clauses that ran passed, or failed as declared. 1: a clause failed. 2: nothing could
+        run. 130: it was interrupted.
     """
     given = _parser().parse_args(arguments)
     if given.command == "init":
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"checkpoint-conformance needs {missing}: "
             "pip install 'langgraph-checkpoint-suite[conformance]'"
         )
-    before = signal.signal(signal.SIGTERM, _interrupt)  # a CI that gives up sends it
+    before = signal.signal(signal.SIGTERM, _interrupt)  # CI servers send it on a timeout
     try:
         return _look_or_run(given)
     except (pytest.UsageError, CannotRunError) as error:
@@ -81,14 +81,14 @@ def _show(lines: Iterable[str]) -> int:
 
 
 def _look_or_run(given: argparse.Namespace) -> int:
-    """Show clauses, or run them."""
+    """List or explain clauses, or run them."""
     from conformance_tests.command.listing import explained, listed
     from conformance_tests.command.run import reports_of
     from conformance_tests.report.levels import LEVELS
 
     if given.explain:
         return _show(explained(given.explain))
-    # a name that chooses nothing is said at once
+    # validate the names in --only before anything runs
     asked = reports_of(LEVELS, given.only, given.profile)
     if given.list:
         return _show(listed(asked.values(), given.profile))
@@ -140,7 +140,7 @@ def _run(given: argparse.Namespace) -> int:
 
 
 def _supervise(supervisor: Supervisor, reports: Sequence[Report]) -> tuple[int, str]:
-    """The exit code of a run, and why it ended early."""
+    """Run the supervisor; returns the exit code, and the reason if the run ended early."""
     from conformance_tests.command.supervisor import CannotRunError
 
     code, error = 0, ""

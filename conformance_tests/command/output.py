@@ -1,4 +1,4 @@
-"""The files that a run leaves behind."""
+"""Writing of report files."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ FORMATS = {"html": to_html, "json": to_json, "junit": to_junit, "badge": to_badg
 def write_reports(
     paths: Mapping[str, Path | None], reports: Sequence[Report], error: str = ""
 ) -> list[Path]:
-    """Write a file for each format that has a path.
+    """Write a report file for each format that has a path.
 
     Args:
-        paths: By format.
-        reports: What is known.
-        error: Why nothing, or no more, could run.
+        paths: Format -> path or None.
+        reports: The reports of the run.
+        error: Why the run did not start, or ended early.
 
     Returns:
-        The files.
+        The paths of the files.
     """
     written = []
     for kind, make in FORMATS.items():

@@ -1,4 +1,4 @@
-"""A process with all that it starts: how much memory they take, and their end."""
+"""Memory use and termination of a process with all its descendants."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Final
 
 _PROC: Final = Path("/proc")
 _OWN_MEMORY: Final = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB", re.MULTILINE)
-"""Without mapped files: a database of 10 GB that is mapped takes no memory of its own."""
+"""Lines of /proc/PID/status that count. RssFile does not: a memory-mapped database is no usage."""
 
 
 def members(leader: int) -> set[int]:
-    """The leader of a session, its members, and their descendants in sessions of their own."""
+    """The process ids of a session, and of descendants that started their own sessions."""
     family = {leader}
     processes = list(_processes())
     while True:
@@ -28,17 +28,17 @@ def members(leader: int) -> set[int]:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Process id, parent and session of all; none where there is no /proc."""
+    """(process id, parent, session) of all processes; empty on systems without /proc."""
     for entry in _PROC.iterdir() if _PROC.is_dir() else ():
         if entry.name.isdigit():
-            with suppress(OSError):  # it has ended
-                # after the name, in brackets: state, parent, group, session
+            with suppress(OSError):  # the process has ended meanwhile
+                # fields after the name in brackets: state, parent, group, session
                 fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
                 yield int(entry.name), int(fields[1]), int(fields[3])
 
 
 def memory(leader: int) -> int:
-    """The bytes that the session takes; 0 where there is no /proc."""
+    """Memory of a session's processes, in bytes; 0 on systems without /proc."""
     kilobytes = 0
     for pid in members(leader) if _PROC.is_dir() else ():
         with suppress(OSError):
@@ -48,10 +48,10 @@ def memory(leader: int) -> int:
 
 
 def kill(process: subprocess.Popen[str]) -> int:
-    """End a process that was started in a session of its own, and whatever it started.
+    """Kill a process that leads its own session, and all its descendants.
 
     Returns:
-        Its exit code, negative when a signal ended it.
+        Its exit code; negative if a signal ended it.
     """
     if hasattr(os, "killpg"):
         family = members(process.pid)

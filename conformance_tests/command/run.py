@@ -1,4 +1,4 @@
-"""A run of the clauses by pytest: its options, its choice of clauses, its reports."""
+"""The pytest plugin of a run: command-line options, selection of clauses, reports."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from conformance_tests.report.report import Report, Result, observe
 
 
 def offered(contract: str, profile: Profile = "suite") -> list[Clause]:
-    """The clauses of a profile that a harness of a kind is run against."""
+    """The clauses of a profile for a kind of harness (saver, store or cache)."""
     from conformance_tests import test_contract
 
     found = [cls for cls in vars(test_contract).values() if getattr(cls, "option", "") == contract]
@@ -29,10 +29,10 @@ def offered(contract: str, profile: Profile = "suite") -> list[Clause]:
 def reports_of(
     kinds: Iterable[str], only: Sequence[str], profile: Profile = "suite"
 ) -> dict[str, Report]:
-    """An empty report for each kind of harness, of the clauses that are asked for.
+    """An empty report of the selected clauses for each kind of harness.
 
     Raises:
-        pytest.UsageError: A name in `only` is that of no capability and of no clause.
+        pytest.UsageError: A name in `only` matches no capability and no clause.
     """
     clauses = {kind: offered(kind, profile) for kind in kinds}
     everything = [clause for some in clauses.values() for clause in some]
@@ -52,10 +52,10 @@ def reports_of(
 
 
 def baseline_at(path: Path) -> Baseline:
-    """What a file says is known to fail.
+    """Read a baseline file, which lists known failures.
 
     Raises:
-        pytest.UsageError: It is no baseline.
+        pytest.UsageError: It is not a baseline file.
     """
     try:
         return Baseline.read(path)
@@ -64,7 +64,7 @@ def baseline_at(path: Path) -> Baseline:
 
 
 class Run:
-    """The plugin of such a run."""
+    """The pytest plugin."""
 
     def __init__(self) -> None:
         self.reports: dict[str, Report] = {}
@@ -98,7 +98,7 @@ class Run:
             group.addoption(f"--conformance-{kind}", metavar="PATH", help=f"a report as {kind}")
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Decides which clauses are asked for; with pytest-xdist, here and in every worker."""
+        """Select the clauses. Under pytest-xdist, the main process and each worker do this."""
         given = [name for name in LEVELS if config.getoption(name)]
         self.reports = reports_of(given, config.getoption("only"), config.getoption("profile"))
         if path := config.getoption("baseline"):
@@ -108,7 +108,7 @@ class Run:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, Any, Any]:
-        """Lets what the baseline knows pass for expected."""
+        """Turn failures that are in the baseline into expected failures."""
         report = yield
         clause = clause_of_item(item)
         case = report.nodeid.partition("[")[2].rstrip("]")
@@ -121,7 +121,7 @@ class Run:
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
-        """Leaves out what was not asked for."""
+        """Deselect the clauses that were not selected by profile or `--only`."""
         found = [(item, clause_of_item(item)) for item in items]
         if not self.reports and any(clause for _, clause in found):
             raise pytest.UsageError("which one? --saver mypkg.harness:harness, or --store …")
@@ -132,7 +132,7 @@ class Run:
             config.hook.pytest_deselected(items=left_out)
 
     def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
-        """The suite's own tests are in a checkout, not in the wheel; they run the suite."""
+        """Skip the suite's own tests, which exist only in a checkout, and run the suite."""
         return True if collection_path == Path(__file__).parents[1] / "tests" else None
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -147,7 +147,7 @@ class Run:
             return
         reports = list(self.reports.values())
         if session.exitstatus == pytest.ExitCode.OK and any(r.counts["failed"] for r in reports):
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a skipped clause
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED  # a skipped clause counts as failed
         if path := config.getoption("write_baseline"):
             write_baseline(path, reports)
         paths = {k: config.getoption(f"conformance_{k}") for k in ("html", "json")}
@@ -155,7 +155,7 @@ class Run:
 
 
 def clause_of_item(item: pytest.Item) -> Clause | None:
-    """The clause that a test is a case of."""
+    """The clause that a test belongs to; None for other tests."""
     cls = getattr(item, "cls", None)
     if cls is None or contract_of(cls) is None:
         return None
@@ -163,4 +163,4 @@ def clause_of_item(item: pytest.Item) -> Clause | None:
 
 
 def _is_worker(config: pytest.Config) -> bool:
-    return hasattr(config, "workerinput")  # of pytest-xdist
+    return hasattr(config, "workerinput")  # set by pytest-xdist

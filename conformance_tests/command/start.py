@@ -1,4 +1,4 @@
-"""`checkpoint-conformance init mypkg`: the first two files of somebody with a backend."""
+"""The command `checkpoint-conformance init mypkg`: writes a harness template and a CI workflow."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 
 
 class CannotStartError(Exception):
-    """No file was written, with the reason in one line."""
+    """No file was written; the message is the reason, in one line."""
 
 
 def start(package: str, folder: Path) -> list[Path]:
-    """Write a harness to fill in, and a workflow for GitHub Actions.
+    """Write a harness template, and a workflow for GitHub Actions.
 
     Args:
         package: The import name of the package with the saver or store.
-        folder: Where the project is.
+        folder: The folder of the project.
 
     Raises:
-        CannotStartError: It is no import name, or a file is there already.
+        CannotStartError: `package` is not an import name, or a file already exists.
     """
     if not all(part.isidentifier() for part in package.split(".")):
         raise CannotStartError(f"{package!r} is no name to import: wanted e.g. mypkg")

@@ -1,7 +1,7 @@
-"""The process in which clauses run; `supervisor.py` starts it and ends it.
+"""The worker process that runs clauses. `supervisor.py` starts and kills it.
 
-It reads commands from its input and writes events to its output, both as lines of JSON. Input and
-output of the clauses themselves are others: nothing, and a log.
+It reads commands from stdin and writes events to stdout, both as lines of JSON. For the clauses,
+stdin is redirected from /dev/null, and stdout to a log file.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ import pytest
 
 PROBE: Final = "probe"
 FRAMES: Final = 6
-"""Of each thread of a clause that does not end."""
+"""Number of stack frames shown for each thread of a clause that does not end."""
 _OF_PYTEST: Final = (f"{os.sep}_pytest{os.sep}", f"{os.sep}pluggy{os.sep}", __file__)
 
 
 class Line:
-    """The connection with the supervisor. When it is gone, this process ends as well."""
+    """The connection to the supervisor. When it closes, this process kills its process group."""
 
     def __init__(self) -> None:
         self._commands = os.fdopen(os.dup(0), encoding="utf-8")
@@ -43,7 +43,7 @@ class Line:
         threading.Thread(target=self._listen, name="conformance-supervised", daemon=True).start()
 
     def tell(self, event: str, **told: Any) -> None:
-        """Send an event."""
+        """Send an event to the supervisor."""
         with self._lock:
             self._events.write(json.dumps({"event": event, **told}) + "\n")
             self._events.flush()
@@ -61,7 +61,7 @@ class Line:
 
 
 class Supervised:
-    """The plugin that runs the clauses which the supervisor asks for, in its order."""
+    """The pytest plugin that runs clauses as the supervisor requests them."""
 
     def __init__(self, line: Line) -> None:
         self._line = line
@@ -88,7 +88,7 @@ class Supervised:
         return True
 
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-        """Tells that a case is expected to fail, before it does so and ends this process."""
+        """Report an expected failure before the case runs, as it may kill this process."""
         mark = item.get_closest_marker("xfail")
         if call.when == "setup" and mark is not None:
             self._line.tell("expected", reason=str(mark.kwargs.get("reason", "")))
@@ -106,7 +106,7 @@ def _calls() -> str:
 
 
 def _stacks() -> str:
-    """Where each thread is, without pytest's own frames."""
+    """The stacks of all other threads, without pytest's frames."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
     told = []
     for ident, frame in sys._current_frames().items():
@@ -123,7 +123,7 @@ def _is_pytest(filename: str) -> bool:
 
 
 def probe(line: Line, specs: Sequence[str]) -> None:
-    """Open each harness once, and tell what it is of."""
+    """Make each harness once, and send its kind to the supervisor."""
     from conformance_tests.command.loading import Probed, look_at
 
     found: list[Probed] = []

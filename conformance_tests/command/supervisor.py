@@ -1,4 +1,8 @@
-"""Runs clauses in processes that it can end, so that each clause ends and each run reports."""
+"""Runs clauses in worker processes with limits of time and memory.
+
+The supervisor kills a worker whose clause exceeds a limit, records the failure, and goes on with a
+new worker, so that every run ends with a report.
+"""
 
 from __future__ import annotations
 
@@ -18,36 +22,36 @@ from conformance_tests.report.report import Case, Observation, Report
 
 TICK: Final = 0.1
 SLOW: Final = 5.0
-"""Seconds after which a running clause is named."""
+"""Seconds after which a running clause is reported as slow."""
 OPENS_WITHIN: Final = 60.0
-"""Seconds for opening a harness, or starting a process, if a clause may not take longer."""
+"""Minimum timeout for making a harness or starting a worker, in seconds."""
 STARTS: Final = 3
-"""How often in a row a process may fail to start."""
+"""The run is aborted after so many failed starts of workers in a row."""
 
 
 class Limits(NamedTuple):
-    """What a case of a clause may take."""
+    """Limits of one case of a clause."""
 
     seconds: float = 30.0
     megabytes: int = 4096
 
 
 class Watched(Protocol):
-    """Somebody who is told how a run goes on."""
+    """Receives progress of a run."""
 
     def step(self, failed: int) -> None:
-        """A clause more is done; so many of all have failed."""
+        """A clause has ended. `failed` is the number of failed clauses so far."""
 
     def slow(self, clause: str, seconds: float) -> None:
-        """A clause takes its time."""
+        """A clause has been running for `seconds`."""
 
 
 class CannotRunError(Exception):
-    """No clause can run, with the reason in one line."""
+    """No clause can run; the message is the reason, in one line."""
 
 
 class Supervisor:
-    """Runs the clauses of reports, and completes the reports."""
+    """Runs the clauses of reports in parallel workers, and adds the results to the reports."""
 
     def __init__(
         self,
@@ -72,10 +76,10 @@ class Supervisor:
         self._failed_starts = 0
 
     def run(self) -> None:
-        """Run them all.
+        """Run all clauses.
 
         Raises:
-            CannotRunError: Processes do not start.
+            CannotRunError: Workers fail to start.
         """
         try:
             for _ in range(min(self._jobs, len(self._waiting))):
@@ -95,7 +99,7 @@ class Supervisor:
         self._workers.append(Worker(arguments, self._inbox, folder.with_suffix(".log")))
 
     def _listen(self) -> None:
-        """Take in what happens until the next look at the processes."""
+        """Handle events of workers for one tick."""
         until = time.monotonic() + TICK
         while self._workers and (left := until - time.monotonic()) > 0:
             try:
@@ -135,10 +139,10 @@ class Supervisor:
             worker.quit()
 
     def _judge(self, worker: Worker) -> None:
-        """End a process whose clause takes too long or too much, or which has ended by itself."""
+        """Kill a worker that exceeds a limit; handle one that has ended by itself."""
         seconds, limit = worker.seconds(), self._limits.seconds
         if worker.has_ended():
-            worker.kill()  # what it started may hold its pipe, whose end is what counts
+            worker.kill()  # kill its descendants: they may hold the pipe, whose end is awaited
         elif seconds > (limit if worker.clause else max(limit, OPENS_WITHIN)):
             place = worker.where()
             self._fail(
@@ -159,7 +163,7 @@ class Supervisor:
             self._watched.slow(worker.clause, seconds)
 
     def _fail(self, worker: Worker, message: str, calls: str = "") -> None:
-        """The verdict on a clause whose process had to end, or has; others go on behind it."""
+        """Record the failure of a worker's clause, and replace the worker."""
         self._discard(worker)
         if worker.clause:
             outcome = verdict_by(worker.expected) if worker.expected else FAILED
@@ -187,10 +191,10 @@ class Supervisor:
 
 
 def probe(specs: Sequence[str], folder: Path, limits: Limits) -> list[Probed]:
-    """Open each harness once, in a process of its own: it may do anything.
+    """Make each harness once in a worker process, since its code may hang or crash.
 
     Raises:
-        CannotRunError: One cannot be loaded or opened, or is no harness.
+        CannotRunError: A harness cannot be loaded or made, or is not a harness.
     """
     inbox: Inbox = queue.Queue()
     worker = Worker([PROBE, *specs], inbox, folder / "probe.log")
@@ -215,7 +219,7 @@ def probe(specs: Sequence[str], folder: Path, limits: Limits) -> list[Probed]:
 
 
 def pytest_arguments(folder: Path, harnesses: Sequence[Probed]) -> list[str]:
-    """Of a pytest without configuration, conftest or cache of the working directory."""
+    """Make pytest ignore configuration, conftest and cache of the working directory."""
     plugins = ("conformance_tests.plugin", "no:cacheprovider", "no:terminal", "no:faulthandler")
     return [
         *("--pyargs", "conformance_tests.test_contract", "--profile", "suite"),

@@ -1,4 +1,4 @@
-"""What the command line shows: a bar while it runs, then what failed and what can be said."""
+"""Terminal output: a progress bar during the run, then failures and a summary."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from conformance_tests.report.grouping import first_failure, grouped
 from conformance_tests.report.report import Report, Result, changed
 
 SHOWN: Final = 12
-"""Failures that are shown in full; all of them are in the reports."""
+"""Maximum number of failures shown in full. Reports have all."""
 LINES: Final = 16
-"""Of the calls that led there."""
+"""Number of lines shown of the calls before a failure."""
 _MARK: Final = {
     FAILED: "FAILED",
     KNOWN: "known",
@@ -35,11 +35,11 @@ _MARK: Final = {
     NOT_LOOKED_AT: "unseen",
     NOT_ASKED: "n/a",
 }
-"""The worst first: a capability is marked by the first of these that it has."""
+"""Verdict -> mark, the worst first. A capability gets the mark of its worst verdict."""
 
 
 class Progress:
-    """Counts clauses, names those that are slow, and tells the outcome at the end."""
+    """Shows progress, slow clauses, and at the end the outcome."""
 
     def __init__(self, total: int, to: TextIO | None = None) -> None:
         self._total = total
@@ -65,13 +65,13 @@ class Progress:
             self._write(f"{self._counted()}; {clause} runs for {seconds:.0f} s\n")
 
     def end(self, reports: Sequence[Report]) -> None:
-        """All that there is to say."""
+        """Print the outcome of all reports."""
         self._write("\n")
         for report in reports:
             self._write("\n".join(told(report)) + "\n")
 
     def wrote(self, path: Path) -> None:
-        """A report is in this file."""
+        """Print the path of a report file."""
         self._write(f"report: {path}\n")
 
     def _counted(self) -> str:
@@ -89,7 +89,7 @@ class Progress:
 
 
 def write(to: TextIO, text: str) -> None:
-    """Write, until nobody reads any more: `| head` ends no run and makes no error."""
+    """Write a text. Ignores a closed pipe, as of `| head`."""
     try:
         to.write(text)
         to.flush()
@@ -99,7 +99,7 @@ def write(to: TextIO, text: str) -> None:
 
 
 def told(report: Report) -> Iterable[str]:
-    """A report, line by line."""
+    """The lines that describe a report."""
     groups = grouped(report.with_outcome(FAILED))
     for number, (result, *alike) in enumerate(groups):
         if number < SHOWN:

@@ -1,4 +1,4 @@
-"""The supervisor's end of a process in which clauses run."""
+"""The supervisor's handle of a worker process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from typing import IO, Any, Final
 from conformance_tests.command.process_group import kill, memory
 
 ANSWERS_WITHIN: Final = 2.0
-"""Seconds for saying where it is; a process that cannot say holds the interpreter's lock."""
+"""Timeout of a request for stacks, in seconds. A worker whose main thread holds the GIL in C code
+cannot answer.
+"""
 QUITS_WITHIN: Final = 5.0
 LOG_LINES: Final = 15
 _NOISE: Final = re.compile(r"[/\\](_pytest|pluggy)[/\\]|^Extension modules: ")
@@ -28,15 +30,15 @@ Inbox = queue.Queue[tuple["Worker", Event | None]]
 
 
 class Worker:
-    """One process, in a session of its own.
+    """A worker process, which leads its own session.
 
     Attributes:
-        clause: The id of the clause that it runs; empty before the first and after the last.
-        case: What distinguishes the running case.
+        clause: The id of the running clause; empty before the first.
+        case: The parameters of the running case.
         expected: Why the running case is expected to fail, if it is.
-        since: When the case began, or the process, by the monotonic clock.
-        taken_before: Bytes that the process took when the clause began.
-        told_slow: Whether somebody was told that the clause is slow.
+        since: When the case, or else the process, began, by the monotonic clock.
+        taken_before: Memory of the process when the clause began, in bytes.
+        told_slow: Whether the clause was reported as slow.
     """
 
     def __init__(self, arguments: Sequence[str], inbox: Inbox, log: Path) -> None:
@@ -72,30 +74,30 @@ class Worker:
         self._inbox.put((self, None))
 
     def run(self, clause: str) -> None:
-        """Let it run a clause."""
+        """Tell the worker to run a clause."""
         self.clause, self.case = clause, ""
         self.since, self.told_slow = time.monotonic(), False
         self.taken_before = memory(self._process.pid)
         self._send(clause)
 
     def begin(self, case: str) -> None:
-        """A case of the clause has begun."""
+        """Record that a case of the clause has begun."""
         self.case, self.expected, self.since = case, "", time.monotonic()
 
     def seconds(self) -> float:
-        """How long the running case has taken."""
+        """Seconds since the running case began."""
         return time.monotonic() - self.since
 
     def taken(self) -> int:
-        """The bytes that the running clause has taken."""
+        """Bytes by which memory has grown since the clause began."""
         return memory(self._process.pid) - self.taken_before
 
     def has_ended(self) -> bool:
-        """Whether the process is gone, though what it started may still hold its pipes."""
+        """Whether the process has ended. Its descendants may still hold its pipes open."""
         return self._process.poll() is not None
 
     def where(self) -> Event:
-        """The calls that are under way, and the stacks of all threads."""
+        """Request the recent calls and the stacks of all threads."""
         self._send("where")
         try:
             return self._where.get(timeout=ANSWERS_WITHIN)
@@ -104,32 +106,32 @@ class Worker:
             return {"calls": "", "stack": silent}
 
     def quit(self) -> None:
-        """Let it end by itself, for a while; then end it."""
+        """Tell the worker to exit; kill it if it does not in time."""
         self._send(None)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(QUITS_WITHIN)
         self.kill()
 
     def kill(self) -> int:
-        """End it and whatever it started; gives its exit code."""
+        """Kill the worker and its descendants; returns its exit code."""
         if self._code is None:
             self._code = kill(self._process)
             self._reader.join(QUITS_WITHIN)
-            if self._reader.is_alive():  # a process that left the session holds the pipe
+            if self._reader.is_alive():  # a descendant that left the session holds the pipe open
                 self._inbox.put((self, None))
             with suppress(BrokenPipeError):
                 _pipe(self._process.stdin).close()
         return self._code
 
     def last_words(self) -> str:
-        """The end of what it wrote: a fatal error with its stack, or why pytest did not start."""
+        """The end of its log: a fatal error with its stack, or why pytest did not start."""
         text = self._log.read_text("utf-8", "replace")
         _, fatal, trace = text.rpartition("Fatal Python error: ")
         lines = [line for line in (fatal + trace).splitlines() if not _NOISE.search(line)]
         return "\n".join(lines[:LOG_LINES] if fatal else lines[-LOG_LINES:])
 
     def _send(self, command: str | None) -> None:
-        with suppress(BrokenPipeError):  # its end is noticed elsewhere
+        with suppress(BrokenPipeError):  # the worker has ended, which the supervisor detects
             _pipe(self._process.stdin).write(json.dumps(command) + "\n")
             _pipe(self._process.stdin).flush()
 
@@ -140,7 +142,7 @@ def _pipe(pipe: IO[str] | None) -> IO[str]:
 
 
 def ended_by(code: int) -> str:
-    """What an exit code says, in words."""
+    """Describe an exit code in words."""
     if code < 0:
         return f"was ended by {signal.Signals(-code).name}"
     return f"ended with exit code {code}" + ", by os._exit or sys.exit"

@@ -1,1 +1,1 @@
-"""The contract: its version, its clauses, capabilities, gaps and sources."""
+"""The contract: version, clauses, capabilities, gaps, and the sources of the rules."""

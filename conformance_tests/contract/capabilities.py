@@ -1,10 +1,9 @@
-"""The capabilities of savers, stores and caches, and what becomes of the clauses of a missing one.
+"""Capabilities of savers, stores and caches, and the rule for capabilities that a backend lacks.
 
-The rule for declared gaps: a harness names each capability that its backend lacks, with a reason.
-Clauses of a declared gap still run, and are expected to fail. A clause of a declared gap that
-passes is a failure whose message carries the declared reason, so that no gap outlives its cause.
-Nothing is skipped. What cannot be asked of a backend, since its data is in a file or in memory and
-there is no server, follows from where it says that its data is: see `Place`.
+A harness declares each capability that its backend lacks as a gap, with a reason. Clauses of a
+declared gap still run, and are expected to fail. If one passes, that is reported as a failure with
+the declared reason, so that gaps do not outlive their causes. Nothing is skipped. Clauses about
+servers do not apply to a backend whose data is in a file or in memory: see `Place`.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ C = TypeVar("C", bound=type)
 
 _STAMP = "__capability__"
 DOES_NOT_APPLY: Final = "does not apply to"
-"""What a case's reason begins with that was not run."""
+"""Prefix of the reason of a case that was not run."""
 
 
 class Capability(str, enum.Enum):
-    """What a saver, a store or a cache can do. The value is its name in reports and on the
+    """A capability of a saver, a store or a cache. Its value is its name in reports and on the
     command line.
     """
 
@@ -93,7 +92,7 @@ class Capability(str, enum.Enum):
 
     @property
     def meaning(self) -> str:
-        """What a saver, a store or a cache with this capability does, in one line."""
+        """A description of the capability, in one line."""
         return _MEANINGS[self]
 
 
@@ -186,7 +185,7 @@ _OF_FILES = {
 
 
 class Place(enum.Enum):
-    """Where the data of a backend is, and so what cannot be asked of it."""
+    """Where a backend keeps its data, which determines the clauses that do not apply."""
 
     SERVER = "a server"
     FILES = "files"
@@ -194,8 +193,8 @@ class Place(enum.Enum):
 
     @property
     def does_not_apply(self) -> Mapping[Capability, str]:
-        """Capabilities, with the reason. Their clauses do not run, they count neither for nor
-        against the backend, and its report names them.
+        """Capability -> reason. Clauses of these capabilities do not run and do not count; the
+        report lists them.
         """
         return _DOES_NOT_APPLY[self]
 
@@ -220,6 +219,6 @@ def clauses_of(capability: Capability) -> Callable[[C], C]:
 
 
 def capability_of(clause: object) -> Capability | None:
-    """The capability that a test function was stamped with, or None."""
+    """The capability that `clauses_of` assigned to a test function, or None."""
     found = getattr(clause, _STAMP, None)
     return found if isinstance(found, Capability) else None

@@ -1,4 +1,4 @@
-"""The clauses by id: what each says, for reports, the command line and `--only`."""
+"""The clauses with their ids and statements, for reports, the command line and `--only`."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from conformance_tests.contract.version import Profile, current_id, profile_of, 
 
 @dataclass(frozen=True)
 class Clause:
-    """One thing that must hold.
+    """One rule of the contract.
 
     Attributes:
         id: e.g. `saver.put.again_changes_nothing`.
-        capability: what it belongs to; gaps are declared by capability.
-        statement: what must hold and why, as the clause's docstring says it.
+        capability: the capability that it belongs to; gaps are declared by capability.
+        statement: the rule and its reason: the docstring of the test method.
     """
 
     id: str
@@ -34,16 +34,16 @@ class Clause:
 
     @property
     def profile(self) -> Profile:
-        """The narrowest profile that has the clause."""
+        """`langgraph` if that profile has the clause, else `suite`."""
         return profile_of(self.id)
 
     @property
     def source(self) -> str:
-        """Where the rule comes from."""
+        """The source of the rule."""
         return source_of(self.id, self.capability)
 
     def chosen(self, only: Iterable[str]) -> bool:
-        """Whether one of these is the clause's capability, its id, or the id's beginning."""
+        """Whether a name is the clause's capability, its id, or a dotted prefix of its id."""
         return any(
             name == self.capability.value or self.id == name or self.id.startswith(f"{name}.")
             for name in map(current_id, only)
@@ -57,13 +57,13 @@ def contract_of(cls: object) -> str | None:
 
 
 def clause_of(cls: type, name: str) -> Clause | None:
-    """The clause that the test method `name` is, or None."""
+    """The clause of the test method `name`, or None."""
     contract, method = contract_of(cls), getattr(cls, name, None)
     capability = capability_of(method)
     if contract is None or method is None or capability is None:
         return None
     rest, topic = name.removeprefix("test_"), str(capability.value).removeprefix(f"{contract}_")
-    if not rest.startswith(f"{topic}_"):  # named by the class: a story with graphs, a sub-topic
+    if not rest.startswith(f"{topic}_"):  # the topic is the name of the class, not the capability
         owner = method.__qualname__.split(".")[-2].removesuffix("Clauses")
         owner = owner.removeprefix(contract.title())
         topic = re.sub("(?<!^)(?=[A-Z])", "_", owner).lower()
@@ -73,7 +73,7 @@ def clause_of(cls: type, name: str) -> Clause | None:
 
 
 def clauses_in(cls: type) -> list[Clause]:
-    """All clauses of a test class, mixin by mixin."""
+    """All clauses of a test class, in the order of its mixins."""
     names: dict[str, None] = {}
     for base in cls.__mro__:
         names.update(dict.fromkeys(name for name in vars(base) if name.startswith("test_")))
@@ -81,10 +81,10 @@ def clauses_in(cls: type) -> list[Clause]:
 
 
 def unknown(only: Sequence[str], clauses: Sequence[Clause]) -> list[str]:
-    """The names that choose nothing."""
+    """The names that match no clause."""
     return [name for name in only if not any(clause.chosen([name]) for clause in clauses)]
 
 
 def meaning(capability: Any) -> str:
-    """What a capability is, in one line."""
+    """The description of a capability, in one line."""
     return str(getattr(capability, "meaning", ""))

@@ -1,4 +1,4 @@
-"""What the clauses of savers and stores share: profiles, flavours, and declared gaps."""
+"""The base class of all clauses: profiles, sync and async flavours, declared gaps."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from conformance_tests.samples.driver_adapter import FLAVOURS, Flavour
 
 
 class Clauses:
-    """Base of all mixins: how a clause is run.
+    """Base class of the mixins that define clauses.
 
     Attributes:
-        contract: The first part of the clauses' ids: saver, graph or store.
-        profile: Which clauses a test class has.
-        left_to_others: Mixins whose clauses a test class leaves to another one of the same backend,
-            since what they judge is the same code in both.
+        contract: The first part of the clauses' ids: saver, graph, store or cache.
+        profile: The profile that a test class runs.
+        left_to_others: Mixins whose clauses a test class leaves out, because another test class of
+            the backend runs them on the same code.
     """
 
     contract: ClassVar[str]
@@ -29,14 +29,16 @@ class Clauses:
     left_to_others: ClassVar[tuple[type, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        """A clause of one mixin must not hide a clause of another by having its name."""
+        """Reject mixins with clauses of the same name, which would hide each other; remove the
+        clauses of other profiles.
+        """
         super().__init_subclass__()
         named = [
             name for base in cls.__mro__[1:] for name in vars(base) if name.startswith("test_")
         ]
         if hidden := sorted({name for name in named if named.count(name) > 1}):
             raise TypeError(f"{cls.__name__}: two clauses of one name: {hidden}")
-        if cls.__name__.startswith("Test"):  # what pytest collects
+        if cls.__name__.startswith("Test"):  # pytest collects these classes
             left = {name for mixin in cls.left_to_others for name in vars(mixin)}
             for name in named:
                 clause = clause_of(cls, name)
@@ -52,13 +54,13 @@ class Clauses:
 
     @pytest.fixture(params=FLAVOURS)
     def flavour(self, request: pytest.FixtureRequest) -> Flavour:
-        """Each clause runs in both."""
+        """Run each clause in both flavours, sync and async."""
         chosen: Flavour = request.param
         return chosen
 
     @pytest.fixture(autouse=True)
     def declared_gap(self, request: pytest.FixtureRequest, harness: Any) -> None:
-        """Expects the clauses of a declared gap to fail; one that passes fails the run."""
+        """End a case that does not apply or cannot be looked at; expect declared gaps to fail."""
         capability = self.capability_under_test(request)
         if capability in harness.place.does_not_apply:
             reason = harness.place.does_not_apply[capability]
@@ -80,5 +82,7 @@ class Clauses:
         return found
 
     def gap_must_fail(self, request: pytest.FixtureRequest) -> bool:  # noqa: ARG002
-        """Whether the running clause cannot pass without its capability. All of ours cannot."""
+        """Whether the running clause must fail if its capability is a declared gap. Always true
+        here; a subclass may override it.
+        """
         return True

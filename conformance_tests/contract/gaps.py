@@ -1,4 +1,4 @@
-"""Declared gaps: what a backend is known to lack, by capability or by clause, and why."""
+"""Declared gaps: capabilities or clauses that a backend is known to lack, with reasons."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from conformance_tests.report.report import Result
 
 XPASSED: Final = "[XPASS(strict)] "
-"""What pytest's report of a case begins with that was expected to fail, and passed."""
+"""Prefix of pytest's report of a case that passed although it was expected to fail."""
 _DECLARED: Final = re.compile(r"declared gap '([^']+)'")
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Why something is missing, and where that is being worked on."""
+    """Why a capability or clause is missing, and a link, for example to an issue."""
 
     reason: str
     link: str = ""
@@ -31,11 +31,11 @@ class Gap:
 
 
 Gaps = Mapping[Any, str | Gap]
-"""By `Capability`, by a clause's id, or by an id's beginning; a text is a reason without a link."""
+"""Keys: a `Capability`, a clause's id, or a dotted prefix of ids. A string is a reason only."""
 
 
 def gap_of(clause: Clause, gaps: Gaps) -> str | None:
-    """What is declared of a clause, the narrowest declaration first; None if nothing is."""
+    """The narrowest gap that covers a clause; None if there is none."""
     named = {
         current_id(str(key.value if isinstance(key, Capability) else key)): gap
         for key, gap in gaps.items()
@@ -48,7 +48,7 @@ def gap_of(clause: Clause, gaps: Gaps) -> str | None:
 
 
 def holds_despite(gap: str) -> str:
-    """What is said of a clause that passes although a gap is declared."""
+    """The message for a clause that passes although a gap is declared."""
     return (
         f"it holds, although the harness has a {gap}\n"
         "expected: a clause of a declared gap fails, so that no gap outlives its cause\n"
@@ -57,7 +57,7 @@ def holds_despite(gap: str) -> str:
 
 
 def gaps_in_part(results: Iterable[Result]) -> dict[str, dict[str, list[str]]]:
-    """Declared gaps of which some clauses pass: which `pass now`, and which `still fail`."""
+    """Gaps that have clauses which pass: gap -> the clauses that `pass now` and `still fail`."""
     found: dict[str, dict[str, list[str]]] = {}
     for result in results:
         for case in result.cases:

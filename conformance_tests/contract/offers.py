@@ -1,4 +1,4 @@
-"""Which methods a saver or a store offers: found out, never demanded."""
+"""Detection of the optional methods that a saver or a store implements."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from conformance_tests.contract.verdicts import not_offered
 T = TypeVar("T")
 
 REQUIRED: Final = ("get_tuple", "list", "put", "put_writes", "get", "delete", "search", "batch")
-"""Without these nothing is a saver or a store."""
+"""Methods that every saver, or every store, must implement."""
 _RAISE: Final = (
     *("get_tuple", "list", "put", "put_writes"),
     *("delete_thread", "delete_for_runs", "copy_thread", "prune"),
 )
-"""What the base class of savers has only to be overridden, and the same with an `a`."""
+"""Methods whose base-class versions, sync and async, only raise NotImplementedError."""
 
 
 def lacks(raw: Any, name: str) -> str | None:
-    """Why a saver or a store does not offer a method; None if it may."""
+    """Why a saver or a store does not implement a method; None if it seems to."""
     method = getattr(type(raw), name, None) or getattr(raw, name, None)
     if method is None:
         return f"{type(raw).__name__} has no method `{name}`"
@@ -31,15 +31,15 @@ def lacks(raw: Any, name: str) -> str | None:
 
 
 def call_offered(raw: Any, name: str, flavour_name: str, work: Callable[[], T], probe: Any) -> T:
-    """Call a method, or end the case as `not offered`.
+    """Call a method; if it is not implemented, end the case as `not offered`.
 
     Args:
         raw: The saver or the store.
         name: The method's name in the sync flavour.
         flavour_name: Its name in the flavour under test.
         work: The call.
-        probe: Whether the flavour as a whole raises NotImplementedError, to tell a backend without
-            this flavour from one whose required method fails.
+        probe: Returns whether even a simple read raises NotImplementedError. This distinguishes a
+            backend without the flavour from one whose required method fails.
     """
     if reason := lacks(raw, flavour_name):
         not_offered(reason)

@@ -1,6 +1,6 @@
-"""The contract as a whole: its version, its profiles, the source of each clause, renamed ids.
+"""The version of the contract, its profiles, and renamed clause ids.
 
-Clause ids are a public promise: gaps, baselines and `--only` name them. A clause that is renamed
+Clause ids are stable public names: gaps, baselines and `--only` refer to them. A renamed clause
 keeps its old id as an alias.
 """
 
@@ -13,8 +13,8 @@ from conformance_tests.contract.capabilities import Capability
 from conformance_tests.contract.sources import LANGGRAPH, SUITE, SUITE_BY_CAPABILITY
 
 CONTRACT_VERSION: Final = "1.0.0"
-"""Semantic: a new clause is a minor version, a stricter or a removed one a major version, a
-clearer message a patch."""
+"""Semantic version. Minor: a new clause. Major: a stricter or a removed clause. Patch: a clearer
+message."""
 
 Profile = Literal["langgraph", "suite"]
 PROFILES: Final[Mapping[Profile, str]] = {
@@ -24,19 +24,19 @@ PROFILES: Final[Mapping[Profile, str]] = {
     ),
     "suite": "the same, and the stricter decisions of this project",
 }
-"""What a backend is judged by. A stranger's is judged by `langgraph` unless asked otherwise."""
+"""The sets of clauses that a backend can be tested against. The default is `langgraph`."""
 
 ALIASES: Final[Mapping[str, str]] = {}
-"""Ids that clauses had before, each with the id of today."""
+"""Old clause id -> current id."""
 
 
 def profile_of(clause_id: str) -> Profile:
-    """The narrowest profile that a clause belongs to; `suite` has those of `langgraph` as well."""
+    """The narrowest profile of a clause; `suite` includes `langgraph`."""
     return "langgraph" if clause_id in LANGGRAPH else "suite"
 
 
 def source_of(clause_id: str, capability: object) -> str:
-    """Where the rule of a clause comes from."""
+    """The source of a clause's rule."""
     if clause_id in LANGGRAPH:
         return LANGGRAPH[clause_id]
     if clause_id in SUITE:
@@ -50,5 +50,5 @@ def belongs_to(profile: Profile, clause_id: str) -> bool:
 
 
 def current_id(name: str) -> str:
-    """The id of today for one that was renamed; every other name as it is."""
+    """The current id of a renamed clause; other names unchanged."""
     return ALIASES.get(name, name)

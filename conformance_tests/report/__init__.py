@@ -1,1 +1,1 @@
-"""Reports of a run: HTML, JUnit, badge, baseline."""
+"""Reports of a run: HTML, JSON, JUnit, badge, baseline."""

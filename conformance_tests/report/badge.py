@@ -1,4 +1,4 @@
-"""A badge for a README: what ran, and whether it holds."""
+"""The badge for a README, as SVG: profile and verdict."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from conformance_tests.report.report import Report
 
 _HEIGHT = 20
 _GLYPH = 6.6
-"""Pixels of a character, about; the text is stretched to what it is given."""
+"""Approximate width of a character in pixels; `textLength` stretches the text to fit."""
 
 
 def to_badge(reports: Iterable[Report], error: str = "") -> str:
-    """An SVG with the contract's version, its profile and the verdict."""
+    """An SVG with the version of the contract, the profile and the verdict."""
     reports = list(reports)
     profiles = dict.fromkeys(report.profile for report in reports)
     label = " ".join(["conformance", *profiles, CONTRACT_VERSION])

@@ -1,4 +1,4 @@
-"""Failures that are known: a file of them, so that a run is red only for what is new."""
+"""The baseline file: known failures, which do not fail a run."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class BaselineError(Exception):
-    """A file that is no baseline, with the reason in one line."""
+    """A file is not a baseline; the message is the reason, in one line."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is known to fail.
+    """Known failures.
 
     Attributes:
-        failing: By the clause's id: its failing `cases`, and a `reason` and a `link` of the
-            author's, which are kept when the file is written anew.
+        failing: Clause id -> its failing `cases`, and the author's `reason` and `link`, which are
+            kept when the file is rewritten.
     """
 
     failing: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
-        """What a file says.
+        """Read a baseline file.
 
         Raises:
-            BaselineError: It is not there, or is none.
+            BaselineError: The file does not exist, or is not a baseline.
         """
         try:
             told = json.loads(path.read_text(encoding="utf-8"))
@@ -56,13 +56,13 @@ class Baseline:
         return case in self.failing.get(clause, {"cases": ()})["cases"]
 
     def why(self, clause: str) -> str:
-        """What the author says of a known failure."""
+        """The author's reason and link for a known failure."""
         entry = self.failing.get(clause, {})
         parts = (str(entry.get(name, "")) for name in ("reason", "link"))
         return " ".join(part for part in parts if part)
 
     def repaired(self, reports: Iterable[Report]) -> list[str]:
-        """Clauses that are said to fail, and of which every case passes now."""
+        """Clauses in the baseline all of whose cases pass now."""
         outcomes = {
             name: each.outcome for report in reports for name, each in report.results.items()
         }
@@ -70,7 +70,7 @@ class Baseline:
 
 
 def write_baseline(path: Path, reports: Iterable[Report]) -> None:
-    """Write what failed in a run; what was not run stays as it was."""
+    """Write the failures of a run. Entries of clauses that did not run are kept."""
     before = Baseline.read(path).failing if path.exists() else {}
     failing = {name: dict(entry) for name, entry in before.items()}
     for report in reports:

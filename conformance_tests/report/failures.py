@@ -1,4 +1,4 @@
-"""What a failed clause says: the clause, expected, got, and the calls that led there."""
+"""Messages of failed clauses: the clause, expected, got, and the calls before the failure."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _WANTED: Final = {
     ">": "more than {}",
     ">=": "at least {}",
 }
-"""What is expected of the left side of a comparison. Clauses have what they got there."""
+"""Operator -> what was expected. Clauses put the actual value on the left side."""
 
 
 def told(op: str, got: object, expected: object) -> list[str]:
-    """The two sides of a comparison that does not hold."""
+    """Describe a failed comparison, line by line."""
     first = difference(expected, got, "it") if op == "==" else None
     return [
         f"got {op} expected",
@@ -48,7 +48,9 @@ def told(op: str, got: object, expected: object) -> list[str]:
 
 
 def unreadable_answer(error: Exception) -> str | None:
-    """What is said where a clause stumbles over an answer; None if somebody else's code did."""
+    """The message for an error that a malformed result caused in a clause; None if the error came
+    from code outside of the suite.
+    """
     last = traceback.extract_tb(error.__traceback__)[-1]
     file = Path(last.filename)
     if _PACKAGE not in file.parents or file.is_relative_to(_PACKAGE / "tests"):
@@ -62,12 +64,12 @@ def unreadable_answer(error: Exception) -> str | None:
 
 
 def _cut(text: str) -> str:
-    """Pytest shows 640 characters of all lines together."""
+    """Shorten a line, because pytest truncates the explanation to 640 characters in total."""
     return text if len(text) <= 190 else f"{text[:190]}…"
 
 
 def explain(item: pytest.Item, report: pytest.TestReport) -> None:
-    """Completes the report of a clause's case."""
+    """Add the clause, the harness and the recorded calls to the report of a case."""
     clause = clause_of(getattr(item, "cls", object), getattr(item, "originalname", item.name))
     if clause is None:
         return

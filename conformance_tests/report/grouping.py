@@ -1,4 +1,4 @@
-"""Failures with one cause are shown as one."""
+"""Grouping of failures that seem to have the same cause."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from conformance_tests.contract.verdicts import FAILED
 from conformance_tests.report.report import Case, Result
 
 _DIFFERS: Final = re.compile(r"'[^']*'|\"[^\"]*\"|0x[0-9a-f]+|\d+(?:\.\d+)?")
-"""What distinguishes two messages of one cause: texts, addresses, numbers."""
+"""The variable parts of a message, ignored for grouping: quoted texts, addresses, numbers."""
 _LOOKED_AT: Final = 2
-"""Lines of a message, without the place of the code."""
+"""Number of lines of a message that are compared."""
 
 
 def first_failure(result: Result) -> Case:
@@ -21,7 +21,7 @@ def first_failure(result: Result) -> Case:
 
 
 def grouped(failed: Sequence[Result]) -> list[list[Result]]:
-    """Failed clauses by what their messages have in common, the largest group first."""
+    """Group failed clauses by their messages without variable parts, the largest group first."""
     groups: dict[str, list[Result]] = {}
     for result in failed:
         message = first_failure(result).message.splitlines()

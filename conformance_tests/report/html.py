@@ -1,4 +1,4 @@
-"""A report as one HTML file, with nothing to load: what fails first, then everything."""
+"""The HTML report: one self-contained file, failures first, then all clauses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from conformance_tests.contract.version import CONTRACT_VERSION
 from conformance_tests.report.report import Case, Report, Result, changed, versions
 
 SIZE: Final = 460_000
-"""Bytes; messages and calls share what the rest leaves. A report stays below 500 kB."""
+"""Target size in bytes, so that a report stays below 500 kB. Details of failures are cut to fit."""
 DETAIL: Final = 6_000
-"""Characters of a failure, at most."""
+"""Maximum number of characters for the details of a failure."""
 NAMES: Final = 100
 _FILTER: Final = (
     "<div class=filter><input id=filter type=search placeholder='Filter clauses, e.g. ttl' "
@@ -29,7 +29,7 @@ _CLASSES: Final = {PASSED: "passed", FAILED: "failed", GAP: "gap", KNOWN: "gap"}
 
 
 def to_html(reports: Iterable[Report], error: str = "") -> str:
-    """The reports of a run, for people; `error` says why nothing, or no more, could run."""
+    """Render the reports of a run. `error` says why it did not start, or ended early."""
     reports = list(reports)
     failures = sum(len(report.with_outcome(FAILED)) for report in reports)
     left = SIZE - len(_page(reports, error, 0).encode())
@@ -37,7 +37,7 @@ def to_html(reports: Iterable[Report], error: str = "") -> str:
 
 
 def _page(reports: Sequence[Report], error: str, room: int) -> str:
-    """The page, with so many characters for each failure."""
+    """Render the page, with at most `room` characters for each failure."""
     with_versions = {"contract": CONTRACT_VERSION, **versions()}
     made_with = ", ".join(f"{name} {version}" for name, version in with_versions.items())
     when = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
@@ -81,7 +81,7 @@ def _capabilities(report: Report) -> str:
 
 
 def _level(name: str, missing: Sequence[str], failed: Collection[str]) -> str:
-    """One line: whole, with a failure, or without what is not offered or was not looked at."""
+    """A level in one line: complete, failed, or incomplete, with the missing capabilities."""
     if not missing:
         return f"<span class=passed>✓</span> {escape(name)}"
     mark = "<span class=failed>✗</span>" if set(missing) & set(failed) else "–"
@@ -89,7 +89,7 @@ def _level(name: str, missing: Sequence[str], failed: Collection[str]) -> str:
 
 
 def _counts(results: Sequence[Result]) -> str:
-    """How many clauses have which verdict, the worst first."""
+    """The number of clauses by verdict, the worst first."""
     counts: dict[str, int] = {}
     for result in results:
         name = result.outcome or _DID_NOT_RUN
@@ -134,7 +134,7 @@ def _failure(result: Result, room: int) -> str:
 
 
 def _case(case: Case, room: int) -> str:
-    """The beginning of the message, and the last of the calls."""
+    """Render a case: the start of its message, and the last calls."""
     message = f"<pre>{escape(_cut(case.message, room * 2 // 3))}</pre>"
     calls = escape(case.calls[max(0, len(case.calls) - room // 3) :])
     if not calls:
@@ -155,7 +155,7 @@ def _clauses(report: Report) -> str:
 
 
 def _row(result: Result) -> str:
-    """A clause that does not hold has its anchor above."""
+    """Render a clause as a table row. A failed clause has its anchor in the list of failures."""
     name, word = escape(result.clause.id), result.outcome or _DID_NOT_RUN
     told = f"<span class={_class(word)}>{escape(_WORDS.get(word, word))}</span>"
     told += f" <a href='#{name}'><code>{name}</code></a>"
@@ -169,10 +169,10 @@ def _row(result: Result) -> str:
 
 
 def _source(result: Result) -> str:
-    """Where the rule comes from."""
+    """Render the source of a clause's rule."""
     return f"<div class='soft source'>{escape(_cut(result.clause.source, NAMES))}</div>"
 
 
 def _linked(text: str) -> str:
-    """Text whose addresses are links."""
+    """Escape a text, and turn URLs into links."""
     return _ADDRESS.sub(r"<a href='\g<0>'>\g<0></a>", escape(text))

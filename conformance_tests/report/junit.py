@@ -1,4 +1,4 @@
-"""A report as JUnit's XML, which every CI reads."""
+"""The report in JUnit's XML format, for CI servers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 
 
 def to_junit(reports: Iterable[Report], error: str = "") -> str:
-    """A suite for each report, a test case for each case of a clause."""
+    """Render a test suite for each report, and a test case for each case of a clause."""
     root = ET.Element("testsuites")
     if error:
         suite = ET.SubElement(root, "testsuite", name="run", tests="1", failures="0", errors="1")

@@ -1,4 +1,4 @@
-"""What a backend may say of itself. No level is called whole that misses something."""
+"""Conformance levels (groups of capabilities) and the verdict of a run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from conformance_tests.contract.capabilities import Capability
 
 @dataclass(frozen=True)
 class Level:
-    """Capabilities that belong together, named by what they are good for."""
+    """A group of capabilities, named by its purpose."""
 
     name: str
     needs: frozenset[str]
 
     def missing(self, held: Collection[str]) -> list[str]:
-        """The capabilities that the level needs besides those that are held, or do not apply."""
+        """The capabilities of the level that are not in `held`."""
         return sorted(self.needs - set(held))
 
 
@@ -120,10 +120,10 @@ LEVELS: Final[Mapping[str, tuple[Level, ...]]] = {
     "store": STORE_LEVELS,
     "cache": CACHE_LEVELS,
 }
-"""By contract. Each of its capabilities is in exactly one level."""
+"""Contract -> levels. Each capability is in exactly one level."""
 
 COMPLETE: Final = "complete"
-"""Every clause that applies ran and passed, sync and async, and no gap is declared."""
+"""The verdict if all clauses that apply ran and passed, sync and async, without declared gaps."""
 
 
 def verdict(
@@ -137,17 +137,17 @@ def verdict(
     not_looked_at: Collection[str] = (),
     not_asked: Collection[str] = (),
 ) -> str:
-    """One line that claims no more than was seen.
+    """The verdict in one line. It claims no more than the clauses that ran have shown.
 
     Args:
-        ran: How many clauses ran.
-        chosen: Whether only some clauses were asked for.
-        failed: Capabilities with a clause that failed.
-        gaps: Capabilities declared missing.
-        known: Capabilities with a clause that fails as the baseline says.
-        not_offered: Capabilities that the backend does not offer.
-        not_looked_at: Capabilities that the harness cannot look at.
-        not_asked: Capabilities that do not apply where the backend has its data.
+        ran: Number of clauses that ran.
+        chosen: Whether only some clauses were selected.
+        failed: Capabilities with a failed clause.
+        gaps: Capabilities with a declared gap.
+        known: Capabilities with a failure that is in the baseline.
+        not_offered: Capabilities that the backend does not implement.
+        not_looked_at: Capabilities that the harness cannot check.
+        not_asked: Capabilities that do not apply to the backend's `Place`.
     """
     if not ran:
         return "nothing ran, so nothing is known"

@@ -1,4 +1,4 @@
-"""The outcome of a run: cases by clause, clauses by capability, and what can be said of it all."""
+"""Results of a run: cases by clause, clauses by capability, and the verdict; report as JSON."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _DID_NOT_RUN: Final = (NOT_OFFERED, NOT_LOOKED_AT, NOT_ASKED)
 _PACKAGES: Final = ("langgraph-checkpoint-suite", "langgraph-checkpoint", "langgraph")
 _MESSAGE: Final = re.compile(r"^E   ?(.*)$", re.MULTILINE)
 _REPEATED: Final = re.compile(r" *assert ['\"].* is None$")
-"""What pytest makes of `assert difference(…) is None`, after the difference itself."""
+"""Pytest's explanation of `assert difference(…) is None`, which only repeats the difference."""
 _CODE: Final = re.compile(r"^> +(.*)$", re.MULTILINE)
 _PLACE: Final = re.compile(r"^(\S+:\d+): ", re.MULTILINE)
 
 
 @dataclass
 class Case:
-    """A clause in one flavour, with one set of parameters."""
+    """The outcome of a clause in one flavour, with one set of parameters."""
 
     name: str
     outcome: str
@@ -55,7 +55,7 @@ class Case:
 
 @dataclass
 class Observation:
-    """What pytest says of one phase of a case."""
+    """Pytest's report of one phase (setup, call, teardown) of a case."""
 
     clause: str
     harness: str
@@ -65,12 +65,12 @@ class Observation:
     reason: str = ""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Convert to JSON values."""
         return asdict(self)
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Observation:
-        """From JSON values."""
+        """Convert from JSON values."""
         case = plain["case"]
         return cls(**{**plain, "case": None if case is None else Case(**case)})
 
@@ -84,14 +84,14 @@ class Result:
 
     @property
     def outcome(self) -> str | None:
-        """Failed if one case failed; None if there was none."""
+        """The worst outcome of its cases; None if no case ran."""
         outcomes = {case.outcome for case in self.cases}
         return next((each for each in WORST_FIRST if each in outcomes), None)
 
 
 @dataclass
 class Report:
-    """All clauses of one contract (savers with their graphs, or stores), on one harness."""
+    """The results of all clauses of one contract on one harness."""
 
     contract: str
     results: dict[str, Result]
@@ -103,10 +103,10 @@ class Report:
     profile: Profile = "suite"
     baseline: Baseline = field(default_factory=Baseline)
     interrupted: str = ""
-    """Why the run ended before its end."""
+    """Why the run ended early; empty if it did not."""
 
     def add(self, seen: Observation) -> None:
-        """Take in what was seen of a case."""
+        """Add an observation of a case."""
         result = self.results.get(seen.clause)
         if result is None:
             return
@@ -122,7 +122,7 @@ class Report:
             self.reasons[str(result.clause.capability.value)] = seen.reason
 
     def by_capability(self) -> dict[str, list[Result]]:
-        """Results in the order of the clauses."""
+        """Results grouped by capability, in the order of the clauses."""
         grouped: dict[str, list[Result]] = {}
         for result in self.results.values():
             grouped.setdefault(str(result.clause.capability.value), []).append(result)
@@ -134,12 +134,12 @@ class Report:
 
     @property
     def counts(self) -> Counter[str]:
-        """Clauses by outcome; those that did not run are in none."""
+        """The number of clauses by outcome, without those that did not run."""
         return Counter(result.outcome for result in self.results.values() if result.outcome)
 
     @property
     def held(self) -> list[str]:
-        """Capabilities of which every clause ran and passed."""
+        """Capabilities all of whose clauses ran and passed."""
         return [
             name
             for name, results in self.by_capability().items()
@@ -148,7 +148,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """One line that claims no more than was seen."""
+        """The verdict in one line; see `levels.verdict`."""
         told = [result.outcome for result in self.results.values() if result.outcome is not None]
         said = verdict(
             ran=sum(outcome not in _DID_NOT_RUN for outcome in told),
@@ -165,11 +165,11 @@ class Report:
         return said
 
     def levels(self) -> list[tuple[str, list[str]]]:
-        """Each level, with what it lacks here; none when only some clauses were asked for."""
+        """Each level with its missing capabilities; empty if only some clauses were selected."""
         if self.chosen:
             return []
         there = {*self.held, *_capabilities(self.with_outcome(NOT_ASKED))}
-        asked = set(self.by_capability())  # a profile need not have every capability
+        asked = set(self.by_capability())  # a profile may lack some capabilities
         return [
             (level.name, [name for name in level.missing(there) if name in asked])
             for level in LEVELS.get(self.contract, ())
@@ -177,7 +177,7 @@ class Report:
         ]
 
     def _told_of(self, outcome: str) -> list[str]:
-        """Capabilities with clauses of this outcome; how many, where it is not all of them."""
+        """Capabilities with clauses of this outcome, and the number of these if not all."""
         told = []
         for name, results in self.by_capability().items():
             count = sum(result.outcome == outcome for result in results)
@@ -187,7 +187,7 @@ class Report:
         return told
 
     def plain(self) -> dict[str, Any]:
-        """As JSON values."""
+        """Convert to JSON values."""
         return {
             "contract": self.contract,
             "profile": self.profile,
@@ -215,7 +215,7 @@ class Report:
 
 
 def changed(report: Report) -> Iterable[str]:
-    """What passes although somebody wrote down that it does not."""
+    """Messages about gaps and baseline entries whose clauses pass now."""
     for name in report.baseline.repaired([report]):
         yield f"repaired: {name} passes now; take it out of the baseline"
     for gap, clauses in gaps_in_part(report.results.values()).items():
@@ -229,7 +229,7 @@ def _capabilities(results: Iterable[Result]) -> set[str]:
 
 
 def observe(report: pytest.TestReport) -> Observation | None:
-    """What pytest says of a phase, if it is of a clause."""
+    """Convert pytest's report of a phase; None if the test is not a clause."""
     told = dict(report.user_properties)
     if CLAUSE not in told:
         return None
@@ -245,7 +245,7 @@ def observe(report: pytest.TestReport) -> Observation | None:
 
 
 def _case(report: pytest.TestReport) -> Case | None:
-    """What a phase says of its case; None when the case goes on, or nothing new is said."""
+    """The outcome of the case after this phase; None if the phase decides nothing."""
     name = report.nodeid.partition("[")[2].rstrip("]")
     if report.when != "call" and report.passed:
         return None
@@ -259,7 +259,7 @@ def _case(report: pytest.TestReport) -> Case | None:
 
 
 def _message(report: pytest.TestReport) -> str:
-    """The lines that say what is wrong, and the line of code that found it."""
+    """The lines of the failure message, and the line of code that failed."""
     text = report.longreprtext
     if text.startswith(XPASSED):
         return holds_despite(text.removeprefix(XPASSED))
@@ -272,18 +272,18 @@ def _message(report: pytest.TestReport) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What the run was made with."""
+    """The versions of Python and of the packages involved."""
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:  # run from a checkout
+        except importlib.metadata.PackageNotFoundError:  # not installed: run from a checkout
             continue
     return found
 
 
 def to_json(reports: Iterable[Report], error: str = "") -> str:
-    """The reports of a run, for programs; `error` says why nothing, or no more, could run."""
+    """The reports of a run as JSON. `error` says why it did not start, or ended early."""
     told = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "contract_version": CONTRACT_VERSION,

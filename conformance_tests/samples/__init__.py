@@ -1,1 +1,1 @@
-"""What clauses put: values, hostile strings, chains of checkpoints; and how they compare."""
+"""Test data of clauses (values, hostile strings, checkpoints), adapters and comparison."""

@@ -1,4 +1,4 @@
-"""Checkpoints as a graph run writes them: chains, forks, versions, metadata."""
+"""Builders of checkpoints as a graph run writes them: chains, forks, versions, metadata."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ MAIL = "I said that I would write, and I do: number {number}. "
 
 
 def new_thread(name: str = "thread") -> str:
-    """An id that no other clause uses."""
+    """A unique thread id."""
     return f"{name}-{uuid.uuid4()}"
 
 
 def new_id(step: int = 0) -> str:
-    """A checkpoint id as LangGraph makes them: sorts after every earlier one."""
+    """A checkpoint id as LangGraph makes them: a UUID that sorts after all earlier ones."""
     return str(uuid6(clock_seq=step))
 
 
 def version(count: int) -> str:
-    """A channel version as LangGraph's savers make them: two forks never make the same."""
+    """A channel version as LangGraph's savers make them. Its random part differs between forks."""
     return f"{count:032}.{random.random():016}"
 
 
 def on(
     thread_id: Any, ns: str | None = "", checkpoint_id: str | None = None, **configurable: Any
 ) -> RunnableConfig:
-    """The config of a thread, and of a checkpoint when one is named. `ns=None` leaves it out."""
+    """The config of a thread or a checkpoint. `ns=None` omits the namespace."""
     entries: dict[str, Any] = {"thread_id": thread_id, **configurable}
     if ns is not None:
         entries["checkpoint_ns"] = ns
@@ -50,7 +50,7 @@ def on(
 
 
 def checkpoint_id(config: RunnableConfig) -> str:
-    """The checkpoint that a config names."""
+    """The checkpoint id in a config."""
     return str(config["configurable"]["checkpoint_id"])
 
 
@@ -78,26 +78,26 @@ def checkpoint(
 
 
 def metadata(source: str = "loop", step: int = 0, **extra: Any) -> CheckpointMetadata:
-    """Metadata as LangGraph writes it, with entries of the user's own."""
+    """Metadata as LangGraph writes it, with the user's entries in `extra`."""
     return cast("CheckpointMetadata", {"source": source, "step": step, "parents": {}, **extra})
 
 
 def new_versions(stored: Checkpoint) -> ChannelVersions:
-    """All versions of a checkpoint, as the argument that says what changed."""
+    """The `new_versions` argument of `put`, as if all channels had changed."""
     return dict(stored["channel_versions"])
 
 
 def large(number: int = 0, size: int = 20_000) -> str:
-    """Text well above the size from which values are cut and shared."""
+    """A text well above the size at which savers deduplicate values by chunks."""
     line = MAIL.format(number=number)
     return "".join(f"{i} {line}" for i in range(size // len(line)))
 
 
 class Chain:
-    """A thread's checkpoints in one namespace, put one after another.
+    """Puts checkpoints of a thread in one namespace, one after another, as LangGraph's loop does.
 
-    `put` works as LangGraph's loop does: the parent is the last checkpoint put, channels that do
-    not change keep their version, `channel_values` is complete.
+    The parent is the previous checkpoint, unchanged channels keep their versions, and
+    `channel_values` has all values.
     """
 
     def __init__(
@@ -145,14 +145,14 @@ class Chain:
         return self.head
 
     def fork(self) -> Chain:
-        """A second chain that goes on from the same checkpoint."""
+        """A second chain that continues from the same checkpoint."""
         other = Chain(self.saver, self.thread_id, self.ns, **self.configurable)
         other.head, other.step = self.head, self.step
         other._values, other._versions = dict(self._values), dict(self._versions)
         return other
 
     def write(self, *writes: tuple[str, Any], task: str = "task-1", path: str = "") -> None:
-        """Store pending writes of a task on the newest checkpoint."""
+        """Store pending writes of a task for the newest checkpoint."""
         self.saver.put_writes(self.head, list(writes), task, path)
 
     def _next(self, name: str) -> str:
@@ -161,25 +161,25 @@ class Chain:
 
 
 def the(found: CheckpointTuple | None) -> CheckpointTuple:
-    """The checkpoint, which must be there."""
+    """Assert that the checkpoint exists, and return it."""
     assert found is not None, "no such checkpoint, but it was stored"
     return found
 
 
 def values(found: CheckpointTuple | None) -> dict[str, Any]:
-    """The channel values of a checkpoint, which must be there."""
+    """The channel values of a checkpoint, which must exist."""
     return the(found).checkpoint["channel_values"]
 
 
 def writes(found: CheckpointTuple | None) -> list[tuple[str, str, Any]]:
-    """The pending writes of a checkpoint, which must be there."""
+    """The pending writes of a checkpoint, which must exist."""
     pending = the(found).pending_writes
     assert pending is not None, "pending_writes is None; a checkpoint without writes has []"
     return pending
 
 
 def told(found: CheckpointTuple | None) -> dict[str, Any]:
-    """The metadata of a checkpoint, which must be there, entries of the user's own included."""
+    """The metadata of a checkpoint, which must exist, including the user's entries."""
     return cast("dict[str, Any]", the(found).metadata)
 
 

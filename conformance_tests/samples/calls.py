@@ -1,4 +1,4 @@
-"""The last calls of the running clause, as text: how a failed clause came to be where it is."""
+"""A record of the running clause's last calls, which reports show for failures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from langgraph.checkpoint.base import CheckpointTuple
 T = TypeVar("T")
 
 KEPT: Final = 25
-"""Calls that a failure shows; concurrent clauses make thousands."""
+"""Number of calls kept; concurrent clauses make thousands."""
 
 
 class _Short(reprlib.Repr):
-    """Arguments and answers, short enough for a line each."""
+    """Shortens arguments and results to one line each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,11 +39,11 @@ class _Short(reprlib.Repr):
 
 
 short: Final = _Short().repr
-"""`repr`, cut to what fits into a line."""
+"""`repr`, shortened to one line."""
 
 
 class Calls:
-    """Records calls; a facade makes each of its calls through one of these."""
+    """Records calls. Facades make all their calls through it."""
 
     def __init__(self) -> None:
         self._lines: deque[str] = deque(maxlen=KEPT)
@@ -51,7 +51,7 @@ class Calls:
         self._running: dict[object, str] = {}
 
     def clear(self) -> None:
-        """A new clause begins."""
+        """Forget all calls, when a new clause begins."""
         self._lines.clear()
         self._running.clear()
         self._count = 0
@@ -59,7 +59,7 @@ class Calls:
     def make(
         self, name: str, work: Callable[[], T], args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> T:
-        """Call `work`, and note what it was called with and what came of it."""
+        """Call `work`, and record its arguments and result or error."""
         called = f"{name}({_arguments(args, kwargs)})"
         call = object()
         self._running[call] = called
@@ -80,7 +80,7 @@ class Calls:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> Generator[T, None, None]:
-        """Pass on what `found` yields, and note how far it got."""
+        """Iterate over `found`, and record how many items it yielded."""
         called, ended, given = f"{name}({_arguments(args, kwargs)})", "abandoned", 0
         try:
             for item in found:
@@ -100,7 +100,7 @@ class Calls:
         self._lines.append(line)
 
     def told(self) -> str:
-        """The last calls, oldest first."""
+        """The last calls as text, oldest first."""
         left_out = self._count - len(self._lines)
         first = [f"… {left_out} calls before these"] if left_out else []
         running = [f"{called}\n    has not returned" for called in list(self._running.values())]
@@ -113,4 +113,4 @@ def _arguments(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
 
 
 CALLS: Final = Calls()
-"""Those of the clause that runs in this process."""
+"""The calls of the clause that runs in this process."""

@@ -1,4 +1,4 @@
-"""Equality that does not let a type go by: what differs, where, and how."""
+"""Type-strict comparison of values, with a description of the first difference."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import numpy as np
 from langgraph.checkpoint.base import CheckpointTuple
 from pydantic import BaseModel
 
-# == takes NaN for another value, 1.0 for 1.00, an hour in one zone for another's
+# compared by repr: == says that NaN differs from itself, and ignores digits and time zones
 _BY_REPR = (float, complex, Decimal, datetime, time)
 
 
 def difference(expected: Any, got: Any, where: str = "value") -> str | None:
-    """The first difference in type or value, in words; None when there is none."""
+    """Describe the first difference in type or value; None if there is none."""
     if type(expected) is not type(got):
         return (
             f"{where}: expected {_short(expected)} of type {_name(expected)}, "
@@ -58,7 +58,7 @@ def assert_same_tuple(expected: CheckpointTuple, got: CheckpointTuple) -> None:
 
 
 def plain(found: CheckpointTuple) -> dict[str, Any]:
-    """A checkpoint tuple with its configs reduced to what they name."""
+    """A checkpoint tuple as a dict, its configs reduced to the thread, namespace and checkpoint."""
     return {
         "config": _address(found.config),
         "checkpoint": dict(found.checkpoint),

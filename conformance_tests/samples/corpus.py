@@ -1,4 +1,4 @@
-"""Strings that have broken somebody's database layer before."""
+"""Hostile strings, which are known to break database layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HOSTILE: tuple[str, ...] = (
     " plain",
     "plain\t",
     "plain\n",
-    "plainer",  # `plain` is a prefix of it
+    "plainer",  # `plain` is a prefix
     "plai",
     "a:b",
     "a:b:c",
@@ -31,7 +31,7 @@ HOSTILE: tuple[str, ...] = (
     "a%",
     "_",
     "a_b",
-    "axb",  # what `a_b` matches with LIKE
+    "axb",  # LIKE 'a_b' matches it
     "$",
     "$set",
     "$where",
@@ -67,7 +67,7 @@ HOSTILE: tuple[str, ...] = (
     "-1",
     "true",
     "é",  # one code point
-    "e\u0301",  # the same letter in two
+    "e\u0301",  # the same letter as two code points
     "ﬁ",
     "fi",
     "ß",
@@ -90,4 +90,4 @@ HOSTILE: tuple[str, ...] = (
 )
 
 UNSTORABLE: tuple[str, ...] = ("nul\0", "\0", "a\0b", "\ud800", "half a pair \udc00")
-"""NUL, which Postgres cannot keep, and lone surrogates, which UTF-8 cannot carry."""
+"""NUL, which Postgres cannot store, and lone surrogates, which UTF-8 cannot encode."""

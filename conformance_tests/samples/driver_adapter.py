@@ -1,8 +1,8 @@
-"""One way to call a saver, sync or async, so that every clause is written once.
+"""Adapters that call a saver sync or async by the same interface, so each clause is written once.
 
-The async flavour is real: a facade owns an event loop in a thread of its own, opens the harness's
-async saver there, and each call runs the saver's a-method on that loop. `list` pulls the async
-iterator item by item, so that a clause can call other methods between two items.
+For the async flavour, the adapter runs an event loop in a separate thread, opens the harness's
+async saver there, and runs its async methods on that loop. `list` advances the async iterator item
+by item, so that a clause can call other methods between two items.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ Listed = Generator[CheckpointTuple, None, None]
 
 _NAMES = ("thread_id", "checkpoint_ns", "checkpoint_id")
 FLAVOURS: tuple[Flavour, ...] = ("sync", "async")
-GIVE_UP_AFTER = 120.0  # seconds; a deadlock fails the clause and does not hang the run
+GIVE_UP_AFTER = 120.0  # timeout in seconds, so that a deadlock fails the clause
 
 
 class LoopThread:
-    """An event loop that runs in a thread of its own."""
+    """An event loop that runs in a separate thread."""
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
@@ -60,11 +60,11 @@ class LoopThread:
         self.loop.run_forever()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the loop and wait for its result."""
+        """Run a coroutine on the loop, and wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(GIVE_UP_AFTER)
 
     def close(self) -> None:
-        """Stop the loop and wait for its thread."""
+        """Stop the loop, and wait for its thread."""
         self.run(self.loop.shutdown_asyncgens())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(GIVE_UP_AFTER)
@@ -72,11 +72,11 @@ class LoopThread:
 
 
 class Facade(abc.ABC):
-    """A saver under test. Methods are those of the sync saver, whatever the flavour.
+    """A saver under test, with the methods of a sync saver in both flavours.
 
     Attributes:
         raw: The saver itself.
-        prefix: What the names of the flavour's methods begin with.
+        prefix: Prefix of the flavour's method names: empty or `a`.
     """
 
     prefix = ""
@@ -86,14 +86,14 @@ class Facade(abc.ABC):
 
     @abc.abstractmethod
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin, and return its result."""
+        """Call the method `name`, or its async version, and return its result."""
 
     @abc.abstractmethod
     def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
-        """Iterate over checkpoints; nothing runs between two items."""
+        """List checkpoints lazily: nothing runs between two items."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin; a missing one ends the case as `not offered`."""
+        """Call the method `name` or its async version; if missing, the case is `not offered`."""
 
         def work() -> Any:
             return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
@@ -101,11 +101,11 @@ class Facade(abc.ABC):
         return call_offered(self.raw, name, self.prefix + name, work, self._raises_everywhere)
 
     def offers(self, name: str) -> bool:
-        """Whether the method is there; it may still raise NotImplementedError."""
+        """Whether the saver has the method. It may still raise NotImplementedError."""
         return lacks(self.raw, self.prefix + name) is None
 
     def _raises_everywhere(self) -> bool:
-        """Whether not even a read of a thread that nobody wrote is implemented."""
+        """Whether even a read of an absent thread raises NotImplementedError."""
         unknown: RunnableConfig = {
             "configurable": {"thread_id": "conformance-probe", "checkpoint_ns": ""}
         }
@@ -123,7 +123,7 @@ class Facade(abc.ABC):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Listed:
-        """Iterate over checkpoints; nothing runs between two items."""
+        """List checkpoints lazily: nothing runs between two items."""
         if reason := lacks(self.raw, f"{self.prefix}list"):
             not_offered(reason)
         options = {"filter": filter, "before": before, "limit": limit}
@@ -131,11 +131,11 @@ class Facade(abc.ABC):
 
     @abc.abstractmethod
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
-        """The base class's own `get_delta_channel_history` on this saver: the reference."""
+        """The reference: the base class's `get_delta_channel_history`, run on this saver."""
 
     @abc.abstractmethod
     def with_allowlist(self, extra: Collection[tuple[str, ...]]) -> Facade:
-        """A facade of the saver's clone."""
+        """A facade of the saver's `with_allowlist` clone."""
 
     def put(
         self,
@@ -225,7 +225,7 @@ class SyncFacade(Facade):
 
 
 class AsyncFacade(Facade):
-    """Calls the a-methods on a loop; may itself be called from any other thread."""
+    """Calls the async methods on an event loop. Can be called from any thread but the loop's."""
 
     prefix = "a"
 
@@ -257,7 +257,7 @@ class AsyncFacade(Facade):
 
 @contextmanager
 def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[Facade]:
-    """Open the harness's saver in one flavour and close it afterwards."""
+    """Open the harness's saver in one flavour; close it at the end of the block."""
     harness.check_options(flavour, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
@@ -276,7 +276,7 @@ def opened(harness: SaverHarness, flavour: Flavour, **options: Any) -> Iterator[
 
 
 def _with_flavour(facade: Facade) -> Facade:
-    """Ends the case as `not offered` if the saver has not the methods of this flavour."""
+    """End the case as `not offered` if the saver lacks the methods of this flavour."""
     for name in ("get_tuple", "list", "put", "put_writes"):
         if reason := lacks(facade.raw, facade.prefix + name):
             not_offered(reason)
@@ -288,10 +288,10 @@ async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None
 
 
 async def enter(context: Any) -> Any:
-    """Enter an async context, as a coroutine."""
+    """Enter an async context manager."""
     return await context.__aenter__()
 
 
 async def leave(context: Any) -> None:
-    """Leave it without an error."""
+    """Exit an async context manager without an error."""
     await context.__aexit__(None, None, None)

@@ -1,4 +1,4 @@
-"""A bound on the steps of a call, for clauses about calls that might never end."""
+"""A limit on the executed lines of a call, for clauses about calls that might never end."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import pytest
 from conformance_tests.samples.driver_adapter import AsyncFacade, Facade
 
 ENOUGH: Final = 1_000_000
-"""Lines of Python: some hundred times what a call on a few checkpoints takes."""
+"""Maximum number of lines: about a hundred times what a call on a few checkpoints takes."""
 
 
 @contextmanager
 def ending(saver: Facade, told: str) -> Iterator[None]:
-    """Fails the clause if a call in the block goes through more lines of Python than any may.
+    """Fail the clause if the block executes more than `ENOUGH` lines of Python.
 
-    A time limit would leave the call running; this ends it where it is. A call that waits is left
-    to the limits of the command.
+    Unlike a timeout, this stops the call. It does not stop a call that waits; the command's time
+    limit does.
 
     Args:
-        saver: Whose calls, sync or async, the block makes.
-        told: What does not end, and what it should do.
+        saver: The saver that the block calls, sync or async.
+        told: The failure message: what does not end, and what is expected.
     """
     left = ENOUGH
 

@@ -1,4 +1,4 @@
-"""Python values that states are made of, each under the name that reports show."""
+"""Sample values of channels, by the names that reports show."""
 
 from __future__ import annotations
 
@@ -204,6 +204,6 @@ UNUSUAL = (
     "str Enum",
     "bytearray",
 )
-"""Kinds that one of LangGraph's SQL savers changes, or cannot store: PostgresSaver keeps numbers
-and text as JSON, SqliteSaver packs all values of a checkpoint together."""
+"""Values that LangGraph's PostgresSaver or SqliteSaver changes or cannot store: the former stores
+numbers and texts as JSON, the latter serializes all values of a checkpoint together."""
 COMMON = {kind: specimen for kind, specimen in SPECIMENS.items() if kind not in UNUSUAL}

@@ -1,4 +1,4 @@
-"""New processes for clauses: they share nothing with the test, and start in milliseconds."""
+"""Child processes for clauses, which inherit no state and start in milliseconds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _IMPORTED = (
 
 @cache
 def processes() -> BaseContext:
-    """How processes are made.
+    """The multiprocessing context.
 
-    Where there is fork, they are forked off a process that has imported LangGraph, which takes a
-    second, and has done nothing else: no connection, no lock and no cache comes along.
+    Where available, it is forkserver: children are forked from a server process that has imported
+    LangGraph, which takes a second. They inherit no connection, lock or cache.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -35,7 +35,7 @@ def processes() -> BaseContext:
 def run_and_kill(
     work: Callable[..., Any], args: Sequence[Any], wait: Callable[[Any], None]
 ) -> None:
-    """Run the work in a process of its own, which gets a SIGKILL once `wait(process)` returns."""
+    """Run `work` in a child process, and kill it by SIGKILL when `wait(process)` returns."""
     process: Any = processes().Process(target=work, args=tuple(args))  # type: ignore[attr-defined]
     process.start()
     try:

@@ -1,7 +1,7 @@
-"""Where the rule of each clause comes from, and so which profile it belongs to.
+"""Sources of the rules, which determine the profile of each clause.
 
-A table for each kind of clause: its id, and a citation. What stands in none of those of LangGraph
-is a decision of this project.
+Each table maps clause ids to citations. A clause that is in none of the tables about LangGraph is a
+decision of this project.
 """
 
 from __future__ import annotations
@@ -18,4 +18,4 @@ from conformance_tests.contract.sources.suite import SUITE, SUITE_BY_CAPABILITY
 __all__ = ["LANGGRAPH", "SUITE", "SUITE_BY_CAPABILITY"]
 
 LANGGRAPH: Final[Mapping[str, str]] = {**SAVERS, **GRAPHS, **STORES, **CACHES}
-"""Clauses of the profile `langgraph`, with what establishes them."""
+"""Clauses of the profile `langgraph` -> citation."""

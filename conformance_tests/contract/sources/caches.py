@@ -1,4 +1,4 @@
-"""Clauses about caches that LangGraph itself establishes, and what establishes them."""
+"""Clauses about caches whose rules come from LangGraph, with citations."""
 
 from __future__ import annotations
 

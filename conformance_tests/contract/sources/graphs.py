@@ -1,5 +1,6 @@
-"""Clauses about compiled graphs: each does what the documentation of LangGraph describes, and is
-compared with the same graph on InMemorySaver.
+"""Clauses about compiled graphs, with citations.
+
+Each runs a graph as LangGraph's documentation describes, and compares it with InMemorySaver.
 """
 
 from __future__ import annotations

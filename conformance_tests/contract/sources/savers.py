@@ -1,8 +1,8 @@
-"""Clauses about savers that LangGraph itself establishes, and what establishes them.
+"""Clauses about savers whose rules come from LangGraph, with citations.
 
-`Base` is `langgraph.checkpoint.base.BaseCheckpointSaver` and the docstring of the method,
-`official` a test of langgraph-checkpoint-conformance 0.0.2, `InMemorySaver` what LangGraph's own
-saver does, which graphs are developed on.
+`Base` cites the docstring of a method of `langgraph.checkpoint.base.BaseCheckpointSaver`,
+`official` a test of langgraph-checkpoint-conformance 0.0.2, `InMemorySaver` the behaviour of
+LangGraph's own saver, on which graphs are developed.
 """
 
 from __future__ import annotations

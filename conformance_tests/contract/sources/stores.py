@@ -1,6 +1,6 @@
-"""Clauses about stores that LangGraph itself establishes, and what establishes them.
+"""Clauses about stores whose rules come from LangGraph, with citations.
 
-The operations are those of `langgraph.store.base`, with their docstrings.
+Operations are those of `langgraph.store.base`, with their docstrings.
 """
 
 from __future__ import annotations

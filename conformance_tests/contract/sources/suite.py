@@ -1,6 +1,6 @@
-"""Where the stricter clauses come from: decisions of this project, by capability.
+"""Sources of the stricter clauses: decisions of this project, by capability.
 
-ADR means docs/adr, by number. Single clauses whose rule stands elsewhere are named in `SUITE`.
+ADR n is a page of docs/adr. `SUITE` has the clauses whose source differs from their capability's.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ SUITE_BY_CAPABILITY: Final[Mapping[Capability, str]] = {
         _OUTAGES,
     ),
 }
-"""The source of a clause of `suite` that is not named below."""
+"""Capability -> the source of its clauses, unless `SUITE` below has another."""
 
 SUITE: Final[Mapping[str, str]] = {
     "saver.put.namespace_defaults_to_the_root": _DEFAULT,
