@@ -1,4 +1,4 @@
-"""The core of langgraph-checkpoint-suite: one contract on every database."""
+"""Public API of langgraph-checkpoint-suite: open functions, memory backend, errors, TTL policy."""
 
 from checkpoint_base.backends import (
     Backend,

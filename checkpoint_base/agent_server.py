@@ -1,7 +1,7 @@
-"""LangGraph's Agent Server (`langgraph dev`, `langgraph up`) on any backend of this suite.
+"""Checkpointer and store for LangGraph's Agent Server (`langgraph dev`, `langgraph up`).
 
-`langgraph.json` names the context managers below; where to store and for how long stands in the
-environment, so that one file serves every deployment:
+`langgraph.json` names the context managers below. Environment variables set the database URL and
+the TTL, so that one file serves every deployment:
 
     "checkpointer": {"path": "checkpoint_base.agent_server.checkpointer"},
     "store": {"path": "checkpoint_base.agent_server.store"}
@@ -29,7 +29,7 @@ from checkpoint_base.saver.codec.agent_server_serde import needs_threads, serial
 from checkpoint_base.saver.mixins import FullSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 
-_THREADS: Final = 32  # calls that wait for encryption at the same time, at most
+_THREADS: Final = 32  # maximum number of concurrent calls that wait for encryption
 
 if TYPE_CHECKING:
     from store_vector.shell import Store
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def checkpointer() -> AsyncIterator[FullSaver]:
-    """The saver that `CHECKPOINT_URL` names, set up, and swept while the server runs.
+    """Open and set up the saver at `CHECKPOINT_URL`, and run its TTL sweeper.
 
-    The server enters it once per event loop that runs graphs, and leaves it when it shuts down.
-    The sweeper runs only with `CHECKPOINT_TTL`, LangGraph's TTL shape as JSON, in minutes. Values
-    are encrypted as the server's `encryption`, or its `LANGGRAPH_AES_KEY`, says.
+    The server enters this once per event loop that runs graphs, and exits it on shutdown. The
+    sweeper runs only if `CHECKPOINT_TTL` is set: LangGraph's TTL mapping as JSON, in minutes.
+    Values are encrypted if the server configures `encryption` or `LANGGRAPH_AES_KEY`.
 
     Raises:
-        InvalidArgumentError: `CHECKPOINT_URL` is missing or of no known scheme, `CHECKPOINT_TTL` is
-            not that shape, or encryption is configured that cannot be applied.
+        InvalidArgumentError: `CHECKPOINT_URL` is missing or has an unknown scheme, `CHECKPOINT_TTL`
+            is invalid, or the configured encryption cannot be applied.
         MissingDriverError: the backend's driver, or pycryptodome, is not installed.
     """
     url, ttl = _url("CHECKPOINT_URL"), _ttl()
@@ -64,8 +64,8 @@ async def checkpointer() -> AsyncIterator[FullSaver]:
 
 @asynccontextmanager
 async def _in_threads(url: str, **options: Any) -> AsyncIterator[FullSaver]:
-    """A saver whose async methods run in threads of their own: `ServerCipher` blocks them while
-    the event loop runs its handlers, which may need the loop's own threads.
+    """A saver whose async methods run in a dedicated thread pool: `ServerCipher` blocks these
+    threads while the event loop runs the encryption handlers, which may need the default pool.
     """
     loop, stack = asyncio.get_running_loop(), ExitStack()
     threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="checkpointer")
@@ -78,19 +78,20 @@ async def _in_threads(url: str, **options: Any) -> AsyncIterator[FullSaver]:
         finally:
             await loop.run_in_executor(threads, stack.close)
     finally:
-        threads.shutdown(wait=False)  # waiting would block the event loop; none of them works now
+        threads.shutdown(wait=False)  # all are idle, and waiting would block the event loop
 
 
 @asynccontextmanager
 async def store() -> AsyncIterator[Store]:
-    """The store that `STORE_URL`, or else `CHECKPOINT_URL`, names: set up, and swept meanwhile.
+    """Open and set up the store at `STORE_URL` (or `CHECKPOINT_URL`), and run its TTL sweeper.
 
-    `STORE_INDEX` is LangGraph's `IndexConfig` as JSON; its `embed` is a provider's string, or the
-    dotted path of a function or of `Embeddings`, such as `my_agent.embedding.embed`. `STORE_TTL` is
-    LangGraph's `TTLConfig` as JSON, in minutes; the sweeper runs only with it.
+    `STORE_INDEX` is LangGraph's `IndexConfig` as JSON; its `embed` is a `provider:model` string, or
+    the dotted path of a function or an `Embeddings`, such as `my_agent.embedding.embed`.
+    `STORE_TTL` is LangGraph's `TTLConfig` as JSON, in minutes; without it no sweeper runs.
 
     Raises:
-        InvalidArgumentError: no URL, one of no known scheme, or an index or a TTL that is none.
+        InvalidArgumentError: the URL is missing or has an unknown scheme, or the index or the TTL
+            is invalid.
         MissingDriverError: the backend's driver is not installed.
     """
     url = _url("STORE_URL", "CHECKPOINT_URL")

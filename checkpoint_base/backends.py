@@ -1,4 +1,4 @@
-"""Savers, stores and caches by URL: `open_saver("sqlite:///agent.db")`, `open_store(…)`, …"""
+"""Open a saver, store or cache by URL: `open_saver("sqlite:///agent.db")`, `open_store(…)`, …"""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ M = TypeVar("M", MemorySaver, MemoryCache)
 
 @dataclass(frozen=True)
 class Backend:
-    """Where the savers, stores and caches of a URL's scheme are.
+    """The classes that implement savers, stores and caches for a URL scheme.
 
-    Another package registers its own as an entry point of the group
-    `langgraph_checkpoint_suite.backends`, named as the scheme: `mydb = "mypkg:BACKEND"`.
+    Another package registers a backend as an entry point of the group
+    `langgraph_checkpoint_suite.backends`, named like the scheme: `mydb = "mypkg:BACKEND"`.
 
     Attributes:
-        package: the package that has the classes; it is imported when a URL is opened.
-        prefix: of their names: `MyDb` of `MyDbSaver`, `AsyncMyDbSaver`, `MyDbStore`, `MyDbCache`.
-            Each that is there has `from_conn_string`, a context manager, and `setup()`.
-        extra: of this distribution, which brings the driver; None: another distribution's.
-        target: what `from_conn_string` is given, made of the URL.
-        defaults: options of `from_conn_string`, where the caller gives none.
+        package: the package that contains the classes; imported when a URL is opened.
+        prefix: the classes' common name: `MyDb` for `MyDbSaver`, `AsyncMyDbSaver`, `MyDbStore` and
+            `MyDbCache`. Each class that exists has `setup()`, and the context manager
+            `from_conn_string`.
+        extra: this distribution's extra that installs the driver; None: another distribution does.
+        target: converts the URL to the first argument of `from_conn_string`.
+        defaults: default options for `from_conn_string`.
     """
 
     package: str
@@ -47,7 +48,7 @@ class Backend:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def open(self, name: str, url: str, options: Mapping[str, Any]) -> Any:
-        """Open `Saver`, `AsyncSaver`, `Store`, … of this backend."""
+        """Open this backend's class `name`: `Saver`, `AsyncSaver`, `Store`, …"""
         kind = name.removeprefix("Async")
         prefix = name.removesuffix(kind)
         return self._load(f"{prefix}{self.prefix}{kind}").from_conn_string(
@@ -81,7 +82,7 @@ def _sqlite_path(url: str) -> str:
 
 
 GROUP: Final = "langgraph_checkpoint_suite.backends"
-"""Of the entry points by which other packages register their schemes."""
+"""Entry point group in which other packages register their URL schemes."""
 _SCHEME: Final = re.compile("[A-Za-z][A-Za-z0-9+.-]*")
 _POSTGRES: Final = Backend("checkpoint_postgres", "Postgres", "postgres", str, {"pool": {}})
 _REDIS: Final = Backend("checkpoint_redis", "Redis", "redis", str)
@@ -103,7 +104,7 @@ _BACKENDS: Final = {
 
 
 _KNOWN: Final = "memory, sqlite, postgresql, redis, mongodb"
-"""Databases; the other schemes are ways to reach them."""
+"""One scheme per database, for error messages; the other schemes are aliases."""
 
 
 def _backend(url: str) -> Backend | None:
@@ -111,7 +112,7 @@ def _backend(url: str) -> Backend | None:
         raise _no_text(url)
     scheme, separator, rest = url.partition("://")
     if not separator:
-        # what was given may have a password in it
+        # do not echo the URL: it may contain a password
         raise InvalidArgumentError(
             f"url: wanted one with a scheme, one of {_KNOWN}; a file is sqlite:///agent.db"
         )
@@ -147,7 +148,7 @@ def _no_text(url: object) -> InvalidArgumentError:
 
 @contextmanager
 def _in_memory(made: M) -> Iterator[M]:
-    """As the others' `from_conn_string`."""
+    """The counterpart of the other backends' `from_conn_string`."""
     try:
         yield made
     finally:
@@ -156,19 +157,19 @@ def _in_memory(made: M) -> Iterator[M]:
 
 @contextmanager
 def open_saver(url: str, *, setup: bool = True, **options: Any) -> Iterator[FullSyncSaver]:
-    """Open the saver that a URL names, set it up, and close it at the end.
+    """Context manager that opens the saver at a URL, sets it up, and closes it on exit.
 
     Args:
-        url: `postgresql://user@host/database` (a pool of up to 10 connections, or what `pool`
-            says), `redis://host:port/db` (or another of `RedisSaver.from_conn_string`),
-            `mongodb://host`, `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
-        setup: False: what was set up before is opened, and nothing is set up. SQLite sets itself
-            up on first use all the same.
-        options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes) and its own.
+        url: `postgresql://user@host/database` (a pool of up to 10 connections, or as `pool`
+            configures), `redis://host:port/db` (or another URL that `RedisSaver.from_conn_string`
+            accepts), `mongodb://host`, `sqlite:///path.db`, `sqlite:///:memory:` or `memory://`.
+        setup: False skips `setup()`; the database must have been set up before. SQLite sets itself
+            up on first use anyway.
+        options: for the backend's `from_conn_string`: `serde`, `ttl` (minutes), and its own.
 
     Raises:
-        InvalidArgumentError: a URL that is none, or of a scheme that is not known.
-        MissingDriverError: its driver is not installed.
+        InvalidArgumentError: the URL is invalid, or its scheme is unknown.
+        MissingDriverError: the backend's driver is not installed.
     """
     backend = _backend(url)
     opened: AbstractContextManager[FullSyncSaver]
@@ -199,16 +200,16 @@ async def aopen_saver(url: str, *, setup: bool = True, **options: Any) -> AsyncI
 
 @contextmanager
 def open_store(url: str, *, setup: bool = True, **options: Any) -> Iterator[SyncStore]:
-    """Open the store that a URL names, set it up, and close it at the end.
+    """Context manager that opens the store at a URL, sets it up, and closes it on exit.
 
     Args:
-        url: as in `open_saver`, but for `memory://`, which has no store.
+        url: as in `open_saver`, except `memory://`, which has no store.
         setup: as in `open_saver`.
-        options: for the backend's `from_conn_string`: `index`, `ttl` (minutes) and its own.
+        options: for the backend's `from_conn_string`: `index`, `ttl` (minutes), and its own.
 
     Raises:
-        InvalidArgumentError: a URL that is none, of a scheme that is not known, or `memory://`.
-        MissingDriverError: its driver is not installed.
+        InvalidArgumentError: the URL is invalid or `memory://`, or its scheme is unknown.
+        MissingDriverError: the backend's driver is not installed.
     """
     opened = _backend_with_store(url).open("Store", url, options)
     with opened as store:
@@ -229,17 +230,17 @@ async def aopen_store(url: str, *, setup: bool = True, **options: Any) -> AsyncI
 
 @contextmanager
 def open_cache(url: str, *, setup: bool = True, **options: Any) -> Iterator[SyncCache]:
-    """Open the cache that a URL names, set it up, and close it at the end.
+    """Context manager that opens the cache at a URL, sets it up, and closes it on exit.
 
     Args:
         url: as in `open_saver`.
         setup: as in `open_saver`.
-        options: for the backend's `from_conn_string`: `serde`, `max_bytes` and its own.
+        options: for the backend's `from_conn_string`: `serde`, `max_bytes`, and its own.
 
     Raises:
-        InvalidArgumentError: a URL that is none, or of a scheme that is not known.
-        MissingDriverError: its driver is not installed.
-        BackendUnavailableError: the database cannot be reached to set it up.
+        InvalidArgumentError: the URL is invalid, or its scheme is unknown.
+        MissingDriverError: the backend's driver is not installed.
+        BackendUnavailableError: `setup()` cannot reach the database.
     """
     backend = _backend(url)
     opened: AbstractContextManager[SyncCache]

@@ -1,4 +1,4 @@
-"""The exceptions of every backend. Messages name the argument, what was given, what is wanted."""
+"""The exceptions of every backend. Messages name the argument, the value given and the expected."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import asyncio
 
 
 class CheckpointError(Exception):
-    """Root of all errors that this library raises itself."""
+    """Base class of this library's errors."""
 
 
 class InvalidArgumentError(CheckpointError, ValueError):
-    """An argument or a setting cannot be used. Nothing was read or written."""
+    """An argument or a setting is invalid. Nothing was read or written."""
 
 
 class UnserializableValueError(InvalidArgumentError, TypeError):
-    """The serializer cannot store a value; its error, mostly a `TypeError`, is the cause."""
+    """The serializer cannot encode a value. `__cause__` is its error, usually a `TypeError`."""
 
 
 class MissingDriverError(CheckpointError, ImportError):
-    """The backend's driver is not installed; the message has the command that installs it."""
+    """The backend's driver is not installed. The message gives the command that installs it."""
 
     @classmethod
     def of(cls, needed_by: str, extra: str) -> MissingDriverError:
-        """The error for `needed_by`, whose driver comes with the extra named `extra`."""
+        """The error for `needed_by`, whose driver the package extra `extra` installs."""
         return cls(f"{needed_by} needs: pip install 'langgraph-checkpoint-suite[{extra}]'")
 
 
@@ -31,74 +31,74 @@ class SchemaVersionError(CheckpointError):
 
 
 class NotSetUpError(CheckpointError):
-    """The database has no schema of this library: `setup()` was never called on it. Nothing was
-    read or written.
-    """
+    """The database lacks this library's schema; call `setup()`. Nothing was read or written."""
 
 
 class UnsupportedServerError(CheckpointError):
-    """The server cannot do what was required of it: `setup(require_transactions=True)` on a
-    standalone MongoDB. Nothing was written.
+    """The server lacks a required feature, such as transactions on a standalone MongoDB under
+    `setup(require_transactions=True)`. Nothing was written.
     """
 
 
 class PermissionDeniedError(CheckpointError):
-    """The database is there, but its user (or this process) may not do what the call needs.
+    """The database user, or this process, lacks a permission that the call needs.
 
-    The message names the missing right, as far as the database says which; the driver's error is
-    the cause. Nothing was read or written.
+    The message names the permission if the database reports it; `__cause__` is the driver's error.
+    Nothing was read or written.
     """
 
 
 class ConflictError(CheckpointError):
-    """Another transaction was in the way: a serialization failure, a deadlock, a key that it has
-    inserted. Nothing was written, and the call may be made again. In a transaction of the caller's
-    nothing is retried: the caller rolls that transaction back and runs it again.
+    """Another transaction conflicted with this call: a serialization failure, a deadlock, or a
+    duplicate key. Nothing was written, and the call may be repeated. Inside a transaction of the
+    caller the library does not retry: the caller rolls that transaction back and runs it again.
     """
 
 
 class TransactionFailedError(CheckpointError):
-    """The transaction that the caller has open on the connection had failed before this call. The
-    caller has to roll it back; until then the database carries out nothing.
+    """The caller's open transaction had failed before this call. The database rejects every
+    statement until the caller rolls it back.
     """
 
 
 class CorruptValueError(CheckpointError):
-    """Stored bytes are missing or damaged. Never raised for something that was not stored."""
+    """Stored bytes are missing or damaged. Never raised for a value that was never stored."""
 
 
 class UnreadableValueError(CheckpointError, ValueError):
     """A stored value is intact, but the serializer cannot rebuild it: its class was renamed or
-    removed, is not on the allow-list, or refuses what was stored. See `on_unreadable`.
+    removed, is not on the allow-list, or rejects the stored data. See `on_unreadable`.
     """
 
 
 class UnencryptedValueError(CheckpointError):
-    """A value that should be encrypted is not: somebody else wrote it."""
+    """A stored value is unencrypted although the serializer encrypts: another writer stored it."""
 
 
 class DecryptionError(CheckpointError, ValueError):
-    """A value that was stored encrypted cannot be decrypted: another key, no key, or damage."""
+    """An encrypted value cannot be decrypted: the key is wrong or missing, or the value damaged."""
 
 
 class BackendUnavailableError(CheckpointError):
-    """The database could not be reached or did not answer; the driver's error is the cause."""
+    """The database could not be reached or did not answer in time. `__cause__` is the driver's
+    error, if there is one.
+    """
 
 
 class ClosedError(CheckpointError, RuntimeError):
-    """A saver or a store was used after its `with` block, which closed its connection, or the
-    caller has closed the connection or the pool that it was made with.
+    """A saver, store or cache was used after its connection was closed: by the end of its `with`
+    block, or by the caller, who passed the connection or the pool in.
     """
 
 
 class EventLoopError(CheckpointError, RuntimeError, asyncio.InvalidStateError):
-    """A blocking call was made on the very thread that runs the event loop of the saver or the
-    store, or that loop has ended. LangGraph's own async savers and stores raise asyncio's
-    `InvalidStateError`, which it is as well.
+    """A blocking method was called on the thread that runs the object's event loop, or that loop is
+    missing, stopped or closed. Subclasses asyncio's `InvalidStateError`, which LangGraph's own
+    async savers and stores raise.
     """
 
 
 class UncommittedWarning(UserWarning):
-    """The caller's connection does not autocommit: what a saver or a store writes on it belongs to
-    a transaction that the caller has to commit. Given once for each connection.
+    """The caller's connection does not autocommit, so the caller must commit the transaction in
+    which a saver or a store writes. Issued once per connection.
     """

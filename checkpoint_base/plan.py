@@ -1,10 +1,10 @@
-"""Plans: every operation is written once, as a generator that asks for I/O and does none.
+"""Plans: every operation is written once, as a generator that requests I/O but performs none.
 
-A planner's generator yields *requests* and is sent *replies*; `run` and `arun` are the only two
-loops that drive one. What a request means is the driver's business, except for two: every driver
-knows `Atomic` (run a sub-plan in one transaction), and the loops themselves answer `Offload`
-(leave the event loop, where there is one). Drivers that can run inside a transaction of the
-caller's also know `InCallersTransaction`, and those of SQL `Unlimited`.
+A planner's generator yields *requests* and receives *replies*. `run` drives a plan with a blocking
+driver, `arun` on an event loop. Each driver defines its own requests, with these exceptions: every
+driver implements `Atomic` (run a sub-plan in one transaction); `run` and `arun` handle `Offload`
+(leave the event loop) themselves; drivers that can join a transaction of the caller implement
+`InCallersTransaction`; SQL drivers implement `Unlimited`.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Plan = Generator[Any, Any, T]
-"""An operation that returns a T. Its requests and replies are typed by the helpers that yield."""
+"""An operation that returns a T. The functions that yield its requests type the replies."""
 
 OFFLOADED: Final = 1 << 16
-"""Bytes. Encoding or decoding more than this would hold up an event loop."""
+"""Bytes. Encoding or decoding more than this leaves the event loop, which it would block."""
 
 
 @dataclass(frozen=True)
 class Atomic(Generic[T]):
-    """Request: run what `make` gives in one transaction; the reply is its result, after the commit.
+    """Request: run the plan `make()` in one transaction, and reply with its result after commit.
 
-    A driver whose transaction came to nothing may call `make` again and start over.
+    To retry a transaction that was rolled back, the driver calls `make` again.
     """
 
     make: Callable[[], Plan[T]]
@@ -40,20 +40,20 @@ class Atomic(Generic[T]):
 
 @dataclass(frozen=True)
 class Offload:
-    """Request: run the plan in another thread, up to its next request. Only on an event loop."""
+    """Request: run the plan up to its next request in a worker thread. `run` ignores it."""
 
 
 _OFFLOAD: Final = Offload()
 
 
 class _Returned(NamedTuple):
-    """What a plan returned. A StopIteration cannot leave the thread that resumed the plan."""
+    """A plan's return value: asyncio cannot carry a StopIteration out of a worker thread."""
 
     value: Any
 
 
 def _resume(plan: Plan[Any]) -> Any:
-    """A plan's next request, or what it returned."""
+    """The plan's next request, or its return value as `_Returned`."""
     try:
         return next(plan)
     except StopIteration as stop:
@@ -64,13 +64,13 @@ def _resume(plan: Plan[Any]) -> Any:
 class InCallersTransaction:
     """Request: whether the caller began the transaction in which this plan runs.
 
-    The caller may still roll that back. A plan must not cache what it read or stored in it.
+    The caller may still roll it back, so the plan must not cache anything read or written in it.
     """
 
 
 @dataclass(frozen=True)
 class Unlimited:
-    """Request: perform `request`, however long it takes: `call_timeout` does not end it."""
+    """Request: perform `request` without `call_timeout`."""
 
     request: Any
 
@@ -88,23 +88,23 @@ def write(make: Callable[P, Plan[T]], *args: P.args, **kwargs: P.kwargs) -> Plan
 
 
 def in_callers_transaction() -> Plan[bool]:
-    """Whether the caller began the transaction in which this plan runs, and may roll it back."""
+    """Whether the caller began the current transaction and may still roll it back."""
     result: bool = yield InCallersTransaction()
     return result
 
 
 def offload(size: int = OFFLOADED + 1) -> Plan[None]:
-    """Leave the event loop up to the plan's next request, if there is enough to do.
+    """Run the plan in a worker thread up to its next request, if the work is large enough.
 
     Args:
-        size: bytes that the plan encodes or decodes before that request, about.
+        size: approximate bytes that the plan encodes or decodes before that request.
     """
     if size > OFFLOADED:
         yield _OFFLOAD
 
 
 def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
-    """Drive `plan` with a blocking `perform`. Its errors re-enter the plan where it yielded."""
+    """Drive `plan` with a blocking `perform`, whose errors are raised at the plan's `yield`."""
     try:
         request = next(plan)
         while True:
@@ -123,7 +123,7 @@ def run(plan: Plan[T], perform: Callable[[Any], Any]) -> T:
 
 
 def run_nested(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
-    """Drive `plan` inside a plan: `run`, whose `perform` is a plan of its own."""
+    """Drive `plan` from inside another plan: `run`, with a plan `answer` that performs requests."""
     try:
         request = next(plan)
         while True:
@@ -143,7 +143,7 @@ def run_nested(plan: Plan[T], answer: Callable[[Any], Plan[Any]]) -> Plan[T]:
 
 
 def unlimited(plan: Plan[T]) -> Plan[T]:
-    """Drive `plan` with no limit for its requests."""
+    """Drive `plan` with each of its requests exempt from `call_timeout`."""
 
     def answer(request: Any) -> Plan[Any]:
         return (yield Unlimited(request))
@@ -154,8 +154,8 @@ def unlimited(plan: Plan[T]) -> Plan[T]:
 async def arun(plan: Plan[T], perform: Callable[[Any], Awaitable[Any]]) -> T:
     """Drive `plan` with an awaitable `perform`: `run`, on an event loop.
 
-    A task that is cancelled while its plan runs in another thread waits for the plan's next
-    request, which is not performed.
+    If the task is cancelled while its plan runs in a worker thread, it waits until the plan yields
+    its next request, and does not perform that request.
     """
     try:
         request = next(plan)

@@ -1,1 +1,1 @@
-"""Requests of many tasks on few connections."""
+"""Request batching, and queues for calls about the same thread."""

@@ -1,4 +1,4 @@
-"""Request batching: many tasks share few connections; requests that wait go together."""
+"""Request batching: tasks share few connections, and waiting requests are sent as one batch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from checkpoint_base.deadlines.loop_timer import loop_timer
 from checkpoint_base.deadlines.timeouts import Deadline
 
 _SWALLOWED: Final = 0.1
-"""Seconds after which a trip that goes on is cancelled again."""
+"""Seconds after which a trip that did not end on cancellation is cancelled again."""
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply")
@@ -22,7 +22,7 @@ Reply = TypeVar("Reply")
 
 @dataclass(eq=False)
 class _Entry(Generic[Request, Reply]):
-    """A request that waits, and the trip on which it went."""
+    """A queued request, its reply, and the trip that carries it (None: still queued)."""
 
     request: Request
     reply: asyncio.Future[Reply]
@@ -31,34 +31,36 @@ class _Entry(Generic[Request, Reply]):
 
 @dataclass(eq=False)
 class _Trip:
-    """Requests that went together, and the task that sends them."""
+    """A batch under way: its requests, and the task that sends them."""
 
     entries: Sequence[_Entry[Any, Any]]
     task: asyncio.Task[None]
 
     @property
     def is_abandoned(self) -> bool:
-        """Whether no caller waits for it any more."""
+        """Whether every caller has its reply or has given up."""
         return all(entry.reply.done() for entry in self.entries)
 
 
 class RequestBatcher(Generic[Request, Reply]):
-    """Sends requests on one event loop. Those that wait for a trip go together, as one batch.
+    """Sends requests on one event loop, and batches those that wait.
 
-    A batch costs the client, the network and the server less than its requests one by one; a
-    request that finds few trips under way does not wait.
+    Sending a batch, called a *trip*, costs the client, the network and the server less than sending
+    its requests one by one. While few trips are under way, a request does not wait.
 
-    For a caller that is cancelled nothing is sent later: its request is dropped while it waits; a
-    trip is cancelled when all its callers are; and the call does not end before the trip does.
+    Nothing is sent for a cancelled caller after its call has ended: a queued request is dropped; a
+    trip is cancelled once all its callers are cancelled; a cancelled call waits for its trip's end.
 
     Args:
-        send: sends a batch. All its requests get what it raises.
-        max_batch: how many requests at most.
-        min_concurrency: a request goes at once, alone, while fewer trips than this are under way.
-        max_concurrency: how many trips there may be, where none ends within `linger`.
-        linger: seconds that requests wait for a trip to end before another one begins.
-        withdraw: called with the request of a caller that is cancelled on its trip, which may not
-            have begun to be sent: makes it void.
+        send: sends a batch. An error that it raises goes to every caller in the batch.
+        max_batch: maximum number of requests in a batch.
+        min_concurrency: while fewer trips than this are under way, a request is sent immediately,
+            by itself.
+        max_concurrency: returns the maximum number of trips, reached only while no trip ends within
+            `linger`.
+        linger: seconds that requests wait for a trip to end before another trip starts.
+        withdraw: called with the request of a caller that was cancelled or timed out during its
+            trip. It invalidates the request, which may not have been sent yet.
     """
 
     def __init__(
@@ -85,13 +87,16 @@ class RequestBatcher(Generic[Request, Reply]):
     async def send(
         self, request: Request, deadline: Deadline | None = None, *, at_once: bool = True
     ) -> Reply:
-        """The reply to a request.
+        """Send a request and return its reply.
 
         Args:
-            request: what is sent.
-            deadline: when a request that waits, or is on a trip with others, is given up, and its
-                caller gets the deadline's error. A trip ends when all its callers are gone.
-            at_once: whether it may overtake requests that wait, while few trips are under way.
+            request: the request to send.
+            deadline: when to give up a request that is queued or in a batch: the caller then gets
+                the deadline's error. A trip whose callers have all given up is cancelled.
+            at_once: whether the request may bypass the queue while few trips are under way.
+
+        Raises:
+            BackendUnavailableError: the deadline passed.
         """
         if not at_once or self._trips >= min(self._min_concurrency, self._max_concurrency()):
             return await self._queue(request, Deadline(None, "") if deadline is None else deadline)
@@ -114,13 +119,13 @@ class RequestBatcher(Generic[Request, Reply]):
         except asyncio.CancelledError:
             if entry.trip is not None:
                 await self._leave(entry, entry.trip, deadline)
-            retrieve(entry.reply)  # an error may have come together with the cancellation
+            retrieve(entry.reply)  # an error may have arrived together with the cancellation
             raise
         finally:
             timer.stop(entry)
 
     def _expire(self, entry: _Entry[Request, Reply], deadline: Deadline) -> None:
-        """Let a caller go whose request takes too long."""
+        """Give the caller the deadline's error, and cancel the trip if it was the last caller."""
         if entry.reply.done():
             return
         deadline.expired = True
@@ -131,13 +136,11 @@ class RequestBatcher(Generic[Request, Reply]):
                 entry.trip.task.cancel()
 
     async def _leave(self, entry: _Entry[Request, Reply], trip: _Trip, deadline: Deadline) -> None:
-        """Wait for the end of a trip, until the deadline at most. If all its callers are cancelled,
-        it is.
-        """
+        """Wait for the trip to end, no longer than the deadline. Cancel it if no caller is left."""
         self._withdraw(entry.request)
         while trip.is_abandoned and not trip.task.done() and not deadline.is_over:
             trip.task.cancel()
-            # before Python 3.12 `asyncio.wait_for` in a driver may swallow one cancellation
+            # before Python 3.12, `asyncio.wait_for` in a driver may swallow a cancellation
             await until_done(trip.task, _SWALLOWED)
         await until_done(trip.task, deadline.remaining())
 
@@ -154,7 +157,7 @@ class RequestBatcher(Generic[Request, Reply]):
             self._start_timer()
 
     def _send_waiting(self) -> None:
-        """Send requests that wait, in a task of its own: any of their callers may be cancelled."""
+        """Send a batch from the queue, in a separate task: any of its callers may be cancelled."""
         some: list[_Entry[Request, Reply]] = []
         while self._waiting and len(some) < self._max_batch:
             entry = self._waiting.popleft()
@@ -167,7 +170,7 @@ class RequestBatcher(Generic[Request, Reply]):
             for entry in some:
                 entry.trip = trip
             self._tasks.add(task)
-            task.add_done_callback(self._on_trip_end)  # also where it is cancelled before it begins
+            task.add_done_callback(self._on_trip_end)  # runs even if cancelled before it starts
 
     async def _run_trip(self, some: Sequence[_Entry[Request, Reply]]) -> None:
         try:
@@ -188,10 +191,10 @@ class RequestBatcher(Generic[Request, Reply]):
         self._send_waiting()
 
     async def aclose(self, limit: float | None = None) -> None:
-        """Wait for the trips under way, and for those that wait for them.
+        """Wait until the queue is empty and all batches have been sent.
 
         Args:
-            limit: seconds after which what is still under way is cancelled; None: never.
+            limit: seconds after which the remaining batches are cancelled; None: never.
         """
         deadline = Deadline(limit, "")
         while self._tasks and not deadline.is_over:

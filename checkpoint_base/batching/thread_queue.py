@@ -1,5 +1,7 @@
-"""Calls about one thread queue in the process: otherwise those that wait for the thread's lock in
-the database would each keep a connection, and leave none for other threads.
+"""Per-thread queues: calls about one LangGraph thread wait in this process for their turn.
+
+Without a queue, each call that waits for the thread's lock in the database would hold a connection,
+and calls about other threads could find the pool exhausted.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ class _Queue(Generic[L]):
 
 
 class _Turns(Generic[L]):
-    """A lock for each key that somebody uses.
+    """One lock per key, kept only while a caller holds or awaits it.
 
     Args:
-        make: makes a lock.
+        make: creates a lock.
     """
 
     def __init__(self, make: Callable[[], L]) -> None:
@@ -35,7 +37,7 @@ class _Turns(Generic[L]):
         self._guard: Final = Lock()
 
     def callers(self, key: str | None) -> int:
-        """How many have a key's turn, or wait for it."""
+        """The number of callers that hold the key's lock or wait for it."""
         queue = self._queues.get(key) if key is not None else None
         return 0 if queue is None else queue.callers
 
@@ -56,17 +58,17 @@ class _Turns(Generic[L]):
 
 
 class Turns(_Turns[Lock]):
-    """For threads."""
+    """Per-key locks for blocking callers."""
 
     def __init__(self) -> None:
         super().__init__(Lock)
 
     @contextmanager
     def turn(self, key: str, deadline: Deadline) -> Iterator[None]:
-        """Run the block when nobody else runs one for this key.
+        """Hold the key's lock during the block.
 
         Raises:
-            BackendUnavailableError: others were not done before the deadline.
+            BackendUnavailableError: the lock was not free before the deadline.
         """
         lock = self._enter(key)
         try:
@@ -80,14 +82,14 @@ class Turns(_Turns[Lock]):
 
 
 class LoopTurns(_Turns[asyncio.Lock]):
-    """For the tasks of an event loop."""
+    """Per-key locks for the tasks of one event loop."""
 
     def __init__(self) -> None:
         super().__init__(asyncio.Lock)
 
     @asynccontextmanager
     async def turn(self, key: str, deadline: Deadline) -> AsyncIterator[None]:
-        """As that of `Turns`."""
+        """`Turns.turn`, on an event loop."""
         lock = self._enter(key)
         try:
             await acquired(lock, deadline)
@@ -100,10 +102,10 @@ class LoopTurns(_Turns[asyncio.Lock]):
 
 
 def acquired_by_thread(lock: Lock, deadline: Deadline) -> None:
-    """Acquire a lock.
+    """Acquire a lock, blocking.
 
     Raises:
-        BackendUnavailableError: it was not free before the deadline.
+        BackendUnavailableError: the lock was not free before the deadline.
     """
     left = deadline.remaining()
     if not lock.acquire(timeout=-1 if left is None else left):

@@ -1,1 +1,1 @@
-"""`call_timeout`, cancellation, and the watchdog for blocking drivers."""
+"""`call_timeout`, cancellation, and a watchdog that ends slow statements of blocking drivers."""

@@ -1,5 +1,6 @@
-"""Calls that are cancelled or interrupted: what runs for them elsewhere ends before they do, so
-that nothing is stored after they have ended.
+"""Cancellation: a cancelled call waits for its work in another thread or on another event loop.
+
+So nothing is stored after the call has ended.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ T = TypeVar("T")
 
 
 async def until_done(future: asyncio.Future[Any], limit: float | None = None) -> None:
-    """Wait for a future, for a caller that is cancelled already: more cancellations change
-    nothing. Its error is not logged as never retrieved: no other caller asks for its result.
+    """Wait for a future on behalf of a caller that is already cancelled, and ignore further
+    cancellations. Retrieve its error, so that asyncio does not log it as never retrieved.
 
     Args:
-        future: what runs for the caller elsewhere.
-        limit: seconds after which it is left to itself; None: never.
+        future: the caller's work, in another thread or on another loop.
+        limit: seconds after which to stop waiting while the work goes on; None: never.
     """
     future.add_done_callback(retrieve)
     end = math.inf if limit is None else monotonic() + limit
@@ -33,7 +34,7 @@ async def until_done(future: asyncio.Future[Any], limit: float | None = None) ->
 
 
 def retrieve(future: asyncio.Future[Any]) -> None:
-    """Take the error of a future whose caller is gone, so that asyncio does not log it."""
+    """Retrieve a future's error, so that asyncio does not log it; the caller was cancelled."""
     if future.done() and not future.cancelled():
         future.exception()
 
@@ -41,13 +42,13 @@ def retrieve(future: asyncio.Future[Any]) -> None:
 async def in_thread(
     call: Callable[[], T], executor: Executor | None = None, limit: float | None = None
 ) -> T:
-    """`asyncio.to_thread`, except that a caller that is cancelled waits until the call has ended. A
-    call that has not begun by then never begins.
+    """`asyncio.to_thread`, except that a cancelled caller waits until the call has ended. A call
+    that has not started by then never starts.
 
     Args:
-        call: what to call, in the context of the caller.
-        executor: whose threads it is called in; None: those of the loop.
-        limit: seconds that a caller that is cancelled waits at most; the call goes on without it.
+        call: the function to call, with the caller's context variables.
+        executor: the thread pool; None: the event loop's default.
+        limit: maximum seconds that a cancelled caller waits; the call then goes on without it.
     """
     begin = Lock()
 
@@ -69,10 +70,10 @@ async def in_thread(
 
 
 class RemoteCall(Generic[T]):
-    """A coroutine that runs on an event loop while another thread or loop waits for it.
+    """A coroutine on one event loop whose caller waits in another thread or on another loop.
 
     Args:
-        start: makes the coroutine, on its loop.
+        start: creates the coroutine; called on its loop.
     """
 
     def __init__(self, start: Callable[[], Coroutine[Any, Any, T]]) -> None:
@@ -81,14 +82,14 @@ class RemoteCall(Generic[T]):
         self._is_cancelled = False
 
     async def run(self) -> T:
-        """Run it, unless it was cancelled before."""
+        """Run the coroutine, unless `cancel` was called before."""
         if self._is_cancelled:
             raise asyncio.CancelledError
         self._task = asyncio.current_task()
         return await self._start()
 
     def cancel(self) -> None:
-        """Cancel it; to be called on its loop."""
+        """Cancel the coroutine. Must be called on its loop."""
         self._is_cancelled = True
         if self._task is not None:
             self._task.cancel()

@@ -1,8 +1,8 @@
-"""One timer of an event loop for all deadlines on it.
+"""One shared timer for all deadlines on an event loop.
 
-A timer for each step would cost more than anything else that a step does in the process. To start
-and stop a step here are two operations on a dict: the timer is set for the first deadline that it
-has seen, and a step that has ended, or a deadline that has moved, is noticed when it goes off.
+Setting an asyncio timer for each step would cost more than the rest of the step's CPU work. Here,
+starting and stopping a step are two dict operations. The timer is set for the earliest deadline;
+when it fires, it skips steps that have ended and deadlines that have moved.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from weakref import WeakKeyDictionary
 
 
 class Ends(Protocol):
-    """A deadline, which may move to a later time."""
+    """A deadline, on `time.monotonic`; it may move to a later time."""
 
     end: float
 
 
 class LoopTimer:
-    """The steps under way on one event loop."""
+    """Calls back when the deadline of a step on one event loop has passed."""
 
     def __init__(self) -> None:
         self._steps: dict[object, tuple[Ends, Callable[[], object]]] = {}
-        self._next = math.inf  # when it goes off
+        self._next = math.inf  # when the timer fires
 
     def start(self, step: object, deadline: Ends, expire: Callable[[], object]) -> None:
         """Call `expire` on the loop once the deadline has passed, unless the step stops before."""
@@ -35,11 +35,11 @@ class LoopTimer:
             self._set(deadline.end)
 
     def stop(self, step: object) -> None:
-        """The step has ended, or was never started."""
+        """Stop watching a step, if it is watched."""
         self._steps.pop(step, None)
 
     def _set(self, when: float) -> None:
-        # One that is set for later is left alone: it looks, and finds nothing.
+        # Do not cancel a timer that is set for later: when it fires it finds nothing due.
         self._next = when
         asyncio.get_running_loop().call_later(max(0.0, when - monotonic()), self._look)
 
@@ -60,7 +60,7 @@ _timers: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopTimer] = WeakKeyDictio
 
 
 def loop_timer() -> LoopTimer:
-    """The timer of the event loop that runs here."""
+    """The timer of the running event loop."""
     loop = asyncio.get_running_loop()
     timer = _timers.get(loop)
     if timer is None:

@@ -1,8 +1,8 @@
-"""`call_timeout`: how long one step of a call may take, on every backend.
+"""`call_timeout`: the time limit for one step of a call, on every backend.
 
 A step is one request of a plan, with its retries and its wait for a connection. In a transaction of
-several statements each statement is a step. `setup`, `prune`, `copy_thread`, `adopt` and sweeps are
-many steps: as wholes they may take longer.
+several statements each statement is a step. `setup`, `prune`, `copy_thread`, `adopt` and sweeps
+consist of many steps, so as a whole they may take longer.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ CALL_TIMEOUT: Final = 60.0
 
 
 def checked_call_timeout(value: Any) -> float | None:
-    """A checked `call_timeout`: seconds, or None, which never ends a step.
+    """Validate a `call_timeout`: seconds, or None for no limit.
 
     Raises:
-        InvalidArgumentError: it is no number above 0.
+        InvalidArgumentError: the value is not a finite number above 0.
     """
     if value is None:
         return None
@@ -37,11 +37,11 @@ def checked_call_timeout(value: Any) -> float | None:
 
 
 def timed_out(seconds: float | None, step: str) -> BackendUnavailableError:
-    """The error for a step that `call_timeout` has ended.
+    """The error for a step that exceeded `call_timeout`.
 
     Args:
         seconds: the `call_timeout`.
-        step: what had no answer, e.g. `"a statement of Postgres"`.
+        step: describes the step, e.g. `"a statement of Postgres"`.
     """
     return BackendUnavailableError(
         f"call_timeout: {step} was not done within {seconds:g} s and was given up; a write may "
@@ -50,7 +50,7 @@ def timed_out(seconds: float | None, step: str) -> BackendUnavailableError:
 
 
 class Deadline:
-    """When a step has to end. For a blocking driver, which asks how much time is left.
+    """The time by which a step must end. A blocking driver asks it how much time is left.
 
     Args:
         seconds: the `call_timeout`.
@@ -58,7 +58,7 @@ class Deadline:
 
     Attributes:
         end: on `time.monotonic`; infinite without a `call_timeout`.
-        expired: whether somebody has ended the step, because it was time.
+        expired: whether a timer or the watchdog has ended the step after its deadline.
     """
 
     __slots__ = ("_seconds", "_step", "end", "expired")
@@ -70,17 +70,17 @@ class Deadline:
         self.expired = False
 
     def remaining(self, most: float | None = None) -> float | None:
-        """Seconds that are left, at least 0 and at most `most`; None: no limit."""
+        """Seconds left, at least 0 and at most `most`; None: no limit."""
         if self._seconds is None:
             return most
         left = max(0.0, self.end - monotonic())
         return left if most is None else min(left, most)
 
     def restart(self) -> None:
-        """The next statement of a transaction begins.
+        """Restart the time limit for the next statement of a transaction.
 
         Raises:
-            BackendUnavailableError: the one before was ended, or is about to be.
+            BackendUnavailableError: the previous statement exceeded the limit.
         """
         if self.expired:
             raise self.error()
@@ -89,19 +89,19 @@ class Deadline:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has passed."""
+        """Whether the deadline has passed."""
         return self.end <= monotonic()
 
     def error(self, step: str | None = None) -> BackendUnavailableError:
-        """The error for a step that has not ended by then."""
+        """The error for a step that exceeded this deadline."""
         return timed_out(self._seconds, self._step if step is None else step)
 
 
 class LoopDeadline:
-    """Ends what one task does on an event loop: `with LoopDeadline(seconds, step): await …`.
+    """Time limit for a block of one task: `with LoopDeadline(seconds, step): await …`.
 
-    At the deadline the task is cancelled, and the CancelledError that leaves the block becomes a
-    `BackendUnavailableError`. If the block is left in another way, that stands.
+    At the deadline the task is cancelled, and the block turns that CancelledError into a
+    `BackendUnavailableError`. A result or another error of the block is left as it is.
 
     Args:
         seconds: the `call_timeout`.
@@ -117,7 +117,7 @@ class LoopDeadline:
 
     @classmethod
     def until(cls, deadline: Deadline) -> LoopDeadline:
-        """The same, for a step that has begun before."""
+        """A limit that uses the deadline of a step that has already started."""
         made = cls(None, "")
         made.deadline = deadline
         return made
@@ -131,7 +131,7 @@ class LoopDeadline:
         return self
 
     def restart(self) -> None:
-        """The next statement of a transaction begins."""
+        """As `Deadline.restart`."""
         self.deadline.restart()
 
     def _expire(self) -> None:
@@ -154,6 +154,6 @@ class LoopDeadline:
 
 
 def _cancelling(task: Any) -> int:
-    """How often a task was cancelled; Python 3.10 does not count."""
+    """The task's pending cancellation requests; always 0 on Python 3.10, which does not count."""
     count = getattr(task, "cancelling", None)
     return 0 if count is None else int(count())

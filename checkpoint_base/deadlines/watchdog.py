@@ -1,8 +1,7 @@
-"""A watchdog for blocking drivers: one thread that ends statements which take longer than
-`call_timeout`.
+"""Watchdog thread for blocking drivers: ends statements that exceed `call_timeout`.
 
-To watch a step costs two operations on a set. The thread sleeps until the first deadline that it
-has seen; a deadline that has moved, or a step that has ended, is noticed when it wakes.
+Watching a step costs two set operations. The thread sleeps until the earliest deadline; when it
+wakes, it skips steps that have ended and deadlines that have moved.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any, Final
 from checkpoint_base.deadlines.timeouts import Deadline
 
 GRACE: Final = 1.0
-"""Seconds between the attempt to cancel a statement and the end of its connection."""
+"""Seconds between the attempt to cancel a statement and closing its connection."""
 
 End = Callable[[Any], object]
 
@@ -27,19 +26,18 @@ _LOGGER: Final = logging.getLogger(__name__)
 
 
 class Watch:
-    """A step on a connection, while it is watched: `with Watch(deadline, connection, …): …`.
+    """Watches a step on a connection: `with Watch(deadline, connection, …): …`.
 
     Args:
-        deadline: of the step. It may be restarted meanwhile; it expires when it has passed before
-            the step has ended.
-        connection: what `cancel` and `sever` are given.
-        cancel: asks the server to end the statement; called in a thread of its own, once. None:
-            there is no such thing.
-        sever: ends the connection, at once; called if the step has not ended a second later. It
-            raises nothing.
+        deadline: the step's deadline. It may be restarted while the step is watched.
+        connection: the argument for `cancel` and `sever`.
+        cancel: asks the server to cancel the statement; called once, in a new thread. None: the
+            driver cannot cancel.
+        sever: closes the connection immediately; called if the step has not ended within `GRACE`
+            after `cancel`. Must not raise.
 
     Attributes:
-        due: for the watchdog: when this is to be looked at again.
+        due: when the watchdog must act on this step again, on `time.monotonic`.
     """
 
     __slots__ = ("_cancel", "_cancelled", "_connection", "_sever", "deadline", "due")
@@ -57,7 +55,7 @@ class Watch:
         return self
 
     def watch(self, deadline: Deadline) -> None:
-        """Begin to watch, or to watch another step on the same connection."""
+        """Start watching a step, the first or the next one on the same connection."""
         self.deadline = deadline
         if deadline.end != math.inf:
             _watchdog.add(self)
@@ -67,23 +65,23 @@ class Watch:
         self._settle()
 
     def _leave(self) -> None:
-        """Watch no longer. Past the deadline the watchdog may be about to end this step: a look of
-        it that has begun is waited for, so that it ends no later statement of the connection.
+        """Stop watching. Past the deadline the watchdog may be about to cancel this step: wait for
+        its current pass, so that it does not cancel the connection's next statement.
         """
         _watchdog.watches.discard(self)
         if self.deadline.is_over:
             _watchdog.finish_look()
 
     def _settle(self) -> None:
-        """An attempt to cancel that is under way might end the connection's next statement: it is
-        waited for, as long as it may take.
+        """Wait for a cancellation under way, which could hit the connection's next statement. If it
+        does not end within `GRACE`, close the connection.
         """
         if self._cancelled is not None and not self._cancelled.wait(GRACE):
             self._sever(self._connection)
 
     def expire(self, now: float) -> None:
-        """The deadline has passed. The first time this tries to cancel, then it severs, until the
-        step has ended.
+        """Act on a passed deadline: cancel the statement first, then close the connection, again
+        every `GRACE` seconds until the step has ended.
         """
         self.due = now + GRACE
         if self.deadline.expired or self._cancel is None:
@@ -104,7 +102,7 @@ class Watch:
 
 
 class LoopWatch(Watch):
-    """The same around what a task awaits: `async with LoopWatch(…): …`."""
+    """`Watch` for a task on an event loop: `async with LoopWatch(…): …`."""
 
     __slots__ = ()
 
@@ -119,19 +117,19 @@ class LoopWatch(Watch):
 
 
 class _Watchdog:
-    """The thread, and the steps that are under way. It is started by the first one."""
+    """The watchdog thread, started by the first step, and the steps that it watches."""
 
     def __init__(self) -> None:
         self.watches: set[Watch] = set()
         self._wakes = Condition()
-        self._next = -math.inf  # when it wakes; a later deadline need not wake it
+        self._next = -math.inf  # when the thread wakes; only an earlier deadline must wake it
         self._thread: Thread | None = None
 
     def add(self, watch: Watch) -> None:
-        """Watch a step until it is taken out of the set."""
+        """Watch a step until it is removed from `watches`."""
         self.watches.add(watch)
-        # The thread sets `_next` to infinity before it looks at the set: either it sees this watch
-        # or this sees infinity.
+        # The thread sets `_next` to infinity before it reads the set. So either the thread sees
+        # this watch, or this call sees infinity and wakes the thread: no deadline is missed.
         if watch.deadline.end < self._next or self._thread is None:
             with self._wakes:
                 if self._thread is None:
@@ -140,7 +138,7 @@ class _Watchdog:
                 self._wakes.notify()
 
     def finish_look(self) -> None:
-        """Wait until the thread does not look at the steps."""
+        """Wait for the thread's current pass over the steps, which holds the lock."""
         with self._wakes:
             pass
 
@@ -153,7 +151,7 @@ class _Watchdog:
                 self._wakes.wait(None if left == math.inf else max(left, 0))
 
     def _expire_due(self) -> float:
-        """End the steps whose time is over; when the next one's is."""
+        """Expire the steps that are due; returns when the next one is."""
         now, following = monotonic(), math.inf
         for watch in tuple(self.watches):
             if not watch.deadline.expired:
@@ -168,7 +166,7 @@ _watchdog = _Watchdog()
 
 
 def _forget() -> None:
-    """A child process has neither the thread nor the steps of its parent."""
+    """Start afresh in a forked child, which has neither the parent's thread nor its steps."""
     global _watchdog  # noqa: PLW0603
     _watchdog = _Watchdog()
 

@@ -1,8 +1,8 @@
-"""Content-defined chunks: where a value is cut depends on the bytes there and on nothing else.
+"""Content-defined chunking: cut positions depend only on nearby bytes, so an edit moves few cuts.
 
-A cut follows eight bytes that pass two sieves: a weighted sum of the last four of them, which numpy
-computes for all places at once, and, for the few that are left, a multiplicative hash of all eight.
-An edit moves only the cuts near it.
+A cut is made after eight bytes that pass two tests. The first is a weighted sum of the last four
+bytes, which numpy computes for all positions at once. The second, a multiplicative hash of all
+eight bytes, is computed only for the few positions that pass the first.
 """
 
 from __future__ import annotations
@@ -16,36 +16,37 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 DIGEST_SIZE: Final = 16
-"""Bytes of a chunk's digest. Equal digests are taken as equal chunks, so it is cryptographic:
-what users write into a thread must not be able to collide."""
+"""Bytes of a chunk's digest. Chunks with equal digests are treated as equal, so the hash must be
+cryptographic: otherwise a user could craft values that collide."""
 
 _WINDOW: Final = 8
 _BLOCK: Final = 1 << 15
 _WEIGHTS: Final = (np.uint8(167), np.uint8(59), np.uint8(113), np.uint8(229))
-_CHOSEN: Final = np.uint8(0x5B)  # not 0: zeros are no cuts
+_CHOSEN: Final = np.uint8(0x5B)  # not 0, so that runs of zero bytes are not cut everywhere
 _MULTIPLIER: Final = np.uint64(0x9E3779B97F4A7C15)
 _CLASSES: Final = ((1 << 22, 1 << 10), (1 << 26, 1 << 14), (1 << 62, 1 << 16))
-"""(values up to this size, average chunk): a stored format, since cuts that move share nothing"""
+"""(maximum value size, average chunk size). Part of the stored format: with other cuts, new values
+would share no chunks with stored ones."""
 
 
 def digest(chunk: bytes | memoryview) -> bytes:
-    """The name of a chunk."""
+    """A chunk's digest, which identifies it."""
     return blake2b(chunk, digest_size=DIGEST_SIZE).digest()
 
 
 def average_chunk(size: int) -> int:
-    """The average size of chunks of a value of this size."""
+    """The average chunk size for a value of `size` bytes."""
     return next(average for limit, average in _CLASSES if size <= limit)
 
 
 def cut(value: memoryview, begin: int = 0) -> list[int]:
-    """The ends of the value's chunks, rising. What follows the last one is not a whole chunk.
+    """The end offsets of the value's chunks, ascending. The rest after the last end is no chunk.
 
-    Chunks are a quarter of the average at least, and four times the average at most.
+    A chunk has at least a quarter of the average size, and at most four times the average.
 
     Args:
-        value: what is to be cut.
-        begin: where to begin, if it is known that a chunk ends there; only later ends are given.
+        value: the bytes to cut.
+        begin: an offset at which a chunk is known to end. Only later ends are returned.
     """
     average = average_chunk(len(value))
     shortest, longest = average // 4, average * 4
@@ -62,7 +63,7 @@ def cut(value: memoryview, begin: int = 0) -> list[int]:
 
 
 class _Scratch(local):
-    """Room for a block's sums, a thread's own: fresh memory would cost more than the arithmetic."""
+    """Buffers reused by one OS thread: allocating them costs more than the arithmetic."""
 
     def __init__(self) -> None:
         self.sums = np.empty(_BLOCK, np.uint8)
@@ -88,7 +89,7 @@ def _places(value: memoryview, average: int) -> list[int]:
 
 
 def _sieve(data: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """Where the last four of eight bytes, weighted and added modulo 256, give one number."""
+    """Positions where the weighted sum (mod 256) of the last four of eight bytes is `_CHOSEN`."""
     count = len(data) - _WINDOW + 1
     skipped = _WINDOW - len(_WEIGHTS)
     sums, product = _scratch.sums[:count], _scratch.product[:count]

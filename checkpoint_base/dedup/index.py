@@ -1,7 +1,8 @@
-"""What this process knows of threads' logs: which chunks they have, and where.
+"""Chunk index: an in-process cache of which chunks each thread's log contains, and where.
 
-Knowing less only costs storage or a second look at the database; knowing something untrue would
-cost data. So what is known is tied to a thread's epoch, which the database checks at each put.
+A missing entry only costs storage or an extra read. A wrong entry would lose data, because a value
+would refer to a chunk that is gone. So an index is valid for one epoch of its thread, and every put
+compares that epoch with the database's.
 """
 
 from __future__ import annotations
@@ -23,30 +24,34 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 CACHED_CHUNKS: Final = 200_000
-"""How many chunks are remembered over all threads: about 50 MB at most."""
+"""Maximum number of indexed chunks over all threads: about 50 MB."""
 CACHED_SALTS: Final = 50_000
-"""How many threads' salts are remembered: about 10 MB at most."""
+"""Maximum number of cached thread salts: about 10 MB."""
 
 CACHED_HISTORIES: Final = 20_000
-"""How many channels' histories are remembered over all threads: about 15 MB at most."""
+"""Maximum number of cached channel histories over all threads: about 15 MB."""
 
 Channel = tuple[bool, str]
-"""A channel of a thread, in whichever namespace: whether its writes are meant, and its name."""
+"""(whether its pending writes are meant, channel name); namespaces are not distinguished."""
 
 _REMEMBERED: Final = 4
-_REMEMBERED_SIZE: Final = 1 << 21  # bytes for each thread
-_BYTES_PER_CHUNK: Final = 256  # what a known chunk takes in memory, about
+_REMEMBERED_SIZE: Final = 1 << 21  # bytes per thread
+_BYTES_PER_CHUNK: Final = 256  # approximate memory of an indexed chunk
 _LENGTH: Final = struct.Struct("<I")
 _ENTRY: Final = _LENGTH.size + DIGEST_SIZE
 
 
 def digest_table(chunks: Iterable[tuple[bytes, Sized]]) -> bytes:
-    """Length and digest of each of a segment's chunks, given as (digest, chunk)."""
+    """Encode a segment's chunks, given as (digest, chunk), as a table of lengths and digests."""
     return b"".join(_LENGTH.pack(len(chunk)) + name for name, chunk in chunks)
 
 
 def read_table(table: bytes) -> Iterator[tuple[bytes, int]]:
-    """(digest, offset in the segment) of each of its chunks."""
+    """Decode a `digest_table` to (digest, offset in the segment) of each chunk.
+
+    Raises:
+        CorruptValueError: the table's size is not a multiple of an entry's.
+    """
     if len(table) % _ENTRY:
         raise CorruptValueError(f"a segment's digests have {len(table)} bytes, not n x {_ENTRY}")
     offset = 0
@@ -57,12 +62,12 @@ def read_table(table: bytes) -> Iterator[tuple[bytes, int]]:
 
 @dataclass
 class ChunkIndex:
-    """A thread's log as far as it is known. Several threads of the process may put to it at once.
+    """The known chunks of one thread's log. Safe for concurrent puts from several OS threads.
 
     Attributes:
-        epoch: the thread's epoch; another one in the database makes all of this void.
-        end: where the log ends.
-        recent: the last values that were stored.
+        epoch: the thread's epoch. If the database has another one, the index is invalid.
+        end: the end offset of the log.
+        recent: the values stored most recently.
     """
 
     epoch: int
@@ -76,17 +81,18 @@ class ChunkIndex:
         self._lock = Lock()
 
     def learn(self, start: int, table: bytes) -> None:
-        """Note the segment that begins at `start`. Its table is read when a put needs it."""
+        """Add the segment that begins at `start`. Its table is decoded when a put needs it."""
         with self._lock:
-            if table and start not in self._segments:  # one that was not cut has nothing to share
+            if table and start not in self._segments:  # an uncut segment has no table: no chunks
                 self._segments.add(start)
                 self._unread[start] = table
 
     def settle(self) -> dict[bytes, tuple[int, int]]:
-        """All chunks known: digest -> (start of the segment, offset in it); the newest copy.
+        """Decode pending tables and return all chunks: digest -> (segment start, offset in it).
 
-        Entries may come while it is looked into: of segments behind the `end` that was read
-        before, and who needs one of those is refused.
+        The newest copy of a chunk wins. The caller reads the dict without the lock, so another
+        writer may add segments beyond the `end` that the caller has seen. A put that refers to one
+        of these is rejected, because the log's end has changed.
         """
         with self._lock:
             while self._unread:
@@ -97,14 +103,14 @@ class ChunkIndex:
 
     @property
     def weight(self) -> int:
-        """About how many chunks are known."""
+        """Approximate memory use, in chunks."""
         with self._lock:
             unread = sum(map(len, self._unread.values()))
             known = len(self._segments) + len(self._places) + unread // _ENTRY
         return 1 + known + _bytes_of(self.recent) // _BYTES_PER_CHUNK
 
     def remember(self, values: Iterable[Remembered]) -> None:
-        """Note values that were just stored: they come again, or grow."""
+        """Add values that were just stored: the next put may repeat or extend them."""
         recent = [*self.recent, *values][-_REMEMBERED:]
         while _bytes_of(recent) > _REMEMBERED_SIZE:
             del recent[0]
@@ -116,10 +122,10 @@ def _bytes_of(values: Iterable[Remembered]) -> int:
 
 
 class LruCache(Generic[K, V]):
-    """The entries used last. What is kept in one may be forgotten at any time.
+    """A thread-safe LRU cache.
 
     Args:
-        capacity: how many entries are kept.
+        capacity: maximum number of entries.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -128,7 +134,7 @@ class LruCache(Generic[K, V]):
         self._lock = Lock()
 
     def get(self, key: K) -> V | None:
-        """The entry of a key."""
+        """The entry of a key, or None."""
         with self._lock:
             entry = self._entries.get(key)
             if entry is not None:
@@ -136,7 +142,7 @@ class LruCache(Generic[K, V]):
             return entry
 
     def put(self, key: K, entry: V) -> None:
-        """Note an entry."""
+        """Add or replace an entry, and evict the least recently used one if the cache is full."""
         with self._lock:
             self._entries[key] = entry
             self._entries.move_to_end(key)
@@ -145,12 +151,13 @@ class LruCache(Generic[K, V]):
 
 
 class ChunkIndexCache:
-    """The known logs of the threads used last, shared by all threads of the process.
+    """LRU cache of chunk indexes, one per LangGraph thread, shared by all OS threads.
 
     Attributes:
-        salts: of the threads. A write is refused where the salt is not the thread's, so one that is
-            wrong or not here costs a second try, and nothing else.
-        histories: of the channels, which decide what is cut.
+        salts: checksum salts of threads. The database rejects a write with a wrong salt, so a stale
+            or missing entry only costs a retry.
+        histories: per channel, whether successive versions shared chunks.
+        channels: per checkpoint, the versions and small values of its channels.
     """
 
     def __init__(self, capacity: int = CACHED_CHUNKS) -> None:
@@ -163,7 +170,7 @@ class ChunkIndexCache:
         self._lock = Lock()
 
     def get(self, thread_id: str, epoch: int | None = None) -> ChunkIndex | None:
-        """What is known of a thread; with `epoch`, only if it is about that one."""
+        """The thread's index, if it is cached and (with `epoch`) is valid for that epoch."""
         with self._lock:
             entry = self._logs.get(thread_id)
             if entry is None or (epoch is not None and entry[0].epoch != epoch):
@@ -179,8 +186,14 @@ class ChunkIndexCache:
         segments: Iterable[tuple[int, bytes]],
         values: Iterable[Remembered] = (),
     ) -> ChunkIndex:
-        """Note what is committed: (start, digests) of segments, seen together with the epoch, or
-        later than it.
+        """Add committed segments to a thread's index; an index of another epoch is replaced.
+
+        Args:
+            thread_id: the thread.
+            epoch: its epoch, read in the same snapshot as the segments or before them.
+            end: the end offset of its log.
+            segments: (start, digest table) of each segment.
+            values: values that were just stored.
         """
         with self._lock:
             log, weight = self._logs.pop(thread_id, (None, 0))
@@ -197,7 +210,7 @@ class ChunkIndexCache:
             return log
 
     def learn(self, record: CheckpointRecord, salt: bytes, epoch: int, end: int) -> None:
-        """Note a checkpoint that was read, and of its thread what was read with it."""
+        """Cache a checkpoint that was read, with its thread's salt, epoch and log end."""
         thread_id = record.thread_id
         self.channels.put(salt, record, LogState(epoch, end))
         self.salts.put(thread_id, salt)
@@ -205,14 +218,14 @@ class ChunkIndexCache:
             self.put(thread_id, epoch, 0, ())
 
     def forget(self, thread_id: str) -> None:
-        """Know nothing of a thread any more."""
+        """Drop a thread's index."""
         with self._lock:
             _, weight = self._logs.pop(thread_id, (None, 0))
             self._total -= weight
 
     def _drop_oldest(self) -> None:
         name, (log, weight) = next(iter(self._logs.items()))
-        if log.recent:  # only a convenience: it goes first
+        if log.recent:  # first drop the recent values, which only save time
             log.recent = []
             self._logs[name] = (log, log.weight)
             self._total += self._logs[name][1] - weight

@@ -1,12 +1,12 @@
-"""Whether a channel's next version is worth cutting: does it have anything in common with the last?
+"""Heuristic that predicts whether a channel's next version shares chunks with the last one.
 
-Cutting a value and hashing its chunks costs more than storing it. It pays where versions share
-chunks, and a channel whose value is replaced each time never does. So four short samples of each
-version are kept, and looked for in the next one near where they were; a version that has none of
-them is stored whole. Samples can be wrong in both directions, so what is measured counts for more:
-how much of a version that was cut did not have to be stored.
+Cutting a value and hashing its chunks costs more than storing it, and pays only if versions share
+chunks. In a channel whose value is replaced each time they never do. So four short samples of each
+version are kept and searched for in the next one, near their old positions; a version that contains
+none of them is stored whole. Samples can mislead either way, so a measurement overrides them: how
+many bytes of the last cut version were already stored.
 
-What is kept here decides about speed and storage only, never about what a value is.
+A wrong prediction costs time or storage, and never changes a value.
 """
 
 from __future__ import annotations
@@ -14,34 +14,33 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 SHARED_AT_LEAST: Final = 0.1
-"""A version of which less than this was already stored shares nothing worth the effort."""
+"""Fraction of a version that must already be stored for cutting to count as worthwhile."""
 LOOK_EVERY: Final = 64
-"""Of so many versions in a row that resemble nothing, some are cut all the same."""
+"""In a series of dissimilar versions, `LOOKS` of every 64 are cut anyway, to detect a change."""
 LOOKS: Final = 3
-"""How many of them, one after the other: two values that take turns share with the last but one."""
+"""Number of consecutive probes. If two values alternate, a version shares chunks with the last but
+one, so a single probe would find nothing."""
 
 _SAMPLES: Final = 4
-_SAMPLE: Final = 128  # bytes; Python looks for shorter ones five times as slowly
-_DISTANCE: Final = 8  # a sample is looked for within an eighth of the value
+_SAMPLE: Final = 128  # bytes; `bytes.find` is five times slower with shorter samples
+_DISTANCE: Final = 8  # search for a sample within an eighth of the value's size
 
 
 class Samples(NamedTuple):
-    """Pieces of a value: where they begin, and the bytes."""
+    """Samples of a value: its size, and (offset, bytes) of each sample."""
 
     size: int
     pieces: tuple[tuple[int, bytes], ...]
 
     @classmethod
     def of(cls, data: bytes) -> Samples:
-        """Evenly spread over the value."""
+        """Take samples spread evenly over the value."""
         size = len(data)
         starts = [size * (2 * n + 1) // (2 * _SAMPLES) for n in range(_SAMPLES)]
         return cls(size, tuple([(at, data[at : at + _SAMPLE]) for at in starts]))
 
     def in_common(self, data: bytes) -> int:
-        """How many of the pieces `data` has near where they were, as seen from its beginning or
-        its end.
-        """
+        """How many samples occur in `data` near their old offset from the start or from the end."""
         shift, around = len(data) - self.size, len(data) // _DISTANCE
         before, behind = min(shift, 0) - around, max(shift, 0) + around + _SAMPLE
         found = [data.find(piece, max(0, at + before), at + behind) for at, piece in self.pieces]
@@ -49,13 +48,13 @@ class Samples(NamedTuple):
 
 
 class SharingHistory(NamedTuple):
-    """What is known of the versions of a channel that were stored.
+    """How the stored versions of a channel resembled each other.
 
     Attributes:
-        samples: of the last one.
-        unlike: how many in a row shared nothing, as far as is known; 0: the last one shared.
-        was_cut: whether the last one has chunks that the next one can share.
-        misleading: so many samples were found in a version that then shared nothing.
+        samples: samples of the last version.
+        unlike: number of last versions in a row that shared nothing; 0: the last one shared.
+        was_cut: whether the last version was cut, so that the next one can share its chunks.
+        misleading: the largest number of samples found in a version that then shared nothing.
     """
 
     samples: Samples
@@ -64,19 +63,19 @@ class SharingHistory(NamedTuple):
     misleading: int
 
     def is_worth_cutting(self, data: bytes) -> bool:
-        """Whether the next version may share enough."""
+        """Whether the next version, `data`, is likely to share enough chunks."""
         if self.unlike == 0 or self.unlike % LOOK_EVERY >= LOOK_EVERY - LOOKS:
             return True
         return self.samples.in_common(data) > self.misleading
 
 
 def after(last: SharingHistory | None, data: bytes, *, is_cut: bool, new: int) -> SharingHistory:
-    """The history with one more version.
+    """The history after one more version was stored.
 
     Args:
-        last: the history before; None: it is not known.
-        data: the version.
-        is_cut: whether it was cut into chunks: the next version can share them.
+        last: the previous history; None: unknown.
+        data: the stored version.
+        is_cut: whether it was cut into chunks, which the next version can share.
         new: how many of its bytes had to be stored.
     """
     samples = Samples.of(data)
@@ -85,6 +84,6 @@ def after(last: SharingHistory | None, data: bytes, *, is_cut: bool, new: int) -
     if last is None:
         return SharingHistory(samples, 1, is_cut, misleading=0)
     misleading = last.misleading
-    if is_cut and last.was_cut:  # else there were no chunks to share
+    if is_cut and last.was_cut:  # otherwise there were no chunks to share
         misleading = max(misleading, last.samples.in_common(data))
     return SharingHistory(samples, last.unlike + 1, is_cut, misleading)

@@ -1,14 +1,14 @@
-"""Sharing: a thread's large values are cut into chunks, and a chunk is stored once.
+"""Layouts and segments: encode a large value as spans of its thread's log, and decode it again.
 
-Each thread has a *log* of bytes that only grows. A put appends the chunks that the thread does not
-have yet, as one *segment* per value, and stores the value as a *layout*: the spans of the log that
-it is made of. Its first bytes and its last piece, which change every time, stay inline; but a value
-that is all new goes to the log whole, and is read back as it lies there. Chunks that follow one
-another in the log are one span, so that an unchanged megabyte is one entry. `chunks.py` says where
-values are cut.
+Each thread has an append-only *log* of bytes. `chunker.py` cuts a value into chunks. A put appends
+the chunks that the log lacks as *segments*, and stores the value as a *layout*: the spans of the
+log that it consists of. Chunks that are adjacent in the log are one span, so an unchanged megabyte
+takes one entry. The first bytes of a value and its last piece, which change in almost every
+version, stay inline. A value of which no chunk is known is written to the log whole, inline parts
+included, and is read back without joining pieces.
 
-Nothing here touches a database. What this process knows of a thread's log (`known.py`) is good for
-as long as the thread's *epoch* is what it was: whoever removes segments changes it.
+This module does no I/O. The chunk index (`index.py`) is valid for one *epoch* of the thread: an
+operation that removes segments changes the epoch.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from checkpoint_base.saver.records.kinds import Remembered, Stored, Typed
 THRESHOLD: Final = 2048
 """Values up to this many bytes are stored inline."""
 HEAD: Final = 16
-"""Bytes at the front that stay inline: a list's length is there, and it changes every time."""
+"""Leading bytes that stay inline: they hold a list's length, which changes with each append."""
 SEGMENT: Final = 1 << 18
-"""A longer run of new chunks becomes several segments."""
+"""Maximum bytes of a segment; a longer run of new chunks becomes several segments."""
 MAX_SPANS: Final = 64
-"""A value in more spans than this has its short ones written anew, together."""
+"""Maximum spans of a value; beyond that, runs of short spans are rewritten as longer ones."""
 
 _HEADER: Final = struct.Struct("<BI16s")  # format, length, xxh3 of the value
 _SPAN: Final = struct.Struct("<QII")
@@ -43,8 +43,8 @@ _FORMAT: Final = 1
 
 
 class SegmentSpan(NamedTuple):
-    """`length` bytes of the log, from `offset` into the segment that begins at `start`; they may
-    go on through the segments behind it.
+    """`length` bytes of the log, from `offset` in the segment that begins at `start`. A span may
+    continue into the following segments.
     """
 
     start: int
@@ -53,12 +53,12 @@ class SegmentSpan(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where in the log it ends; the segments needed begin at `start` or later, before this."""
+        """Its end in the log. It needs the segments whose start is in [`start`, `end`)."""
         return self.start + self.offset + self.length
 
 
 class Segment(NamedTuple):
-    """A row of the log. `digests` holds length and digest of each chunk in `data`."""
+    """A row of the log. `digests` is the `digest_table` of `data`; empty if `data` was not cut."""
 
     start: int
     digests: bytes
@@ -66,14 +66,18 @@ class Segment(NamedTuple):
 
 
 def spans_of(layout: bytes) -> list[SegmentSpan]:
-    """The spans of a layout, in the order of the value's bytes."""
+    """Decode a layout to its spans, in the order of the value's bytes.
+
+    Raises:
+        CorruptValueError: the layout has an unknown format.
+    """
     if layout[:1] != bytes([_FORMAT]) or (len(layout) - _HEADER.size) % _SPAN.size:
         raise CorruptValueError(f"a stored layout has the unknown format {layout[:1]!r}")
     return [SegmentSpan(*entry) for entry in _SPAN.iter_unpack(layout[_HEADER.size :])]
 
 
 def ranges_of(layouts: Iterable[bytes]) -> list[tuple[int, int]]:
-    """Ranges [first, end) of segment starts that the layouts need, merged and sorted."""
+    """Ranges [first, end) of the segment starts that the layouts need, merged and sorted."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted((s.start, s.end) for layout in layouts for s in spans_of(layout)):
         if merged and start <= merged[-1][1]:
@@ -84,10 +88,14 @@ def ranges_of(layouts: Iterable[bytes]) -> list[tuple[int, int]]:
 
 
 def assemble(stored: Stored, log: Mapping[int, bytes]) -> bytes:
-    """Put a value together; `log` has the segments that `ranges_of` named.
+    """Rebuild a value from its inline bytes and its spans, and verify its checksum.
+
+    Args:
+        stored: the stored value.
+        log: start -> data of the segments that `ranges_of` names.
 
     Raises:
-        CorruptValueError: a segment is missing, or the bytes are not those that were stored.
+        CorruptValueError: a segment is missing, or the checksum does not match.
     """
     if stored.layout is None:
         return stored.inline
@@ -121,22 +129,23 @@ def _copy(span: SegmentSpan, log: Mapping[int, bytes], pieces: list[bytes]) -> N
 
 
 class Appender:
-    """Turns the serialized values of one put into what is stored, and collects new segments.
+    """Encodes the serialized values of one put as layouts, and collects the new segments.
 
     Args:
-        known: the thread's log as far as it is known.
-        end: where the log ends; None: where it is known to end.
-        history: gives what is known of a channel's versions.
-        deduplicate: cut values; otherwise each is stored whole.
+        known: the thread's chunk index.
+        end: the end offset of the log; None: the end that the index knows.
+        history: returns a channel's history, or None.
+        deduplicate: whether to cut values; otherwise each is stored whole.
 
     Attributes:
-        epoch: the epoch of the log that the spans refer to.
-        begin: where the log ended before.
-        end: where it ends with the new segments.
-        histories: of the channels whose values were put into the log, as they are with these.
-        segments: what is to be appended.
-        shares: whether anything stored needs the log to be as it was known.
-        added: the values that were put into the log.
+        epoch: the epoch that the spans refer to.
+        begin: the end of the log before this put.
+        end: the end of the log with the new segments.
+        histories: the updated histories of the channels whose values went to the log.
+        segments: the segments to append.
+        shares: whether a stored value refers to the log, so that the put depends on its epoch and
+            end.
+        added: the values that went to the log.
     """
 
     def __init__(
@@ -159,20 +168,20 @@ class Appender:
         self._deduplicate = deduplicate
         self.histories: dict[Channel, SharingHistory] = {}
         self._new: dict[bytes, tuple[int, int]] = {}
-        self._run: list[tuple[bytes, memoryview]] = []  # chunks of the segment being filled
+        self._run: list[tuple[bytes, memoryview]] = []  # chunks of the segment under construction
         self._filled = 0
 
     def add(self, value: Typed, channel: Channel | None = None) -> Stored:
-        """Store one value.
+        """Encode one value for storage, and append its new chunks.
 
         Args:
-            value: what the serializer made of it.
-            channel: whose it is; None: none whose versions resemble each other.
+            value: the serialized value.
+            channel: its channel; None: keep no history.
         """
         kind, data = value
         if len(data) <= THRESHOLD:
             return Stored(kind, data, None)
-        # a task's write becomes its channel's value
+        # reuse the layout of an equal value: a task's pending write becomes its channel's value
         again = (entry for entry in (*self._recent, *self.added) if entry.value == value)
         entry = next(again, None) or self._store(kind, data, channel)
         if entry.stored.layout is not None:
@@ -194,8 +203,8 @@ class Appender:
         return entry
 
     def _store_whole(self, kind: str, data: bytes) -> Remembered:
-        """Append a value as it is, without digests: nothing will be shared with it, unless the same
-        value comes again at once.
+        """Append a value without cutting it. Without digests, later values cannot share its chunks;
+        only an equal value that follows soon (`recent`) is deduplicated.
         """
         span = SegmentSpan(self.end, 0, len(data))
         for at in range(0, len(data), SEGMENT):
@@ -227,8 +236,8 @@ class Appender:
         return Remembered((kind, data), Stored(kind, inline, _layout(data, spans)), ends)
 
     def _begun(self, body: memoryview) -> tuple[list[int], list[SegmentSpan]]:
-        """The ends and the spans of what the body has in common with a recent value, from its
-        beginning up to a cut: a list that grew is looked at only where it is new.
+        """Chunk ends and spans of the longest prefix that the body shares with a recent value, up
+        to a chunk's end. So of a list that grew, only the new part is cut and hashed.
         """
         best: list[int] = []
         spans: list[SegmentSpan] = []
@@ -242,13 +251,13 @@ class Appender:
             if len(ends) > len(best):
                 best, spans = ends, _first(entry.stored, ends[-1])
                 if len(ends) == len(entry.ends):
-                    break  # it only grew
+                    break  # the new value contains all chunks of the old one
         return best, spans
 
     def _placed(
         self, pieces: Iterable[memoryview], names: Iterable[bytes], *, known: bool
     ) -> list[SegmentSpan]:
-        """Where the log has the pieces. Those it has not are appended; or all, if not `known`."""
+        """The spans of the pieces in the log. Missing pieces are appended; all, if not `known`."""
         spans = []
         for name, piece in zip(names, pieces, strict=True):
             place = (self._new.get(name) or self._known.get(name)) if known else None
@@ -259,7 +268,7 @@ class Appender:
     def _whole(
         self, data: bytes, pieces: list[memoryview], names: list[bytes]
     ) -> list[SegmentSpan]:
-        """Append a value from its first byte to its last; as it is, if one segment takes it."""
+        """Append a whole value, inline parts included; without a copy if it fits one segment."""
         if len(data) > SEGMENT:
             return _joined(self._placed(pieces, names, known=False))
         offset = 0
@@ -287,8 +296,9 @@ class Appender:
             self._run, self._filled = [], 0
 
     def _rewritten(self, spans: list[SegmentSpan], body: memoryview) -> list[SegmentSpan]:
-        """Write runs of short spans anew: reading a value stays a few long steps, however often
-        it was edited. A byte is rewritten about once while its value grows 32-fold.
+        """Append runs of short spans again as contiguous data, so that a value that was edited
+        often is still read in a few long spans. While a value grows 32-fold, each byte is rewritten
+        about once.
         """
         short = len(body) // (MAX_SPANS // 2)
         result: list[SegmentSpan] = []
@@ -313,9 +323,9 @@ def _layout(data: bytes, spans: Sequence[SegmentSpan]) -> bytes:
 
 
 def _common(a: memoryview, b: memoryview) -> int:
-    """How many bytes are the same from the beginning."""
+    """The length of the common prefix of two buffers."""
     size = min(len(a), len(b))
-    if a[:HEAD] != b[:HEAD]:  # most often it shows at once
+    if a[:HEAD] != b[:HEAD]:  # cheap test for the usual case
         return 0
     differs = np.frombuffer(a, np.uint8)[:size] != np.frombuffer(b, np.uint8)[:size]
     first = int(differs.argmax())
@@ -324,7 +334,7 @@ def _common(a: memoryview, b: memoryview) -> int:
 
 def _first(stored: Stored, size: int) -> list[SegmentSpan]:
     """The spans of the first `size` bytes of a stored value's body."""
-    skip = 0 if stored.inline else HEAD  # without ends of its own, the head is in the log too
+    skip = 0 if stored.inline else HEAD  # nothing inline: the head is in the log as well
     spans: list[SegmentSpan] = []
     for start, offset, length in spans_of(stored.layout or b""):
         taken = min(length - skip, size)
@@ -335,7 +345,7 @@ def _first(stored: Stored, size: int) -> list[SegmentSpan]:
 
 
 def _joined(places: Iterable[SegmentSpan]) -> list[SegmentSpan]:
-    """Spans that follow one another in the log, made one."""
+    """Merge spans that are adjacent in the log."""
     joined: list[SegmentSpan] = []
     for span in places:
         if joined and span.start + span.offset == joined[-1].end:

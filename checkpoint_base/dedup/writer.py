@@ -1,5 +1,5 @@
-"""Threads' logs, on every database: preparing what a put appends, and finding what no value needs
-any more.
+"""Deduplicating writer, shared by all databases: encodes a put's values before its transaction,
+checks in the transaction that they are still valid, and finds garbage in threads' logs.
 """
 
 from __future__ import annotations
@@ -17,73 +17,73 @@ from checkpoint_base.saver.records.versions import parse_versions
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 
 DIGESTS_READ: Final = 4096
-"""Of a log that nothing is known of, so many of its newest segments are looked at."""
+"""Maximum number of newest segments whose digests a put reads if the thread is not indexed."""
 
 SWEPT_GARBAGE: Final = 1 << 20
-"""Bytes: from this count of garbage on, a sweep collects a thread."""
+"""Bytes of garbage in a thread from which a sweep collects it."""
 
 Id = TypeVar("Id", bound=Hashable)
 
 
 class EncodedValues(NamedTuple):
-    """Values ready to be stored, if the log is still what it was taken for."""
+    """Values ready to be stored, on condition that the log has the expected epoch and end."""
 
     stored: list[Stored]
     appender: Appender | None
-    """None: everything is inline, whatever the log is"""
+    """None: all values are inline, so the log does not matter"""
     seen: Sequence[tuple[int, bytes]] = ()
-    """(start, digests) of segments that were looked at in the transaction"""
+    """(start, digests) of the segments that the transaction read"""
     salt: bytes = b""
-    """of the checksums of the thread that it is stored in"""
+    """the checksum salt of the thread in which the values were stored"""
     log: LogState | None = None
-    """of the thread, when it was stored"""
+    """the thread's log after the values were stored"""
 
     @property
     def shares(self) -> bool:
-        """Whether anything stored needs the log to be as it was known."""
+        """Whether a value refers to the log, so that its epoch and end must match."""
         return self.appender is not None and self.appender.shares
 
     @property
     def begin(self) -> int:
-        """Where the log ends for which it was prepared."""
+        """The log end that these values expect."""
         return self.appender.begin if self.appender else 0
 
     @property
     def epoch(self) -> int | None:
-        """Of the log for which it was prepared; None: of any."""
+        """The epoch that these values expect; None: any."""
         return self.appender.epoch if self.appender else None
 
     def fits(self, epoch: int, log_end: int) -> bool:
-        """Whether it can be stored as it is in a thread whose log is this one."""
+        """Whether the values can be stored unchanged in a thread with this epoch and log end."""
         log = self.appender
         return log is None or not log.shares or (log.epoch == epoch and log.begin == log_end)
 
     def end(self, log_end: int) -> int:
-        """Where the log ends afterwards, if it ends at `log_end` now.
+        """The end of the log after the segments are appended, if it ends at `log_end` now.
 
-        Without segments, what the log was taken for says nothing.
+        Without new segments this is `log_end`: the end that the values expect may be outdated.
         """
         return self.appender.end if self.appender and self.appender.segments else log_end
 
     @property
     def segments(self) -> Sequence[Segment]:
-        """What is to be appended to the log."""
+        """The segments to append to the log."""
         return self.appender.segments if self.appender else ()
 
     @property
     def appended(self) -> int:
-        """How many bytes that is, with the digests."""
+        """The bytes of the segments to append, digests included."""
         return sum(len(one.data) + len(one.digests) for one in self.segments)
 
 
 class SpeculativePut(NamedTuple):
-    """A put, made before its transaction.
+    """A put prepared from caches before its transaction, which must check that it is still valid.
 
     Attributes:
-        put: made of what is known of the parent; None: nothing is known.
-        salt: of the thread that the parent was in; None: nothing was taken from a parent.
-        prepared: its values; None: nothing is known of the log.
-        parent: what it takes for granted is the parent's; None: there is none.
+        put: the records; None: the parent is not cached.
+        salt: the salt of the parent's thread; None: nothing was taken from a parent.
+        prepared: the encoded values; None: the thread has no cached chunk index.
+        parent: the parent's channels that `put` relies on; None: it relies on no parent.
     """
 
     put: PutRecord | None = None
@@ -93,7 +93,14 @@ class SpeculativePut(NamedTuple):
 
 
 class DedupWriter:
-    """What a backend knows of its threads' logs, and their time to live."""
+    """Encodes values against threads' logs, and applies the TTL policy.
+
+    Args:
+        policy: time to live of threads.
+        clock: returns epoch seconds.
+        new_epoch: draws a new random epoch.
+        deduplicate: whether to cut values into chunks.
+    """
 
     def __init__(
         self,
@@ -111,32 +118,32 @@ class DedupWriter:
 
     @property
     def horizon(self) -> float:
-        """Threads whose expiry is not after this are absent."""
+        """Epoch seconds: a thread that expires at this time or earlier reads as absent."""
         return self.clock() if self.policy.expires_whole else float("-inf")
 
     def is_refresh_due(self, expiry: tuple[float, float | None] | None) -> bool:
-        """Whether a read moves the expiry of its thread.
+        """Whether a read must move the expiry of its thread.
 
         Args:
-            expiry: when the thread expires, and its own time to live in minutes, as they were read.
+            expiry: (epoch seconds, the thread's own time to live in minutes), as they were read.
         """
         if expiry is None:
             return False
         return self.policy.refreshed(*expiry, self.clock()) != expiry[0]
 
     def is_expired(self, expires_at: float | None) -> bool:
-        """Whether a thread that expires then is absent now."""
+        """Whether a thread with this expiry, in epoch seconds, is absent now."""
         return expires_at is not None and expires_at <= self.horizon
 
     def prepare(
         self, thread_id: str, records: Sequence[ChannelRecord], unknown: ChunkIndex | None = None
     ) -> EncodedValues | None:
-        """What can be made ready before the transaction, from what is known; no request.
+        """Encode values before the transaction, from the cached index; makes no request.
 
         Args:
-            thread_id: whose log it is.
-            records: whose values are to be stored.
-            unknown: what to take the log for if nothing is known of it; None: prepare nothing.
+            thread_id: the thread.
+            records: the values to store.
+            unknown: the index to assume if the thread is not cached; None: then return None.
         """
         if all(len(one.value[1]) <= THRESHOLD for one in records):
             return EncodedValues([Stored(*one.value, None) for one in records], None)
@@ -144,7 +151,7 @@ class DedupWriter:
         return None if known is None else self._append(thread_id, known, records, known.end)
 
     def early(self, draft: Draft) -> SpeculativePut:
-        """What can be made ready of a put from what is known; no request."""
+        """Prepare a put before its transaction, from the caches; makes no request."""
         to, known = draft.checkpoint, self.known
         salt, parent = None, None
         if draft.needs_parent:
@@ -166,28 +173,29 @@ class DedupWriter:
         *,
         newest: Callable[[int], Plan[list[tuple[int, bytes]]]],
     ) -> Plan[EncodedValues]:
-        """`early` if it fits the log, else the records' values prepared again from the start.
+        """Return `early` if it is valid for the log, or else encode the values again.
 
         Args:
-            thread_id: whose log it is.
-            epoch: of the log, as the transaction found it.
-            log_end: where it ends.
-            early: what was prepared before the transaction.
-            records: what `early` was made of.
-            newest: reads (start, digests) of up to so many segments, the newest first.
+            thread_id: the thread.
+            epoch: the log's epoch, as the transaction read it.
+            log_end: the log's end, as the transaction read it.
+            early: the values encoded before the transaction, if they were.
+            records: the values to store.
+            newest: reads (start, digests) of up to the given number of segments, newest first.
         """
         if early is not None and early.fits(epoch, log_end):
             return early
         known = self.known.get(thread_id, epoch)
         if known is not None and known.end > log_end:
-            # A database that was restored, or a replica that took over: what is known may be gone.
+            # The log has shrunk: a backup was restored, or a lagging replica took over. Indexed
+            # segments may be gone.
             self.known.forget(thread_id)
             known = None
         size = sum(len(one.value[1]) for one in records)
         if known is not None or not log_end:
             yield from offload(size)
             return self._append(thread_id, known or ChunkIndex(epoch, 0), records, log_end)
-        # What is seen here may never be committed: it is for nobody else to know yet.
+        # Do not cache these segments before commit: the transaction may roll back.
         seen = (yield from newest(DIGESTS_READ))[::-1]
         known = ChunkIndex(epoch, log_end)
         for start, digests in seen:
@@ -211,7 +219,7 @@ class DedupWriter:
         return EncodedValues(stored, appender)
 
     def committed(self, thread_id: str, prepared: EncodedValues) -> None:
-        """The transaction that stored `prepared` is committed: remember what it saw and added."""
+        """Update the caches after the commit of the transaction that stored `prepared`."""
         self.known.salts.put(thread_id, prepared.salt)
         self.note_histories(thread_id, prepared)
         log = prepared.appender
@@ -220,30 +228,30 @@ class DedupWriter:
             self.known.put(thread_id, log.epoch, log.end, [*prepared.seen, *added], log.added)
 
     def note_histories(self, thread_id: str, prepared: EncodedValues) -> None:
-        """Note whether the values of the channels resemble each other. That may be done before the
-        commit: it says only whether cutting the next one is worth the time.
+        """Cache the channels' histories. Safe before the commit, because a wrong history only
+        affects whether the next value is cut.
         """
         if prepared.appender is not None:
             for channel, history in prepared.appender.histories.items():
                 self.known.histories.put((thread_id, channel), history)
 
     def put_committed(self, put: PutRecord, prepared: EncodedValues) -> None:
-        """`committed`, of a put: remember what the checkpoint has for its channels, too."""
+        """`committed` for a put: also cache the checkpoint's channels."""
         self.committed(put.checkpoint.thread_id, prepared)
         self.known.channels.put(prepared.salt, put.checkpoint, prepared.log)
 
 
-# ---------------------------------------------------------------- what is not needed any more
+# ---------------------------------------------------------------- garbage collection
 
 
 def garbage_of(replaced: bytes | None, layout: bytes | None = None) -> int:
-    """About how many bytes of the log a replaced value leaves, for the thread's count.
+    """Estimate the bytes of the log that replacing a value leaves as garbage.
 
-    Other values may need them as well: only `collect`, which reads all layouts, can tell.
+    Other values may share these bytes; only `collect`, which reads all layouts, finds out.
 
     Args:
-        replaced: its layout.
-        layout: of the value that replaces it.
+        replaced: the layout of the replaced value; None: it was inline.
+        layout: the layout of the new value; None: it is inline.
     """
     if replaced is None or replaced == layout:
         return 0
@@ -259,11 +267,14 @@ def sort_values(
     checkpoints: Iterable[tuple[str, str]],
     values: Iterable[tuple[Id, str, str, str, bytes | None]],
 ) -> tuple[list[Id], list[bytes]]:
-    """Which of a thread's value records no checkpoint has, and the layouts of the others.
+    """Find the value records of a thread that no checkpoint uses, and the layouts of the others.
 
     Args:
         checkpoints: (namespace, versions as JSON) of each checkpoint.
-        values: (what the backend deletes it by, namespace, channel, version, layout) of each.
+        values: (the backend's id of the record, namespace, channel, version, layout) of each.
+
+    Returns:
+        The ids of the unused records, and the layouts of the used ones.
     """
     live: set[tuple[str, str, str]] = set()
     for ns, versions in checkpoints:
@@ -278,7 +289,7 @@ def sort_values(
 
 
 def dead_segments(segments: Iterable[tuple[int, int]], layouts: Iterable[bytes]) -> list[int]:
-    """The starts of those segments (start, size), rising, that none of the layouts needs."""
+    """The starts of the segments that no layout needs; `segments` are (start, size), ascending."""
     needed = ranges_of(layouts)
     dead, at = [], 0
     for start, size in segments:

@@ -1,1 +1,1 @@
-"""Whether a saver or a store can be used: open or closed, set up or not, on which event loop."""
+"""Checks before each call: is the object open, on the right event loop, and set up?"""

@@ -1,4 +1,4 @@
-"""From when to when a saver or a store can be used, and on which event loop."""
+"""Open/closed state and event-loop affinity of savers, stores and caches."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ Start = Callable[[], Coroutine[Any, Any, T]]
 
 
 class Lifecycle:
-    """Of one saver with its copies, or of a store.
+    """Open/closed state, shared by a saver and its copies, or of one store or cache.
 
     Args:
-        name: of the class.
-        driver: whose `call_timeout` limits how long a caller that is cancelled waits for what
-            runs for it elsewhere, in seconds; None, or a driver that has none: for ever.
+        name: the class name, for error messages.
+        driver: its `call_timeout`, if it has one, becomes `limit`.
 
     Attributes:
-        limit: that `call_timeout`. After so long the caller gets its cancellation, and what runs
-            goes on without it.
-        is_over: whether whoever opened the connection has closed it. Only `from_conn_string` and
-            `open_saver` know: a connection of the user's is the user's to close.
+        limit: seconds that a cancelled caller waits for its call, which runs in another thread or
+            on another loop. After that the caller is released and the call goes on; None: no limit.
+        is_over: whether the connection was closed. Only set by `from_conn_string` and the `open_…`
+            functions: a connection that the user passed in is closed by the user.
     """
 
     __slots__ = ("_name", "is_over", "limit")
@@ -38,11 +37,11 @@ class Lifecycle:
         self.is_over = False
 
     def end(self) -> None:
-        """The connection is about to be closed."""
+        """Mark as closed, just before the connection is closed."""
         self.is_over = True
 
     def ended(self) -> ClosedError:
-        """The error for a call after the end."""
+        """The error for a call on a closed object."""
         return ClosedError(
             f"this {self._name} is closed: it was used after the 'with' block that opened it; "
             "use it inside that block"
@@ -50,18 +49,19 @@ class Lifecycle:
 
 
 class LoopBoundLifecycle(Lifecycle):
-    """The same on an event loop: drivers' connections, locks and tasks belong to one.
+    """A lifecycle bound to one event loop, to which the driver's connections and locks belong.
 
     Args:
-        name: of the class.
-        instead: what to await where a blocking call would wait for itself.
+        name: the class name, for error messages.
+        instead: the async methods that an error message recommends for a blocking call that would
+            deadlock.
         driver: as in `Lifecycle`.
 
     Attributes:
-        loop: the one on which this is made.
+        loop: the event loop that ran when this object was created.
 
     Raises:
-        EventLoopError: there is none.
+        EventLoopError: no event loop is running.
     """
 
     __slots__ = ("_instead", "_thread", "loop")
@@ -79,12 +79,12 @@ class LoopBoundLifecycle(Lifecycle):
         self.loop = loop
 
     def block(self, start: Start[T]) -> T:
-        """The result of what `start` gives, on the loop, for another thread. If this thread is
-        interrupted, that is cancelled.
+        """Run the coroutine `start()` on the loop, and block this other thread until it is done.
+        The coroutine is cancelled if this thread is interrupted.
 
         Raises:
-            ClosedError: it was used after the end.
-            EventLoopError: this is the loop's own thread, or the loop has ended.
+            ClosedError: the object is closed.
+            EventLoopError: this is the loop's own thread, or the loop has stopped or is closed.
         """
         if self.is_over:
             raise self.ended()
@@ -105,7 +105,7 @@ class LoopBoundLifecycle(Lifecycle):
             raise
 
     async def join(self, start: Start[T]) -> T:
-        """The same, for an event loop: this one, or another, from which it goes over."""
+        """`block` for coroutines: await `start()` on the loop, from that loop or from another."""
         if self.is_over:
             raise self.ended()
         if asyncio.get_running_loop() is self.loop:
@@ -126,7 +126,7 @@ class LoopBoundLifecycle(Lifecycle):
     def _begin(self, start: Start[T]) -> Future[T]:
         if self.is_over:
             raise self.ended()
-        # A loop that rests may be run again by its thread, but not while that thread is here.
+        # Only its own thread can restart a paused loop, and that thread would be blocked here.
         rests_here = self._thread == get_ident() and not self.loop.is_running()
         if rests_here or self.loop.is_closed():
             raise self._left()

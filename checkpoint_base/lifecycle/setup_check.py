@@ -1,7 +1,7 @@
-"""Databases that nobody has set up: the first operation of a planner looks, and says what to call.
+"""Setup check: until `setup()` was called, a planner's operations raise `NotSetUpError`.
 
-Redis and MongoDB make whatever is written to. Without `setup()` a saver would half work on them:
-threads that no list has, documents without the index that keeps them apart.
+Redis and MongoDB create keys and collections on first write. So without `setup()` a saver would
+partly work: threads missing from the registry, documents without their unique index.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ C = TypeVar("C", bound="type[SetupCheck]")
 
 
 class SetupCheck(Protocol):
-    """What `requires_setup` needs of a planner."""
+    """The planner attributes that `requires_setup` uses."""
 
     is_set_up: bool
-    """whether that is known: False to begin with"""
+    """whether the check has passed or `setup` has run; initially False"""
 
     def setup(self) -> Plan[None]: ...
 
     def expect_setup(self) -> Plan[None]:
-        """One request.
+        """Check that the database is set up, in one request.
 
         Raises:
             NotSetUpError: `setup()` was never called.
-            SchemaVersionError: a newer version of this library has called it.
+            SchemaVersionError: a newer version of this library has set it up.
         """
 
 
 def requires_setup(operations: type) -> Callable[[C], C]:
-    """Class decorator of planners: until it is known that the database was set up, the plans of a
-    planner begin with `expect_setup`. Once it is, or after `setup`, they are as they were written.
+    """Class decorator of planners: prepend `expect_setup` to every plan until it has succeeded once
+    or `setup` has run.
 
     Args:
-        operations: the protocol whose methods are meant.
+        operations: the protocol whose methods are wrapped.
     """
 
     def decorate(cls: C) -> C:
