@@ -1,4 +1,4 @@
-"""LangGraph's `BaseCache` on every database: what nodes and tasks have returned before."""
+"""LangGraph's `BaseCache` on every database: cached results of nodes and tasks."""
 
 from checkpoint_base.cache.memory import MemoryCache
 from checkpoint_base.cache.planner import CacheStats

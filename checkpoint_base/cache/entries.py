@@ -1,9 +1,9 @@
-"""Entries of a cache: their names, and their bytes with a checksum.
+"""Format of a cache entry: its id, and its bytes with a checksum.
 
-An entry is stored under digests of its namespace and its key, 32 hexadecimal digits each. So no
-separator of any text can make two names one, names of any length fit into every index, and the
-entries of a namespace are a range. The checksum covers the names themselves and the expiry: an
-entry that was damaged, moved, or that stands under a digest that two names share is not given back.
+An entry's id is the digest of its namespace followed by the digest of its key, 32 hexadecimal
+digits each. So two names cannot collide through a separator in their text, names of any length fit
+every index, and the entries of a namespace are a key range. The checksum covers the full names and
+the expiry, and so detects a damaged entry, a moved entry and a digest collision.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from checkpoint_base.saver.records.kinds import Typed
 
 _DIGEST: Final = 16  # bytes
 AFTER_DIGITS: Final = "g"
-"""A namespace's digest with this behind it is the end of the range of its entries."""
+"""A namespace's digest followed by this is the exclusive end of the range of its entries."""
 
 
 class CacheEntry(NamedTuple):
-    """An entry as it is stored."""
+    """A stored entry."""
 
     id: str
     data: bytes
@@ -34,10 +34,10 @@ class CacheEntry(NamedTuple):
 
 
 def namespace_id(namespace: Namespace) -> str:
-    """What the ids of all entries of a namespace begin with.
+    """The common prefix of the ids of a namespace's entries.
 
     Raises:
-        InvalidArgumentError: it is no sequence of texts.
+        InvalidArgumentError: the namespace is not a tuple or list of strings.
     """
     return _digest(_namespace_text(namespace))
 
@@ -46,23 +46,23 @@ def entry_id(name: FullKey) -> str:
     """The id of an entry.
 
     Raises:
-        InvalidArgumentError: the name is no (namespace, key).
+        InvalidArgumentError: the name is not a (namespace, key) pair.
     """
     namespace, key = _texts(name)
     return _digest(namespace) + _digest(key)
 
 
 def encode(name: FullKey, value: Typed, expires_at: float | None) -> bytes:
-    """The bytes of an entry."""
+    """Encode an entry: serializer type, NUL, data, checksum. `expires_at` is in epoch seconds."""
     kind, data = value
     return b"".join((kind.encode(), b"\0", data, _checksum(name, kind, expires_at, data)))
 
 
 def decode(name: FullKey, data: bytes, expires_at: float | None) -> Typed:
-    """The value of an entry, as `encode` was given it.
+    """Verify an entry, and return the value that was passed to `encode`.
 
     Raises:
-        CorruptValueError: the entry was damaged, or it is another one.
+        CorruptValueError: the entry was damaged, or belongs to another name or expiry.
     """
     kind, found, rest = bytes(data).partition(b"\0")
     value, expected = rest[:-CHECKSUM_SIZE], rest[-CHECKSUM_SIZE:]
@@ -76,10 +76,10 @@ def decode(name: FullKey, data: bytes, expires_at: float | None) -> Typed:
 
 
 def expiry(ttl: Any, now: float) -> float | None:
-    """When an entry expires that is stored now, for so many seconds.
+    """The expiry, in epoch seconds, of an entry that is stored now for `ttl` seconds.
 
     Raises:
-        InvalidArgumentError: that is no number.
+        InvalidArgumentError: `ttl` is neither a number nor None.
     """
     if ttl is None:
         return None

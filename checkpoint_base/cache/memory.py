@@ -1,5 +1,6 @@
-"""A cache in memory, for tests and single processes: values are serialized as everywhere, so that
-nobody changes what is cached by changing what was returned. What it has dies with it.
+"""`MemoryCache`: a cache in a dict, for tests and single processes.
+
+Values are serialized, so that modifying a returned value does not modify the cached one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 
 class MemoryCachePlanner:
-    """Plans for a dict, whose order is that of storing."""
+    """Plans on a dict, which keeps entries in the order of storing."""
 
     def __init__(self) -> None:
         self.entries: dict[str, CacheEntry] = {}
@@ -95,15 +96,14 @@ class MemoryCache(SyncCache):
     """A cache in memory. Needs no `setup()`.
 
     Args:
-        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
-        encrypted: as in the other caches.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago; see `Cache`. None: no limit.
-        clock: epoch seconds, for `ttl`.
-        call_timeout: taken because other caches take it; nothing here waits.
+        serde: the serializer; default: LangGraph's `JsonPlusSerializer`. It must not pickle.
+        encrypted: as in `Cache`.
+        max_bytes: maximum total bytes of entries, as in `Cache`; None: no limit.
+        clock: returns epoch seconds, for `ttl`.
+        call_timeout: validated for compatibility with other caches, but unused.
 
     Raises:
-        InvalidArgumentError: a `max_bytes` that is no number above 0, or a serializer that pickles.
+        InvalidArgumentError: `max_bytes` is not an integer above 0, or the serializer pickles.
     """
 
     def __init__(
@@ -131,6 +131,6 @@ class MemoryCache(SyncCache):
             raise self._life.ended()
 
         async def perform(request: Any) -> Any:
-            return self._driver.perform(request)  # nothing here waits for anything
+            return self._driver.perform(request)  # no I/O, so it may run on the event loop
 
         return await arun(plan, perform)

@@ -1,4 +1,4 @@
-"""What a backend implements for its cache: plans without I/O. `now` is in epoch seconds."""
+"""The cache planner protocol that each backend implements. `now` is in epoch seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from checkpoint_base.plan import Plan
 
 
 class CacheStats(TypedDict):
-    """What `stats` counts; `bytes` is what `max_bytes` limits."""
+    """The result of `stats`; `bytes` is the total that `max_bytes` limits."""
 
     backend: str
     server: str
@@ -19,29 +19,29 @@ class CacheStats(TypedDict):
 
 
 class CachePlanner(Protocol):
-    """The operations of a cache."""
+    """The operations of a cache, as plans."""
 
     def setup(self) -> Plan[None]:
         """Create or migrate the schema, safely from many processes at once."""
 
     def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
-        """Those entries of `ids` that are there and have not expired: one request."""
+        """The entries with these ids that exist and have not expired: one request."""
 
     def put(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
-        """Store entries, in place of those with the same ids: one request. No id twice."""
+        """Store entries, replacing those with the same ids: one request. Ids must be distinct."""
 
     def delete(self, ids: Sequence[str]) -> Plan[None]:
-        """Remove entries, if they are there."""
+        """Remove the entries with these ids, if they exist."""
 
     def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
-        """Remove the entries of namespaces, or all."""
+        """Remove the entries of these namespaces; None: all entries."""
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove the entries with `expires_at <= now`; returns how many those were."""
+        """Remove the entries with `expires_at <= now`; returns their number."""
 
     def trim(self, max_bytes: int) -> Plan[int]:
-        """Remove the entries that were stored longest ago, until the others' data has at most so
-        many bytes; returns how many were removed.
+        """Remove the oldest-stored entries until at most `max_bytes` of data remain; returns the
+        number of removed entries.
         """
 
     def stats(self) -> Plan[CacheStats]:

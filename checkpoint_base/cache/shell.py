@@ -1,11 +1,13 @@
-"""The shells over LangGraph's `BaseCache`: the operations of every cache, sync and async.
+"""Public cache classes over LangGraph's `BaseCache`, sync and async.
 
-A cache may forget, and never fails a run: what cannot be read is a miss, what cannot be stored is
-left out, each with a warning. Three kinds of errors are raised all the same. Those of the program:
-an argument that cannot be used, a cache that is closed, another event loop. Those of the deployment
-that no retry mends: `NotSetUpError`, `SchemaVersionError`; LangGraph reads the cache before it runs
-a node, so that a deployment without `setup()` fails at its first run and not by being slow. And all
-of `clear`, `sweep_ttl` and `stats`: who clears a cache relies on what was in it being gone.
+A cache failure does not fail a run: an unreadable entry is a miss, and a value that cannot be
+stored is skipped, each with a warning. These errors are raised nevertheless:
+
+- errors of the program: an invalid argument, a closed cache, a call on the wrong event loop;
+- errors of the deployment, such as `NotSetUpError` and `SchemaVersionError`. LangGraph reads the
+  cache before it runs a node, so a deployment without `setup()` fails at its first run, instead of
+  running without a cache;
+- all errors of `clear`, `sweep_ttl` and `stats`: after `clear`, callers rely on an empty cache.
 """
 
 from __future__ import annotations
@@ -54,7 +56,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 CACHE_TIMEOUT: Final = 5.0
-"""Seconds; the `call_timeout` of caches. A run waits no longer for one that does not answer."""
+"""Seconds; the default `call_timeout` of caches: short, so that a dead cache cannot stall runs."""
 
 RAISED: Final = (
     ClosedError,
@@ -65,33 +67,33 @@ RAISED: Final = (
     SchemaVersionError,
     UnsupportedServerError,
 )
-"""Errors of the program or of its deployment. All others of `get` and `set` are a warning."""
+"""Errors that `get` and `set` raise. They log all other errors as warnings."""
 
-_UPKEEP: Final = 3600.0  # seconds
-_PARTS: Final = 16
+_UPKEEP: Final = 3600.0  # seconds between two removals of expired entries
+_PARTS: Final = 16  # check the size after storing this fraction of `max_bytes`
 
 
 class Cache(SweepMixin, BaseCache[Any]):
-    """What nodes and tasks have returned, for those whose `CachePolicy` says so.
+    """Results of nodes and tasks that have a `CachePolicy`.
 
     Args:
-        planner: the backend.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+        planner: the backend's planner.
+        serde: the serializer; default: LangGraph's `JsonPlusSerializer`. It must not pickle: anyone
+            who can write to the cache could run code in its readers.
+        encrypted: True if the serializer encrypts but is not LangGraph's `EncryptedSerializer` and
             has no `cipher`.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago. A process looks after it has stored a sixteenth of that, so it may
-            be exceeded by as much for each process. None: no limit.
-        clock: epoch seconds.
+        max_bytes: maximum total bytes of entries; beyond that, the oldest-stored are removed. A
+            process checks the total after it has stored a sixteenth of it, so each process may
+            exceed the limit by that much. None: no limit.
+        clock: returns epoch seconds.
 
     Raises:
-        InvalidArgumentError: a `max_bytes` that is no number above 0, or a serializer that pickles:
-            whoever can write to the cache could run code where it is read.
+        InvalidArgumentError: `max_bytes` is not an integer above 0, or the serializer pickles.
     """
 
     _life: Lifecycle
     _largest: ClassVar[int] = 1 << 28
-    """how many bytes the database can store in one entry"""
+    """maximum bytes of an entry that the database can store"""
 
     def __init__(
         self,
@@ -117,62 +119,65 @@ class Cache(SweepMixin, BaseCache[Any]):
 
     @abstractmethod
     async def _adrive(self, plan: Plan[T]) -> T:
-        """Run a plan without holding up the event loop."""
+        """Run a plan without blocking the event loop."""
 
     # ------------------------------------------------------------------ LangGraph's methods
 
     def get(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """`BaseCache.get`: the values that are there and have not expired, in one round trip.
+        """Implements `BaseCache.get`: the cached values that have not expired, in one round trip.
 
         Raises:
-            InvalidArgumentError: one of `keys` is no (namespace, key).
+            InvalidArgumentError: one of `keys` is not a (namespace, key) pair.
             NotSetUpError: `setup()` was never called.
         """
         names = _names(keys)
         return self._drive(self._get(names)) if names else {}
 
     async def aget(self, keys: Sequence[FullKey]) -> dict[FullKey, Any]:
-        """`BaseCache.aget`: `get`, without blocking."""
+        """Implements `BaseCache.aget`: `get`, without blocking."""
         names = _names(keys)
         return await self._adrive(self._get(names)) if names else {}
 
     def set(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        """`BaseCache.set`: store values, each for so many seconds (None: for ever), in one round
-        trip. Now and then a second one removes what has expired, or is too much.
+        """Implements `BaseCache.set`: store values in one round trip. Occasionally it makes more,
+        to remove expired entries, or the oldest ones beyond `max_bytes`.
+
+        Args:
+            pairs: (namespace, key) -> (value, ttl in seconds; None: for ever).
 
         Raises:
-            InvalidArgumentError: a key that is no (namespace, key), or a ttl that is no number.
+            InvalidArgumentError: a key is not a (namespace, key) pair, or a ttl is not a number.
             NotSetUpError: `setup()` was never called.
         """
         if checked := _pairs(pairs):
             self._drive(self._set(checked))
 
     async def aset(self, pairs: Mapping[FullKey, tuple[Any, int | None]]) -> None:
-        """`BaseCache.aset`: `set`, without blocking."""
+        """Implements `BaseCache.aset`: `set`, without blocking."""
         if checked := _pairs(pairs):
             await self._adrive(self._set(checked))
 
     def clear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """`BaseCache.clear`: remove the values of exactly these namespaces; None: all values.
+        """Implements `BaseCache.clear`: remove the values of exactly these namespaces; None: all.
 
         Raises:
-            BackendUnavailableError: some may be there still.
-            InvalidArgumentError: one of `namespaces` is no tuple of texts.
+            BackendUnavailableError: the database did not answer; some values may remain.
+            InvalidArgumentError: one of `namespaces` is not a tuple or list of strings.
         """
         self._drive(self._planner.clear(_namespace_ids(namespaces)))
 
     async def aclear(self, namespaces: Sequence[Namespace] | None = None) -> None:
-        """`BaseCache.aclear`: `clear`, without blocking."""
+        """Implements `BaseCache.aclear`: `clear`, without blocking."""
         await self._adrive(self._planner.clear(_namespace_ids(namespaces)))
 
     # ------------------------------------------------------------------ beyond LangGraph
 
     async def asetup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         await self._adrive(self._planner.setup())
 
     def stats(self) -> CacheStats:
-        """Count what is stored, with what has expired and was not removed yet."""
+        """Count the stored entries, including expired ones that are not removed yet."""
         return self._drive(self._planner.stats())
 
     async def astats(self) -> CacheStats:
@@ -208,7 +213,7 @@ class Cache(SweepMixin, BaseCache[Any]):
         yield from offload(self._sizes.estimate(values))
         entries, left_out = self._encoded(pairs, now)
         try:
-            if left_out:  # what was stored under that name before is not what was set last
+            if left_out:  # delete the old values of these names, which are outdated
                 yield from self._planner.delete(left_out)
             if entries:
                 yield from self._planner.put(entries, now)
@@ -220,7 +225,9 @@ class Cache(SweepMixin, BaseCache[Any]):
     def _encoded(
         self, pairs: Mapping[FullKey, tuple[Any, float | None]], now: float
     ) -> tuple[list[CacheEntry], list[str]]:
-        """Entries, in the order of their ids, and the ids of values that are not stored."""
+        """Encode entries, sorted by id, and list the ids of values that cannot or need not be
+        stored.
+        """
         entries: list[CacheEntry] = []
         left_out: list[str] = []
         for name, (value, ttl) in pairs.items():
@@ -247,7 +254,7 @@ class Cache(SweepMixin, BaseCache[Any]):
         return data
 
     def _look_after(self, entries: Sequence[CacheEntry], now: float) -> Plan[None]:
-        """Remove what has expired, at most once an hour, and what is too much."""
+        """Remove expired entries, at most once an hour, and the oldest ones beyond `max_bytes`."""
         upkeep = self._upkeep
         is_full = upkeep.is_full(sum(len(entry.data) for entry in entries))
         if is_full or upkeep.is_due(now):
@@ -257,20 +264,20 @@ class Cache(SweepMixin, BaseCache[Any]):
 
 
 class _Upkeep:
-    """When this process removes what has expired, or is too much.
+    """Decides when this process removes expired entries and checks the total size.
 
     Attributes:
-        max_bytes: infinite without a limit.
+        max_bytes: maximum total bytes; infinite without a limit.
     """
 
     def __init__(self, max_bytes: float) -> None:
         self.max_bytes = max_bytes
-        # what other processes have stored is not known: the first `set` looks
+        # the total that other processes have stored is unknown, so the first `set` checks it
         self._stored = math.inf if max_bytes < math.inf else 0.0
         self._due = -math.inf
 
     def is_full(self, size: int) -> bool:
-        """Whether it is time to look, now that so many bytes were stored."""
+        """Add `size` stored bytes; whether the total size must be checked now."""
         self._stored += size
         if self._stored < self.max_bytes / _PARTS or self.max_bytes == math.inf:
             return False
@@ -278,7 +285,7 @@ class _Upkeep:
         return True
 
     def is_due(self, now: float) -> bool:
-        """Whether an hour has passed."""
+        """Whether expired entries must be removed now: once an hour."""
         if now < self._due:
             return False
         self._due = now + _UPKEEP
@@ -286,7 +293,7 @@ class _Upkeep:
 
 
 class SyncCache(Cache):
-    """A cache on a blocking driver; its async methods run in a worker thread."""
+    """A cache on a blocking driver. Its async methods run in a worker thread."""
 
     def __init__(
         self,
@@ -313,15 +320,15 @@ class SyncCache(Cache):
         return await in_thread(partial(self._drive, plan), None, self._life.limit)
 
     def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         self._drive(self._planner.setup())
 
     def close(self) -> None:
-        """Stop the sweeper. The connection is closed by whoever opened it."""
+        """Stop the sweeper. Does not close the connection: its opener does."""
         self.stop_ttl_sweeper(self._life.limit)
 
     def _end(self) -> None:
-        """Whoever opened the connection is about to close it."""
+        """Called by the opener of the connection, just before it closes it."""
         self.close()
         self._life.end()
 
@@ -333,11 +340,11 @@ class SyncCache(Cache):
 
 
 class AsyncCache(AsyncSweepMixin, Cache):
-    """A cache on an event loop. Its sync methods work from other threads than the loop's, its async
-    ones from other loops too, as long as its own runs.
+    """A cache bound to an event loop. Its sync methods work from any thread but the loop's own, and
+    its async methods also from other loops, as long as its own loop runs.
 
     Raises:
-        EventLoopError: it is made outside of a loop.
+        EventLoopError: no event loop is running.
     """
 
     _life: LoopBoundLifecycle
@@ -365,15 +372,15 @@ class AsyncCache(AsyncSweepMixin, Cache):
         return await self._life.join(lambda: arun(plan, self._driver.perform))
 
     async def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         await self.asetup()
 
     async def aclose(self) -> None:
-        """Stop the sweeper. The connection is closed by whoever opened it."""
+        """Stop the sweeper. Does not close the connection: its opener does."""
         await self.astop_ttl_sweeper(self._life.limit)
 
     async def _aend(self) -> None:
-        """Whoever opened the connection is about to close it."""
+        """Called by the opener of the connection, just before it closes it."""
         await self.aclose()
         self._life.end()
 
@@ -389,7 +396,7 @@ def _names(keys: Iterable[FullKey]) -> dict[str, FullKey]:
 
 
 def _pairs(pairs: Mapping[FullKey, tuple[Any, Any]]) -> dict[FullKey, tuple[Any, Any]]:
-    """Checked, before anything is encoded."""
+    """Validate all keys and ttls before any value is encoded."""
     for name, (_, ttl) in pairs.items():
         entry_id(name)
         expiry(ttl, 0.0)
@@ -401,7 +408,7 @@ def _namespace_ids(namespaces: Sequence[Namespace] | None) -> list[str] | None:
 
 
 def _size_key(name: FullKey) -> tuple[str, str, bool]:
-    """Values of one namespace, which is a node's or a task's, are about as large as each other."""
+    """The key for size estimates: values of one namespace (a node or task) have similar sizes."""
     return namespace_id(name[0]), "", False
 
 

@@ -1,4 +1,4 @@
-"""What the caches on SQLite and Postgres share: a table of entries, and statements by name."""
+"""The cache planner shared by SQLite and Postgres, over named SQL statements."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from checkpoint_base.sql.setup import SqlSetup, StoreSchema
 
 
 class StatementCachePlanner(SqlSetup):
-    """Plans over named statements, all of them but that of `put`.
+    """All plans of a cache in SQL, except `put`.
 
     Args:
-        schema: the statements, and the clock for the record of migrations.
-        migrations: of the schema.
+        schema: the named statements, and the clock that dates applied migrations.
+        migrations: the schema's migrations.
     """
 
     backend: ClassVar[str]
@@ -36,10 +36,10 @@ class StatementCachePlanner(SqlSetup):
 
     @abstractmethod
     def _change(self, name: str, values: Sequence[Any] = ()) -> Plan[int]:
-        """Run a statement that writes, by itself; the number of rows it changed."""
+        """Run one writing statement in a transaction of its own; returns the rows changed."""
 
     def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
-        """Entries: one statement."""
+        """Read entries: one statement."""
         found = yield from rows(self._queries["get"], (json.dumps(ids), now))
         return [CacheEntry(digest, bytes(data), expires_at) for digest, data, expires_at in found]
 
@@ -48,7 +48,7 @@ class StatementCachePlanner(SqlSetup):
         yield from self._change("delete", (json.dumps(ids),))
 
     def clear(self, namespace_ids: Sequence[str] | None) -> Plan[None]:
-        """Remove the entries of namespaces, or all: one statement."""
+        """Remove the entries of these namespaces, or all: one statement."""
         if namespace_ids is None:
             yield from self._change("clear")
         elif namespace_ids:
@@ -56,11 +56,11 @@ class StatementCachePlanner(SqlSetup):
             yield from self._change("clear_some", (json.dumps(ranges),))
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one statement."""
+        """Remove expired entries: one statement."""
         return (yield from self._change("sweep", (now,)))
 
     def trim(self, max_bytes: int) -> Plan[int]:
-        """Remove what was stored longest ago: one statement."""
+        """Remove the oldest-stored entries: one statement."""
         return (yield from self._change("trim", (max_bytes,)))
 
     def stats(self) -> Plan[CacheStats]:

@@ -1,1 +1,1 @@
-"""The reference backend, in memory."""
+"""The in-memory saver, which is the reference backend of the tests."""

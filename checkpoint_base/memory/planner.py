@@ -1,4 +1,4 @@
-"""The reference planner: what each operation does to a thread, on dicts in memory."""
+"""The planner of `MemorySaver`: each operation on dicts, as the reference for other backends."""
 
 from __future__ import annotations
 
@@ -40,25 +40,29 @@ T = TypeVar("T")
 
 
 class Locked(NamedTuple):
-    """Request: call `work` while nobody else does anything."""
+    """Request: call `work` under the driver's lock."""
 
     work: Callable[[], Any]
 
 
 def locked(work: Callable[[], T]) -> Plan[T]:
-    """Do all of `work` at once."""
+    """Call `work` under the driver's lock, as one atomic step."""
     result: T = yield Locked(work)
     return result
 
 
 class LockDriver:
-    """Performs `Locked`."""
+    """Driver of the in-memory backends: performs `Locked` under one lock."""
 
     def __init__(self) -> None:
         self._lock = Lock()
 
     def perform(self, request: Any) -> Any:
-        """Perform a request of a plan."""
+        """Perform a request of a plan.
+
+        Raises:
+            TypeError: it is not a `Locked`.
+        """
         if isinstance(request, Locked):
             with self._lock:
                 return request.work()
@@ -66,7 +70,7 @@ class LockDriver:
 
 
 class MemoryPlanner:
-    """Each operation is one function, called at once."""
+    """Plans on dicts. Each plan calls one function under the lock."""
 
     def __init__(self, policy: TTLPolicy, clock: Callable[[], float]) -> None:
         self._policy = policy
@@ -120,7 +124,7 @@ class MemoryPlanner:
         return draft.complete(parent, lost, embeds=False) if lost else put
 
     def _looked_up(self, draft: Draft) -> tuple[Channels | None, PutRecord, list[ValueKey]]:
-        """The parent's channels, the put, and which values it keeps that are not there."""
+        """The parent's channels, the put, and the values that it keeps but that are missing."""
         to, parent = draft.checkpoint, None
         thread = self._find(to.thread_id)
         there = thread.values if thread else {}
@@ -145,7 +149,7 @@ class MemoryPlanner:
         task_id: str,
         task_path: str,
     ) -> Plan[None]:
-        """Store a task's writes."""
+        """Store a task's pending writes."""
         at = address(config, checkpoint=True)
         records = codec.writes(at.thread_id, writes, task_id, task_path)
 
@@ -179,7 +183,7 @@ class MemoryPlanner:
         return parts.decoded(codec)
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints."""
+        """A page of checkpoints."""
         page, rest = yield from locked(lambda: self._page(codec, listing))
         yield from offload(sum(parts.size for parts in page))
         return Page([parts.decoded(codec) for parts in page], rest)
@@ -207,7 +211,7 @@ class MemoryPlanner:
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        """What DeltaChannels are rebuilt from."""
+        """The writes and seeds from which DeltaChannels are rebuilt."""
         at = address(config)
 
         def work() -> list[MemoryHistory]:
@@ -228,11 +232,11 @@ class MemoryPlanner:
         yield from locked(partial(self._delete, thread_id))
 
     def _delete(self, thread_id: str) -> None:
-        if thread_id in self.threads:  # `pop` would read a thread, which may be damaged
+        if thread_id in self.threads:  # `pop` would read the thread, which tests may have damaged
             del self.threads[thread_id]
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
-        """Delete the checkpoints of some runs."""
+        """Delete the checkpoints of these runs."""
         wanted = set(run_ids)
 
         def work() -> None:
@@ -250,7 +254,7 @@ class MemoryPlanner:
             del self.threads[name]
 
     def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        """Thin out threads."""
+        """Apply a `prune` strategy to threads."""
         for thread_id in thread_ids:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
@@ -322,7 +326,7 @@ class MemoryPlanner:
         return (yield from locked(work))
 
     def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired, and collect garbage."""
+        """Apply the TTL policy to expired threads, and collect garbage."""
         return (yield from locked(lambda: self._sweep(codec)))
 
     def _sweep(self, codec: Codec) -> int:

@@ -1,6 +1,6 @@
-"""The reference backend, in dicts: the model that tests compare the others with.
+"""`MemorySaver`: checkpoints in dicts, and the reference that tests compare other backends with.
 
-It keeps every value whole and takes the shortest way to each answer. What it has dies with it.
+It stores every value whole, and nothing outlives the object.
 """
 
 from __future__ import annotations
@@ -23,18 +23,21 @@ T = TypeVar("T")
 
 
 class MemorySaver(FullSyncSaver):
-    """Checkpoints in memory, for tests and trials: all capabilities, nothing kept.
+    """Checkpoints in memory, for tests and trials. Has every capability; nothing is persistent.
 
     Args:
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
-        call_timeout: taken because other savers take it; nothing here waits.
+        serde: the serializer; default: LangGraph's `JsonPlusSerializer`.
+        on_unreadable: how to read a value that the serializer cannot rebuild: `"raise"` an
+            UnreadableValueError, `"skip"` the channel or write with a warning, or return
+            LangGraph's substitute for it (`"langgraph"`).
+        encrypted: True if the serializer encrypts but is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`. Metadata is then encrypted, too.
+        ttl: time to live in the format of `langgraph.json`, in minutes; see `TTLPolicy`.
+        clock: returns epoch seconds, for `ttl`.
+        call_timeout: validated for compatibility with other savers, but unused.
+
+    Raises:
+        InvalidArgumentError: an argument is invalid.
     """
 
     _plans_run_on_loop = True
@@ -63,7 +66,7 @@ class MemorySaver(FullSyncSaver):
 
     @property
     def threads(self) -> Mapping[str, MemoryThread]:
-        """All that is stored, by thread id; for tests that look behind the saver."""
+        """All stored threads by id, for tests that inspect or damage them."""
         return self._memory.threads
 
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -74,6 +77,6 @@ class MemorySaver(FullSyncSaver):
             raise self._life.ended()
 
         async def perform(request: Any) -> Any:
-            return self._driver.perform(request)  # nothing here waits for anything
+            return self._driver.perform(request)  # no I/O, so it may run on the event loop
 
         return await arun(plan, perform)

@@ -1,4 +1,4 @@
-"""What the reference backend keeps of a thread, and how it answers from it."""
+"""A thread of `MemorySaver`: its checkpoints, values and writes, and the reads on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = tuple[str, str]
 
 
 class Parts(NamedTuple):
-    """A checkpoint with all that belongs to it, not decoded yet."""
+    """An undecoded checkpoint with its values, its writes and its sends."""
 
     record: CheckpointRecord
     values: Mapping[ValueKey, Typed]
@@ -39,20 +39,20 @@ class Parts(NamedTuple):
 
 @dataclass
 class MemoryThread:
-    """All of a thread."""
+    """A stored thread; times are in epoch seconds, `ttl` in minutes."""
 
     created: float
     updated: float = 0.0
     expires: float | None = None
     ttl: float | None = None
     garbage: int = 0
-    """about how many bytes puts over checkpoints have left since the last `drop`"""
+    """estimated bytes of values that puts have replaced since the last `drop`"""
     checkpoints: dict[Key, tuple[CheckpointRecord, str | None]] = field(default_factory=dict)
     values: dict[tuple[str, str, str], Typed] = field(default_factory=dict)
     writes: dict[Key, dict[tuple[str, int], WriteRecord]] = field(default_factory=dict)
 
     def parts_of(self, key: Key) -> Parts:
-        """A checkpoint with all that belongs to it."""
+        """A checkpoint with its values, writes and sends."""
         record, _ = self.checkpoints[key]
         sends = self.writes.get((record.ns, record.parent_id), {}) if record.parent_id else {}
         return Parts(
@@ -71,12 +71,12 @@ class MemoryThread:
         }
 
     def own(self, other: MemoryThread) -> set[Key]:
-        """The checkpoints that it has, or has writes for, and `other` has not."""
+        """The checkpoints that this thread has, or has writes for, and that `other` lacks."""
         checkpoints = self.checkpoints.keys() - other.checkpoints.keys()
         return checkpoints | (self.writes.keys() - other.writes.keys())
 
     def ancestors(self, record: CheckpointRecord) -> Sequence[CheckpointRecord]:
-        """Its parent, the parent of that, and so on."""
+        """The ancestors of a checkpoint, nearest first."""
         chain: list[CheckpointRecord] = []
         seen = {record.checkpoint_id}
         while (parent := record.parent_id) and parent not in seen:
@@ -88,7 +88,7 @@ class MemoryThread:
         return chain
 
     def lineage(self, record: CheckpointRecord, channel: str) -> Sequence[CheckpointRecord]:
-        """The ancestors that a DeltaChannel is rebuilt from, nearest first."""
+        """The ancestors from which a DeltaChannel is rebuilt, nearest first."""
         chain = []
         for ancestor in self.ancestors(record):
             chain.append(ancestor)
@@ -100,7 +100,7 @@ class MemoryThread:
         return chain
 
     def count_garbage(self, record: CheckpointRecord) -> None:
-        """Count the values of the checkpoint that a record replaces, if it replaces one."""
+        """Add the values of the checkpoint that `record` replaces, if any, to the garbage count."""
         before, _ = self.checkpoints.get((record.ns, record.checkpoint_id), (None, None))
         for channel, version in before.versions.items() if before else ():
             value = self.values.get((record.ns, channel, version))
@@ -108,7 +108,7 @@ class MemoryThread:
                 self.garbage += len(value[1])
 
     def drop(self, gone: Sequence[Key]) -> None:
-        """Remove checkpoints, their writes, and the values that no other has."""
+        """Delete checkpoints with their writes, and all values that no checkpoint uses."""
         for key in gone:
             self.checkpoints.pop(key, None)
             self.writes.pop(key, None)
@@ -122,19 +122,19 @@ class MemoryThread:
 
 
 def newest(thread: MemoryThread, ns: str, checkpoint_id: str | None) -> CheckpointRecord | None:
-    """The checkpoint named, or the newest of the namespace."""
+    """The checkpoint with this id (None: the newest one) of a namespace, or None."""
     if checkpoint_id is None:
         checkpoint_id = max((name for where, name in thread.checkpoints if where == ns), default="")
     return thread.checkpoints.get((ns, checkpoint_id), (None, None))[0]
 
 
 class MemoryHistory(NamedTuple):
-    """What a DeltaChannel is rebuilt from, not decoded yet."""
+    """The undecoded writes and seed from which a DeltaChannel is rebuilt."""
 
     thread_id: str
     channel: str
     writes: Sequence[Sequence[WriteRecord]]
-    """of each ancestor, the oldest first"""
+    """the writes of each ancestor, oldest ancestor first"""
     seed: Typed | None
 
     @classmethod

@@ -1,1 +1,1 @@
-"""The saver core: what every backend shares."""
+"""Checkpoint savers: the code that all backends share."""

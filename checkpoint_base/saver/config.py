@@ -1,4 +1,4 @@
-"""What a `RunnableConfig` says about checkpoints, checked once."""
+"""Validate a `RunnableConfig`, and read the thread, namespace and checkpoint ids in it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from checkpoint_base.saver.ttl.policy import minutes
 
 
 def text(name: str, value: Any) -> str:
-    """`value` as a string that every database can keep as a key.
+    """`value` as a string that every database can store as a key.
 
     Raises:
-        InvalidArgumentError: it has a NUL, or a surrogate, which no UTF-8 can carry.
+        InvalidArgumentError: it contains a NUL, or a surrogate, which UTF-8 cannot encode.
     """
     string = value if isinstance(value, str) else str(value)
     if string.isascii() and "\0" not in string:
@@ -36,19 +36,19 @@ def text(name: str, value: Any) -> str:
 
 @lru_cache(4096)
 def channel_name(name: str) -> str:
-    """`text` for channel names, which are few and recur."""
+    """`text` for channel names, cached because few names recur."""
     return text("channel", name)
 
 
 @dataclass(frozen=True)
 class Address:
-    """Where a call points: a thread, perhaps a namespace, perhaps a checkpoint.
+    """The ids in a call's config: a thread, optionally a namespace and a checkpoint.
 
     Attributes:
-        thread_id: the thread's id, always as text.
-        ns: the checkpoint namespace; None when the config names none (`""` is the root's).
-        checkpoint_id: None when the config names none or an empty one.
-        ttl: minutes that this run asks for, or None.
+        thread_id: the thread's id, converted to a string.
+        ns: the checkpoint namespace (`""` is the root graph's); None: not given.
+        checkpoint_id: the checkpoint's id; None: not given, or empty.
+        ttl: the run's time to live in minutes; None: not given.
     """
 
     thread_id: str
@@ -58,15 +58,15 @@ class Address:
 
     @property
     def namespace(self) -> str:
-        """The namespace to read or write: the root's unless another is named."""
+        """The namespace to read or write; default: the root graph's."""
         return self.ns or ""
 
 
 def address(config: Mapping[str, Any], *, checkpoint: bool = False) -> Address:
-    """Read the config of a call; with `checkpoint`, it must name one.
+    """Read and validate the config of a call; with `checkpoint`, a checkpoint id is required.
 
     Raises:
-        InvalidArgumentError: it names no thread, or something that cannot be an id.
+        InvalidArgumentError: a required id is missing, or an id or the TTL is invalid.
     """
     configurable = config.get("configurable") or {}
     thread_id = configurable.get("thread_id")
@@ -92,7 +92,7 @@ def address(config: Mapping[str, Any], *, checkpoint: bool = False) -> Address:
 
 
 def config_of(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
-    """The config that names exactly this checkpoint."""
+    """The config that identifies this checkpoint."""
     return {
         "configurable": {
             "thread_id": thread_id,
@@ -103,7 +103,7 @@ def config_of(thread_id: str, ns: str, checkpoint_id: str) -> RunnableConfig:
 
 
 def before_id(before: RunnableConfig | None) -> str | None:
-    """The checkpoint id that `list(before=…)` names, if any."""
+    """The checkpoint id in the `before` argument of `list`, or None."""
     if before is None:
         return None
     found = (before.get("configurable") or {}).get("checkpoint_id")
@@ -111,10 +111,10 @@ def before_id(before: RunnableConfig | None) -> str | None:
 
 
 def prune_strategy(strategy: str) -> str:
-    """`prune`'s argument: `"keep_latest"` or `"delete"`, which the Agent Server calls delete_all.
+    """Normalize `prune`'s argument to `"keep_latest"` or `"delete"` (Agent Server: `delete_all`).
 
     Raises:
-        InvalidArgumentError: no such strategy.
+        InvalidArgumentError: the strategy is unknown.
     """
     if strategy in ("delete", "delete_all"):
         return "delete"

@@ -1,4 +1,4 @@
-"""DeltaChannels: which ancestors they are rebuilt from, and with which writes."""
+"""DeltaChannels: find the ancestors from which they are rebuilt, and collect their writes."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from checkpoint_base.saver.records.snapshot import CheckpointRow, ReadSnapshot
 
 _NEAR: Final = 16
 _FAR: Final = 256
-"""So many ancestors are read at first, and so many at a time after those."""
+"""Number of ancestors in the first read (`_NEAR`), and in each further read (`_FAR`)."""
 
 
 class Link(NamedTuple):
-    """What of a checkpoint says from which ancestors a channel is rebuilt."""
+    """The fields of a checkpoint that the walk over its ancestors needs."""
 
     checkpoint_id: str
     parent_id: str | None
@@ -27,24 +27,26 @@ class Link(NamedTuple):
     valueless: frozenset[str]
     """as in `CheckpointRecord`"""
     embedded: Collection[str] = ()
-    """channels whose value is in the checkpoint's row"""
+    """channels whose value is embedded in the checkpoint's row"""
 
 
 Chain = Callable[[str, int], Plan[Iterable[Link]]]
-"""Reads a checkpoint and up to so many of its ancestors, nearest first. Each is checked when it is
-taken: damage to those that are not needed is for others to find.
+"""Reads a checkpoint and up to the given number of its ancestors, nearest first. A link's checksum
+is verified when the link is consumed, so damage to an unneeded ancestor raises no error.
 """
 
 
 @dataclass
 class Lineage:
-    """The ancestors of a checkpoint that some channels need, nearest first.
+    """The ancestors from which channels of a checkpoint are rebuilt, nearest first.
+
+    A channel's *seed* is the stored value on which its writes are replayed.
 
     Attributes:
-        needed: ancestor -> the channels whose writes there count.
-        seeds: channel -> the value to begin with, which has a record.
-        embedded: channel -> the ancestor whose row has the value to begin with.
-        small: channel -> such a value, once the row is read.
+        needed: ancestor id -> the channels whose writes there are replayed.
+        seeds: channel -> key of its seed, if that has a value record.
+        embedded: channel -> id of the ancestor whose row embeds its seed.
+        small: channel -> its embedded seed, once that row is read.
     """
 
     needed: dict[str, set[str]] = field(default_factory=dict)
@@ -58,12 +60,12 @@ def lineage(
     channels: Sequence[str],
     ancestors: Chain,
 ) -> Plan[Lineage]:
-    """Walk from a checkpoint's parent towards the root, until each channel has a value.
+    """Walk from a checkpoint's parent towards the root until every channel has a seed.
 
     Args:
-        checkpoint_id: where to begin.
-        channels: what is to be rebuilt.
-        ancestors: reads a piece of the way.
+        checkpoint_id: the checkpoint whose ancestors are walked.
+        channels: the channels to rebuild.
+        ancestors: reads the next ancestors.
     """
     result = Lineage()
     remaining = set(channels)
@@ -74,7 +76,7 @@ def lineage(
         chain = yield from ancestors(at, depth)
         at = None
         for number, link in enumerate(chain):
-            if link.checkpoint_id in visited:  # a re-put can close a ring
+            if link.checkpoint_id in visited:  # putting a checkpoint again can create a cycle
                 return result
             visited.add(link.checkpoint_id)
             at = link.parent_id if number == depth else None
@@ -101,7 +103,7 @@ def histories(
     snapshot: ReadSnapshot,
     channels: Sequence[str],
 ) -> Plan[dict[str, DeltaChannelHistory]]:
-    """What `get_delta_channel_history` gives, of a snapshot with the lineage's rows."""
+    """The result of `get_delta_channel_history`, from a snapshot with the lineage's rows."""
     yield from offload(snapshot.weight)
     writes: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
     for ancestor in reversed(line.needed):
@@ -122,10 +124,10 @@ def histories(
 def _seed(
     target: CheckpointRow, line: Lineage, snapshot: ReadSnapshot, channel: str
 ) -> Iterator[Typed]:
-    """The value that a channel's history begins with, if there is one.
+    """Yield the channel's seed, if it has one.
 
     Raises:
-        CorruptValueError: its record is gone.
+        CorruptValueError: the seed's record is missing.
     """
     if channel in line.small:
         yield line.small[channel]

@@ -1,4 +1,4 @@
-"""Metadata filters. One meaning on all backends: what they select in SQL is checked here again."""
+"""Metadata filters of `list`: the final check of rows that a database's prefilter has selected."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ _PLAIN: Final = frozenset({str, int, float, type(None)})
 
 
 def matches(metadata: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> bool:
-    """Whether `metadata` equals `wanted` under each of its keys; a missing key counts as None."""
+    """Whether `metadata` equals `wanted` in each of its keys; a missing key counts as None.
+
+    An empty filter matches everything.
+    """
     if not wanted:
         return True
     return all(json_equal(metadata.get(key), value) for key, value in wanted.items())

@@ -1,4 +1,4 @@
-"""Threads of another package's saver, copied through LangGraph's own interface."""
+"""Import threads from another package's saver, through LangGraph's `BaseCheckpointSaver` API."""
 
 from __future__ import annotations
 
@@ -36,30 +36,30 @@ def import_threads(
     *,
     progress: Callable[[str, int], None] | None = None,
 ) -> int:
-    """Copy threads from one saver to another, with all their checkpoints, forks and pending
-    writes, oldest first. The source is only read. What is there already is stored again, which
-    changes nothing: after an interruption, or when a thread went on in the source, call it again.
+    """Copy threads from one saver to another, with all checkpoints, forks and pending writes,
+    oldest first. The source is only read. The import is idempotent: after an interruption, or when
+    a thread has grown in the source, call it again.
 
-    No class is needed where both savers have LangGraph's serializer, encrypted or not: objects stay
-    as they are serialized. Otherwise values are decoded and encoded again, and the first one that
-    cannot be rebuilt ends the call: nothing is stored in a value's place.
+    If both savers use LangGraph's serializer, encrypted or not, objects are copied in serialized
+    form and their classes need not be importable. Otherwise values are decoded and encoded again.
+    The call stops at the first value that cannot be rebuilt, and never stores a substitute.
 
-    What LangGraph's interface does not tell is not copied: time to live begins with the copy, and
-    the paths of tasks are empty. Versions that are numbers become texts.
+    LangGraph's API does not expose times to live and task paths, so they are not copied: a copy's
+    time to live starts anew, and its task paths are empty. Numeric versions become strings.
 
     Args:
-        source: any saver with `list` and `get_tuple`; blocking, as its database's own class is.
-        target: any saver with `put` and `put_writes`.
-        thread_ids: which threads; None: all that `source.list(None)` gives.
-        progress: called after each thread with its id and the number of its checkpoints.
+        source: any saver whose `list` and `get_tuple` may be called blocking.
+        target: any saver whose `put` and `put_writes` may be called blocking.
+        thread_ids: the threads to copy; None: all that `source.list(None)` yields.
+        progress: called after each thread with its id and its number of checkpoints.
 
     Returns:
-        how many checkpoints were copied.
+        The number of copied checkpoints.
 
     Raises:
-        UnreadableValueError: a value cannot be rebuilt. Its checkpoint is not stored; those before
-            it are.
-        UnserializableValueError: the serializer of `target` cannot store a value.
+        UnreadableValueError: a value cannot be rebuilt. Earlier checkpoints are stored, the one
+            with that value is not.
+        UnserializableValueError: the serializer of `target` cannot encode a value.
     """
     names = thread_names(source) if thread_ids is None else dict.fromkeys(thread_ids)
     reader = _reading(source, target)
@@ -80,7 +80,7 @@ def import_threads(
 
 
 class _Strict:
-    """A serializer that only decodes, and raises `Unbuildable` rather than give a substitute."""
+    """A serializer whose decoding raises `Unbuildable` instead of returning a substitute."""
 
     def __init__(self, serde: SerializerProtocol) -> None:
         self._serde = strict(serde)
@@ -93,7 +93,7 @@ class _Strict:
 def _reading(
     source: BaseCheckpointSaver[Any], target: BaseCheckpointSaver[Any]
 ) -> BaseCheckpointSaver[Any]:
-    """The source, so that it gives objects packed, or else rebuilt, but no substitutes for them."""
+    """A clone of the source that returns objects packed, or else rebuilt, but never substitutes."""
     packed = keeps_objects_packed(source.serde)
     return reader_of(source, packed if keeps_objects_packed(target.serde) is not None else None)
 
@@ -101,7 +101,7 @@ def _reading(
 def reader_of(
     source: BaseCheckpointSaver[Any], packed: SerializerProtocol | None
 ) -> BaseCheckpointSaver[Any]:
-    """The source, so that it gives what `packed` does, or else values rebuilt: no substitutes."""
+    """A clone of the source that decodes with `packed`; None: strictly, without substitutes."""
     if packed is not None:
         return _decoding(source, packed)
     own = isinstance(source, Saver)
@@ -111,7 +111,9 @@ def reader_of(
 def _decoding(
     saver: BaseCheckpointSaver[Any], serde: SerializerProtocol
 ) -> BaseCheckpointSaver[Any]:
-    """A clone of a saver that reads with another serializer; `with_allowlist` makes one, too."""
+    """A clone of a saver that reads with another serializer (LangGraph's `with_allowlist` also
+    clones savers).
+    """
     if isinstance(saver, Saver):
         return saver._decoding(serde)
     clone = copy.copy(saver)
@@ -120,7 +122,7 @@ def _decoding(
 
 
 def thread_names(source: BaseCheckpointSaver[Any]) -> dict[str, None]:
-    """The ids of all threads of a saver, which is only read."""
+    """The ids of all threads of a saver, as the keys of a dict."""
     lister = _decoding(source, without_objects(source.serde))
     return {str(_at(one.config)["thread_id"]): None for one in lister.list(None)}
 
@@ -140,31 +142,31 @@ def _import_thread(
 
 
 def thread_tuples(source: BaseCheckpointSaver[Any], thread_id: str) -> Iterator[CheckpointTuple]:
-    """A thread's checkpoints, parents first, one at a time."""
-    # only their ids are kept: a state may be large, and there may be many
+    """A thread's checkpoints, parents first, read one at a time."""
+    # keep only the ids in memory: there may be many checkpoints with large states
     listed = source.list({"configurable": {"thread_id": thread_id}})
     places = [(one.checkpoint["id"], _at(one.config).get("checkpoint_ns", "")) for one in listed]
     for checkpoint_id, ns in sorted(places):
         one = source.get_tuple(config_of(thread_id, ns, checkpoint_id))
-        if one is not None:  # else it was deleted meanwhile
+        if one is not None:  # otherwise it was deleted after `list`
             yield one
 
 
 def parent_of(one: CheckpointTuple) -> str:
-    """The id of a checkpoint's parent; empty if it has none."""
+    """The id of a checkpoint's parent, or `""`."""
     found = _at(one.parent_config).get("checkpoint_id") if one.parent_config else None
     return found or ""
 
 
 class ThreadImport:
-    """Stores one thread's checkpoints, which are given parents first.
+    """Stores the checkpoints of one thread, which must arrive parents first.
 
     Args:
-        target: any saver with `put` and `put_writes`.
+        target: as in `import_threads`.
         thread_id: the thread.
 
     Attributes:
-        count: how many were stored.
+        count: the number of checkpoints stored so far.
     """
 
     def __init__(self, target: BaseCheckpointSaver[Any], thread_id: str) -> None:
@@ -174,7 +176,7 @@ class ThreadImport:
         self._lines: dict[tuple[str, str], ImportedVersions] = {}
 
     def store(self, one: CheckpointTuple) -> None:
-        """Store a checkpoint with its writes; of its values those that its parent has not."""
+        """Store a checkpoint with its writes, and those of its values that its parent lacks."""
         checkpoint_id, parent = one.checkpoint["id"], parent_of(one)
         ns = _at(one.config).get("checkpoint_ns", "")
         line = ImportedVersions(checkpoint_id, self._lines.get((ns, parent)))
@@ -184,11 +186,11 @@ class ThreadImport:
 
 
 class ImportedVersions:
-    """The versions of a checkpoint's channels, and of its ancestors'.
+    """Renames numeric channel versions of a checkpoint and its ancestors.
 
-    A saver that numbers versions, 1, 2, 3, gives two forks the same ones for different values. So
-    each number becomes a version as LangGraph's savers for databases make them, which only what
-    descends from it shares; others stay as they are.
+    A saver that numbers versions 1, 2, 3 gives two forks equal versions for different values. So
+    each number is renamed to a string in the format of LangGraph's database savers, unique to the
+    checkpoint that introduced it and shared only with its descendants. String versions are kept.
     """
 
     def __init__(self, checkpoint_id: str, parent: ImportedVersions | None) -> None:
@@ -197,7 +199,7 @@ class ImportedVersions:
         self._current: ChannelVersions = parent._current if parent else {}
 
     def note(self, current: ChannelVersions) -> ChannelVersions:
-        """Those of this checkpoint; which of them its parent has not."""
+        """Add this checkpoint's versions; returns the renamed ones that its parent lacks."""
         changed = {
             channel: version
             for channel, version in current.items()
@@ -211,13 +213,13 @@ class ImportedVersions:
         return self.named(changed)
 
     def forget_but(self, checkpoint: Checkpoint) -> None:
-        """No descendant names a version that this checkpoint does not name any more."""
+        """Drop renamings that this checkpoint does not use: no descendant can use them either."""
         spaces = checkpoint["channel_versions"], *checkpoint["versions_seen"].values()
         used = {entry for space in spaces for entry in space.items()}
         self._named = {entry: name for entry, name in self._named.items() if entry in used}
 
     def named(self, versions: ChannelVersions) -> ChannelVersions:
-        """Versions under their new names."""
+        """The renamed versions."""
         return {channel: self._name(channel, version) for channel, version in versions.items()}
 
     def _name(self, channel: str, version: Any) -> Any:

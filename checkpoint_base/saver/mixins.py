@@ -1,5 +1,7 @@
-"""Optional capabilities of a saver, one mixin each. A backend that lacks one leaves its mixin out:
-LangGraph, the Agent Server and the conformance suite see what a class overrides.
+"""Optional capabilities of a saver, one mixin each.
+
+A backend without a capability omits the mixin: LangGraph, the Agent Server and the conformance
+suite detect capabilities by the methods that a class overrides.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ T = TypeVar("T")
 
 
 class _Driven:
-    """What the mixins use of a `Saver`."""
+    """The attributes of `Saver` that the mixins use."""
 
     if TYPE_CHECKING:
         _planner: Any
@@ -47,7 +49,7 @@ class _Driven:
 
 
 def _texts(name: str, values: Any) -> list[str]:
-    """Ids. A string is a sequence of strings too: of ids that nobody meant."""
+    """Validate a list of ids. A single string is rejected: it would count as a list of letters."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         meant = f"; did you mean [{values!r:.80}]?" if isinstance(values, str) else ""
         given = f"{'the string ' if meant else ''}{values!r:.80}"
@@ -73,7 +75,10 @@ class PruneMixin(_Driven):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs, with their writes; implements
-        `BaseCheckpointSaver.delete_for_runs`. Unknown runs are passed over.
+        `BaseCheckpointSaver.delete_for_runs`. Unknown runs are ignored.
+
+        Raises:
+            InvalidArgumentError: `run_ids` is not a list of ids.
         """
         self._drive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
@@ -82,16 +87,17 @@ class PruneMixin(_Driven):
         await self._adrive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Thin out threads, each atomically; implements `BaseCheckpointSaver.prune`.
+        """Delete old checkpoints of threads, atomically per thread; implements
+        `BaseCheckpointSaver.prune`.
 
         Args:
-            thread_ids: unknown ones are passed over.
+            thread_ids: the threads; unknown ones are ignored.
             strategy: `"keep_latest"` keeps the newest checkpoint of each namespace, and the
-                ancestors from which its DeltaChannels are rebuilt; `"delete"`, which the Agent
-                Server calls `"delete_all"`, keeps nothing.
+                ancestors from which its DeltaChannels are rebuilt. `"delete"` (Agent Server:
+                `"delete_all"`) deletes the threads.
 
         Raises:
-            InvalidArgumentError: no such strategy.
+            InvalidArgumentError: the strategy is unknown, or `thread_ids` is not a list of ids.
         """
         names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
         self._drive(self._pruning.prune(self._codec, names, strategy))
@@ -111,12 +117,12 @@ class CopyThreadMixin(_Driven):
         return planner
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy all of a thread, atomically; implements `BaseCheckpointSaver.copy_thread`.
+        """Copy a thread, atomically; implements `BaseCheckpointSaver.copy_thread`.
 
-        Copying again brings the copy up to date. An unknown source is a no-op.
+        Repeating the call updates the copy. An unknown source is a no-op.
 
         Raises:
-            InvalidArgumentError: the target has checkpoints that the source has not.
+            InvalidArgumentError: the target has checkpoints that the source lacks.
         """
         self._drive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
 
@@ -136,8 +142,8 @@ class DeltaHistoryMixin(_Driven):
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """The writes from which DeltaChannels are rebuilt, and the value to begin with; implements
-        `BaseCheckpointSaver.get_delta_channel_history`.
+        """The writes from which DeltaChannels are rebuilt, and the value on which they are replayed
+        (`seed`); implements `BaseCheckpointSaver.get_delta_channel_history`.
         """
         return self._drive(self._rebuilding.delta_history(self._codec, config, channels))
 
@@ -149,7 +155,7 @@ class DeltaHistoryMixin(_Driven):
 
 
 class ThreadAdminMixin(_Driven, SweepMixin):
-    """The list of threads, their expiry and their size."""
+    """`list_threads`, `stats`, and the TTL sweep."""
 
     @property
     def _keeping(self) -> ThreadPlanner:
@@ -165,17 +171,17 @@ class ThreadAdminMixin(_Driven, SweepMixin):
         limit: int = 100,
         cursor: str | None = None,
     ) -> ThreadPage:
-        """A page of the threads that have not expired, last updated first.
+        """A page of the unexpired threads, most recently updated first.
 
         Args:
-            prefix: only thread ids that begin with it.
-            updated_before: only threads last written to before this moment.
-            updated_after: only threads last written to after this moment.
-            limit: how many at most.
-            cursor: the `cursor` of the page before.
+            prefix: only thread ids that start with this.
+            updated_before: only threads last written before this time.
+            updated_after: only threads last written after this time.
+            limit: maximum number of threads.
+            cursor: the `cursor` of the previous page; None: the first page.
 
         Raises:
-            InvalidArgumentError: the cursor is none that this method gave.
+            InvalidArgumentError: the cursor is not one that this method returned.
         """
         query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
         return self._drive(self._keeping.list_threads(query))
@@ -194,7 +200,7 @@ class ThreadAdminMixin(_Driven, SweepMixin):
         return await self._adrive(self._keeping.list_threads(query))
 
     def stats(self, thread_id: str | None = None) -> Stats:
-        """Count what is stored, for one thread or for all."""
+        """Count the stored records and bytes of one thread, or of all."""
         return self._drive(self._keeping.stats(_optional(thread_id)))
 
     async def astats(self, thread_id: str | None = None) -> Stats:
@@ -206,10 +212,10 @@ class ThreadAdminMixin(_Driven, SweepMixin):
 
 
 class FullSaver(PruneMixin, CopyThreadMixin, DeltaHistoryMixin, ThreadAdminMixin, Saver):
-    """A saver with every capability: what `open_saver` and `aopen_saver` give."""
+    """A saver with every capability, as `open_saver` and `aopen_saver` return it."""
 
     def _end(self) -> None:
-        """Whoever opened the connection is about to close it."""
+        """Called by the opener of the connection, just before it closes it."""
         self._sweeper.stop(self._life.limit)
         self._life.end()
 

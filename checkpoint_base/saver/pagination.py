@@ -1,4 +1,4 @@
-"""Pages of `list`: what a database selects may be too much, and is checked here."""
+"""Pagination of `list`: a database prefilters rows, and this module applies the filter to each."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _MOST_CANDIDATES: Final = 200
 _EXPONENTS: Final = 10**15
 
 Candidates = Callable[[Listing, int], Plan[list[CheckpointRow]]]
-"""Reads up to so many of the next rows that may be wanted, in order."""
+"""Reads up to the given number of the next rows that may match, in list order."""
 
 
 def paginate(
     codec: Codec, listing: Listing, candidates: Candidates
 ) -> Plan[tuple[list[CheckpointRow], Listing | None]]:
-    """The next page of a listing, and what is left to list (None: nothing).
+    """The next page of a listing, and the rest of the listing (None: complete).
 
-    Where few candidates match, twice as many are asked for each time.
+    Each further read of a page requests twice as many candidates, up to `_MOST_CANDIDATES`.
     """
     size = count = listing.page_size
     found: list[CheckpointRow] = []
@@ -43,13 +43,13 @@ def paginate(
 
 
 def matches_metadata(codec: Codec, found: CheckpointRow, wanted: Mapping[str, Any] | None) -> bool:
-    """Whether a checkpoint's metadata is what `list` was asked for."""
+    """Whether a checkpoint's metadata matches the filter of `list`."""
     return not wanted or matches(codec.metadata_of(found.record), wanted)
 
 
 def filter_fully_pushed_down(codec: Codec, wanted: Mapping[str, Any] | None) -> bool:
-    """Whether rows that have all `prefilter_terms` most likely match: then their values may be read
-    with them. Else `matches` should look at their metadata first.
+    """Whether nearly all rows that contain all `prefilter_terms` match. If so, a backend may read
+    their values together with them; otherwise it should check their metadata first.
     """
     return not wanted or all(
         type(key) is str and _is_sought(value) and codec.is_readable(key)
@@ -58,7 +58,7 @@ def filter_fully_pushed_down(codec: Codec, wanted: Mapping[str, Any] | None) -> 
 
 
 def prefilter_terms(wanted: Mapping[str, Any] | None) -> list[str]:
-    """Pieces of JSON that every match has. They only spare rows: `matches` decides."""
+    """JSON substrings that every match contains. They only reduce the rows: `matches` decides."""
     if not wanted:
         return []
     return [
@@ -69,8 +69,8 @@ def prefilter_terms(wanted: Mapping[str, Any] | None) -> list[str]:
 
 
 def _is_sought(value: Any) -> bool:
-    """Whether JSON has only one beginning for what equals `value`: 7 is the beginning of 7.0, but
-    0 also equals -0.0, and a large number may have an exponent.
+    """Whether the JSON text of `value` is a prefix of the JSON of every equal value. That holds for
+    7 (and 7.0), but not for 0 (equals -0.0) or for large numbers (may have an exponent).
     """
     kind = type(value)
     return kind is str or kind is bool or (kind is int and 0 < abs(value) < _EXPONENTS)

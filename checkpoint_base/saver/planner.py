@@ -1,4 +1,4 @@
-"""What a backend implements: one plan per operation, neither sync nor async, and no I/O in it."""
+"""The saver planner protocols that a backend implements: one plan per operation, without I/O."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from checkpoint_base.saver.config import address, before_id, text
 from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
 
 LIST_PAGE = 50
-"""Checkpoints that `list` reads at a time when nobody said how many are wanted."""
+"""Maximum number of checkpoints that `list` reads at a time."""
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
-"""The last moment that has a date."""
+"""The latest representable time."""
 
 
 @dataclass(frozen=True)
 class Listing:
-    """What `list` was asked for, and how far it is.
+    """The arguments of `list`, and its progress.
 
     Attributes:
-        thread_id: None: all threads.
-        ns: None: all namespaces.
-        checkpoint_id: only this one.
+        thread_id: only this thread; None: all threads.
+        ns: only this namespace; None: all namespaces.
+        checkpoint_id: only this checkpoint; None: all.
         before: only checkpoint ids less than this.
-        filter: metadata to be equal.
-        remaining: how many more are wanted; None: all.
-        position: the backend's own mark behind the last checkpoint given.
+        filter: metadata entries that must be equal.
+        remaining: how many more checkpoints to return; None: all.
+        position: the backend's position of the last returned checkpoint.
     """
 
     thread_id: str | None = None
@@ -68,24 +68,24 @@ class Listing:
 
     @property
     def page_size(self) -> int:
-        """How many checkpoints to read next."""
+        """The number of checkpoints to read next."""
         return LIST_PAGE if self.remaining is None else min(self.remaining, LIST_PAGE)
 
     def after(self, given: int, position: Any) -> Listing:
-        """The rest, once `given` checkpoints were given, the last of them at `position`."""
+        """The rest of the listing after `given` more checkpoints, the last one at `position`."""
         left = None if self.remaining is None else self.remaining - given
         return replace(self, remaining=left, position=position)
 
 
 class Page(NamedTuple):
-    """Some checkpoints, and what is left to list (None: nothing)."""
+    """A page of checkpoints, and the rest of the listing (None: complete)."""
 
     tuples: list[CheckpointTuple]
     rest: Listing | None
 
 
 class Planner(Protocol):
-    """The operations that every backend has."""
+    """The operations that every backend implements."""
 
     def setup(self) -> Plan[None]: ...
 
@@ -115,7 +115,7 @@ class Planner(Protocol):
 
 
 class PruningPlanner(Planner, Protocol):
-    """Plus deletion by run, and pruning."""
+    """Adds `delete_for_runs` and `prune`."""
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]: ...
 
@@ -123,13 +123,13 @@ class PruningPlanner(Planner, Protocol):
 
 
 class CopyingPlanner(Planner, Protocol):
-    """Plus copies of threads."""
+    """Adds `copy_thread`."""
 
     def copy_thread(self, source: str, target: str) -> Plan[None]: ...
 
 
 class DeltaPlanner(Planner, Protocol):
-    """Plus the history of DeltaChannels."""
+    """Adds the history of DeltaChannels."""
 
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
@@ -138,7 +138,7 @@ class DeltaPlanner(Planner, Protocol):
 
 @dataclass(frozen=True)
 class ThreadQuery:
-    """What `list_threads` was asked for; times are in epoch seconds."""
+    """The arguments of `list_threads`; times are in epoch seconds."""
 
     prefix: str
     updated_before: float | None
@@ -162,10 +162,10 @@ class ThreadQuery:
 
     @property
     def position(self) -> tuple[float, str] | None:
-        """(updated at, thread id) of the last thread of the page before.
+        """(updated at, thread id) of the last thread on the previous page, or None.
 
         Raises:
-            InvalidArgumentError: the cursor is none of ours.
+            InvalidArgumentError: the cursor is invalid.
         """
         if self.cursor is None:
             return None
@@ -178,7 +178,7 @@ class ThreadQuery:
             ) from error
 
     def page(self, found: Sequence[tuple[str, float, float, float | None]]) -> ThreadPage:
-        """The page of up to one thread more than the limit: (id, created, updated, expires)."""
+        """Build the page from up to `limit` + 1 threads: (id, created, updated, expires)."""
         shown = found[: self.limit]
         threads = [
             ThreadInfo(name, _moment(created), _moment(updated), _expiry(expires))
@@ -203,7 +203,7 @@ def _epoch(moment: datetime | None) -> float | None:
 
 
 class ThreadPlanner(Planner, Protocol):
-    """Plus what concerns threads as such: their list, their expiry, their size."""
+    """Adds `list_threads`, `sweep` and `stats`."""
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]: ...
 
@@ -213,4 +213,4 @@ class ThreadPlanner(Planner, Protocol):
 
 
 class FullPlanner(PruningPlanner, CopyingPlanner, DeltaPlanner, ThreadPlanner, Protocol):
-    """All of it."""
+    """All operations."""

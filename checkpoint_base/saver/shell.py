@@ -1,8 +1,8 @@
-"""The shells over `BaseCheckpointSaver`: signatures for users, one line each; plans do the work.
+"""Public saver classes over `BaseCheckpointSaver`; the work is done by plans.
 
-`Saver` has both faces of every operation. Whether a plan is driven by blocking calls or on an
-event loop is decided in `SyncSaver` and `AsyncSaver`, in one method each. Optional capabilities are
-mixins (`capabilities.py`): LangGraph finds out what a saver can do by what its class overrides.
+`Saver` has the sync and the async method of every operation. `SyncSaver` and `AsyncSaver` define
+how a plan is driven: with blocking calls, or on an event loop. Optional capabilities are mixins
+(`mixins.py`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 
 class SyncDriver(Protocol):
-    """Performs the requests of plans, blocking."""
+    """Performs the requests of plans with blocking calls."""
 
     def perform(self, request: Any) -> Any: ...
 
@@ -55,15 +55,15 @@ class AsyncDriver(Protocol):
 
 
 class Saver(BaseCheckpointSaver[str]):
-    """The operations that every saver has, in both faces.
+    """The operations that every saver has, sync and async.
 
-    `copy.copy` of a saver is safe (`with_allowlist` makes one): planner, driver and life hold all
-    that is not the serializer, and copies share them.
+    A saver may be cloned with `copy.copy`, as LangGraph's `with_allowlist` does: clones differ in
+    the serializer and share planner, driver and lifecycle.
     """
 
     _life: Lifecycle
     _plans_run_on_loop: ClassVar[bool] = True
-    """Whether plans run on an event loop, which large encodings have to leave."""
+    """Whether plans run on an event loop, and so must encode large values in a worker thread."""
 
     def __init__(
         self,
@@ -86,18 +86,18 @@ class Saver(BaseCheckpointSaver[str]):
 
     @abstractmethod
     async def _adrive(self, plan: Plan[T]) -> T:
-        """Run a plan without holding up the event loop."""
+        """Run a plan without blocking the event loop."""
 
     @property
     def _codec(self) -> Codec:
         codec = self._last_codec
-        if codec.serde is not self.serde:  # a clone of `with_allowlist`, or it was assigned
+        if codec.serde is not self.serde:  # `with_allowlist` or the user has replaced it
             options = self._on_unreadable, self._encrypted, self._sizes
             codec = self._last_codec = Codec(self.serde, *options)
         return codec
 
     def _decoding(self, serde: SerializerProtocol) -> Self:
-        """A clone that reads with `serde`, and raises for a value which that cannot rebuild."""
+        """A clone that reads with `serde`, and raises if a value cannot be rebuilt."""
         clone = copy.copy(self)
         clone.serde = serde
         clone._on_unreadable = "raise"
@@ -105,7 +105,7 @@ class Saver(BaseCheckpointSaver[str]):
         return clone
 
     async def asetup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         await self._adrive(self._planner.setup())
 
     def put(
@@ -115,22 +115,22 @@ class Saver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint, whole or not at all; implements `BaseCheckpointSaver.put`.
+        """Store a checkpoint, atomically; implements `BaseCheckpointSaver.put`.
 
         Args:
-            config: the thread, the namespace (default: the root's), and the parent's
+            config: the thread, the namespace (default: the root graph's), and the parent's
                 `checkpoint_id`, if there is one. `configurable.ttl` (minutes) overrides the
                 saver's time to live for this thread.
-            checkpoint: with complete `channel_values`.
-            metadata: what `list(filter=…)` looks at.
-            new_versions: the channels that changed; only their values are stored.
+            checkpoint: the checkpoint, with complete `channel_values`.
+            metadata: entries that `list(filter=…)` can match.
+            new_versions: the changed channels; only their values are stored.
 
         Returns:
-            The config that names the stored checkpoint.
+            The config that identifies the stored checkpoint.
 
         Raises:
-            InvalidArgumentError: no thread id, or an id with NUL or surrogates.
-            UnserializableValueError: the serializer cannot store one of the values.
+            InvalidArgumentError: the thread id is missing, or an id contains NUL or surrogates.
+            UnserializableValueError: the serializer cannot encode a value.
         """
         return self._drive(self._put(config, checkpoint, metadata, new_versions))
 
@@ -167,12 +167,13 @@ class Saver(BaseCheckpointSaver[str]):
     ) -> None:
         """Store a task's pending writes; implements `BaseCheckpointSaver.put_writes`.
 
-        Of a regular write the first stays; of ERROR, SCHEDULED, INTERRUPT and RESUME the last.
-        The checkpoint may arrive later.
+        If a write is stored twice, the first one is kept; of ERROR, SCHEDULED, INTERRUPT and RESUME
+        the last one. Writes may be stored before their checkpoint.
 
         Raises:
-            InvalidArgumentError: no thread id or checkpoint id, or an id with NUL or surrogates.
-            UnserializableValueError: the serializer cannot store one of the values.
+            InvalidArgumentError: the thread id or the checkpoint id is missing, or an id contains
+                NUL or surrogates.
+            UnserializableValueError: the serializer cannot encode a value.
         """
         self._drive(self._put_writes(config, writes, task_id, task_path))
 
@@ -199,16 +200,17 @@ class Saver(BaseCheckpointSaver[str]):
         return _encoding(self._sizes, plan, config, writes, are_writes=True)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """The checkpoint that `config` names, or the newest of its namespace; implements
-        `BaseCheckpointSaver.get_tuple`.
+        """The checkpoint with the id in `config`, or else the newest one of the namespace;
+        implements `BaseCheckpointSaver.get_tuple`.
 
         Returns:
-            None only when there is no such checkpoint; a failure raises.
+            None only if no such checkpoint exists; a failure raises.
 
         Raises:
+            InvalidArgumentError: the thread id is missing, or an id contains NUL or surrogates.
             CorruptValueError: stored bytes are missing or damaged.
-            UnencryptedValueError: encryption is on, and the value is not encrypted.
-            DecryptionError: it is encrypted with another key, or the serializer has none.
+            UnencryptedValueError: the serializer encrypts, but a stored value is not encrypted.
+            DecryptionError: a value is encrypted with another key, or the serializer has none.
             UnreadableValueError: the serializer cannot rebuild a value; see `on_unreadable`.
         """
         try:
@@ -233,13 +235,16 @@ class Saver(BaseCheckpointSaver[str]):
     ) -> Iterator[CheckpointTuple]:
         """Checkpoints, newest id first; implements `BaseCheckpointSaver.list`.
 
-        Reads a page at a time and holds neither lock nor connection in between.
+        Reads a page at a time, and holds neither a lock nor a connection between pages.
 
         Args:
-            config: a thread, and perhaps a namespace or a checkpoint in it; None: everything.
-            filter: metadata that must be equal, as JSON values, under each key.
-            before: only checkpoints with an id less than the one this config names.
-            limit: how many at most.
+            config: a thread, and optionally a namespace or a checkpoint in it; None: all threads.
+            filter: metadata entries that must be equal, compared as JSON values.
+            before: only checkpoints whose id is less than the id in this config.
+            limit: maximum number of checkpoints; None: all.
+
+        Raises:
+            InvalidArgumentError: an id is missing or invalid. Other errors: as `get_tuple`.
         """
         rest: Listing | None = Listing.of(config, filter, before, limit)
         while rest is not None and rest.page_size > 0:
@@ -268,7 +273,7 @@ class Saver(BaseCheckpointSaver[str]):
             raise _naming(listing.thread_id, error) from error.__cause__
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete all of a thread; implements `BaseCheckpointSaver.delete_thread`."""
+        """Delete a thread; implements `BaseCheckpointSaver.delete_thread`."""
         self._drive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
@@ -276,7 +281,9 @@ class Saver(BaseCheckpointSaver[str]):
         await self._adrive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002
-        """The version after `current`: greater, and never that of another fork."""
+        """A version greater than `current`, with a random suffix that distinguishes forks;
+        implements `BaseCheckpointSaver.get_next_version`.
+        """
         count = int(str(current).split(".")[0]) if current is not None else 0
         return f"{count + 1:032}.{random.random():016}"  # noqa: S311 (no secret: tells forks apart)
 
@@ -289,7 +296,7 @@ def _encoding(
     *,
     are_writes: bool = False,
 ) -> Plan[T]:
-    """A plan that begins with encoding these values: off the event loop, if they are large."""
+    """The plan, which starts by encoding these values; off the event loop if they are large."""
     thread_id = str((config.get("configurable") or {}).get("thread_id"))
     keyed = [((thread_id, name, are_writes), value) for name, value in values]
     return plan if sizes.estimate(keyed) <= OFFLOADED else _offloaded(plan)
@@ -305,8 +312,8 @@ def _thread_of(config: RunnableConfig) -> object:
 
 
 def _naming(thread_id: object, error: CorruptValueError) -> CorruptValueError:
-    """An error with the id of the thread that was read, which the operator needs. Damage that the
-    database itself has found is told without it.
+    """The error, with the thread's id added if its message lacks it: an error that the database
+    itself reports does not name the thread.
     """
     name = repr(str(thread_id))
     if thread_id is None or name in str(error):
@@ -315,11 +322,11 @@ def _naming(thread_id: object, error: CorruptValueError) -> CorruptValueError:
 
 
 class SyncSaver(Saver):
-    """A saver on a blocking driver; its async methods run in a thread."""
+    """A saver on a blocking driver. Its async methods run in a worker thread."""
 
     _plans_run_on_loop = False
     _executor: Executor | None = None
-    """Whose threads those are; None: the event loop's default."""
+    """The pool of worker threads; None: the event loop's default executor."""
 
     def __init__(
         self,
@@ -343,16 +350,16 @@ class SyncSaver(Saver):
         return await in_thread(partial(self._drive, plan), self._executor, self._life.limit)
 
     def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         self._drive(self._planner.setup())
 
 
 class AsyncSaver(Saver):
-    """A saver on an event loop. Its sync methods work from other threads than the loop's, its async
-    ones from other loops too, as long as its own runs.
+    """A saver bound to an event loop. Its sync methods work from any thread but the loop's own, and
+    its async methods also from other loops, as long as its own loop runs.
 
     Raises:
-        EventLoopError: it is made outside of a loop.
+        EventLoopError: no event loop is running.
     """
 
     _life: LoopBoundLifecycle
@@ -373,7 +380,7 @@ class AsyncSaver(Saver):
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
-        """The event loop that it belongs to."""
+        """The event loop to which the saver is bound."""
         return self._life.loop
 
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -383,5 +390,5 @@ class AsyncSaver(Saver):
         return self._life.block(lambda: self._adrive(plan))
 
     async def setup(self) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op."""
+        """Create or migrate the schema. Idempotent; many processes may call it at once."""
         await self.asetup()

@@ -1,1 +1,1 @@
-"""What SQLite and Postgres share, and migrations."""
+"""Plans, row formats and migrations shared by SQLite and Postgres."""

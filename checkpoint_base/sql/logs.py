@@ -1,6 +1,4 @@
-"""The threads' rows and logs: opening a thread to write to it, appending, and removing what is not
-needed any more.
-"""
+"""Threads' rows and logs in SQL: create or open a thread, append segments, collect garbage."""
 
 from __future__ import annotations
 
@@ -23,21 +21,21 @@ from checkpoint_base.sql.rows import ThreadRows, checked_segments
 
 
 class Thread(NamedTuple):
-    """A thread's row, as a transaction found or made it."""
+    """A thread's row, as a transaction read or inserted it."""
 
     key: Any
-    """a `ThreadKey`: what the other tables name it by"""
+    """a `ThreadKey`: the key by which the other tables refer to the thread"""
     epoch: int
     log_end: int
     expires_at: float | None
     ttl_override: float | None
     salt: bytes = b""
-    """of its rows' checksums"""
+    """salt of its rows' checksums"""
     is_new: bool = False
 
 
 class SqlDedupWriter(log.DedupWriter):
-    """Sub-plans on threads and their logs, to be run inside a transaction."""
+    """Sub-plans on threads and their logs. All must run inside a transaction."""
 
     def __init__(
         self,
@@ -52,13 +50,13 @@ class SqlDedupWriter(log.DedupWriter):
         self.queries = queries
 
     def find(self, thread_id: str) -> Plan[Thread | None]:
-        """The thread, unless it has expired."""
+        """The thread, or None if it does not exist or has expired."""
         found = yield from row(self.queries["thread"], (thread_id,))
         thread = Thread(*found) if found else None
         return None if thread is None or self.is_expired(thread.expires_at) else thread
 
     def open(self, thread_id: str, ttl: float | None) -> Plan[Thread]:
-        """The thread, made if it is not there. What an expired one had is gone."""
+        """The thread, created if it does not exist. An expired thread is purged first."""
         found = yield from row(self.queries["thread"], (thread_id,))
         if found:
             thread = Thread(*found)
@@ -68,7 +66,7 @@ class SqlDedupWriter(log.DedupWriter):
         return (yield from self.create(thread_id, ttl, 0, new_salt()))
 
     def create(self, thread_id: str, ttl: float | None, log_end: int, salt: bytes) -> Plan[Thread]:
-        """A new thread."""
+        """Insert a new thread."""
         now, epoch = self.clock(), self.new_epoch()
         expires = self.policy.expiry(now, ttl)
         values = (thread_id, now, now, expires, ttl, epoch, log_end, salt)
@@ -76,12 +74,12 @@ class SqlDedupWriter(log.DedupWriter):
         return Thread(key, epoch, log_end, expires, ttl, salt, is_new=True)
 
     def touch(self, thread: Thread, log_end: int, garbage: int = 0) -> Plan[None]:
-        """Note that the thread was written to.
+        """Update the thread's row after a write: times, log end and garbage count.
 
         Args:
-            thread: what was written to.
-            log_end: where its log ends now.
-            garbage: about how many bytes the write left that nothing refers to.
+            thread: the thread.
+            log_end: the new end of its log.
+            garbage: estimated bytes that the write left unreferenced.
         """
         if thread.is_new and log_end == thread.log_end:
             return
@@ -91,11 +89,11 @@ class SqlDedupWriter(log.DedupWriter):
         yield from execute(self.queries["touch_thread"], values)
 
     def refresh(self, thread_id: str) -> Plan[None]:
-        """Note that the thread was read."""
+        """Move the thread's expiry after a read."""
         thread = yield from self.find(thread_id)
         if thread is not None:
             expires = self.policy.expiry(self.clock(), thread.ttl_override)
-            if expires is not None:  # a reader without a policy leaves the thread its expiry
+            if expires is not None:  # a reader without a TTL does not change the thread's expiry
                 yield from execute(self.queries["refresh_thread"], (expires, thread.key))
 
     def append(
@@ -105,7 +103,7 @@ class SqlDedupWriter(log.DedupWriter):
         early: EncodedValues | None,
         records: Sequence[ChannelRecord],
     ) -> Plan[EncodedValues]:
-        """Append to the log what the records need; again from the start if `early` does not fit."""
+        """Append the records' new segments. If `early` is no longer valid, encode again first."""
         prepared = yield from self.fit(
             thread_id,
             thread.epoch,
@@ -129,17 +127,16 @@ class SqlDedupWriter(log.DedupWriter):
     # ------------------------------------------------------------------ removing
 
     def purge(self, thread: Thread) -> Plan[None]:
-        """Remove all of a thread."""
+        """Delete a thread and all its rows."""
         for table in ("checkpoints", "values", "writes", "thread"):
             yield from execute(self.queries[f"purge_{table}"], (thread.key,))
         yield from self.purge_segments(thread)
 
     def collect(self, key: ThreadKey) -> Plan[None]:
-        """Remove what nothing refers to: values no checkpoint has, segments no value needs, and
-        the thread itself when it is empty.
+        """Delete values that no checkpoint uses, segments that no value uses, and an empty thread.
 
-        This reads the keys of the whole thread, so no put does it: what a put replaces is counted
-        in the thread's row, and stays until `prune`, `delete_for_runs` or a sweep collects.
+        This reads the keys of the whole thread, so a put does not do it: a put only counts the
+        garbage in the thread's row, and `prune`, `delete_for_runs` or a sweep collects it.
         """
         thread, queries = Thread(key, 0, 0, None, None), self.queries
         ((is_empty,),) = yield from rows(queries["is_empty"], (key,))
@@ -161,35 +158,35 @@ class SqlDedupWriter(log.DedupWriter):
             yield from self.clear_garbage(key)
 
     def clear_garbage(self, key: ThreadKey) -> Plan[None]:
-        """Note that nothing is left to be collected."""
+        """Set the thread's garbage count to 0."""
         yield from execute(self.queries["clear_garbage"], (key,))
 
-    # ------------------------------------------------------------------ how a dialect does it
+    # ------------------------------------------------------------------ implemented per dialect
 
     @abstractmethod
     def newest(self, thread: Thread, count: int) -> Plan[list[tuple[int, bytes]]]:
-        """(start, digests as they are stored) of up to so many segments, the newest first."""
+        """(start, stored digests) of up to `count` segments, newest first."""
 
     @abstractmethod
     def insert_segments(self, thread: Thread, segments: Sequence[Segment]) -> Plan[None]:
-        """Append rows to the log."""
+        """Insert segments into the log."""
 
     @abstractmethod
     def segment_sizes(self, thread: Thread) -> Plan[list[tuple[int, int]]]:
-        """(start, size) of all segments, rising."""
+        """(start, size) of all segments, ascending."""
 
     @abstractmethod
     def delete_segments(self, thread: Thread, starts: Sequence[int]) -> Plan[None]:
-        """Remove some of the log."""
+        """Delete the segments with these starts."""
 
     @abstractmethod
     def purge_segments(self, thread: Thread) -> Plan[None]:
-        """Remove all of the log."""
+        """Delete all segments of a thread."""
 
     @abstractmethod
     def copy_segments(self, source: Thread, target: Thread) -> Plan[None]:
-        """Copy all of the log."""
+        """Copy all segments from one thread to another."""
 
     def delete_values(self, thread: Thread, names: Sequence[Any]) -> Plan[None]:  # noqa: ARG002
-        """Remove some values, by what `thread_values` calls them."""
+        """Delete values, by the ids that the query `thread_values` returns."""
         yield from execute_many(self.queries["delete_value"], [(name,) for name in names])

@@ -1,4 +1,7 @@
-"""Numbered migrations: immutable files beside the backend that they belong to."""
+"""Numbered schema migrations and named queries, loaded from a backend's .sql files.
+
+A migration that was released is never edited.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ _FILE = re.compile(r"(\d{4})_\w+\.sql")
 
 @dataclass(frozen=True)
 class Migration:
-    """One step of a schema."""
+    """One schema migration: its number and its SQL text."""
 
     number: int
     sql: str
 
     @property
     def statements(self) -> list[str]:
-        """The step's statements, one by one. Only triggers have semicolons of their own."""
+        """The single statements, split at semicolons; only a trigger's body may contain one."""
         code = "\n".join(line.split("--")[0] for line in self.sql.splitlines())
         found: list[str] = []
         for part in map(str.strip, code.split(";")):
@@ -37,7 +40,7 @@ def _is_open_trigger(statement: str) -> bool:
 
 
 def load_migrations(package: str, name: str = "migrations") -> tuple[Migration, ...]:
-    """The migrations in the folder `name` of `package`'s folder `sql`, in order."""
+    """Load the migrations in `package`'s folder `sql/{name}`, ordered by number."""
     folder = resources.files(package) / "sql" / name
     found = {
         int(match[1]): entry.read_text(encoding="utf-8")
@@ -48,17 +51,17 @@ def load_migrations(package: str, name: str = "migrations") -> tuple[Migration, 
 
 
 def load_queries(package: str, name: str = "queries.sql") -> Mapping[str, str]:
-    """The named statements of a file: each begins with a line `-- name: the_name`."""
+    """Load the named statements of a file. A line `-- name: the_name` precedes each."""
     text = (resources.files(package) / "sql" / name).read_text(encoding="utf-8")
     blocks = re.split(r"^-- name: (\w+)$", text, flags=re.MULTILINE)[1:]
     return {name: sql.strip() for name, sql in zip(blocks[::2], blocks[1::2], strict=True)}
 
 
 def pending(known: Iterable[Migration], applied: set[int], database: str) -> list[Migration]:
-    """The migrations still to be run on `database`, in order.
+    """The migrations that `database` still needs, ordered by number.
 
     Raises:
-        SchemaVersionError: the database has migrations that this version does not know.
+        SchemaVersionError: a newer version of this library has migrated the database.
     """
     known = tuple(known)
     newest = max(migration.number for migration in known)

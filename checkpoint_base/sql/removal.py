@@ -1,4 +1,4 @@
-"""Deleting, pruning and copying threads. Each thread is changed in one transaction."""
+"""Delete, prune and copy threads in SQL. `prune` uses one transaction per thread."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from checkpoint_base.sql.rows import ThreadRows
 
 
 class SqlRemoval:
-    """Plans that remove or copy whole checkpoints."""
+    """Plans of `delete_thread`, `delete_for_runs`, `prune` and `copy_thread`."""
 
     _logs: SqlDedupWriter
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete all of a thread."""
+        """Delete a thread: one transaction."""
         yield from write(self._delete, thread_id)
 
     def _delete(self, thread_id: str) -> Plan[None]:
@@ -33,7 +33,7 @@ class SqlRemoval:
             yield from self._logs.purge(Thread(*thread))
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
-        """Delete the checkpoints of some runs: one transaction."""
+        """Delete the checkpoints of these runs: one transaction."""
         if run_ids:
             yield from write(self._delete_runs, run_ids)
 
@@ -57,7 +57,7 @@ class SqlRemoval:
     # ------------------------------------------------------------------ prune
 
     def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        """Thin out threads: one transaction each."""
+        """Apply a `prune` strategy to threads: one transaction each."""
         for thread_id in thread_ids:
             if strategy == "delete":
                 yield from self.delete_thread(thread_id)
@@ -79,7 +79,8 @@ class SqlRemoval:
         there = yield from rows(queries["checkpoint_keys"], (thread.key,))
         gone = [(thread.key, *key) for key in there if key not in kept]
         yield from self._delete_checkpoints(gone)
-        # Writes may come before their checkpoint, but not before one that is older than the newest.
+        # A write may arrive before its checkpoint, but only if that checkpoint is newer than all
+        # stored ones. So writes without a checkpoint that are older than the newest are garbage.
         for ns, checkpoint_id in newest:
             yield from self._delete_early_writes(thread.key, ns, checkpoint_id)
         yield from self._logs.collect(thread.key)
@@ -90,14 +91,14 @@ class SqlRemoval:
     def _needed(
         self, codec: Codec, thread_id: str, thread: Thread, ns: str, checkpoint_id: str
     ) -> Plan[set[str]]:
-        """The ancestors without which a checkpoint would not read the same."""
+        """The ancestors that a checkpoint needs to read the same after pruning."""
         queries, key = self._logs.queries, thread.key
         checked = ThreadRows(thread_id, thread.salt)
         record = yield from self._record(checked, key, ns, checkpoint_id)
         parent, needed = record.parent_id, set[str]()
         is_old = parent is not None and record.v < 4
         if is_old and (yield from row(queries["has_write"], (key, ns, parent, TASKS))):
-            needed.add(parent or "")  # its sends are there
+            needed.add(parent or "")  # checkpoints with v < 4 read their sends from the parent
         if channels := codec.delta_channels_of(record):
             line = yield from self._lineage(checked, key, ns, checkpoint_id, channels)
             needed.update(line.needed)
@@ -106,7 +107,7 @@ class SqlRemoval:
     def _record(
         self, checked: ThreadRows, key: ThreadKey, ns: str, checkpoint_id: str
     ) -> Plan[CheckpointRecord]:
-        """A checkpoint that is there."""
+        """Read a checkpoint that is known to exist."""
         found = yield from rows(self._logs.queries["checkpoint"], (key, ns, checkpoint_id))
         return checked.checkpoint(found[0])
 
@@ -118,7 +119,7 @@ class SqlRemoval:
         checkpoint_id: str,
         channels: Sequence[str],
     ) -> Plan[Lineage]:
-        """The ancestors that some channels of a checkpoint are rebuilt from."""
+        """The ancestors from which DeltaChannels of a checkpoint are rebuilt."""
 
         def ancestors(at: str, depth: int) -> Plan[Iterable[Link]]:
             found = yield from rows(self._logs.queries["parents"], (key, ns, at, depth))
@@ -129,7 +130,7 @@ class SqlRemoval:
     def _read_embedded(
         self, checked: ThreadRows, key: ThreadKey, ns: str, line: Lineage
     ) -> Plan[None]:
-        """Read the rows that have values to begin with."""
+        """Read the embedded seed values of the lineage into `line.small`."""
         for checkpoint_id in dict.fromkeys(line.embedded.values()):
             small = (yield from self._record(checked, key, ns, checkpoint_id)).small.values()
             for channel, ancestor in line.embedded.items():

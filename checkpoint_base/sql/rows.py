@@ -1,4 +1,4 @@
-"""The rows of SQL databases: columns of records, with their checksums."""
+"""Conversion between records and SQL rows, with checksums added on write and verified on read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from checkpoint_base.saver.records.versions import parse_versions, versions_json
 
 
 class ThreadRows:
-    """Checks the rows of a thread that is read.
+    """Verifies and decodes the rows of one thread.
 
     Args:
-        thread_id: whose rows they are.
-        salt: of their checksums.
+        thread_id: the thread, for error messages.
+        salt: the salt of its checksums.
     """
 
     __slots__ = ("salt", "thread_id")
@@ -30,8 +30,8 @@ class ThreadRows:
         self.salt = salt
 
     def checkpoint(self, row: Sequence[Any]) -> CheckpointRecord:
-        """A record of the columns ns, checkpoint_id, parent_id, v, versions, body_type, body,
-        metadata, sealed_type, sealed, small.
+        """Decode the columns ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata,
+        sealed_type, sealed, small.
 
         Raises:
             CorruptValueError: the row was damaged, or is another checkpoint's.
@@ -56,7 +56,7 @@ class ThreadRows:
         )
 
     def link(self, ns: str, row: Sequence[Any]) -> Link:
-        """A link of the columns checkpoint_id, parent_id, versions, link_checksum.
+        """Decode the columns checkpoint_id, parent_id, versions, link_checksum.
 
         Raises:
             CorruptValueError: the row was damaged, or is another checkpoint's.
@@ -67,7 +67,7 @@ class ThreadRows:
         return Link(checkpoint_id, parent_id, *parse_versions(versions))
 
     def value(self, ns: str, channel: str, version: str, stored: Stored) -> Stored:
-        """What was stored as a value.
+        """Verify a value's row, and strip its checksum.
 
         Raises:
             CorruptValueError: the row was damaged, or is another value's.
@@ -75,8 +75,8 @@ class ThreadRows:
         return self._stored(("value", ns, channel, version, stored.kind), stored)
 
     def write(self, ns: str, checkpoint_id: str, row: Sequence[Any]) -> bytes:
-        """What a write has inline; `row` is its task_id, task_path, idx, channel, type, data and
-        layout.
+        """Verify a write's row, and return its inline bytes; `row` is task_id, task_path, idx,
+        channel, type, data, layout.
 
         Raises:
             CorruptValueError: the row was damaged, or is another write's.
@@ -91,29 +91,32 @@ class ThreadRows:
         return stored._replace(inline=inline)
 
     def digests(self, start: int, stored: bytes) -> bytes:
-        """The digests of a segment.
+        """Verify the digests of a segment, and strip their checksum.
 
         Raises:
-            CorruptValueError: they were damaged, or are another segment's.
+            CorruptValueError: they were damaged, or belong to another segment.
         """
         return without_checksum(self.thread_id, self.salt, ("segment", str(start)), stored)
 
 
 class _Threads(dict[ThreadKey, ThreadRows]):
     def __missing__(self, thread: ThreadKey) -> ThreadRows:
-        # SQLite finds a row by an index, and the row itself may say that it is another thread's
+        # in a damaged SQLite file, a row found by index may contain another thread's key
         raise CorruptValueError(f"a stored row is damaged: it says that its thread is {thread!r}")
 
 
 def checked_threads(found: Iterable[CheckpointRow]) -> Mapping[ThreadKey, ThreadRows]:
-    """The threads of some checkpoints. To look for another one is a CorruptValueError."""
+    """`ThreadRows` of these checkpoints' threads; any other key raises CorruptValueError."""
     return _Threads((one.thread, ThreadRows(one.record.thread_id, one.salt)) for one in found)
 
 
 def add_value(
     snapshot: ReadSnapshot, threads: Mapping[ThreadKey, ThreadRows], row: Sequence[Any]
 ) -> None:
-    """Check and note a value's row: thread, ns, channel, version, type, data, layout."""
+    """Verify a value's row and add it to the snapshot.
+
+    The row is thread, ns, channel, version, type, data, layout.
+    """
     thread, ns, channel, version, *columns = row
     stored = threads[thread].value(ns, channel, version, Stored(*columns))
     snapshot.add_value((thread, ns, channel, version, *stored))
@@ -122,8 +125,9 @@ def add_value(
 def add_write(
     snapshot: ReadSnapshot, threads: Mapping[ThreadKey, ThreadRows], row: Sequence[Any]
 ) -> None:
-    """Check and note a write's row: thread, ns, checkpoint_id, task_id, task_path, idx, channel,
-    type, data, layout.
+    """Verify a write's row and add it to the snapshot.
+
+    The row is thread, ns, checkpoint_id, task_id, task_path, idx, channel, type, data, layout.
     """
     thread, ns, checkpoint_id = row[:3]
     data = threads[thread].write(ns, checkpoint_id, row[3:])
@@ -136,7 +140,7 @@ def add_write(
 def checkpoint_columns(
     salt: bytes, record: CheckpointRecord, run_id: str | None
 ) -> tuple[Any, ...]:
-    """What a checkpoint's row has besides its key."""
+    """The columns of a checkpoint's row, except its key."""
     versions = versions_json(record.versions, record.valueless, record.small.names)
     small = record.small.packed()
     body_type, body = record.body
@@ -159,20 +163,20 @@ def checkpoint_columns(
 
 
 def checked_value(salt: bytes, ns: str, record: ValueRecord, stored: Stored) -> Stored:
-    """A value as its row has it: with its checksum."""
+    """A value as stored in its row: with a checksum."""
     return _checked(salt, ("value", ns, record.channel, record.version, stored.kind), stored)
 
 
 def checked_write(
     salt: bytes, ns: str, checkpoint_id: str, record: WriteRecord, stored: Stored
 ) -> Stored:
-    """A write's value as its row has it: with its checksum."""
+    """A write's value as stored in its row: with a checksum."""
     row = record.task_id, record.task_path, record.idx, record.channel
     return _checked(salt, ("write", ns, checkpoint_id, *map(str, row), stored.kind), stored)
 
 
 def checked_segments(salt: bytes, segments: Iterable[Segment]) -> list[Segment]:
-    """Segments as their rows have them: the digests with a checksum."""
+    """Segments as stored in their rows: with a checksum of the digests."""
     return [
         Segment(start, with_checksum(salt, ("segment", str(start)), digests), data)
         for start, digests, data in segments
@@ -184,11 +188,11 @@ def _checked(salt: bytes, names: Sequence[str], stored: Stored) -> Stored:
     return stored._replace(inline=inline)
 
 
-# ---------------------------------------------------------------- what checksums cover
+# ---------------------------------------------------------------- columns covered by checksums
 
 
 def _checkpoint_names(*columns: Any) -> tuple[str, ...]:
-    """Of ns, checkpoint_id, parent_id, v, versions, body_type, metadata, sealed_type."""
+    """From ns, checkpoint_id, parent_id, v, versions, body_type, metadata, sealed_type."""
     ns, checkpoint_id, parent_id, v, versions, body_type, metadata, sealed_type = columns
     place = ns, checkpoint_id, parent_id or "", str(v)
     return "checkpoint", *place, versions, body_type, metadata, sealed_type or ""

@@ -1,4 +1,4 @@
-"""Creating and migrating a schema."""
+"""The plan of `setup`: create or migrate the SQL schema."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Schema(Protocol):
 
 @dataclass(frozen=True)
 class StoreSchema:
-    """The `Schema` of what has no logs."""
+    """The `Schema` of stores and caches, which have no thread logs."""
 
     queries: Mapping[str, str]
     clock: Callable[[], float]
@@ -34,7 +34,7 @@ class SqlSetup:
     """The plan of `setup`."""
 
     database: ClassVar[str]
-    """what messages call it"""
+    """the database's name in error messages"""
     _logs: SqlDedupWriter
     _migrations: Sequence[Migration]
 
@@ -43,7 +43,7 @@ class SqlSetup:
         return self._logs
 
     def setup(self) -> Plan[None]:
-        """Create or migrate the schema; only reads when there is nothing to do."""
+        """Create or migrate the schema; writes nothing if it is up to date."""
         if (yield from unlimited(read(self._missing))):
             yield from unlimited(write(self._migrate))
 

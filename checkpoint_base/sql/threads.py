@@ -1,4 +1,4 @@
-"""Threads as such: their list, their expiry, their size."""
+"""SQL plans for thread administration: list threads, expire and sweep them, count their rows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SWEPT_AT_ONCE: Final = 200
 
 
 class SqlThreads(SqlRemoval):
-    """Plans on threads."""
+    """Plans of `list_threads`, `sweep` and `stats`."""
 
     backend: ClassVar[str]
 
@@ -33,19 +33,22 @@ class SqlThreads(SqlRemoval):
 
     @abstractmethod
     def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
-        """Up to one thread more than the limit: (id, created, updated, expires)."""
+        """Up to `limit` + 1 threads as (id, created, updated, expires), times in epoch seconds."""
 
     # ------------------------------------------------------------------ expiry
 
     def _refresh(self, thread_id: str, snapshot: ReadSnapshot) -> Plan[None]:
-        """Move a thread's expiry because it was read, if that moves it far enough."""
+        """Move a thread's expiry after a read, unless the change would be too small."""
         if self._logs.is_refresh_due(snapshot.expiry):
             refresh = write(self._logs.refresh, thread_id)
             yield from refresh_ttl_best_effort(refresh, f"thread {thread_id!r}")
 
     def sweep(self, codec: Codec) -> Plan[int]:
-        """Apply the policy to the threads that expired, and collect the garbage of those that have
-        much: one transaction for each thread. The reply counts the expired ones.
+        """Apply the TTL policy to expired threads, and collect garbage in threads that have at
+        least `SWEPT_GARBAGE` bytes: one transaction per thread.
+
+        Returns:
+            The number of expired threads.
         """
         swept = yield from self._sweep_expired(codec)
         yield from self._sweep_garbage()
@@ -76,7 +79,7 @@ class SqlThreads(SqlRemoval):
             return 0
         thread = Thread(*found)
         if thread.expires_at is None or thread.expires_at > now:
-            return 0  # touched since it was listed
+            return 0  # read or written since it was listed
         if self._logs.policy.expires_whole:
             yield from self._logs.purge(thread)
         else:
@@ -86,7 +89,8 @@ class SqlThreads(SqlRemoval):
 
     def _sweep_garbage(self) -> Plan[None]:
         limit = self._logs.policy.sweep_limit
-        visited: set[str] = set()  # each once: its writers may leave garbage again meanwhile
+        # Visit each thread once: writers may leave new garbage during this sweep.
+        visited: set[str] = set()
         while limit is None or len(visited) < limit:
             wanted = SWEPT_GARBAGE, _SWEPT_AT_ONCE + len(visited)
             found = yield from read(rows, self._logs.queries["garbage_threads"], wanted)

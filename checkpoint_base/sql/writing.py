@@ -1,7 +1,7 @@
-"""Storing checkpoints and pending writes, statement by statement, in one transaction each.
+"""Store checkpoints and pending writes in SQL, statement by statement, one transaction per call.
 
-What a put replaces is counted and left where it is, so that no put's cost depends on the length of
-its thread. `SqlDedupWriter.collect` removes it later.
+A put counts the bytes that it replaces but does not delete them, so that its cost does not depend
+on the length of the thread. `SqlDedupWriter.collect` deletes them later.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ from checkpoint_base.sql.rows import (
 
 
 class SqlWriting:
-    """Sub-plans that store."""
+    """Sub-plans of `put` and `put_writes`."""
 
     _logs: SqlDedupWriter
 
     @staticmethod
     def _columns(stored: Stored) -> tuple[Any, ...]:
-        """A stored value as columns: type, data, layout."""
+        """The columns of a stored value: type, data, layout."""
         return stored
 
     def _store_checkpoint(
         self, draft: Draft, early: SpeculativePut
     ) -> Plan[tuple[PutRecord, EncodedValues]]:
-        """Store a checkpoint. A put made before the transaction is made again, if the thread was
-        deleted and made anew since, or if a record that the put keeps is not there.
+        """Store a checkpoint. The put prepared before the transaction is prepared again if the
+        thread was deleted and recreated since, or if a record that the put keeps is missing.
         """
         to = draft.checkpoint
         thread = yield from self._logs.open(to.thread_id, draft.ttl)
@@ -66,7 +66,9 @@ class SqlWriting:
         return put, prepared
 
     def _is_valid(self, thread: Thread, put: PutRecord, early: SpeculativePut) -> Plan[bool]:
-        """Whether a put made early can be stored in this thread: all that it keeps is there."""
+        """Whether a speculative put is still valid: the thread is the same, and all records that
+        the put keeps exist.
+        """
         if early.salt not in (None, thread.salt):
             return False
         now = LogState(thread.epoch, thread.log_end)
@@ -75,7 +77,7 @@ class SqlWriting:
         return not (yield from self._lost(thread, put))
 
     def _completed(self, thread: Thread, draft: Draft) -> Plan[PutRecord]:
-        """A put whose parent, and what it keeps, are looked at in the transaction."""
+        """Prepare a put inside the transaction, from the stored parent and records."""
         to, parent = draft.checkpoint, None
         if draft.needs_parent and not thread.is_new:
             place = thread.key, to.ns, to.parent_id
@@ -85,11 +87,11 @@ class SqlWriting:
         put = draft.complete(parent)
         if not (lost := (yield from self._lost(thread, put))):
             return put
-        yield from offload()  # what is lost is serialized
+        yield from offload()  # serializes the values whose records are missing
         return draft.complete(parent, lost)
 
     def _lost(self, thread: Thread, put: PutRecord) -> Plan[list[ValueKey]]:
-        """Which records that a put keeps are not there."""
+        """Which of the records that a put keeps are missing."""
         if not put.kept:
             return []
         there: set[ValueKey] = set()
@@ -99,18 +101,18 @@ class SqlWriting:
 
     @abstractmethod
     def _there(self, key: ThreadKey, ns: str, values: Sequence[ValueKey]) -> Plan[set[ValueKey]]:
-        """Which of some values are stored."""
+        """Which of these values are stored."""
 
     @abstractmethod
     def _sizes(
         self, key: ThreadKey, ns: str, values: Sequence[ValueKey]
     ) -> Plan[Sequence[tuple[str, str, int, bytes | None]]]:
-        """(channel, version, inline bytes, layout) of those of some values that are stored."""
+        """(channel, version, inline size, layout) of those of these values that are stored."""
 
     def _store_row(
         self, thread: Thread, record: CheckpointRecord, columns: tuple[Any, ...]
     ) -> Plan[int]:
-        """Store a checkpoint's row; about how many bytes of garbage that leaves."""
+        """Insert or replace a checkpoint's row; returns the estimated bytes of garbage."""
         key = thread.key, record.ns, record.checkpoint_id
         if (yield from execute(self._logs.queries["insert_checkpoint"], (*columns, *key))):
             return 0
@@ -120,14 +122,14 @@ class SqlWriting:
         gone = {*parse_versions(versions).with_records()} - {*now.with_records()}
         if not gone:
             return 0
-        # another checkpoint may have them as well: `collect` looks
+        # an estimate: another checkpoint may use these values, which `collect` checks
         sizes = yield from self._sizes(thread.key, record.ns, [*gone])
         return sum(size + garbage_of(layout) for _, _, size, layout in sizes)
 
     def _store_values(
         self, thread: Thread, ns: str, records: Sequence[ValueRecord], stored: Sequence[Stored]
     ) -> Plan[int]:
-        """Store values; about how many bytes of garbage those leave that they replace."""
+        """Insert or replace values; returns the estimated bytes of garbage."""
         if not records:
             return 0
         values = [
@@ -161,7 +163,7 @@ class SqlWriting:
             one.idx < 0 or len(one.value[1]) > THRESHOLD for one in records
         ):
             stored = dict((yield from rows(queries["task_layouts"], key)))
-            # a regular write that is stored stays, and nothing is appended for the new one
+            # a stored regular write is kept; do not append to the log for its duplicate
             new = [one for one in records if one.idx < 0 or one.idx not in stored]
             records, early = new, early if len(new) == len(records) else None
         prepared = yield from self._logs.append(at.thread_id, thread, early, records)
