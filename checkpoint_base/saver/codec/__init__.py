@@ -1,1 +1,1 @@
-"""Checkpoints and values to records and back."""
+"""Encoding of checkpoints and values to records, and decoding."""

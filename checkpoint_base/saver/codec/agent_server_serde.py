@@ -1,4 +1,4 @@
-"""The serializer of savers in LangGraph's Agent Server: its allow-lists, and its encryption."""
+"""Serializer for savers in LangGraph's Agent Server, with its allow-lists and its encryption."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from checkpoint_base.errors import (
 )
 
 _NAME: Final = "langgraph"
-"""The cipher's name in stored types: `msgpack+langgraph`."""
+"""The cipher's name in the type of a stored value: `msgpack+langgraph`."""
 
 _MENDS: Final = (
     "Checkpoints would be stored unencrypted. Either mend that, or remove the encryption, or name "
@@ -36,11 +36,11 @@ _MENDS: Final = (
 class ServerSerializer(JsonPlusSerializer):
     """LangGraph's serializer, for a saver in the Agent Server.
 
-    In strict mode (`LANGGRAPH_STRICT_MSGPACK=true`) it allows what any graph of this server allows.
-    With LangGraph's own serializer a saver would not hear of that: the server makes a copy of each
-    graph, which has no allow-list (langgraph 1.2), and a subgraph gives its list to a clone of the
-    server's wrapper around the saver, which cannot be cloned (RecursionError, langgraph-api 0.16).
-    So this one looks at the graphs, and adds lists to its own where LangGraph would have a clone.
+    In strict mode (`LANGGRAPH_STRICT_MSGPACK=true`) it allows the types of all graphs of this
+    server. LangGraph's own serializer would not get these allow-lists: the server copies each
+    graph, and the copy has no list (langgraph 1.2); and a subgraph passes its list to a clone of
+    the server's wrapper around the saver, which cannot be cloned (RecursionError, langgraph-api
+    0.16). So this class reads the lists from the graphs, and extends itself instead of cloning.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -58,7 +58,7 @@ class ServerSerializer(JsonPlusSerializer):
     def with_msgpack_allowlist(
         self, extra_allowlist: Iterable[tuple[str, ...] | type]
     ) -> ServerSerializer:
-        """Allow these types, too; returns this serializer itself."""
+        """Add these types to this serializer's own allow-list, and return the serializer."""
         merged = super().with_msgpack_allowlist(extra_allowlist)
         if isinstance(merged, ServerSerializer) and merged is not self:
             self._own = {*(self._own or ()), *merged._own}
@@ -73,8 +73,9 @@ def _allowed_by_graphs() -> set[tuple[str, ...]]:
 
 @lru_cache
 def _allowed_by(graph: Any) -> frozenset[tuple[str, ...]]:
-    """The types in a graph's state, which LangGraph notes when it is compiled in strict mode. A
-    graph `with_config` has lost them. Of a function that makes graphs nothing is known.
+    """The types in a graph's state, which LangGraph records on compilation in strict mode.
+
+    `with_config` drops the list, so such a graph is compiled again. Graph factories have no list.
     """
     found = getattr(graph, "_serde_allowlist", None)
     if found is None and (builder := getattr(graph, "builder", None)) is not None:
@@ -83,24 +84,24 @@ def _allowed_by(graph: Any) -> frozenset[tuple[str, ...]]:
 
 
 class Handlers(Protocol):
-    """What is used of the `Encryption` of langgraph-sdk, and where it keeps the blob handlers."""
+    """The attributes of langgraph-sdk's `Encryption` that hold its blob handlers."""
 
     _blob_encryptor: Callable[[Any, bytes], Awaitable[bytes]] | None
     _blob_decryptor: Callable[[Any, bytes], Awaitable[Any]] | None
 
 
 class ServerCipher:
-    """The blob handlers of the server's `encryption`, as a cipher for `EncryptedSerializer`.
+    """Adapts the blob handlers of the server's `encryption` to a cipher for `EncryptedSerializer`.
 
-    The handlers run on the server's event loop, as the server's own calls of them do. So this must
-    be called from other threads. A request's encryption context is stored, unencrypted, before the
-    ciphertext: decryption gets the context that encryption had.
+    The handlers run on the server's event loop, and the cipher blocks its caller meanwhile, so it
+    must be called from another thread. The request's encryption context is stored unencrypted
+    before the ciphertext, so that decryption gets the same context.
 
     Args:
         handlers: an `Encryption` with both blob handlers.
-        context: gives the encryption context of the current request.
+        context: returns the encryption context of the current request.
         loop: the server's event loop.
-        aes: decrypts what the server's `LANGGRAPH_AES_KEY` encrypted before.
+        aes: decrypts older values that were encrypted with the server's `LANGGRAPH_AES_KEY`.
     """
 
     def __init__(
@@ -119,13 +120,14 @@ class ServerCipher:
         """Implements `CipherProtocol.encrypt`.
 
         Raises:
-            CheckpointError: the handler raised an error, which is the cause.
+            CheckpointError: the handler raised an error, which is `__cause__`.
+            EventLoopError: the caller runs on the server's event loop.
         """
         told = dict(self._context())
         handler = self._handlers._blob_encryptor
         try:
             data = self._wait(handler, told, bytes(plaintext))
-        except Exception as error:  # the handler is the user's: anything
+        except Exception as error:  # user code may raise anything
             raise CheckpointError(
                 f"the server's blob encryptor raised {type(error).__name__}: nothing was stored"
             ) from error
@@ -136,7 +138,7 @@ class ServerCipher:
         """Implements `CipherProtocol.decrypt`.
 
         Raises:
-            DecryptionError: the handler raised an error, which is the cause, or the server has no
+            DecryptionError: the handler raised an error, which is `__cause__`, or the server has no
                 handler for this cipher.
         """
         if ciphername == "aes" and self._aes is not None:
@@ -147,7 +149,7 @@ class ServerCipher:
         told = json.loads(ciphertext[4:start])
         try:
             result = self._wait(self._handlers._blob_decryptor, told, ciphertext[start:])
-        except Exception as error:  # the handler is the user's: anything
+        except Exception as error:  # user code may raise anything
             raise DecryptionError(
                 f"the server's blob decryptor raised {type(error).__name__}"
             ) from error
@@ -164,12 +166,13 @@ class ServerCipher:
 
 
 def serializer(loop: asyncio.AbstractEventLoop) -> ServerSerializer | EncryptedSerializer:
-    """The serializer for a saver in this server: with its encryption, if it has any. It reads
-    files and imports modules.
+    """The serializer for a saver in this server, with the server's encryption if configured.
+
+    Blocks the caller: it reads files and imports modules.
 
     Raises:
-        InvalidArgumentError: encryption is configured, and cannot be applied.
-        MissingDriverError: `LANGGRAPH_AES_KEY` is set, and pycryptodome is not installed.
+        InvalidArgumentError: encryption is configured but cannot be applied.
+        MissingDriverError: `LANGGRAPH_AES_KEY` is set but pycryptodome is not installed.
     """
     plus = ServerSerializer()
     aes = _aes(plus) if os.environ.get("LANGGRAPH_AES_KEY") else None
@@ -211,10 +214,13 @@ def _cipher(loop: asyncio.AbstractEventLoop, aes: CipherProtocol | None) -> Serv
 
 
 def _check_file(path: Path) -> None:
-    """`langgraph dev` does not hand the file's `encryption` to the server."""
+    """Fail if the file configures `encryption`, which `langgraph dev` does not pass to the server.
+
+    Otherwise checkpoints would silently be stored unencrypted.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # started otherwise: from another folder, in a container
+    except (OSError, ValueError):  # not `langgraph dev`: another folder, or a container
         return
     if isinstance(found, dict) and (given := found.get("encryption")):
         raise InvalidArgumentError(

@@ -1,4 +1,4 @@
-"""Checkpoints to records and back: serializer bytes, versions, metadata. No storage in here."""
+"""Codec of checkpoints and pending writes: to records and back, without I/O."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from checkpoint_base.saver.records.kinds import (
 from checkpoint_base.saver.records.versions import version_keys, versions_of
 
 BASE_METADATA: Final = frozenset({"source", "step", "run_id", "parents"})
-"""Metadata that stays readable in the database even with encryption on."""
+"""Metadata keys that are stored unencrypted even if the serializer encrypts."""
 
 _OWN_KEYS: Final = frozenset({"v", "id", "channel_values", "channel_versions"})
-"""What of a checkpoint a record has besides the body."""
+"""Checkpoint keys that are stored outside of the record's body."""
 
 _MSGPACK: Final = frozenset({"msgpack", "null"})
 _JOINED_BYTES: Final = 1 << 14
-"""More than this is not copied to be decoded together."""
+"""Maximum bytes to join and decode at once; beyond that, copying costs more than it saves."""
 _SEEN: Final = "versions_seen"
 _COUNTERS: Final = "counters_since_delta_snapshot"
 _to_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
@@ -53,7 +53,7 @@ class Values(NamedTuple):
 
     stored: Container[ValueKey]
     get: Callable[[ValueKey], Typed]
-    """gives one of them"""
+    """returns the value of a key in `stored`"""
 
 
 def _none(key: ValueKey) -> Typed:
@@ -61,7 +61,7 @@ def _none(key: ValueKey) -> Typed:
 
 
 NO_VALUES: Final = Values((), _none)
-"""No value has a record."""
+"""For a checkpoint without value records."""
 
 
 class Codec(ValueCodec):
@@ -71,7 +71,7 @@ class Codec(ValueCodec):
         serde: see `ValueCodec`.
         on_unreadable: see `ValueCodec`.
         encrypted: see `ValueCodec`.
-        sizes: where the sizes of what is encoded are noted; None: nowhere.
+        sizes: records the sizes of encoded values; None: do not record them.
     """
 
     __slots__ = ("_sizes",)
@@ -95,8 +95,8 @@ class Codec(ValueCodec):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Draft:
-        """One `put`, with its new values serialized. Those that are not new are only serialized if
-        it turns out that they are not stored: `Draft.complete`.
+        """A draft of one `put`, with its new values serialized. `Draft.complete` serializes an
+        unchanged value only if it turns out not to be stored.
         """
         to = address(config)
         values = checkpoint.get("channel_values") or {}
@@ -108,7 +108,7 @@ class Codec(ValueCodec):
             self._metadata(config, metadata),
         )
         where = "thread", to.thread_id, "channel"
-        new = [  # at the checkpoint's own versions: where it is read, whatever the others say
+        new = [  # at the versions in the checkpoint, from which readers derive the records' keys
             ValueRecord(name, record.versions[name], self.dump(values[name], *where, name))
             for name in new_versions
             if name in values and name in record.versions
@@ -132,7 +132,7 @@ class Codec(ValueCodec):
         checkpoint: Mapping[str, Any],
         metadata: Mapping[str, Any],
     ) -> tuple[CheckpointRecord, str | None]:
-        """A checkpoint without its values, and its run; `metadata` is all that it has."""
+        """The record of a checkpoint, without values, and its run id; `metadata` is complete."""
         versions = checkpoint.get("channel_versions") or {}
         body = {key: value for key, value in checkpoint.items() if key not in _OWN_KEYS}
         if _SEEN in body:
@@ -156,18 +156,18 @@ class Codec(ValueCodec):
 
     @staticmethod
     def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> dict[str, Any]:
-        """A checkpoint's metadata, with what its config adds."""
+        """The metadata of a checkpoint, including entries from its config, except the TTL."""
         if "ttl" in (configurable := config.get("configurable") or {}):
             rest = {key: value for key, value in configurable.items() if key != "ttl"}
             config = {**config, "configurable": rest}
         return cast("dict[str, Any]", get_checkpoint_metadata(config, metadata))
 
     def is_readable(self, key: str) -> bool:
-        """Whether the database can read a metadata entry, if it is plain JSON."""
+        """Whether a metadata entry may be stored unencrypted, so that the database can read it."""
         return not self._encrypted or key in BASE_METADATA
 
     def _split(self, metadata: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        """(entries for the database to read, entries for the serializer)."""
+        """Split metadata: (entries stored as JSON, entries stored through the serializer)."""
         plain: dict[str, Any] = {}
         sealed: dict[str, Any] = {}
         for key, value in metadata.items():
@@ -178,9 +178,9 @@ class Codec(ValueCodec):
     def writes(
         self, thread_id: str, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str
     ) -> list[WriteRecord]:
-        """The records of one `put_writes`, no two of them with the same `idx`.
+        """The records of one `put_writes`, with distinct `idx`.
 
-        Special writes have an index by their kind: of two to one call, the last counts.
+        The `idx` of a special write depends on its channel, so of two in one call the last counts.
         """
         task_id, task_path = text("task_id", task_id), text("task_path", task_path)
         records: dict[int, WriteRecord] = {}
@@ -195,22 +195,22 @@ class Codec(ValueCodec):
     # ------------------------------------------------------------------ read
 
     def metadata(self, plain: str, sealed: Typed | None, *where: str) -> dict[str, Any]:
-        """The whole metadata of a checkpoint, of its two parts; `where` as for `load`."""
+        """Join the two parts of a checkpoint's metadata; `where` as for `load`."""
         entries: dict[str, Any] = parsed(plain)
         return {**entries, **self.load_entries(sealed, *where)} if sealed else entries
 
     def metadata_of(self, record: CheckpointRecord) -> dict[str, Any]:
-        """The whole metadata of a checkpoint."""
+        """The complete metadata of a checkpoint."""
         return self.metadata(record.metadata, record.sealed, *_metadata_at(record))
 
     def delta_channels_of(self, record: CheckpointRecord) -> list[str]:
         """The DeltaChannels whose value at a checkpoint is rebuilt from its ancestors' writes.
 
         Raises:
-            CorruptValueError: its metadata cannot be read.
+            CorruptValueError: the checkpoint's metadata cannot be parsed.
             UnencryptedValueError: as `load`.
             DecryptionError: as `load`.
-            UnreadableValueError: as `load`, but never because of a class of the user's.
+            UnreadableValueError: as `load`, but never because of a user's class.
         """
         where = _metadata_at(record)
         try:
@@ -219,7 +219,7 @@ class Codec(ValueCodec):
                 metadata |= self.load_plain_entries(record.sealed, *where)
         except CheckpointError:
             raise
-        except (ValueError, TypeError) as error:  # no JSON, or no dict
+        except (ValueError, TypeError) as error:  # not JSON, or not an object
             raise CorruptValueError(
                 f"{place_of(where)}a checkpoint's metadata cannot be read: {type(error).__name__}"
             ) from error
@@ -234,14 +234,14 @@ class Codec(ValueCodec):
         writes: Iterable[WriteRecord],
         sends: Iterable[WriteRecord] = (),
     ) -> CheckpointTuple:
-        """Put a checkpoint together.
+        """Decode a checkpoint.
 
         Args:
-            record: the checkpoint.
-            metadata: its whole metadata.
-            values: the stored values.
+            record: the checkpoint's record.
+            metadata: its complete metadata.
+            values: its stored values.
             writes: its pending writes.
-            sends: its parent's writes to TASKS, which are its own where v < 4.
+            sends: its parent's writes to TASKS, which a checkpoint with v < 4 reads as its own.
         """
         thread_id = record.thread_id
         body, loaded, pending = self._decoded(record, in_order(writes))
@@ -272,7 +272,7 @@ class Codec(ValueCodec):
     def _decoded(
         self, record: CheckpointRecord, writes: Sequence[WriteRecord]
     ) -> tuple[dict[str, Any], dict[str, Any], list[PendingWrite]]:
-        """A checkpoint's body, the values in its row, and its writes."""
+        """Decode a checkpoint's body, its embedded values, and its writes."""
         names, thread_id = record.small.names, record.thread_id
         joined = self._joined(record, writes)
         if joined is not None:
@@ -289,7 +289,9 @@ class Codec(ValueCodec):
         return body, loaded, self.pending_writes(writes, thread_id)
 
     def _joined(self, record: CheckpointRecord, writes: Sequence[WriteRecord]) -> list[Any] | None:
-        """All of it decoded at once, as one array of msgpack; None: not possible."""
+        """Decode body, embedded values and writes in one step, joined to one msgpack array. None:
+        not possible, because of a value's type, size or content.
+        """
         small = record.small
         values = [record.body, *[one.value for one in writes]]
         inside = [small.data]
@@ -305,7 +307,7 @@ class Codec(ValueCodec):
     def _load_records(
         self, record: CheckpointRecord, values: Values, loaded: dict[str, Any]
     ) -> None:
-        """Decode the values that have a record."""
+        """Decode the values that have records, into `loaded`."""
         where = record.thread_id, record.ns
         inside = set(record.small.names)
         for entry in record.versions.items():
@@ -315,7 +317,7 @@ class Codec(ValueCodec):
                     loaded[entry[0]] = value
 
     def pending_writes(self, writes: Iterable[WriteRecord], thread_id: str) -> list[PendingWrite]:
-        """Writes as `get_tuple` gives them."""
+        """Decode writes to `CheckpointTuple.pending_writes`."""
         return [
             (w.task_id, w.channel, value)
             for w in in_order(writes)
@@ -324,7 +326,7 @@ class Codec(ValueCodec):
 
 
 def in_order(writes: Iterable[WriteRecord]) -> list[WriteRecord]:
-    """Writes in upstream's `writes_sort_key` order: (task_path, task_id, idx)."""
+    """Writes in the order of LangGraph's `writes_sort_key`: (task_path, task_id, idx)."""
     writes = list(writes)
     if len(writes) < 2:
         return writes
@@ -343,10 +345,10 @@ def is_stored(
         where: thread and namespace, for the error.
         valueless: as in `CheckpointRecord`.
         key: channel and version.
-        stored: the values that were found.
+        stored: the keys of the values that were read.
 
     Raises:
-        CorruptValueError: the checkpoint came with a value of the channel, and it was not found.
+        CorruptValueError: the channel must have a value, but its record is missing.
     """
     if key in stored:
         return True

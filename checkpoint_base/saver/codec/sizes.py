@@ -1,4 +1,4 @@
-"""How large values are before they are encoded: whether encoding would hold up an event loop."""
+"""Estimate a value's encoded size in advance, to decide whether to encode it off the event loop."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any, Final
 from checkpoint_base.plan import OFFLOADED
 
 CACHED_SIZES: Final = 50_000
-"""Channels whose last size is remembered: about 10 MB at most."""
+"""Maximum number of channels whose last size is cached: about 10 MB."""
 
-_ENTRIES: Final = 16  # a longer collection is not looked at before it is encoded
-_FIXED: Final = 16  # bytes of a number, about
+_ENTRIES: Final = 16  # the size of a longer collection is not estimated from its items
+_FIXED: Final = 16  # approximate bytes of a number
 
 SizeKey = tuple[str, str, bool]
 """(thread id, channel, whether it is a pending write)"""
 
 
 class ChannelSizes:
-    """The sizes that the channels of the threads used last had when they were encoded.
+    """Cache of the last encoded size of each channel, for the most recently encoded channels.
 
-    A wrong size costs time, of the event loop or of a change to another thread, and nothing else.
+    A wrong size only costs time: a blocked event loop, or a needless switch to a worker thread.
     """
 
     def __init__(self, capacity: int = CACHED_SIZES) -> None:
@@ -30,7 +30,7 @@ class ChannelSizes:
         self._lock = Lock()
 
     def note(self, key: SizeKey, value: Any, size: int) -> None:
-        """Note that `value` was encoded as `size` bytes."""
+        """Record that `value` was encoded as `size` bytes."""
         if _visible_size(value) is None and self._sizes.get(key) != size:
             with self._lock:
                 self._sizes.pop(key, None)
@@ -39,8 +39,8 @@ class ChannelSizes:
                     del self._sizes[next(iter(self._sizes))]
 
     def estimate(self, values: Iterable[tuple[SizeKey, Any]]) -> int:
-        """About how many bytes some values will be; too many to be encoded on an event loop, if
-        there is one of which nothing is known.
+        """Estimate the total encoded bytes. A value of unknown size counts as too large to encode
+        on the event loop.
         """
         total = 0
         for key, value in values:
@@ -50,7 +50,7 @@ class ChannelSizes:
 
 
 def _visible_size(value: Any, depth: int = 2) -> int | None:
-    """About how many bytes a value will be, if a short look tells that."""
+    """Estimate a value's encoded bytes if it is a scalar or a small collection, or else None."""
     kind = type(value)
     if kind is str or kind is bytes or kind is bytearray:
         return len(value)

@@ -1,8 +1,8 @@
-"""Decoding that raises where LangGraph's `JsonPlusSerializer` logs a line and returns a substitute.
+"""Strict decoding: raise an error where LangGraph's `JsonPlusSerializer` returns a substitute.
 
-LangGraph returns None, a dict or a string for a value whose class it cannot import, may not import
-(the allow-list), or cannot construct. The hooks in here make the same objects wherever LangGraph's
-succeed, and raise `Unbuildable` otherwise.
+If LangGraph cannot import a value's class, may not import it (allow-list), or cannot construct it,
+it logs a line and returns None, a dict or a string. The hooks of this module build the same objects
+as LangGraph's, and raise `Unbuildable` in these cases.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from checkpoint_base.saver.records.kinds import Typed
 logger = logging.getLogger(__name__)
 
 ExtHook = Callable[[int, bytes], Any]
-"""Decodes one of msgpack's extension types: (code, data) -> value."""
+"""Decodes a msgpack extension type: (code, data) -> value."""
 
 _RESTORE: Final = "restore the class under that name"
 _REPAIR: Final = "let the class accept what was stored"
 
 
 class Unbuildable(Exception):  # noqa: N818 (the codec makes an error of it, which names the place)
-    """A stored value cannot be rebuilt: its type (`module.Class`), the reason, what helps."""
+    """A stored value cannot be rebuilt: its type (`module.Class`), the reason, and a remedy."""
 
     def __init__(self, kind: str, reason: str, remedy: str) -> None:
         super().__init__(kind, reason, remedy)
@@ -48,8 +48,8 @@ class Unbuildable(Exception):  # noqa: N818 (the codec makes an error of it, whi
 
 
 class _Failure(threading.local):
-    """The first failure while this thread decodes a value: ormsgpack raises a bare ValueError
-    ("ext_hook failed") in place of what its hook raised.
+    """The first hook error while this OS thread decodes a value. ormsgpack replaces the error that
+    its hook raised with a bare ValueError ("ext_hook failed").
     """
 
     error: Unbuildable | None = None
@@ -59,10 +59,11 @@ _failure: Final = _Failure()
 
 
 def load_strictly(serde: SerializerProtocol, value: Typed) -> Any:
-    """Decode with a serializer that `strict` made.
+    """Decode with a serializer that `strict` returned.
 
     Raises:
-        Unbuildable: a class cannot be rebuilt; the error of its import or constructor is the cause.
+        Unbuildable: an object cannot be rebuilt. `__cause__` is the error of its class's import or
+            constructor.
     """
     outer, _failure.error = _failure.error, None
     try:
@@ -76,8 +77,8 @@ def load_strictly(serde: SerializerProtocol, value: Typed) -> Any:
 
 
 def ext_hook_of(serde: SerializerProtocol) -> ExtHook | None:
-    """How a serializer decodes msgpack's extension types; None: it is not LangGraph's, and may
-    store other things as msgpack.
+    """The ext hook of a LangGraph serializer. None: another serializer, whose "msgpack" values may
+    have another format.
     """
     if type(serde).loads_typed is not JsonPlusSerializer.loads_typed:
         return None
@@ -86,7 +87,7 @@ def ext_hook_of(serde: SerializerProtocol) -> ExtHook | None:
 
 
 def unpack_array(hook: ExtHook, count: int, values: Sequence[bytes]) -> list[Any] | None:
-    """Decode so many values, each of which is msgpack, as one array; None: one of them fails."""
+    """Decode `count` concatenated msgpack values as one array. None: one of them fails."""
     if count >= 1 << 16:
         return None
     head = b"\xdc" + count.to_bytes(2, "big")
@@ -103,8 +104,8 @@ def unpack_array(hook: ExtHook, count: int, values: Sequence[bytes]) -> list[Any
 
 
 def strict(serde: SerializerProtocol) -> SerializerProtocol:
-    """A copy of a serializer with the hooks of this module. A serializer that is not LangGraph's,
-    or that was given an ext hook of its own, is returned as it is.
+    """A copy of a serializer with this module's hooks. A serializer that is not LangGraph's, or has
+    a custom ext hook, is returned unchanged.
     """
 
     def with_hooks(plus: JsonPlusSerializer) -> tuple[ExtHook, Callable[[Any], Any]]:
@@ -114,16 +115,16 @@ def strict(serde: SerializerProtocol) -> SerializerProtocol:
 
 
 def without_objects(serde: SerializerProtocol) -> SerializerProtocol:
-    """A copy of a serializer that imports no class: objects come as None, and so no decoding fails
-    because of a class. What it decodes is only good for looking up plain entries.
+    """A copy of a serializer that imports no class and decodes msgpack objects as None. Decoding
+    cannot fail because of a class, but only entries of plain types are usable.
     """
     return _hooked(serde, lambda _: (lambda _code, _data: None, lambda value: value))
 
 
 def keeps_objects_packed(serde: SerializerProtocol) -> SerializerProtocol | None:
-    """A copy of a serializer that leaves objects packed, as `ormsgpack.Ext`, which packs to the
-    same bytes again; JSON of older versions is revived strictly. None: it is not LangGraph's, or
-    not in all that it does.
+    """A copy of a serializer that leaves objects packed as `ormsgpack.Ext`, which encodes to the
+    same bytes again. JSON of older versions is decoded strictly. None: the serializer is not
+    LangGraph's, or a subclass changes how it encodes or decodes.
     """
     plus = serde.serde if isinstance(serde, EncryptedSerializer) else serde
     methods = type(plus).dumps_typed, type(plus).loads_typed
@@ -146,7 +147,7 @@ def _hooked(
         return outer
     if not isinstance(serde, JsonPlusSerializer) or serde._custom_unpack_ext_hook:
         return serde
-    if serde._unpack_ext_hook.__module__ != jsonplus.__name__:  # a subclass has set its own
+    if serde._unpack_ext_hook.__module__ != jsonplus.__name__:  # a subclass has a custom hook
         return serde
     clone = copy.copy(serde)
     unpack, revive = hooks(serde)
@@ -155,7 +156,7 @@ def _hooked(
 
 
 def _fail(kind: str, reason: str, remedy: str, cause: BaseException | None = None) -> Unbuildable:
-    """The error to raise in a hook; it is also kept for `load_strictly`."""
+    """Create the error to raise in a hook, and record it for `load_strictly`."""
     error = Unbuildable(kind, reason, remedy)
     error.__cause__ = cause
     if _failure.error is None:
@@ -167,9 +168,9 @@ def _fail(kind: str, reason: str, remedy: str, cause: BaseException | None = Non
 
 
 def _ext_hook(serde: JsonPlusSerializer) -> ExtHook:
-    """As LangGraph's `_create_msgpack_ext_hook`. The allow-list is that of `serde` at each call."""
+    """LangGraph's `_create_msgpack_ext_hook`, strict. Reads `serde`'s allow-list at each call."""
 
-    def hook(code: int, data: bytes) -> Any:  # called for each object: a chat has hundreds
+    def hook(code: int, data: bytes) -> Any:  # hot path: called once per object
         build = _BUILD.get(code)
         if build is None and code not in _WITHOUT_CLASS:
             raise _fail(f"msgpack extension {code}", "its type is not known", "upgrade langgraph")
@@ -184,7 +185,7 @@ def _ext_hook(serde: JsonPlusSerializer) -> ExtHook:
         cls = _imported(module, name)
         try:
             return build(cls, payload)
-        except Exception as error:  # the class is the user's
+        except Exception as error:  # a user's class may raise anything
             reason = f"constructing it raised {type(error).__name__}"
             raise _fail(f"{module}.{name}", reason, _REPAIR, error) from error
 
@@ -192,7 +193,7 @@ def _ext_hook(serde: JsonPlusSerializer) -> ExtHook:
 
 
 def _imported(module: str, name: str) -> Any:
-    there = sys.modules.get(module)  # a fifth of the time of `importlib`
+    there = sys.modules.get(module)  # five times as fast as `importlib`
     found = None if there is None else vars(there).get(name)
     return _import(module, name) if found is None else found
 
@@ -204,13 +205,13 @@ def _import(module: str, name: str) -> Any:
     except AttributeError as error:
         reason = f"module {module!r} has no {name!r}"
         raise _fail(kind, reason, _RESTORE, error) from error
-    except Exception as error:  # the module is the user's
+    except Exception as error:  # a user's module may raise anything
         reason = f"importing module {module!r} raised {type(error).__name__}"
         raise _fail(kind, reason, _RESTORE, error) from error
 
 
 def _check_allowed(serde: JsonPlusSerializer, module: str, name: str) -> None:
-    """Of a type that is not one of those that are always safe."""
+    """Check the allow-list for a type that is not always safe."""
     key = (module, name)
     allowed = serde._allowed_msgpack_modules
     if allowed is True:
@@ -228,7 +229,7 @@ def _check_allowed(serde: JsonPlusSerializer, module: str, name: str) -> None:
 
 @lru_cache(1000)
 def _warn_of_unregistered(module: str, name: str) -> None:
-    """LangGraph's warning, once for each type."""
+    """Log LangGraph's warning, once per type."""
     logger.warning(
         "Deserializing unregistered type %s.%s from checkpoint. This will be blocked in a future "
         "version of LangGraph. Set LANGGRAPH_STRICT_MSGPACK=true to block now, or add to "
@@ -255,7 +256,7 @@ def _array(content: tuple[str, Any, Any, bytes]) -> Any:
         import numpy as np
 
         return np.frombuffer(data, dtype=np.dtype(dtype)).reshape(shape, order=order)
-    except Exception as error:  # numpy is missing, or its dtype is not known to it
+    except Exception as error:  # numpy is not installed, or does not know the dtype
         reason = f"making the array raised {type(error).__name__}"
         raise _fail(
             "numpy.ndarray", reason, "install the numpy it was stored with", error
@@ -269,13 +270,13 @@ def _of_args(cls: Any, args: Any) -> Any:
 
 
 def _model(cls: Any, values: Mapping[str, Any]) -> Any:
-    """A Pydantic model. One that does not validate (aliases, a changed class) is made without
-    validation, as LangGraph does, unless that loses something: a required field was not stored, or
-    a field is a model itself, which would stay a dict.
+    """Rebuild a Pydantic model. If validation fails (aliases, a changed class), construct it
+    without validation, as LangGraph does, unless that would lose data: a required field was not
+    stored, or a nested model would stay a dict.
     """
     try:
         return cls(**values)
-    except Exception:  # a validator is the user's: anything
+    except Exception:  # a user's validator may raise anything
         construct = getattr(cls, "model_construct", None) or getattr(cls, "construct", None)
         if construct is None or any(_loses(*field, values) for field in _fields_of(cls)):
             raise
@@ -283,7 +284,7 @@ def _model(cls: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _fields_of(cls: Any) -> list[tuple[str, Any, bool]]:
-    """Name, annotation and whether it is required, of each field of a model of either version."""
+    """(name, annotation, is required) of each field of a Pydantic v1 or v2 model."""
     if hasattr(cls, "model_fields"):
         fields = cls.model_fields.items()
         return [(name, field.annotation, field.is_required()) for name, field in fields]
@@ -328,8 +329,8 @@ _WITHOUT_CLASS: Final[Mapping[int, Callable[[Any], Any]]] = {
 
 
 def _revive(serde: JsonPlusSerializer, value: dict[str, Any]) -> Any:
-    """As LangGraph's `_reviver`, which gives None or the dict for what it cannot revive. It gives
-    None for exceptions as well, by intention.
+    """LangGraph's `_reviver`, strict: it returns None or the dict for an object that it cannot
+    revive. For exceptions None is LangGraph's intended result, and is kept.
     """
     revived = serde._reviver(value)
     is_object = value.get("lc") == 2 and value.get("type") == "constructor" and value.get("id")

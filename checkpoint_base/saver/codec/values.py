@@ -1,4 +1,4 @@
-"""Single values to (type, bytes) and back with one serializer, and what is said if that fails."""
+"""Codec of single values: to (type, bytes) and back with one serializer, with precise errors."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from checkpoint_base.saver.records.kinds import Typed
 logger = logging.getLogger(__name__)
 
 OnUnreadable = Literal["raise", "skip", "langgraph"]
-"""What reading does with a value that the serializer cannot rebuild: raise `UnreadableValueError`,
-leave the channel or write out with a warning, or return what LangGraph's serializer makes of it.
+"""How to read a value that the serializer cannot rebuild: raise `UnreadableValueError`, omit the
+channel or write with a warning, or return the substitute of LangGraph's serializer.
 """
 
 _PLAIN_TYPES: Final = frozenset({"null", "bytes", "bytearray", "json", "msgpack", "pickle"})
-"""The types that LangGraph's serializer gives to what it stores unencrypted."""
+"""The types that LangGraph's serializer gives to unencrypted values."""
 
 
 class ValueCodec:
@@ -44,11 +44,11 @@ class ValueCodec:
     Args:
         serde: LangGraph's serializer, or any other.
         on_unreadable: see `OnUnreadable`.
-        encrypted: the serializer encrypts. Known without it of LangGraph's `EncryptedSerializer`,
-            and of every serializer that has a `cipher`.
+        encrypted: True if the serializer encrypts. Detected for LangGraph's `EncryptedSerializer`
+            and every serializer with a `cipher`.
 
     Raises:
-        InvalidArgumentError: no such `on_unreadable`.
+        InvalidArgumentError: `on_unreadable` is invalid.
     """
 
     __slots__ = ("_encrypted", "_ext_hook", "_marks_type", "_on_unreadable", "_reader", "serde")
@@ -76,19 +76,17 @@ class ValueCodec:
         """Serialize one value.
 
         Args:
-            value: any.
-            where: kinds and names of what it belongs to, for errors: `"thread", "ann"`.
+            value: any object.
+            where: pairs of kind and name that locate the value in errors: `"thread", "ann"`.
 
         Raises:
-            UnserializableValueError: the serializer cannot; its error is the cause.
+            UnserializableValueError: the serializer failed; `__cause__` is its error.
         """
         try:
             kind, data = self.serde.dumps_typed(value)
         except CheckpointError:
             raise
-        except (
-            Exception
-        ) as error:  # the serializer and the value's methods are the user's: anything
+        except Exception as error:  # the serializer and the value's methods may raise anything
             raise UnserializableValueError(
                 f"{place_of(where)}a value of type {_type_name(value)!r} cannot be serialized: "
                 f"{type(error).__name__}: {error}"
@@ -96,11 +94,12 @@ class ValueCodec:
         return kind, bytes(data)
 
     def seal(self, value: Typed) -> Typed:
-        """A serialized value as this serializer writes it: encrypted, if that is what it does.
+        """Encrypt a serialized value, if this serializer is LangGraph's `EncryptedSerializer` and
+        the value is not encrypted yet.
 
         Raises:
-            UnencryptedValueError: it is not encrypted, and the serializer encrypts in a way of its
-                own.
+            UnencryptedValueError: the value is not encrypted, and the serializer encrypts by other
+                means, which cannot be applied to serialized values.
         """
         if not isinstance(self.serde, EncryptedSerializer):
             self._check_encrypted(value[0])
@@ -111,10 +110,11 @@ class ValueCodec:
         return f"{value[0]}+{name}", data
 
     def unseal(self, value: Typed) -> Typed:
-        """A serialized value as it was before encryption.
+        """Decrypt a serialized value, if this serializer is LangGraph's `EncryptedSerializer` and
+        the value is encrypted.
 
         Raises:
-            DecryptionError: it is encrypted with another key.
+            DecryptionError: the value is encrypted with another key, or damaged.
         """
         if not isinstance(self.serde, EncryptedSerializer) or "+" not in value[0]:
             return value
@@ -133,25 +133,25 @@ class ValueCodec:
         """Deserialize one value; `where` as for `dump`.
 
         Raises:
-            UnencryptedValueError: encryption is on and the value is not encrypted.
-            DecryptionError: it is encrypted, with another key, or this serializer has none.
-            UnreadableValueError: the serializer cannot rebuild it.
+            UnencryptedValueError: the serializer encrypts, but the value is not encrypted.
+            DecryptionError: the value is encrypted with another key, or this serializer has none.
+            UnreadableValueError: the serializer cannot rebuild the value.
         """
         return self._load(self._reader, value, where)
 
     def load_array(self, count: int, values: Sequence[bytes]) -> list[Any] | None:
-        """Deserialize several values of the type msgpack in one step.
+        """Deserialize `count` values of type msgpack in one step, given as concatenated `values`.
 
         Returns:
-            None where each has to be loaded by itself: the serializer is not LangGraph's, it
-            encrypts, or one of the values cannot be rebuilt, and the error has to name that one.
+            The values, or None if each must be loaded by itself: the serializer is not LangGraph's,
+            it encrypts, or one value cannot be rebuilt, and the error must name it.
         """
         hook = self._ext_hook
         return None if hook is None else unpack_array(hook, count, values)
 
     def readable(self, value: Typed, *where: str) -> Sequence[Any]:
-        """`load`, in a tuple; an empty one for an unreadable value that `on_unreadable="skip"`
-        leaves out. A value that another kind of serializer has stored is an error in any case.
+        """`load`, in a tuple; an empty tuple for an unreadable value under `on_unreadable="skip"`.
+        A value whose type belongs to another serializer always raises.
         """
         try:
             return (self.load(value, *where),)
@@ -162,8 +162,8 @@ class ValueCodec:
             return ()
 
     def load_entries(self, value: Typed, *where: str) -> dict[str, Any]:
-        """`load`, for metadata. `on_unreadable="skip"` leaves no entry out: it takes what
-        LangGraph's serializer makes of it.
+        """`load`, for metadata. Under `on_unreadable="skip"` no entry is omitted: unreadable
+        objects become LangGraph's substitutes.
         """
         entries: dict[str, Any]
         try:
@@ -176,8 +176,8 @@ class ValueCodec:
         return entries
 
     def load_plain_entries(self, value: Typed, *where: str) -> dict[str, Any]:
-        """`load`, for metadata of which only entries of plain types are looked at: no class is
-        needed, and those entries that are objects, or have some, are of no use.
+        """`load`, for metadata of which the caller needs only entries of plain types. It imports no
+        class, and decodes objects as None.
         """
         entries: dict[str, Any] = self._load(without_objects(self.serde), value, where)
         return entries
@@ -197,13 +197,13 @@ class ValueCodec:
             ) from error.__cause__
         except CheckpointError:
             raise
-        except Exception as error:  # the serializer is the user's: anything
+        except Exception as error:  # a user's serializer may raise anything
             if reason := self._locked(value, error):
                 raise DecryptionError(place_of(where) + reason) from error
             raise UnreadableValueError(place_of(where) + _why(value[0], error)) from error
 
     def _check_encrypted(self, kind: str) -> None:
-        """Raise if the serializer encrypts and, as the type tells, has not written this value."""
+        """Raise if the serializer encrypts, but the value's type shows that it is unencrypted."""
         if not self._encrypted or "+" in kind:
             return
         if self._marks_type is None:
@@ -217,7 +217,7 @@ class ValueCodec:
             )
 
     def _locked(self, value: Typed, error: Exception) -> str:
-        """Why a value could not be decrypted, if that is what went wrong."""
+        """The reason why decryption failed; empty if the error has another cause."""
         if self._encrypted and not isinstance(self.serde, EncryptedSerializer):
             return (
                 f"a value of type {value[0]!r} could not be decrypted by this saver's serializer: "
@@ -230,7 +230,7 @@ class ValueCodec:
                 self.unseal(value)
             except DecryptionError as locked:
                 return str(locked)
-        elif isinstance(error, NotImplementedError):  # LangGraph's word for a type it has not got
+        elif isinstance(error, NotImplementedError):  # LangGraph's error for an unknown type
             return (
                 f"a value of type {value[0]!r} was stored encrypted, but this saver's serializer "
                 "does not decrypt: give serde= the EncryptedSerializer that it was written with"
@@ -239,8 +239,8 @@ class ValueCodec:
 
 
 def _why(kind: str, error: Exception) -> str:
-    """What to say of a value that a serializer did not decode, for other reasons than its class."""
-    if isinstance(error, NotImplementedError):  # LangGraph's word for a type it has not got
+    """The message for a value that the serializer failed to decode, with its own error."""
+    if isinstance(error, NotImplementedError):  # LangGraph's error for an unknown type
         remedy = (
             "JsonPlusSerializer(pickle_fallback=True)" if kind == "pickle" else "the one it has"
         )
@@ -260,6 +260,6 @@ def _type_name(value: Any) -> str:
 
 
 def place_of(where: Sequence[str]) -> str:
-    """Kinds and names as an error begins: `"thread 'ann', channel 'x': "`."""
+    """The location prefix of an error message: `"thread 'ann', channel 'x': "`."""
     pairs = zip(where[::2], where[1::2], strict=True)
     return ", ".join(f"{kind} {name!r}" for kind, name in pairs) + ": " if where else ""

@@ -1,1 +1,1 @@
-"""The records of a saver, their checksums, and what one read found."""
+"""The records of a saver, their checksums and version keys, and snapshots of read rows."""

@@ -1,4 +1,4 @@
-"""What checkpoints have for their channels, as far as this process has just read or written it."""
+"""Cache of the channel versions and small values of recently read or written checkpoints."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from checkpoint_base.saver.records.embedded import EmbeddedValues
 from checkpoint_base.saver.records.kinds import CheckpointRecord, ValueKey
 
 CACHED_BYTES: Final = 32 << 20
-"""How much is remembered of checkpoints, about."""
+"""Approximate capacity in bytes."""
 
-_BYTES_PER_CHANNEL, _BYTES_PER_CHECKPOINT = 200, 1000  # in memory, about
+_BYTES_PER_CHANNEL, _BYTES_PER_CHECKPOINT = 200, 1000  # approximate memory use
 
 
 class LogState(NamedTuple):
-    """A thread's epoch, and where its log ends."""
+    """A thread's epoch, and the end of its log."""
 
     epoch: int
     end: int
 
 
 class Channels(NamedTuple):
-    """What a stored checkpoint has for its channels.
+    """The channels of a stored checkpoint.
 
     Attributes:
         versions: channel -> version key.
         valueless: the channels that have no value.
-        small: the values that are embedded in its row; every other one has a record.
-        log: of the thread, when the records were there; None: it is not known.
+        small: the values embedded in the checkpoint's row; all others have value records.
+        log: a state of the thread's log at which these records existed; None: unknown.
     """
 
     versions: Mapping[str, str]
@@ -40,13 +40,14 @@ class Channels(NamedTuple):
 
     @classmethod
     def of(cls, record: CheckpointRecord, log: LogState | None = None) -> Channels:
-        """Those of a record."""
+        """The channels of a record."""
         return cls(record.versions, record.valueless, record.small, log)
 
     def has_records(self, values: Iterable[ValueKey], now: LogState) -> bool:
-        """Whether all these values have records for certain, in a thread whose log is as it is now:
-        whoever removes a record gives the thread a new epoch, and a log that is shorter than it was
-        is that of a database that was put back.
+        """Whether all these values certainly have records, given the current state of the log.
+
+        Removing a record changes the epoch, so an equal epoch proves that none was removed. A
+        shorter log means that the database was restored from a backup: then nothing is certain.
         """
         return (
             self.log is not None
@@ -57,14 +58,14 @@ class Channels(NamedTuple):
 
 
 class ChannelCache:
-    """The channels of the checkpoints used last: a put looks its parent up here, and takes from it
-    what did not change.
+    """LRU cache of checkpoints' channels. A put looks up its parent, and reuses unchanged values.
 
-    An entry may be older than the database in what does no harm. Of a thread that was deleted and
-    made again, the salt is another one: the put is refused. Records are looked for by the put, or
-    the thread's log says that none was removed. Embedded bytes are what the writer's own state came
-    from, or is made of: at one version a channel has one value, and whoever removed or replaced the
-    parent meanwhile did not take that from a run that goes on from it.
+    An outdated entry is harmless:
+
+    - If the thread was deleted and recreated, its salt differs, and the database rejects the put.
+    - The put checks that reused records exist, or the log's state proves that none was removed.
+    - Embedded values stay correct even if the parent was removed or replaced: a channel has one
+      value per version, and the writer's run already holds that value.
     """
 
     def __init__(self, capacity: int = CACHED_BYTES) -> None:
@@ -77,7 +78,7 @@ class ChannelCache:
     def get(
         self, thread_id: str, ns: str, checkpoint_id: str | None, salt: bytes | None
     ) -> Channels | None:
-        """What a checkpoint has, of a thread with this salt."""
+        """The channels of a checkpoint, if they are cached and the thread has this salt."""
         key = thread_id, ns, checkpoint_id or ""
         with self._lock:
             entry = self._entries.get(key)
@@ -87,7 +88,7 @@ class ChannelCache:
             return entry[1]
 
     def put(self, salt: bytes, record: CheckpointRecord, log: LogState | None) -> None:
-        """Note a checkpoint that was read, or whose put is committed, and the thread's log then."""
+        """Cache a checkpoint that was read or committed, with the state of the log at that time."""
         size = _BYTES_PER_CHECKPOINT + _BYTES_PER_CHANNEL * len(record.versions)
         size += len(record.small.data)
         key = record.thread_id, record.ns, record.checkpoint_id

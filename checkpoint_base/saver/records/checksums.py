@@ -1,8 +1,8 @@
 """Checksums of stored records, each bound to the record's identity.
 
 A checksum covers a record's bytes, its key, and its thread's *salt*: random bytes in the thread's
-row. So a record that was damaged, or that stands where another one belongs, is found when it is
-read. `copy_thread` copies the salt with the rows, which therefore stay valid as they are.
+row. So reading detects a damaged record, and one that was moved to another record's place.
+`copy_thread` copies the salt too, so that the copied checksums stay valid.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CHECKSUM_SIZE: Final = 8
 
 
 def new_salt() -> bytes:
-    """The salt of a new thread."""
+    """Draw a random salt for a new thread."""
     return secrets.token_bytes(SALT_SIZE)
 
 
@@ -30,32 +30,32 @@ def checksum(salt: bytes, names: Sequence[str], *data: bytes) -> bytes:
     """The checksum of a record.
 
     Args:
-        salt: of its thread.
-        names: the kind of the record, its key and its other text, in a fixed order. None of them
-            has a NUL, so that no two lists of names are the same when they are joined.
-        data: its bytes.
+        salt: the thread's salt.
+        names: the record's kind, its key and its other text, in a fixed order. They must not
+            contain NUL, the separator that keeps different lists distinct.
+        data: the record's bytes.
     """
     head = "\0".join([*names, *map(str, map(len, data))])
     return xxh3_64_digest(b"".join((salt, head.encode(), *data)))
 
 
 def with_checksum(salt: bytes, names: Sequence[str], data: bytes, *more: bytes) -> bytes:
-    """A record's data with its checksum behind it, which covers `more` bytes as well."""
+    """The data followed by its checksum, which also covers `more`."""
     return data + checksum(salt, names, data, *more)
 
 
 def without_checksum(
     thread_id: str, salt: bytes, names: Sequence[str], stored: bytes, *more: bytes
 ) -> bytes:
-    """The data that `with_checksum` was given; `thread_id` is for the error only.
+    """Verify and strip the checksum of `with_checksum`; `thread_id` is only for the error.
 
     Raises:
-        CorruptValueError: the record was damaged, or it is another one.
+        CorruptValueError: the record was damaged, or belongs to another key.
     """
     try:
         data, expected = stored[:-CHECKSUM_SIZE], stored[-CHECKSUM_SIZE:]
         is_intact = checksum(salt, names, data, *more) == expected
-    except TypeError:  # in a SQLite file each row says of which types its columns are
+    except TypeError:  # SQLite types are per row, so a damaged row may contain another type
         is_intact = False
     if not is_intact:
         raise damaged(thread_id, names)

@@ -1,4 +1,4 @@
-"""A put of which the unchanged values are not looked up yet: which are stored, and how."""
+"""A put's draft, and the decision per channel: embed its value, store a record, or reuse one."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from checkpoint_base.saver.records.kinds import (
 
 
 class Draft(NamedTuple):
-    """A put whose new values are serialized.
+    """A put whose new values are serialized, and whose unchanged values are not looked up yet.
 
     Attributes:
-        checkpoint: without what `complete` decides.
-        new: the values that are new.
-        changed: the channels that have a new version, with a value or without one.
-        unchanged: what the put carries for other channels.
-        dump: serializes one of these, by channel.
-        run_id: of the metadata.
-        ttl: minutes that this run asks for.
+        checkpoint: the record; `complete` adds `valueless` and `small`.
+        new: the new values.
+        changed: the channels with a new version, with or without a value.
+        unchanged: channel -> value, as the put carries it, of the other channels.
+        dump: serializes the value of an unchanged channel.
+        run_id: the run id in the metadata.
+        ttl: the run's time to live in minutes; None: not given.
     """
 
     checkpoint: CheckpointRecord
@@ -39,12 +39,12 @@ class Draft(NamedTuple):
 
     @property
     def needs_parent(self) -> bool:
-        """Whether it must be known what the parent has."""
+        """Whether `complete` needs the parent's channels."""
         to = self.checkpoint
         return to.parent_id is not None and not (to.versions.keys() <= set(self.changed))
 
     def encoded(self, lost: Collection[ValueKey]) -> Draft:
-        """The same with those of its unchanged values serialized that have no record any more."""
+        """The draft with its `lost` values, whose records are missing, already serialized."""
         dump = self.dump
         dumped = {channel: dump(channel) for channel, _ in lost if channel in self.unchanged}
         return self._replace(
@@ -60,16 +60,16 @@ class Draft(NamedTuple):
     ) -> PutRecord:
         """All records of the put.
 
-        What did not change is as the parent has it, at the same version: the bytes that are
-        embedded there are embedded again, a record is kept. At another version (a copy of a
-        checkpoint beside it) there may be a record.
+        A channel at the same version as in the parent keeps the parent's storage: an embedded value
+        is embedded again, and a value record is reused (`kept`). A channel at another version, as
+        after copying a checkpoint, is first assumed to have a record.
 
         Args:
-            parent: what it has; None: there is no parent.
-            lost: values of `kept` that were looked for and have no record: they are stored now, if
-                the put carries them. One that the parent has, and the put does not carry, stays
-                marked as stored: to read it is an error, as it is in the parent.
-            embeds: whether small values are embedded; else each has a record.
+            parent: the parent's channels; None: there is no parent.
+            lost: values of `kept` whose records turned out to be missing. Those that the put
+                carries are stored now. A value that the parent has but the put does not carry stays
+                marked as stored, so that reading it raises an error, as in the parent.
+            embeds: whether small values are embedded; otherwise each value has a record.
         """
         values = list(self.new)
         valueless: set[str] = set()

@@ -1,7 +1,7 @@
-"""Small values embedded in their checkpoint's row: most often a checkpoint is read as one row.
+"""Small values, embedded in their checkpoint's row so that most checkpoints are read as one row.
 
-Which channels have their value there, the row's versions say (`versions.versions_json`). The row's
-own checksum covers the bytes.
+The row's channel versions mark the embedded channels (`versions.versions_json`). The row's own
+checksum covers the values.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from checkpoint_base.saver.records.kinds import Typed, ValueRecord
 
 EMBEDDED_BYTES: Final = 2048
-"""A checkpoint's row has at most so many bytes of values."""
+"""Maximum bytes of embedded values in a checkpoint's row."""
 
 
 class EmbeddedValues(NamedTuple):
-    """The embedded values of a checkpoint, not decoded.
+    """The undecoded embedded values of a checkpoint.
 
     Attributes:
-        names: their channels.
-        kinds: the serializer's type of each; or of all, where it is the same.
-        lengths: the bytes of each.
-        data: all of them, one after the other.
+        names: the channels.
+        kinds: the serializer's type of each value; a single string if all are equal.
+        lengths: the size of each value in bytes.
+        data: the concatenated values.
     """
 
     names: Sequence[str] = ()
@@ -37,7 +37,7 @@ class EmbeddedValues(NamedTuple):
 
     @classmethod
     def of(cls, values: Mapping[str, Typed]) -> EmbeddedValues:
-        """Some values, by channel."""
+        """Embed these values; `values` is channel -> (type, bytes)."""
         if not values:
             return NOTHING
         kinds = [kind for kind, _ in values.values()]
@@ -49,7 +49,7 @@ class EmbeddedValues(NamedTuple):
         )
 
     def values(self) -> dict[str, Typed]:
-        """Each value, by channel."""
+        """Channel -> (type, bytes)."""
         kinds = [self.kinds] * len(self.names) if isinstance(self.kinds, str) else self.kinds
         found: dict[str, Typed] = {}
         at = 0
@@ -59,7 +59,7 @@ class EmbeddedValues(NamedTuple):
         return found
 
     def packed(self) -> bytes | None:
-        """As the row has it, without the names: msgpack of the other three. None: no value."""
+        """Encode for the row: msgpack of kinds, lengths and data. None: no values."""
         return ormsgpack.packb((self.kinds, self.lengths, self.data)) if self.names else None
 
 
@@ -67,10 +67,10 @@ NOTHING: Final = EmbeddedValues()
 
 
 def unpacked(stored: bytes | None, names: Sequence[str]) -> EmbeddedValues:
-    """The values of a row; `names`: the channels of which its versions say that they are in there.
+    """Decode a row's embedded values; `names` are the channels that its versions mark as embedded.
 
     Raises:
-        CorruptValueError: these are not so many values.
+        CorruptValueError: the number or sizes of the values do not match.
     """
     if not names and stored is None:
         return NOTHING
@@ -85,7 +85,7 @@ def unpacked(stored: bytes | None, names: Sequence[str]) -> EmbeddedValues:
 
 
 def embedded(values: Iterable[ValueRecord]) -> set[str]:
-    """The channels whose values a checkpoint's row takes: the smallest, while there is room."""
+    """The channels to embed: the smallest values, up to `EMBEDDED_BYTES` in total."""
     taken: set[str] = set()
     room = EMBEDDED_BYTES
     for one in sorted(values, key=lambda one: len(one.value[1])):

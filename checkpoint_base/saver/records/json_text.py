@@ -1,6 +1,4 @@
-"""JSON texts as records have them: what JSON gives back as it was, and text without white space
-around, so that one step parses it.
-"""
+"""JSON text in records: a fast parser, and the test whether a value survives a JSON round trip."""
 
 from __future__ import annotations
 
@@ -13,11 +11,11 @@ _scan: Callable[[str, int], tuple[Any, int]] = vars(json.JSONDecoder())["scan_on
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text.
+    """Parse JSON text that has no surrounding white space, as records contain it.
 
     Raises:
-        ValueError: it is not one.
-        TypeError: it is not even text.
+        ValueError: the text is not valid JSON.
+        TypeError: the argument is not a string.
     """
     try:
         value, end = _scan(text, 0)
@@ -29,7 +27,7 @@ def parsed(text: str) -> Any:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON gives `value` back as it was (a tuple comes back as a list)."""
+    """Whether `value` survives a JSON round trip, except that tuples become lists."""
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return True

@@ -9,14 +9,16 @@ from typing import Any, NamedTuple, TypedDict
 from checkpoint_base.saver.records.embedded import NOTHING, EmbeddedValues
 
 Typed = tuple[str, bytes]
-"""What a serializer makes of a value: (type, bytes). Kept verbatim."""
+"""A serialized value: (type, bytes), exactly as the serializer returned it."""
 
 ValueKey = tuple[str, str]
 """(channel, version key) of a value in a thread's namespace."""
 
 
 class Stored(NamedTuple):
-    """A serialized value as it is stored: all of it inline, or its ends and a layout."""
+    """A serialized value in storage form: all bytes inline, or a layout of spans in the log and
+    optionally the first and last bytes inline.
+    """
 
     kind: str
     inline: bytes
@@ -24,7 +26,7 @@ class Stored(NamedTuple):
 
 
 class Remembered(NamedTuple):
-    """A value that was stored a moment ago, and where its body was cut."""
+    """A recently stored value, and the end offsets of the chunks in its body."""
 
     value: Typed
     stored: Stored
@@ -32,7 +34,7 @@ class Remembered(NamedTuple):
 
 
 class CheckpointRecord(NamedTuple):
-    """A checkpoint, with those of its channel values that are small."""
+    """A checkpoint with its embedded small values."""
 
     thread_id: str
     ns: str
@@ -43,18 +45,18 @@ class CheckpointRecord(NamedTuple):
     """channel -> version key (see `versions.version_key`)"""
     body: Typed
     metadata: str
-    """JSON of the entries that may be read and filtered in the database"""
+    """JSON of the entries that the database may read and filter by"""
     sealed: Typed | None
-    """the other entries, through the serializer"""
+    """the other metadata entries, serialized"""
     valueless: frozenset[str] = frozenset()
-    """channels of `versions` that have no value; the value of any other one is in `small` or in a
-    record"""
+    """channels of `versions` without a value; each other channel's value is in `small` or in a
+    value record"""
     small: EmbeddedValues = NOTHING
-    """the values that are embedded in it"""
+    """the embedded values"""
 
 
 class ValueRecord(NamedTuple):
-    """A channel's value at a version."""
+    """A channel's value at one version."""
 
     channel: str
     version: str
@@ -62,7 +64,7 @@ class ValueRecord(NamedTuple):
 
 
 class WriteRecord(NamedTuple):
-    """A pending write; `idx` is negative where the last write wins."""
+    """A pending write. A negative `idx` marks a special write, which replaces an earlier one."""
 
     task_id: str
     task_path: str
@@ -72,23 +74,22 @@ class WriteRecord(NamedTuple):
 
 
 ChannelRecord = ValueRecord | WriteRecord
-"""What has a channel and a serialized value."""
+"""A record with a channel and a serialized value."""
 
 
 class PutRecord(NamedTuple):
-    """All that one `put` stores."""
+    """The records of one `put`; `ttl` is in minutes."""
 
     checkpoint: CheckpointRecord
     values: list[ValueRecord]
     run_id: str | None
     ttl: float | None
     kept: Sequence[ValueKey] = ()
-    """the values that it has besides, of which an earlier put stored a record: if that is still
-    there"""
+    """values of the checkpoint that an earlier put should have stored as records"""
 
 
 class ThreadInfo(NamedTuple):
-    """A thread, as `list_threads` shows it."""
+    """A thread, as `list_threads` returns it. Times are in UTC."""
 
     thread_id: str
     created_at: datetime
@@ -97,14 +98,14 @@ class ThreadInfo(NamedTuple):
 
 
 class ThreadPage(NamedTuple):
-    """A page of `list_threads`; `cursor` gets the next one, None after the last."""
+    """A page of `list_threads`; pass `cursor` to get the next page. None: this is the last page."""
 
     threads: list[ThreadInfo]
     cursor: str | None
 
 
 class Stats(TypedDict):
-    """What `stats` counts; `bytes` is what the database keeps for it, as near as it can tell."""
+    """The result of `stats`; `bytes` is the database's best estimate of the storage used."""
 
     backend: str
     server: str

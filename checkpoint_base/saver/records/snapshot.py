@@ -1,4 +1,7 @@
-"""Checkpoints with all that belongs to them, as a backend read them: decoded together."""
+"""Read snapshots: the rows of checkpoints, values, writes and segments that one read returned.
+
+Decoding is a separate step, so that it can run outside of the transaction.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +29,14 @@ from checkpoint_base.saver.records.kinds import (
 )
 
 ThreadKey = int | str
-"""What a backend's rows name their thread by."""
+"""The key by which a backend's rows refer to their thread."""
 
 CheckpointKey = tuple[ThreadKey, str, str]
 """(thread, namespace, checkpoint id)"""
 
 
 class CheckpointRow(NamedTuple):
-    """A checkpoint's row, and of its thread's what goes with it."""
+    """A checkpoint's row, joined with columns of its thread's row."""
 
     record: CheckpointRecord
     thread: ThreadKey
@@ -41,20 +44,20 @@ class CheckpointRow(NamedTuple):
     log_end: int
     expires_at: float | None
     position: tuple[Any, ...]
-    """where it stands in a list over several threads"""
+    """its sort key in a list over several threads"""
     salt: bytes = b""
-    """of the thread's checksums"""
+    """the salt of the thread's checksums"""
     ttl: float | None = None
-    """of the thread, minutes; None: the saver's own"""
+    """the thread's own time to live in minutes; None: the saver's default"""
 
     @property
     def place(self) -> CheckpointKey:
-        """Where its own writes are."""
+        """The checkpoint's key, under which its writes are stored."""
         return self.thread, self.record.ns, self.record.checkpoint_id
 
     @property
     def parent(self) -> CheckpointKey | None:
-        """Where its sends are, if they still have to be taken from its parent's writes."""
+        """The parent's key, if the checkpoint is old (v < 4) and reads its sends from there."""
         if self.record.v >= 4 or self.record.parent_id is None:
             return None
         return self.thread, self.record.ns, self.record.parent_id
@@ -62,7 +65,7 @@ class CheckpointRow(NamedTuple):
 
 @dataclass
 class ReadSnapshot:
-    """All rows of some checkpoints, read in one transaction; nothing is decoded yet."""
+    """All rows of some checkpoints, read in one transaction and not decoded yet."""
 
     found: list[CheckpointRow]
     values: dict[tuple[ThreadKey, str], dict[ValueKey, Stored]] = field(
@@ -79,7 +82,7 @@ class ReadSnapshot:
     # ------------------------------------------------------------------ what to read
 
     def keys(self) -> list[tuple[ThreadKey, str, str, str]]:
-        """The values that have a record: (thread, namespace, channel, version)."""
+        """The keys of the value records to read: (thread, namespace, channel, version)."""
         entries: dict[tuple[ThreadKey, str, str, str], None] = {}
         for one in self.found:
             record = one.record
@@ -92,12 +95,14 @@ class ReadSnapshot:
         return list(entries)
 
     def places(self) -> list[CheckpointKey]:
-        """Whose writes the checkpoints need."""
+        """The checkpoints whose writes must be read."""
         own = {one.place: None for one in self.found}
         return list(own | {one.parent: None for one in self.found if one.parent})
 
     def ranges(self) -> Iterable[tuple[ThreadKey, int, int]]:
-        """What the values and writes read so far need of which log: (thread, first, end)."""
+        """The ranges of segment starts that the values and writes read so far need, as (thread,
+        first, end).
+        """
         layouts: dict[ThreadKey, list[bytes]] = defaultdict(list)
         for (thread, _), values in self.values.items():
             layouts[thread] += [one.layout for one in values.values() if one.layout is not None]
@@ -107,30 +112,30 @@ class ReadSnapshot:
             for start, end in ranges_of(some):
                 yield thread, start, end
 
-    # ------------------------------------------------------------------ what was read
+    # ------------------------------------------------------------------ adding rows
 
     def add_value(self, row: Sequence[Any]) -> None:
-        """Note a value's row: thread, ns, channel, version, type, data, layout."""
+        """Add a value's row: thread, ns, channel, version, type, data, layout."""
         thread, ns, channel, version, *stored = row
         self.values[thread, ns][channel, version] = Stored(*stored)
 
     def add_write(self, row: Sequence[Any]) -> None:
-        """Note a write's row: thread, ns, checkpoint_id, task_id, task_path, idx, channel, type,
+        """Add a write's row: thread, ns, checkpoint_id, task_id, task_path, idx, channel, type,
         data, layout.
         """
         self.writes[row[0], row[1], row[2]].append(row[3:])
 
     def add_segment(self, thread: ThreadKey, start: int, digests: bytes, data: bytes) -> None:
-        """Note a segment's row."""
+        """Add a segment's row."""
         self.segments[thread][start] = data
         self._tables[thread].append((start, digests))
 
     def teach(self, known: ChunkIndexCache) -> None:
-        """Tell the cache what the segments have, all of which were read together with the threads'
-        epochs, or later than those. A thread of which none was read stays as it is, unless its log
-        is known to be empty.
+        """Add the segments that were read to the chunk index cache. They must have been read in the
+        same snapshot as the threads' epochs, or later. A thread without read segments is only
+        added if its log is empty.
         """
-        if len(self.found) == 1:  # to read one is what a run begins with
+        if len(self.found) == 1:  # a run starts by reading one checkpoint, its next put's parent
             (one,) = self.found
             known.channels.put(one.salt, one.record, LogState(one.epoch, one.log_end))
         for one in {one.thread: one for one in self.found}.values():
@@ -141,7 +146,7 @@ class ReadSnapshot:
 
     @property
     def expiry(self) -> tuple[float, float | None] | None:
-        """(expires at, ttl of the thread) of a thread with an expiry, which reading may move."""
+        """(expiry in epoch seconds, thread's TTL in minutes) of the first thread with an expiry."""
         for one in self.found:
             if one.expires_at is not None:
                 return one.expires_at, one.ttl
@@ -151,21 +156,21 @@ class ReadSnapshot:
 
     @property
     def weight(self) -> int:
-        """About how many bytes there are to decode."""
+        """Approximate bytes to decode."""
         inline = sum(len(v.inline) for some in self.values.values() for v in some.values())
         inline += sum(len(row[5]) for some in self.writes.values() for row in some)
         return inline + sum(len(d) for some in self.segments.values() for d in some.values())
 
     def value(self, thread: ThreadKey, stored: Stored, *where: str) -> Typed:
-        """A stored value's bytes, put together and checked.
+        """Assemble a stored value from its segments, and verify its checksum.
 
         Args:
-            thread: whose segments it needs.
+            thread: the thread whose segments it needs.
             stored: the value.
-            where: kinds and names of what it belongs to, for the error: `"thread", "ann"`.
+            where: pairs of kind and name that locate the value in errors: `"thread", "ann"`.
 
         Raises:
-            CorruptValueError: a segment is gone, or the bytes are not those that were stored.
+            CorruptValueError: a segment is missing, or the checksum does not match.
         """
         if stored.layout is None:
             return stored.kind, stored.inline
@@ -177,7 +182,10 @@ class ReadSnapshot:
     def writes_of(
         self, place: CheckpointKey, thread_id: str, keep: Callable[[str], bool] | None = None
     ) -> list[WriteRecord]:
-        """The writes of a checkpoint, or those to some channels; `thread_id` is for errors."""
+        """The writes of a checkpoint, or only to channels for which `keep` is true.
+
+        `thread_id` is for error messages.
+        """
         return [
             WriteRecord(
                 *(task_id, path, idx, channel),
@@ -192,7 +200,7 @@ class ReadSnapshot:
         ]
 
     def tuples(self, codec: Codec) -> list[CheckpointTuple]:
-        """Decode everything."""
+        """Decode all checkpoints."""
         return [
             codec.checkpoint_tuple(
                 one.record,
@@ -206,47 +214,47 @@ class ReadSnapshot:
 
     def _values_of(self, one: CheckpointRow) -> Values:
         stored = self.values.get((one.thread, one.record.ns), {})
-        # One value after the other: the bytes of the last one are free for the next.
+        # Assemble each value when it is decoded, so that only one value's bytes are in memory.
         where = "thread", one.record.thread_id, "channel"
         return Values(stored, lambda key: self.value(one.thread, stored[key], *where, key[0]))
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
-        """Decode everything, off the event loop if that takes long."""
+        """Decode all checkpoints, in a worker thread if there are many bytes."""
         return (yield from _decoded(codec, (self,)))
 
 
 class SnapshotSet:
-    """What several replies told. Each is whole in itself; from one to the next anything may have
-    been removed, and stored again under another epoch.
+    """Snapshots of several replies. Each is consistent in itself, but between two of them other
+    writers may have removed data and changed epochs, so the snapshots are not merged.
     """
 
     def __init__(self, *parts: ReadSnapshot) -> None:
         self._parts = list(parts)
 
     def add(self) -> ReadSnapshot:
-        """Where the next reply is noted."""
+        """Add an empty snapshot for the next reply, and return it."""
         self._parts.append(ReadSnapshot([]))
         return self._parts[-1]
 
     def keep(self, found: Iterable[CheckpointRow]) -> None:
-        """Only these checkpoints are wanted, which the replies told in this order."""
+        """Drop all checkpoints but these, whose order is that of the replies."""
         order = {one.place: number for number, one in enumerate(found)}
         for part in self._parts:
             mine = (one for one in part.found if one.place in order)
             part.found = sorted(mine, key=lambda one: order[one.place])
 
     def teach(self, known: ChunkIndexCache) -> None:
-        """Tell the cache what the segments of each have, under the epochs of the same reply."""
+        """Add the segments of each reply to the chunk index cache, under that reply's epochs."""
         for part in self._parts:
             part.teach(known)
 
     @property
     def expiry(self) -> tuple[float, float | None] | None:
-        """(expires at, ttl of the thread) of a thread with an expiry, which reading may move."""
+        """(expiry in epoch seconds, thread's TTL in minutes) of the first thread with an expiry."""
         return next((part.expiry for part in self._parts if part.expiry is not None), None)
 
     def decoded(self, codec: Codec) -> Plan[list[CheckpointTuple]]:
-        """Decode everything, off the event loop if that takes long."""
+        """Decode all checkpoints, in a worker thread if there are many bytes."""
         return (yield from _decoded(codec, self._parts))
 
 

@@ -1,4 +1,4 @@
-"""Channel versions as records have them: keys that keep their type, and the text of them all."""
+"""Version keys: channel versions as text that keeps their type, and the JSON of a checkpoint's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def version_key(version: str | int | float) -> str:
-    """A version as text that keeps its type; LangGraph's own format without its zeros."""
+    """Encode a version as text that keeps its type; LangGraph's own format loses its zeros."""
     if isinstance(version, str):
         return _text_key(version)
     return f"i{version}" if isinstance(version, int) else f"f{version!r}"
 
 
-@lru_cache(8192)  # only of texts: 0.0 and -0.0 are equal, and would share an entry
+@lru_cache(8192)  # for strings only: 0.0 and -0.0 are equal, and would share an entry
 def _text_key(version: str) -> str:
     count, dot, random = version.partition(".0.")
     if dot and len(count) == _COUNT_WIDTH and count.isdecimal():
@@ -33,7 +33,7 @@ def _text_key(version: str) -> str:
 
 @lru_cache(8192)
 def version_of(key: str) -> str | int | float:
-    """The version that `version_key` made `key` of, of the same type."""
+    """Decode a version key to the version that `version_key` encoded."""
     kind, rest = key[0], key[1:]
     if kind == "v":
         count, _, random = rest.partition(".")
@@ -58,8 +58,8 @@ def versions_json(
     valueless: Iterable[str] | None = None,
     embedded: Iterable[str] = (),
 ) -> str:
-    """Channel -> version key, as text; `-` before the key of a channel that has no value, `=` where
-    the value is embedded in the checkpoint's row.
+    """Encode channel -> version key as JSON. A key is prefixed with `-` if the channel has no
+    value, and with `=` if the value is embedded in the checkpoint's row.
     """
     marked = {name: f"{_EMBEDDED}{versions[name]}" for name in embedded}
     marked |= {name: f"{_VALUELESS}{versions[name]}" for name in valueless or ()}
@@ -67,12 +67,13 @@ def versions_json(
 
 
 class Versions(NamedTuple):
-    """What the text of `versions_json` says.
+    """The decoded JSON of `versions_json`.
 
     Attributes:
         versions: channel -> version key.
-        valueless: the channels that have no value.
-        embedded: those whose value is in the checkpoint's row, in the order of their bytes there.
+        valueless: the channels without a value.
+        embedded: the channels whose values are embedded in the checkpoint's row, in the order of
+            their bytes there.
     """
 
     versions: Mapping[str, str]
@@ -80,16 +81,16 @@ class Versions(NamedTuple):
     embedded: Sequence[str]
 
     def with_records(self) -> list[tuple[str, str]]:
-        """(channel, version key) of the values that have a record."""
+        """(channel, version key) of the values that have value records."""
         without = {*self.embedded, *self.valueless}
         return [entry for entry in self.versions.items() if entry[0] not in without]
 
 
 def parse_versions(stored: str) -> Versions:
-    """The text of `versions_json` again.
+    """Decode the JSON of `versions_json`.
 
     Raises:
-        CorruptValueError: it is not such a text.
+        CorruptValueError: the JSON is invalid.
     """
     try:
         versions: dict[str, str] = parsed(stored)

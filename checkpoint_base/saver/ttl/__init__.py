@@ -1,1 +1,1 @@
-"""Time to live of threads: the policy, moving an expiry, the sweeper."""
+"""Time to live of threads: the policy, expiry refresh on read, and the background sweeper."""

@@ -1,4 +1,4 @@
-"""Time to live of threads. One clock per thread: it expires whole or not at all."""
+"""TTL policy of threads. Each thread has one expiry, for all of its records."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from checkpoint_base.errors import InvalidArgumentError
 
 STRATEGIES: Final = ("delete", "keep_latest")
 DEFAULT_INTERVAL: Final = 60.0
-"""Minutes between two sweeps when nobody says."""
+"""Default minutes between two sweeps."""
 LONGEST: Final = 4e9
-"""Minutes; the moment so far from now has a date, which `list_threads` shows."""
+"""Maximum minutes. An expiry that far ahead is still a valid timestamp."""
 _KEYS: Final = frozenset(
     {"strategy", "default_ttl", "sweep_interval_minutes", "refresh_on_read", "sweep_limit"}
 )
 
 
 def minutes(name: str, value: Any) -> float:
-    """`value` as minutes: more than 0, and no more than `LONGEST`.
+    """Validate `value` as minutes: more than 0, and at most `LONGEST`.
 
     Raises:
-        InvalidArgumentError: it is something else.
+        InvalidArgumentError: the value is not such a number.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InvalidArgumentError(f"{name}: wanted minutes as a number, got {value!r}")
@@ -34,10 +34,10 @@ def minutes(name: str, value: Any) -> float:
 
 
 def switch(name: str, value: Any, *, default: bool) -> bool:
-    """`value` as a switch; None, which is JSON's null, is the default.
+    """Validate `value` as a bool; None (JSON's null) becomes the default.
 
     Raises:
-        InvalidArgumentError: it is something else, such as "no", which is true in Python.
+        InvalidArgumentError: the value is not a bool, such as "no", which is true in Python.
     """
     if value is None:
         return default
@@ -47,21 +47,22 @@ def switch(name: str, value: Any, *, default: bool) -> bool:
 
 
 def refresh_threshold(ttl: float) -> float:
-    """By more than how many seconds a read must move an expiry, so that it does: most reads then
-    write nothing. 2 % of the time to live and at least a second, but never more than half of it.
+    """The minimum change of an expiry, in seconds, that a read writes; so most reads write nothing.
+
+    2 % of the time to live, at least a second, but at most half of the time to live.
 
     Args:
-        ttl: minutes.
+        ttl: time to live in minutes.
     """
     return min(max(1.2 * ttl, 1.0), 30.0 * ttl)
 
 
 def is_refresh_due(expires_at: float, ttl: float, now: float) -> bool:
-    """Whether a read at `now` moves an expiry: only if that moves it far enough, earlier or later.
+    """Whether a read at `now` must move an expiry, earlier or later: see `refresh_threshold`.
 
     Args:
-        expires_at: as it was read, epoch seconds.
-        ttl: minutes.
+        expires_at: the current expiry in epoch seconds.
+        ttl: time to live in minutes.
         now: epoch seconds.
     """
     return abs(now + 60.0 * ttl - expires_at) > refresh_threshold(ttl)
@@ -69,16 +70,16 @@ def is_refresh_due(expires_at: float, ttl: float, now: float) -> bool:
 
 @dataclass(frozen=True)
 class TTLPolicy:
-    """What `ttl=` of a saver means.
+    """The validated `ttl=` argument of a saver.
 
     Attributes:
         strategy: `"delete"` removes an expired thread; `"keep_latest"` prunes it to its newest
-            checkpoints and lets it live on.
-        default_ttl: minutes from a thread's last touch to its expiry; None: no expiry, unless a
-            run asks for one with `config["configurable"]["ttl"]`.
+            checkpoints and removes its expiry.
+        default_ttl: minutes from a thread's last write (or read) to its expiry; None: no expiry,
+            unless a run sets `config["configurable"]["ttl"]`.
         sweep_interval_minutes: minutes between two sweeps of `start_ttl_sweeper`.
-        sweep_limit: how many threads one sweep deals with at most; None: all that have expired.
-        refresh_on_read: whether reading a thread counts as a touch, as writing always does.
+        sweep_limit: maximum number of threads per sweep; None: all that have expired.
+        refresh_on_read: whether a read moves the expiry, as a write always does.
     """
 
     strategy: str = "delete"
@@ -89,10 +90,10 @@ class TTLPolicy:
 
     @classmethod
     def of(cls, ttl: Mapping[str, Any] | TTLPolicy | None) -> TTLPolicy:
-        """Read LangGraph's `langgraph.json` shape.
+        """Validate a mapping in the format of `langgraph.json`; None: no time to live.
 
         Raises:
-            InvalidArgumentError: an unknown key, strategy or unit.
+            InvalidArgumentError: a key or the strategy is unknown, or a value is invalid.
         """
         if ttl is None:
             return cls()
@@ -123,12 +124,19 @@ class TTLPolicy:
 
     @property
     def expires_whole(self) -> bool:
-        """Whether an expired thread is absent (otherwise a sweep only prunes it)."""
+        """Whether an expired thread reads as absent; otherwise a sweep only prunes it."""
         return self.strategy == "delete"
 
     def refreshed(self, expires_at: float, override: float | None, now: float) -> float:
-        """The expiry of a thread after a read at `now`: as it was, unless that moves it far enough.
-        A reader whose policy has no time to live leaves a thread its expiry.
+        """The expiry of a thread, in epoch seconds, after a read at `now`.
+
+        It stays the same if the change would be too small, if `refresh_on_read` is off, or if
+        neither the thread nor this policy has a time to live.
+
+        Args:
+            expires_at: the current expiry in epoch seconds.
+            override: the thread's own time to live in minutes; None: the default.
+            now: epoch seconds.
         """
         ttl = self.default_ttl if override is None else override
         if not self.refresh_on_read or ttl is None or not is_refresh_due(expires_at, ttl, now):
@@ -136,6 +144,8 @@ class TTLPolicy:
         return now + ttl * 60.0
 
     def expiry(self, now: float, override: float | None) -> float | None:
-        """When a thread touched at `now` (epoch seconds) expires; `override` is in minutes."""
+        """The expiry, in epoch seconds, of a thread that is read or written at `now`; `override`
+        is the thread's own time to live in minutes.
+        """
         ttl = self.default_ttl if override is None else override
         return None if ttl is None else now + ttl * 60.0

@@ -1,4 +1,4 @@
-"""Moving an expiry because something was read."""
+"""Best-effort refresh of an expiry after a read."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from checkpoint_base.plan import Plan
 logger = logging.getLogger(__name__)
 
 NOT_MOVED: Final = (BackendUnavailableError, ConflictError, PermissionDeniedError)
-"""Errors of a write that leave what was read as good as it was."""
+"""Errors of the refresh that do not invalidate the read before it."""
 
 
 def refresh_ttl_best_effort(move: Plan[Any], read: str) -> Plan[None]:
-    """Run the plan `move`. Where the database does not let it write (the file is locked, the user
-    may only read, another transaction has just moved it), `read`, which moves no expiry then, is
-    given all the same.
+    """Run the plan `move`, which refreshes an expiry. If the database cannot write (locked file,
+    read-only user, conflicting transaction), log a warning that names `read` and keep the expiry,
+    so that the read itself succeeds.
     """
     try:
         yield from move
@@ -30,5 +30,5 @@ def refresh_ttl_best_effort(move: Plan[Any], read: str) -> Plan[None]:
 
 
 def warn_not_moved(read: str, reason: object) -> None:
-    """Log that `read` was read and that its expiry stays what it was."""
+    """Log that `read` was read, but that its expiry was not moved."""
     logger.warning("%s was read, but its expiry could not be moved: %s", read, reason)

@@ -1,4 +1,4 @@
-"""The background thread that removes what has expired, and the methods that start and stop it."""
+"""TTL sweeper: the background OS thread that removes expired data, and the methods that run it."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ UNREADABLE: Final = (
     DecryptionError,
     UnreadableValueError,
 )
-"""What a sweep that meets it passes over: a thread of another key, or a damaged one."""
+"""Errors for which a sweep skips a thread: it is damaged, or encrypted with another key."""
 
 
 def log_unreadable(thread_id: str, error: Exception) -> None:
-    """Log that a sweep leaves a thread as it is."""
+    """Log that a sweep skips an unreadable thread."""
     logger.error("thread %r cannot be read: the sweep leaves it", thread_id, exc_info=error)
 
 
 class Sweeper:
-    """Calls a sweep again and again. One per saver or store, shared by a saver's copies.
+    """Calls a sweep periodically. One per saver, store or cache, shared by a saver's copies.
 
     Args:
-        interval_minutes: between two sweeps, unless `start` is given another interval.
+        interval_minutes: default minutes between two sweeps.
     """
 
     def __init__(self, interval_minutes: float) -> None:
@@ -54,14 +54,13 @@ class Sweeper:
     def start(
         self, sweep: Callable[[], object], interval_minutes: float | None = None
     ) -> Future[None]:
-        """Begin; a sweeper that runs already goes on, at its own interval.
+        """Start sweeping. If the sweeper already runs, it continues at its current interval.
 
         Returns:
-            A future that has its result when the sweeper has ended; cancelling it stops the
-            sweeper.
+            A future that is done when the sweeper has ended; cancelling it stops the sweeper.
 
         Raises:
-            InvalidArgumentError: the interval is no time in minutes.
+            InvalidArgumentError: the interval is invalid.
         """
         interval = self._interval
         if interval_minutes is not None:
@@ -78,13 +77,13 @@ class Sweeper:
             return ended
 
     def stop(self, timeout: float | None = None) -> bool:
-        """End, and wait for a sweep under way.
+        """Stop sweeping, and wait for the current sweep to end.
 
         Args:
-            timeout: seconds to wait; None: as long as the sweep takes.
+            timeout: seconds to wait; None: until the sweep ends.
 
         Returns:
-            False if that sweep is still under way; no other one follows it.
+            False if the current sweep is still running. It is the last one.
         """
         with self._lock:
             thread = self._thread
@@ -102,11 +101,11 @@ def _run(
     before: Thread | None,
 ) -> None:
     if before is not None:
-        before.join()  # `stop` waits for this thread only
+        before.join()  # `stop` joins only this thread, so wait here for its predecessor
     while not stopped.wait(seconds):
         try:
             swept = sweep()
-        except Exception:  # one failed sweep must not end all later ones; it is in the log
+        except Exception:  # log a failed sweep, and continue with the next one
             logger.exception("sweeping what has expired failed; the next sweep tries again")
         else:
             logger.debug("swept: %s expired", swept)
@@ -115,7 +114,7 @@ def _run(
 
 
 class SweepMixin:
-    """The methods about expiry that every saver and store has."""
+    """The sweep methods of every saver, store and cache."""
 
     _sweeper: Sweeper
     if TYPE_CHECKING:
@@ -126,13 +125,13 @@ class SweepMixin:
 
     @abstractmethod
     def _sweep(self) -> Plan[int]:
-        """Remove what has expired; returns how much that was."""
+        """Remove expired data; returns the number of expired threads, items or entries."""
 
     def sweep_ttl(self) -> int:
-        """Remove what has expired, once.
+        """Remove expired data, once.
 
         Returns:
-            How many threads of a saver, or items of a store, have expired.
+            The number of expired threads of a saver, items of a store, or entries of a cache.
         """
         return self._drive(self._sweep())
 
@@ -141,18 +140,18 @@ class SweepMixin:
         return await self._adrive(self._sweep())
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Future[None]:
-        """Sweep again and again, from a background thread, until stopped or closed. Where that is
-        done already, it goes on as it was started.
+        """Sweep periodically from a background thread, until stopped or closed. If the sweeper
+        already runs, it continues at its current interval.
 
         Args:
-            sweep_interval_minutes: between two sweeps; None: as `ttl` says, else 60.
+            sweep_interval_minutes: minutes between two sweeps; None: as in `ttl`, or else 60.
 
         Returns:
-            A future that ends when the sweeper does; cancelling it stops the sweeper.
+            A future that is done when the sweeper has ended; cancelling it stops the sweeper.
 
         Raises:
-            ClosedError: the connection is closed already.
-            InvalidArgumentError: the interval is no time in minutes.
+            ClosedError: the saver, store or cache is closed.
+            InvalidArgumentError: the interval is invalid.
         """
         if self._life.is_over:
             raise self._life.ended()
@@ -161,24 +160,24 @@ class SweepMixin:
     async def astart_ttl_sweeper(
         self, sweep_interval_minutes: float | None = None
     ) -> asyncio.Task[None]:
-        """`start_ttl_sweeper`, with a task instead of a future."""
+        """`start_ttl_sweeper`, but returns a task instead of a future."""
         return asyncio.create_task(
             _end_of(SweepMixin.start_ttl_sweeper(self, sweep_interval_minutes))
         )
 
     def stop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """Stop sweeping, and wait for a sweep under way.
+        """Stop sweeping, and wait for the current sweep to end.
 
         Args:
-            timeout: seconds to wait; None: as long as the sweep takes.
+            timeout: seconds to wait; None: until the sweep ends.
 
         Returns:
-            False if that sweep is still under way; no other one follows it.
+            False if the current sweep is still running. It is the last one.
         """
         return self._sweeper.stop(timeout)
 
     async def astop_ttl_sweeper(self, timeout: float | None = None) -> bool:
-        """`stop_ttl_sweeper`, without blocking the event loop, which that sweep may need."""
+        """`stop_ttl_sweeper`, without blocking the event loop, which the sweep may need."""
         return await asyncio.to_thread(self._sweeper.stop, timeout)
 
 
@@ -187,22 +186,22 @@ async def _end_of(sweeper: Future[None]) -> None:
 
 
 class AsyncSweepMixin(SweepMixin):
-    """As LangGraph's async stores have them: to be awaited on an event loop. Called in a thread
-    that runs none they block, as the other methods without `a` do.
+    """Sweep methods that are awaitable on an event loop, like those of LangGraph's async stores.
+    Called in a thread without an event loop, they block, as the other sync methods do.
     """
 
     def sweep_ttl(self) -> Any:
-        """`asweep_ttl`; blocking in a thread without an event loop."""
+        """`asweep_ttl`; blocks in a thread without an event loop."""
         return super().sweep_ttl() if running_loop() is None else self.asweep_ttl()
 
     def start_ttl_sweeper(self, sweep_interval_minutes: float | None = None) -> Any:
-        """`astart_ttl_sweeper`; blocking in a thread without an event loop."""
+        """`astart_ttl_sweeper`; returns a future in a thread without an event loop."""
         if running_loop() is None:
             return super().start_ttl_sweeper(sweep_interval_minutes)
         return self.astart_ttl_sweeper(sweep_interval_minutes)
 
     def stop_ttl_sweeper(self, timeout: float | None = None) -> Any:
-        """`astop_ttl_sweeper`; blocking in a thread without an event loop."""
+        """`astop_ttl_sweeper`; blocks in a thread without an event loop."""
         if running_loop() is None:
             return super().stop_ttl_sweeper(timeout)
         return self.astop_ttl_sweeper(timeout)
