@@ -1,4 +1,4 @@
-"""The public caches on MongoDB, and what is asked of the server."""
+"""Caches on MongoDB: `MongoDBCache`, `AsyncMongoDBCache`, and the planner of both."""
 
 from __future__ import annotations
 
@@ -51,18 +51,18 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
         Index((("stored_at", -1), ("_id", 1), ("size", 1))),
     ),
 }
-"""Migration -> the indexes that it creates. What was released never changes."""
+"""Migration -> the indexes that it creates. A released migration never changes."""
 LARGEST: Final = (1 << 24) - 1024
-"""A document has 16 MiB at most."""
+"""Bytes of the largest value: MongoDB limits a document to 16 MiB."""
 _TOTALS: Final = [{"$group": {"_id": None, "entries": {"$sum": 1}, "bytes": {"$sum": "$size"}}}]
 
 
 @requires_setup(CachePlanner)
 class MongoCachePlanner:
-    """Plans for MongoDB. An entry is a document, found by its digest.
+    """The plans of a cache on MongoDB. An entry is a document, whose `_id` is its digest.
 
     Args:
-        clock: epoch seconds, for the record of migrations.
+        clock: returns epoch seconds, for the record of migrations.
     """
 
     is_set_up = False
@@ -71,7 +71,7 @@ class MongoCachePlanner:
         self._clock = clock
 
     def setup(self) -> Plan[None]:
-        """Create what is missing; only reads when there is nothing to do."""
+        """Run the missing migrations; if there are none, this only reads."""
         _, missing = yield from migrations(CACHE_MIGRATIONS, INDEXES)
         for migration in missing:
             yield CreateIndexes(INDEXES[migration.number], ENTRIES)
@@ -80,12 +80,12 @@ class MongoCachePlanner:
             yield from write_all([Op(where, noted, upsert=True)], collection=CACHE_MIGRATIONS)
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the record of migrations."""
+        """Check the record of migrations; raise as `expect_migrations` does."""
         yield from expect_migrations(CACHE_MIGRATIONS, INDEXES)
 
     def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:
-        """Entries: one command."""
-        is_shown = {"$not": {"$lte": now}}  # as well where there is no expiry
+        """Read the entries that have not expired: one command."""
+        is_shown = {"$not": {"$lte": now}}  # also true without the field: no expiry
         where = {"_id": {"$in": list(ids)}, "expires_at": is_shown}
         found = yield from find(Find(where, None, ENTRIES))
         return [CacheEntry(one["_id"], bytes(one["data"]), one.get("expires_at")) for one in found]
@@ -107,12 +107,12 @@ class MongoCachePlanner:
             yield from self._write([Op({"_id": each}) for each in ranges])
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one command."""
+        """Remove expired entries: one command."""
         return (yield from self._write([Op({"expires_at": {"$lte": now}})]))
 
     def trim(self, max_bytes: int) -> Plan[int]:
-        """Remove what was stored longest ago: one command that reads sizes, and one that removes
-        entries if there are too many.
+        """Remove the oldest entries until `max_bytes` are left: one command that reads sizes, and
+        one that removes entries if there are too many.
         """
         order = {"stored_at": -1, "_id": 1}
         found = yield from find(Find({}, {"_id": 1, "size": 1}, ENTRIES, order))
@@ -136,7 +136,7 @@ class MongoCachePlanner:
         )
 
     def _write(self, ops: Sequence[Op]) -> Plan[int]:
-        """Make changes; how many documents were deleted."""
+        """Make changes, and return how many documents were deleted."""
         written = yield from write_all(ops, collection=ENTRIES)
         return 0 if written is None else written.deleted
 
@@ -155,26 +155,25 @@ def _delete(ids: Sequence[str]) -> Op:
 
 
 class MongoDBCache(SyncCache):
-    """A cache in MongoDB 6.0 or later; its async methods run in a worker thread.
+    """LangGraph's `BaseCache` in MongoDB 6.0 or later. Its async methods run in a worker thread.
+    Call `setup()` once for each database and prefix.
 
     Args:
-        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
-        db_name: the database, unless `client` is one.
+        client: a `MongoClient`, or one of its databases. The caller closes it.
+        db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit. A value of more
-            than 16 MiB is not stored.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        serde: default: LangGraph's `JsonPlusSerializer`. A serializer that pickles is refused.
+        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
+            no attribute `cipher`.
+        max_bytes: limit of the total size of the values; beyond it the oldest are removed; see
+            `checkpoint_base.cache.Cache`. None: no limit. A value of more than 16 MiB is not
+            stored.
+        clock: returns the time in epoch seconds; a `CachePolicy`'s `ttl` (seconds) runs by it.
         call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
-    `setup()` must have been called once for a database.
-
     Raises:
-        InvalidArgumentError: `client` is neither of both; a name, a `max_bytes` or a `serde` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`,
+            `max_bytes` or `serde` is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 
@@ -225,7 +224,7 @@ class MongoDBCache(SyncCache):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Open a cache with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `MongoDBSaver.from_conn_string`.
@@ -238,8 +237,7 @@ class MongoDBCache(SyncCache):
             call_timeout: as in `MongoDBSaver.from_conn_string`.
 
         Raises:
-            InvalidArgumentError: the URL cannot be understood, or a `max_bytes` or a `serde` that
-                cannot be used.
+            InvalidArgumentError: the URL, or another argument, is invalid.
         """
         pymongo = driver(cls.__name__)
         with ExitStack() as stack:
@@ -261,24 +259,23 @@ class MongoDBCache(SyncCache):
 
 
 class AsyncMongoDBCache(AsyncCache):
-    """A cache in MongoDB, for an event loop. Its sync methods work from other threads. Otherwise
-    as `MongoDBCache`.
+    """`MongoDBCache` for an event loop. Its sync methods may be called from other threads.
 
     Args:
-        client: an `AsyncMongoClient`, or one of its databases.
-        db_name: the database, unless `client` is one.
-        collection_prefix: goes before the names of the collections.
+        client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
+        db_name: as in `MongoDBCache`.
+        collection_prefix: as in `MongoDBCache`.
         serde: as in `MongoDBCache`.
         encrypted: as in `MongoDBCache`.
         max_bytes: as in `MongoDBCache`.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        clock: as in `MongoDBCache`; epoch seconds.
         call_timeout: as in `MongoDBCache`; seconds.
 
-    `await cache.setup()` must have been called once for a database.
+    Call `await cache.setup()` once for each database and prefix.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both; a name, a `max_bytes` or a `serde` that
-            cannot be used.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`,
+            `max_bytes` or `serde` is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 

@@ -1,1 +1,1 @@
-"""Drivers, connections, and the translation of errors."""
+"""Drivers over PyMongo's two clients, requests of plans, and the translation of errors."""

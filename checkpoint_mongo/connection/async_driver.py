@@ -1,4 +1,4 @@
-"""I/O on an event loop, on PyMongo's AsyncMongoClient."""
+"""The asyncio driver, over PyMongo's AsyncMongoClient."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from checkpoint_mongo.connection.requests import ThreadTransaction
 
 
 class AsyncMongoDriver:
-    """Performs plans, for any number of tasks of an event loop.
+    """Performs the requests of plans, for any number of tasks of an event loop.
 
     Args:
-        database: where the collections are.
-        prefix: what their names begin with.
+        database: the database of the collections.
+        prefix: the collections' names begin with it.
         call_timeout: seconds that a step may take; None: no limit.
     """
 
@@ -33,7 +33,11 @@ class AsyncMongoDriver:
         self._turns = LoopTurns()
 
     async def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction."""
+        """Perform a request that is not inside a transaction, with retries.
+
+        Raises:
+            CheckpointError: the class of the cause, as `translate_error` says.
+        """
         if type(request) is ThreadTransaction:
             async with self._turns.turn(request.thread_id, Deadline(self.call_timeout, TURN)):
                 return await arun(self._performer.perform(request), _io)
@@ -41,8 +45,8 @@ class AsyncMongoDriver:
 
 
 async def _io(request: DriverCall | Local | Sleep) -> Any:
-    """Perform a call. A caller that is cancelled waits for the answer: what was sent could
-    otherwise be carried out after the call has ended, or after the abort of its transaction.
+    """Perform a call. If the caller is cancelled, it first waits for the reply: otherwise the
+    server might run the command after the call has ended, or after its transaction was aborted.
     """
     if isinstance(request, Sleep):
         return await asyncio.sleep(request.seconds)

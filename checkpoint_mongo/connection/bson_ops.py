@@ -1,4 +1,4 @@
-"""Plans' requests in PyMongo's words, the same for both of its clients."""
+"""Requests of plans as arguments of PyMongo, the same for both of its clients."""
 
 from __future__ import annotations
 
@@ -21,20 +21,22 @@ from pymongo.write_concern import WriteConcern
 from checkpoint_mongo.connection.requests import SHARDED, Index, Op, Server, Written
 
 BATCH: Final = 1_000_000
-"""Documents in a reply: as many as go into its 16 MiB."""
+"""Documents in a reply: more than its 16 MiB can hold, so that the server fills it."""
 
 OPTIONS: Final[Mapping[str, Any]] = {
     "codec_options": CodecOptions(document_class=dict),
     "read_preference": ReadPreference.PRIMARY,
 }
-"""Whatever the owner of a client has set: LangGraph reads what it has just written."""
+"""They override the client's settings: LangGraph must read what it has just written."""
 
 SNAPSHOT: Final = ReadConcern("snapshot")
 """A transaction reads everything as of one moment."""
 
 
 def transaction_options(concern: WriteConcern) -> dict[str, Any]:
-    """How a transaction begins; `concern` is the database's own."""
+    """Options of `start_transaction`; `concern` is the database's write concern, which has
+    precedence.
+    """
     return {
         "read_concern": SNAPSHOT,
         "write_concern": concern if concern.document else WriteConcern("majority"),
@@ -43,8 +45,8 @@ def transaction_options(concern: WriteConcern) -> dict[str, Any]:
 
 
 def changes(ops: Sequence[Op], *, is_sharded: bool) -> list[Any]:
-    """What `bulk_write` takes. A sharded cluster needs the shard key beside the `_id`; others find
-    a document by the `_id` alone without making a plan.
+    """The arguments of `bulk_write`. A sharded cluster needs the shard key beside the `_id`. Other
+    servers find a document faster by the `_id` alone: they need no query plan.
     """
     return [_change(op if is_sharded else _by_id(op)) for op in ops]
 
@@ -66,18 +68,18 @@ def _change(op: Op) -> Any:
         return UpdateOne(op.where, {"$setOnInsert": rest}, upsert=True)
     if any(name.startswith("$") for name in op.what):
         return UpdateOne(op.where, op.what, upsert=op.upsert)
-    # as an update, so that it is one command with other updates
+    # MongoDB sends replacements and updates as one command
     return ReplaceOne(op.where, op.what, upsert=op.upsert)
 
 
 def written(result: BulkWriteResult) -> Written:
-    """What became of the changes."""
+    """The result of `bulk_write`."""
     made = frozenset(result.upserted_ids or ())
     return Written(made, result.matched_count, result.deleted_count)
 
 
 def index_models(indexes: Sequence[Index]) -> list[IndexModel]:
-    """What `create_indexes` takes."""
+    """The argument of `create_indexes`."""
     return [_model(index) for index in indexes]
 
 
@@ -92,7 +94,7 @@ def _model(index: Index) -> IndexModel:
 
 
 def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
-    """What a server says that it is."""
+    """The server, from its replies to `hello` and `buildInfo`."""
     topology = "standalone"
     if hello.get("msg") == "isdbgrid":
         topology = SHARDED
@@ -102,5 +104,5 @@ def server_of(hello: Mapping[str, Any], build: Mapping[str, Any]) -> Server:
     is_stand_in = "secantusVersion" in build
     if is_stand_in:
         version = f"SecantusDB {build['secantusVersion']} (protocol of {version})"
-    # SecantusDB takes `atClusterTime` and reads what is newest all the same
+    # SecantusDB, a stand-in for MongoDB, accepts `atClusterTime`, but reads the newest data
     return Server(version, topology, pins_snapshots=not is_stand_in)

@@ -1,4 +1,4 @@
-"""What both drivers do alike, as plans: they ask for calls of PyMongo's, and for sleep."""
+"""Transactions and retries, shared by both drivers as plans that yield calls of PyMongo."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from checkpoint_mongo.connection.requests import (
 
 INDEX_NOT_FOUND: Final = 27
 TURN: Final = "the wait for other writes to the thread"
-"""The step that is the wait for a turn, for errors."""
+"""What a timeout error names while a write waits for the process's lock on its thread."""
 
 
 class DriverCall(NamedTuple):
-    """Request: call PyMongo, and await the result where there is an event loop.
+    """Request: call PyMongo; the asyncio driver awaits the result.
 
     Attributes:
-        work: what to call.
-        limit: seconds that it may take; None: what the client allows by itself.
-        patience: seconds that a caller who is cancelled waits for its end; None: as long as it
-            takes. Only what an abort takes back may be left to itself soon.
+        work: the call.
+        limit: seconds that it may take; None: the client's own limits.
+        patience: seconds that a cancelled caller waits for its end; None: without limit. It may be
+            short only if the abort of the transaction undoes the call.
     """
 
     work: Callable[[], Any]
@@ -64,13 +64,13 @@ class DriverCall(NamedTuple):
 
 
 class Local(NamedTuple):
-    """Request: call what sends nothing of PyMongo's, and await the result as for `DriverCall`."""
+    """Request: a call of PyMongo that sends nothing; its result is awaited as for `DriverCall`."""
 
     work: Callable[[], Any]
 
 
 class Sleep(NamedTuple):
-    """Request: let some seconds pass."""
+    """Request: wait this many seconds."""
 
     seconds: float
 
@@ -79,18 +79,18 @@ class Performer:
     """Plans that perform requests on one database.
 
     Args:
-        database: PyMongo's, of either client.
-        prefix: what the names of collections begin with.
-        call_timeout: seconds that a call of PyMongo's may take, and after which nothing is tried
-            again. None: no limit; what conflicts is tried again for a minute.
+        database: PyMongo's database, of either client.
+        prefix: the collections' names begin with it.
+        call_timeout: seconds that a call of PyMongo may take, and after which nothing is retried.
+            None: no limit; conflicts are retried for a minute.
     """
 
     def __init__(self, database: Any, prefix: str, call_timeout: float | None) -> None:
         self._database = database
         self._prefix = prefix
         self._seconds = call_timeout
-        # Within PyMongo's `timeout`, neither socketTimeoutMS nor serverSelectionTimeoutMS counts:
-        # a client that gives up earlier is left to do so.
+        # pymongo.timeout() overrides socketTimeoutMS and serverSelectionTimeoutMS. Do not use it if
+        # these make the client give up earlier.
         own = own_timeout(database.client)
         self._limit = None if call_timeout is None or own <= call_timeout else call_timeout
         self._server: Server | None = None
@@ -103,7 +103,7 @@ class Performer:
         return (yield DriverCall(partial(work, *args, **options), self._limit))
 
     def perform(self, request: Any) -> Plan[Any]:
-        """Perform a request of a plan that is not in a transaction."""
+        """Perform a request that is not inside a transaction, with retries."""
         kind = type(request)
         if kind is Pause:
             return (yield Sleep(pause_of(request.attempt)))
@@ -135,8 +135,8 @@ class Performer:
     def _transaction(
         self, work: Callable[[Any], Plan[Any]], session: Any, *, writes: bool
     ) -> Plan[Any]:
-        """What PyMongo's `with_transaction` does, except that an answer that did not come in time
-        is not waited for again. `perform` tries again after a transient error.
+        """Run `work` in a transaction, as PyMongo's `with_transaction` does, except that a call
+        that timed out is not repeated. `perform` retries after a transient error.
         """
         options = transaction_options(self._database.write_concern)
         yield Local(partial(session.start_transaction, **options))
@@ -145,7 +145,7 @@ class Performer:
             if writes:
                 yield from self._commit(session)
         except BaseException:
-            if session.in_transaction:  # not after a commit that failed: its result is unknown
+            if session.in_transaction:  # false after a failed commit, whose result is unknown
                 yield DriverCall(session.abort_transaction, ABORT)
             raise
         if not writes:
@@ -228,7 +228,7 @@ class Performer:
         ops = changes(request.ops, is_sharded=is_sharded)
         if not request.guarded:
             return written((yield from write(ops)))
-        if session is None:  # without a transaction nothing would take back what follows the guard
+        if session is None:  # no transaction can undo the rest, so write the guard first
             guard = written((yield from write(ops[:1])))
             if not guard.has_changed_all(1):
                 raise RefusedError

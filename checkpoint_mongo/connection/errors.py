@@ -1,4 +1,4 @@
-"""What is tried again after an error of MongoDB, and what the others are called."""
+"""Errors of PyMongo: which of them are retried, and the library's error for each."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ _STEP: Final = "a command of MongoDB"
 _DUPLICATE: Final = 11000
 _PATIENCE: Final = 60.0  # seconds, as PyMongo's own with_transaction has 120
 _LOSSES: Final = 3
-# Seconds after which a lost connection is not replaced: an attempt that selects a server takes 10
-# more, and 15 are what a call may take. PyMongo may cancel a connection after 13.
+# Seconds after which a request is not retried on a new connection: selecting a server may take 10
+# more, and a call may take 15. PyMongo may cancel a connection after 13.
 _REPLACED_WITHIN: Final = 3.0
-_PAUSE: Final = 0.002  # seconds, and twice as long each time
+_PAUSE: Final = 0.002  # seconds; doubled with each attempt
 _LONGEST: Final = 0.05
-_DOUBLED: Final = 30  # times at most: floats end
-# a primary that steps down, a node that shuts down, an operation that was in its way
+_DOUBLED: Final = 30  # limit of the exponent, so that the float does not overflow
+# a primary steps down, a node shuts down, or an operation was interrupted by either
 _STEPPED: Final = frozenset({91, 189, 10107, 11600, 11602, 13435, 13436, 262, 9001})
 _CONFLICTS: Final = frozenset({112, 24, 246, 251, 256})
-# wrong user or password, in MongoDB's words and in Atlas's; a role that may not do it
+# wrong user or password, as MongoDB and as Atlas report it; missing privilege
 _LOGIN: Final = frozenset({18, 8000})
 _FORBIDDEN: Final = 13
 _TOO_LARGE: Final = frozenset({10334, 17419, 17420})
@@ -52,17 +52,17 @@ _SHORT: Final = 300
 _TRANSIENT: Final = "TransientTransactionError"
 _UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
 ABORT: Final = 0.8
-"""Seconds that an abort may take: the server aborts by itself later."""
+"""Seconds that an abort may take; if it takes longer, the server aborts on its own later."""
 
 
 def pause_of(attempt: int) -> float:
-    """Seconds to wait before the next attempt; not the same for all who wait."""
+    """Seconds to wait before the next attempt, with jitter."""
     longest = min(_LONGEST, _PAUSE * 2.0 ** min(attempt, _DOUBLED))
     return longest * (0.5 + random.random() / 2)  # noqa: S311 (spreads attempts, is no secret)
 
 
 def codes_of(error: PyMongoError) -> set[int]:
-    """What the server said of a command, or of its writes."""
+    """The server's error codes of a command and of its writes."""
     found: set[int] = set()
     if isinstance(error, OperationFailure) and error.code is not None:
         found.add(error.code)
@@ -72,29 +72,29 @@ def codes_of(error: PyMongoError) -> set[int]:
 
 
 def is_refusal(error: PyMongoError) -> bool:
-    """Whether a document that should be new is there."""
+    """Whether an insert failed because the document exists."""
     return _DUPLICATE in codes_of(error)
 
 
 def commit_is_unknown(error: PyMongoError) -> bool:
-    """Whether a commit may have come to pass: committing again tells."""
+    """Whether a commit may have succeeded; committing again is safe and tells."""
     return error.has_error_label(_UNKNOWN_COMMIT)
 
 
 def own_timeout(client: Any) -> float:
-    """Seconds after which a client gives up by itself, when a server does not answer."""
+    """Seconds after which a client itself gives up on a server that does not reply."""
     options = client.options
     socket = options.pool_options.socket_timeout
     return math.inf if socket is None else socket + float(options.server_selection_timeout)
 
 
 class MongoRetryPolicy:
-    """How often one request was tried. All that savers ask may be asked twice: what is stored
-    again is the same, what is deleted again is gone.
+    """Counts the retries of one request. Requests are idempotent: storing the same again or
+    deleting again changes nothing.
 
     Args:
-        call_timeout: seconds after which nothing is tried again.
-        limit: those that a call of PyMongo's had; None: as many as the client allows by itself.
+        call_timeout: seconds after which nothing is retried; None: `_PATIENCE`.
+        limit: seconds that a call of PyMongo may take; None: the client's own limits.
     """
 
     def __init__(self, call_timeout: float | None, limit: float | None) -> None:
@@ -108,12 +108,15 @@ class MongoRetryPolicy:
         """Seconds to wait before the next attempt.
 
         Raises:
-            BackendUnavailableError: there is no server, or it did not do it in time.
-            ClosedError: the client was closed by its owner.
-            PermissionDeniedError: the server does not let this user in, or do it.
+            BackendUnavailableError: no server can be reached, or it did not reply in time.
+            ConflictError: other transactions were in the way until the time was over.
+            ClosedError: the caller has closed the client.
+            PermissionDeniedError: the login failed, or the user lacks a privilege.
+            InvalidArgumentError: a document is too large, or cannot be encoded.
+            CheckpointError: any other error of MongoDB.
         """
         codes = codes_of(error)
-        if isinstance(error, InvalidOperation):  # PyMongo calls it transient in a transaction
+        if isinstance(error, InvalidOperation):  # first: in a transaction it is labelled transient
             raise translate_error(error) from error
         if error.timeout:
             ended = None if self._limit is None else timed_out(self._limit, _STEP)
@@ -130,7 +133,7 @@ class MongoRetryPolicy:
 
 
 def translate_error(error: PyMongoError) -> Exception:
-    """The error to raise for one of the driver's, which becomes its cause."""
+    """The error to raise instead of an error of PyMongo, which becomes its cause."""
     unreachable = (ConnectionFailure, ExecutionTimeout, WTimeoutError, ConfigurationError)
     if isinstance(error, unreachable) or codes_of(error) & _STEPPED:
         return BackendUnavailableError(f"MongoDB could not do it: {error}")
@@ -151,12 +154,12 @@ def translate_error(error: PyMongoError) -> Exception:
 
 
 def without_values(error: PyMongoError) -> PyMongoError | None:
-    """An error as a cause; None for one whose text has the documents that were to be stored."""
+    """The error, to be a cause; None for a BulkWriteError, whose text has the user's documents."""
     return None if isinstance(error, BulkWriteError) else error
 
 
 def _said(error: PyMongoError) -> str:
-    """What the server said, without the command, which has the user's values in it."""
+    """The server's message, without the command, which has the user's values in it."""
     if isinstance(error, BulkWriteError):
         entries = (
             error.details.get("writeErrors") or error.details.get("writeConcernErrors") or [{}]

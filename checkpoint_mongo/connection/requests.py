@@ -1,4 +1,4 @@
-"""What this backend's plans ask of its drivers, in terms of no driver."""
+"""The requests of plans on MongoDB, independent of PyMongo."""
 
 from __future__ import annotations
 
@@ -24,30 +24,36 @@ SHARDED: Final = "sharded cluster"
 
 
 class RefusedError(Exception):
-    """A write found another state than it was prepared for, and its transaction was aborted. The
-    planner looks and tries again: this never reaches the caller of a saver.
+    """A write was prepared for another state of the thread, and its transaction was aborted. The
+    planner reads the state and retries; the caller of a saver never gets this error.
     """
 
 
 @dataclass(frozen=True)
 class ThreadTransaction(Atomic[T]):
-    """Request: a transaction that writes to one thread. Those of one process take turns: in the
-    database they would conflict, and all but one would have to start over.
+    """Request: a transaction that writes to one thread. A lock of the process runs those on one
+    thread one after the other; otherwise they would conflict in the database and start over.
     """
 
     thread_id: str
 
 
 class Aggregate(NamedTuple):
-    """Request: the reply is the documents of a pipeline."""
+    """Request: run an aggregation pipeline; the reply is its documents."""
 
     stages: Stages
     collection: str = RECORDS
 
 
 class Find(NamedTuple):
-    """Request: the reply is these fields of the documents that `where` finds, in an order; the
-    first `limit` of them, or all. `fields` None: all fields.
+    """Request: find documents.
+
+    Attributes:
+        where: the filter.
+        fields: the projection; None: all fields.
+        collection: its name without prefix.
+        sort: field -> 1 or -1; None: in no order.
+        limit: how many documents; 0: all.
     """
 
     where: Document
@@ -58,16 +64,22 @@ class Find(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        """As PyMongo calls them."""
+        """Keyword arguments of PyMongo's `find`."""
         sort = None if self.sort is None else list(self.sort.items())
         wanted = {"filter": self.where, "projection": self.fields, "sort": sort}
         return {**wanted, "limit": self.limit}
 
 
 class Op(NamedTuple):
-    """A change of documents: all that `where` finds are deleted, if `what` is None; else the first
-    one is replaced by it, or changed, if it has operators or is a pipeline. If it is `new`, one
-    that is there stays as it is; if it is `fresh`, it is refused where one is.
+    """A change of documents.
+
+    Attributes:
+        where: the filter.
+        what: None: delete all documents found; a document: replace the first one; operators or a
+            pipeline: update the first one.
+        upsert: insert a document if none is found.
+        new: insert `what` if no document is found, and leave an existing one unchanged.
+        fresh: insert `what`; refuse the change if the document exists.
     """
 
     where: Document
@@ -78,19 +90,19 @@ class Op(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What became of some changes."""
+    """The result of changes."""
 
     made: frozenset[int]
-    """which of them made a document that was not there"""
+    """numbers of the changes that inserted a document by upsert"""
     matched: int
     deleted: int
 
     def has_changed_all(self, count: int) -> bool:
-        """Whether each of so many updates has found its document, or made it."""
+        """Whether each of `count` updates has found its document, or inserted it."""
         return self.matched + len(self.made) == count
 
     def then(self, rest: Written | None) -> Written:
-        """This first change, and the rest of the changes behind it."""
+        """The result of this first change and the `rest` of the changes, as one."""
         if rest is None:
             return self
         made = self.made | {number + 1 for number in rest.made}
@@ -98,13 +110,14 @@ class Written(NamedTuple):
 
 
 class Write(NamedTuple):
-    """Request: changes, in this order; the reply is a `Written`. Where a document is there that
-    should be new, the reply is None; in a transaction, a RefusedError.
+    """Request: make changes in this order; the reply is a `Written`. If a `fresh` document exists,
+    the reply is None, and inside a transaction RefusedError is raised.
 
     Attributes:
-        ops: changes of one kind are one command.
-        collection: where.
-        guarded: all are refused, unless the first one changes a document.
+        ops: the changes; consecutive ones of one kind are one command.
+        collection: its name without prefix.
+        guarded: raise RefusedError unless the first change, and in a transaction each change,
+            finds or inserts its document.
     """
 
     ops: Sequence[Op]
@@ -113,7 +126,7 @@ class Write(NamedTuple):
 
 
 class Deployment(NamedTuple):
-    """Request: what the server is; asked once for a driver."""
+    """Request: the server's version and topology, which each driver reads once."""
 
 
 class Server(NamedTuple):
@@ -123,11 +136,11 @@ class Server(NamedTuple):
     topology: str
     """standalone, replica set or sharded cluster (`SHARDED`)"""
     pins_snapshots: bool = True
-    """whether a snapshot session reads all at one moment, as MongoDB documents it"""
+    """whether a snapshot session reads everything as of one moment"""
 
     @property
     def has_transactions(self) -> bool:
-        """Whether several documents can be changed as one."""
+        """Whether the server has transactions of several documents."""
         return self.topology != "standalone"
 
 
@@ -137,26 +150,26 @@ class Index(NamedTuple):
     fields: Sequence[tuple[str, int]]
     sparse: bool = False
     only: Document | None = None
-    """only of documents that match: a partial index"""
+    """partial index: the filter of the documents that it has"""
     name: str | None = None
-    """None: as the server calls it"""
+    """None: PyMongo derives it from the fields"""
 
 
 class CreateIndexes(NamedTuple):
-    """Request: indexes, unless they are there."""
+    """Request: create the indexes that do not exist."""
 
     indexes: Sequence[Index]
     collection: str = RECORDS
 
 
 class ListIndexes(NamedTuple):
-    """Request: the reply is the names of the indexes that a collection has."""
+    """Request: list the names of a collection's indexes."""
 
     collection: str = RECORDS
 
 
 class DropIndex(NamedTuple):
-    """Request: drop an index, if it is there."""
+    """Request: drop an index, if it exists."""
 
     name: str
     collection: str = RECORDS
@@ -170,7 +183,7 @@ class Shard(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Request: wait a little, longer each time."""
+    """Request: wait before attempt number `attempt`, longer each time."""
 
     attempt: int
 
@@ -188,16 +201,16 @@ def find(request: Find) -> Plan[list[dict[str, Any]]]:
 
 
 def write_all(ops: Sequence[Op], *, collection: str = RECORDS) -> Plan[Written | None]:
-    """Make changes; None if one was refused."""
+    """Make changes; None: a `fresh` document exists."""
     written: Written | None = yield Write(ops, collection)
     return written
 
 
 def write_guarded(ops: Sequence[Op]) -> Plan[Written]:
-    """Make changes in a transaction, if the first one finds its document.
+    """Make changes inside a transaction, if the first one finds its document.
 
     Raises:
-        RefusedError: it does not, or a document is there that should be new.
+        RefusedError: it does not, or a `fresh` document exists.
     """
     written: Written = yield Write(ops, guarded=True)
     return written
@@ -213,11 +226,11 @@ def write_thread(
 
 
 def server() -> Plan[Server]:
-    """What the server is."""
+    """The server's version and topology."""
     result: Server = yield Deployment()
     return result
 
 
 def pause(attempt: int) -> Plan[None]:
-    """Let other writers finish."""
+    """Wait, so that other writers can finish."""
     yield Pause(attempt)

@@ -1,4 +1,4 @@
-"""Blocking I/O on PyMongo's MongoClient."""
+"""The blocking driver, over PyMongo's MongoClient."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from checkpoint_mongo.connection.requests import ThreadTransaction
 
 
 class SyncMongoDriver:
-    """Performs plans, from any number of threads.
+    """Performs the requests of plans, from any number of threads.
 
     Args:
-        database: where the collections are.
-        prefix: what their names begin with.
+        database: the database of the collections.
+        prefix: the collections' names begin with it.
         call_timeout: seconds that a step may take; None: no limit.
     """
 
@@ -30,7 +30,11 @@ class SyncMongoDriver:
         self._turns = Turns()
 
     def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction."""
+        """Perform a request that is not inside a transaction, with retries.
+
+        Raises:
+            CheckpointError: the class of the cause, as `translate_error` says.
+        """
         if type(request) is ThreadTransaction:
             with self._turns.turn(request.thread_id, Deadline(self.call_timeout, TURN)):
                 return run(self._performer.perform(request), _io)

@@ -1,1 +1,1 @@
-"""The checkpoint savers: public classes, planner, reading, writing."""
+"""The checkpoint savers on MongoDB: public classes, planner, documents, reading, writing."""

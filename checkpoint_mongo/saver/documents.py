@@ -1,4 +1,4 @@
-"""Records as documents, and back. Their checksums are those of the SQL backends' rows."""
+"""Conversion between records and documents. Checksums are the same as of the SQL backends' rows."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ _COLUMNS: Final = (
     "sealed",
     "small",
 )
-"""What `checkpoint_columns` gives."""
+"""The fields in the order of `checkpoint_columns`."""
 _LARGE: Final = ("body", "metadata", "sealed")
 _LARGEST: Final = 4 << 20
-"""A checkpoint with more bytes than this has its large fields in documents of their own."""
+"""Bytes. If a checkpoint's large fields exceed this, they are stored in overflow documents."""
 
 
 def _record(kind: str, thread_id: str, key: str, more: Sequence[str], fields: Document) -> Op:
-    """A document that is stored whatever stands in its place."""
+    """Store a document, and replace the one with its `_id`."""
     given = {name: value for name, value in fields.items() if value is not None}
     where = {"_id": document_id(thread_id, key, *more), "thread_id": thread_id}
     return Op(where, {**where, "kind": kind, "key": key, **given}, upsert=True)
 
 
 def as_new(op: Op) -> Op:
-    """The same document, which must not be there yet."""
+    """The same change, refused if the document exists."""
     return op._replace(upsert=False, fresh=True)
 
 
@@ -69,7 +69,7 @@ def as_new(op: Op) -> Op:
 
 
 def thread_op(thread: Thread, now: float) -> Op:
-    """A new thread."""
+    """Insert the document of a new thread."""
     fields = {
         "created_at": now,
         "updated_at": now,
@@ -86,15 +86,15 @@ def thread_op(thread: Thread, now: float) -> Op:
 def touch_op(
     thread: Thread, now: float, log_size: int | None, guard: Document, garbage: int = 0
 ) -> Op:
-    """The change of a thread by each write, which is the thread's lock: transactions that make it
-    at the same time conflict.
+    """Update a thread's document, which each write does. It locks the thread: concurrent
+    transactions that update the same document conflict.
 
     Args:
-        thread: with the expiry that it gets.
+        thread: the thread with its new expiry.
         now: epoch seconds.
-        log_size: where its log ends afterwards; None: where it ends now.
-        guard: what else the document has to have.
-        garbage: about how many bytes the write leaves that nothing refers to.
+        log_size: the new size of its log; None: unchanged.
+        guard: further conditions on the document.
+        garbage: about how many bytes this write leaves unreferenced.
     """
     changed: dict[str, Any] = {"updated_at": now}
     if log_size is not None:
@@ -107,8 +107,8 @@ def touch_op(
 
 
 def thread_change(thread_id: str, operators: Document, guard: Document | None = None) -> Op:
-    """A change of a thread's document. `revision` makes it one in any case: an update that leaves
-    a document as it is takes no lock.
+    """Update a thread's document. It always increments `revision`, because an update that changes
+    nothing takes no lock.
     """
     where = {"_id": document_id(thread_id, THREAD), "thread_id": thread_id, **(guard or {})}
     given = {name: fields for name, fields in operators.items() if fields}
@@ -117,7 +117,7 @@ def thread_change(thread_id: str, operators: Document, guard: Document | None = 
 
 
 def thread_in(document: Document) -> Thread:
-    """A thread."""
+    """The thread of a document."""
     return Thread(
         document["thread_id"],
         document["generation"],
@@ -132,7 +132,9 @@ def thread_in(document: Document) -> Thread:
 
 
 def put_ops(thread: Thread, put: PutRecord, prepared: EncodedValues) -> list[Op]:
-    """What a put stores besides the thread: the checkpoint is the last."""
+    """The changes of a put, except that of the thread's document. The checkpoint is the last, so
+    that without transactions it never exists without its values.
+    """
     to, salt = put.checkpoint, thread.salt
     values = [
         _record(
@@ -170,7 +172,7 @@ def _checkpoint_ops(to: CheckpointRecord, columns: dict[str, Any]) -> list[Op]:
 
 
 def segment_ops(thread_id: str, segments: Iterable[Segment]) -> list[Op]:
-    """Pieces of the log, with their checksums."""
+    """Store segments, whose digests have their checksums."""
     return [
         _record(
             "segment",
@@ -186,7 +188,9 @@ def segment_ops(thread_id: str, segments: Iterable[Segment]) -> list[Op]:
 def write_ops(
     thread: Thread, at: Address, records: Sequence[WriteRecord], prepared: EncodedValues
 ) -> list[Op]:
-    """What `put_writes` stores besides the thread. Of a regular write the first stays."""
+    """The changes of `put_writes`, except that of the thread's document. A stored regular write
+    (idx >= 0) is not replaced.
+    """
     place = at.namespace, at.checkpoint_id or ""
     ops = segment_ops(thread.key, checked_segments(thread.salt, prepared.segments))
     for record, stored in zip(records, prepared.stored, strict=True):
@@ -205,7 +209,7 @@ def write_ops(
 
 
 def _fields(stored: Stored) -> dict[str, Any]:
-    """A stored value."""
+    """The fields of a stored value."""
     return {"type": stored.kind, "data": stored.inline, "layout": stored.layout}
 
 
@@ -213,17 +217,17 @@ def _fields(stored: Stored) -> dict[str, Any]:
 
 
 def checkpoint_row(document: Document) -> tuple[Any, ...]:
-    """What `ThreadRows.checkpoint` reads."""
+    """The row of a document that `ThreadRows.checkpoint` takes."""
     ns, checkpoint_id = parts_of(document["key"])
     columns = (document.get(name) for name in (*_COLUMNS[:1], *_COLUMNS[2:4], *_COLUMNS[5:]))
     return (ns, checkpoint_id, *columns)
 
 
 def found_in(document: Document, thread: Thread) -> CheckpointRow:
-    """A checkpoint, and what its thread's document says.
+    """A checkpoint with its thread's generation, log size, expiry and salt.
 
     Raises:
-        CorruptValueError: it was damaged, or is another checkpoint's.
+        CorruptValueError: a checksum is wrong: it was damaged, or is another checkpoint's.
     """
     record = ThreadRows(thread.key, thread.salt).checkpoint(checkpoint_row(document))
     position = record.checkpoint_id, thread.key, record.ns
@@ -240,13 +244,13 @@ def found_in(document: Document, thread: Thread) -> CheckpointRow:
 
 
 def whole_checkpoint(document: Document, pieces: Iterable[Document]) -> Document:
-    """A checkpoint with the large fields that are documents of their own."""
+    """A checkpoint's document with the fields of its overflow documents."""
     ordered = sorted(pieces, key=lambda piece: piece["number"])
     return {**document, **bson.decode(b"".join(piece["data"] for piece in ordered))}
 
 
 def add_part(snapshot: ReadSnapshot, threads: Mapping[Any, ThreadRows], document: Document) -> None:
-    """Check and note a value or a write."""
+    """Check a value's or a write's checksum, and add it to the snapshot."""
     stored = document["type"], document["data"], document.get("layout")
     names = document["thread_id"], *parts_of(document["key"])
     if document["kind"] == "value":

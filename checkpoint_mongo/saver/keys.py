@@ -1,4 +1,4 @@
-"""Names of documents: `key`, which the index has in order within a thread, and `_id`."""
+"""Names of documents: `key`, by which the index sorts those of a thread, and `_id`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from hashlib import blake2b
 from typing import Any, Final
 
 THREAD: Final = "c\0\1"
-"""The key of a thread's own document. It sorts right behind the checkpoints of the root namespace
+"""The key of a thread's own document. It sorts right after the checkpoints of the root namespace
 (`c`, NUL, NUL, id), so that one `find` reads the thread and its newest checkpoint. No checkpoint
-can have this key: behind a namespace there is always another NUL.
+can have this key, because there is always a NUL after its namespace.
 """
 
 _ID_SIZE: Final = 16
 
 
 def document_id(thread_id: str, key: str, *more: str) -> bytes:
-    """The `_id` of a record: a digest of its names, which are unique together."""
+    """The `_id` of a record: a digest of its thread, its key, and what else tells it apart."""
     names = "\0".join((thread_id, key, *more))
     return blake2b(names.encode(), digest_size=_ID_SIZE).digest()
 
@@ -26,7 +26,7 @@ def checkpoint_key(ns: str, checkpoint_id: str) -> str:
 
 
 def overflow_key(ns: str, checkpoint_id: str) -> str:
-    """The key of all pieces of a checkpoint that is too large for one document."""
+    """The key of all overflow documents of a checkpoint."""
     return f"o\0{ns}\0{checkpoint_id}"
 
 
@@ -41,7 +41,7 @@ def writes_key(ns: str, checkpoint_id: str) -> str:
 
 
 def segment_key(start: int) -> str:
-    """A segment's key: keys sort as starts do."""
+    """A segment's key. Keys sort by offset."""
     return f"s\0{start:016x}"
 
 
@@ -51,5 +51,5 @@ def parts_of(key: str) -> list[str]:
 
 
 def under(prefix: str) -> dict[str, Any]:
-    """Finds keys that begin with `prefix` and a NUL."""
+    """The condition that a key begins with `prefix` and a NUL."""
     return {"$gte": f"{prefix}\0", "$lt": f"{prefix}\1"}

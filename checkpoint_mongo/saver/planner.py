@@ -1,4 +1,4 @@
-"""The operations of a saver on MongoDB. See docs/adr/0007 for why they are what they are."""
+"""The planner of the savers on MongoDB. docs/adr/0007 gives the reasons for its design."""
 
 from __future__ import annotations
 
@@ -36,8 +36,13 @@ from checkpoint_mongo.saver.writing import THREADS, MongoWriting, PutWork, Write
 
 @requires_setup(FullPlanner)
 class MongoPlanner(MongoSetup, MongoThreads, MongoWriting):
-    """Plans for MongoDB. Copies of a saver share one planner, and with it what is known of
-    threads and their logs.
+    """The plans of a saver on MongoDB. Copies of a saver share one planner, and its caches.
+
+    Args:
+        policy: time to live of threads.
+        clock: returns epoch seconds.
+        new_epoch: returns a random generation for a thread.
+        deduplicate: share equal chunks of a thread's large values.
     """
 
     backend = "mongo"
@@ -86,8 +91,8 @@ class MongoPlanner(MongoSetup, MongoThreads, MongoWriting):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: two commands, three if a value is in the log, in one snapshot; and a
-        write where reading moves an expiry.
+        """Read one checkpoint with its values and pending writes: two commands in one snapshot,
+        three if a value is in the log; and a write if the expiry is refreshed.
         """
         at = address(config)
         snapshot = yield from read(self._whole, at)
@@ -100,7 +105,7 @@ class MongoPlanner(MongoSetup, MongoThreads, MongoWriting):
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        """What DeltaChannels are rebuilt from: one snapshot, however long the chain."""
+        """Read what DeltaChannels are rebuilt from: one snapshot, however long the chain."""
         at = address(config)
         gathered = None
         if channels:
@@ -128,7 +133,7 @@ class MongoPlanner(MongoSetup, MongoThreads, MongoWriting):
         return target, line, snapshot
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints: four commands at most, in one snapshot; more with a filter."""
+        """Read some checkpoints: four commands at most, in one snapshot; more with a filter."""
         snapshot, rest = yield from read(self._page, codec, listing)
         if listing.thread_id is not None:
             yield from self._refresh(listing.thread_id, snapshot)

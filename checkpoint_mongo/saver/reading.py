@@ -1,5 +1,5 @@
-"""Reading checkpoints with all that belongs to them: two commands, three with large values, which
-see the same moment.
+"""Reading checkpoints with their values and writes: two commands in one snapshot, three with large
+values.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class MongoReading:
     # ------------------------------------------------------------------ one checkpoint
 
     def _find(self, at: Address) -> Plan[CheckpointRow | None]:
-        """The checkpoint that is named, or the newest: one command, two for the newest of another
-        namespace than the root's.
+        """Read the checkpoint with the given id, or the newest: one command, two for the newest of
+        a namespace other than the root.
         """
         thread_id, ns = at.thread_id, at.namespace
         if at.checkpoint_id is not None:
@@ -60,8 +60,8 @@ class MongoReading:
             newest = _by_keys(thread_id, {"$gte": checkpoint_key("", ""), "$lte": THREAD})
             result = yield from find(newest._replace(sort={"key": -1}, limit=2))
         else:
-            # `$or` of the thread's key and this range would be one command, answered from the
-            # index by MongoDB; the stand-in server reads the whole collection for it
+            # An `$or` of the thread's key and this range would be one command, for which MongoDB
+            # uses the index. SecantusDB, its stand-in in tests, reads the whole collection.
             result = yield from find(of_thread(thread_id))
             newest = _by_keys(thread_id, under(f"c\0{ns}"))
             result += yield from find(newest._replace(sort={"key": -1}, limit=1))
@@ -75,7 +75,7 @@ class MongoReading:
 
     @staticmethod
     def _complete(document: Document) -> Plan[Document]:
-        """A checkpoint whose large fields may be documents of their own."""
+        """Add a checkpoint's overflow documents, if it has any."""
         if "overflow" not in document:
             return document
         key = overflow_key(*parts_of(document["key"]))
@@ -90,7 +90,7 @@ class MongoReading:
         yield from self._load(snapshot, snapshot.keys(), snapshot.places())
         return snapshot
 
-    # ------------------------------------------------------------------ what belongs to them
+    # ------------------------------------------------------------------ values, writes, segments
 
     def _load(
         self,
@@ -98,7 +98,7 @@ class MongoReading:
         keys: Sequence[tuple[ThreadKey, str, str, str]],
         places: Sequence[CheckpointKey],
     ) -> Plan[None]:
-        """Fetch some values, the writes of some checkpoints, and the segments that they need."""
+        """Read values, the writes of checkpoints, and the segments to which both refer."""
         wanted: dict[ThreadKey, list[str]] = {}
         for thread, *name in keys:
             wanted.setdefault(thread, []).append(value_key(*name))
@@ -138,7 +138,7 @@ class MongoReading:
         return snapshot, rest
 
     def _candidates(self, listing: Listing, count: int) -> Plan[list[CheckpointRow]]:
-        """The next checkpoints that may be wanted, in order."""
+        """The next checkpoints that may match the listing, in order."""
         result, live = list[CheckpointRow](), dict[str, Thread | None]()
         rest = listing
         while True:
@@ -165,7 +165,7 @@ def _by_keys(thread_id: str, keys: Any) -> Find:
 
 
 def _where(wanted: dict[ThreadKey, list[str]]) -> list[Document]:
-    """Conditions that find the documents with these keys, by thread."""
+    """Conditions that find the documents with these keys, up to 2,000 keys of a thread in each."""
     return [
         {"thread_id": thread, "key": {"$in": keys[at : at + _AT_ONCE]}}
         for thread, keys in wanted.items()
@@ -173,21 +173,21 @@ def _where(wanted: dict[ThreadKey, list[str]]) -> list[Document]:
     ]
 
 
-# ---------------------------------------------------------------- which checkpoints a list has
+# ---------------------------------------------------------------- stages of `list`
 
 
 def _choice(listing: Listing, count: int) -> list[Document]:
-    """Stages that give the next so many checkpoints that may be wanted, in the order of a list."""
+    """Stages that return the next `count` checkpoints that may match, in the order of the list."""
     if listing.thread_id is None:
         match, order = _anywhere(listing), {"checkpoint_id": -1, "thread_id": -1, "key": -1}
     elif listing.ns is None:
-        # in an order that the index over all threads does not have, and the server cannot choose
+        # This order keeps the server from choosing the index over all threads.
         match, order = _anywhere(listing), {"checkpoint_id": -1, "key": -1}
     else:
         match, order = _in_namespace(listing), {"key": -1}
     stages: list[Document] = [{"$match": condition} for condition in match]
     for fragment in prefilter_terms(listing.filter):
-        # as bytes of JSON: no regular expression, whose operators a value may have
+        # compares bytes of JSON: a value may have characters with a meaning in regular expressions
         index = {"$indexOfBytes": ["$metadata", {"$literal": fragment}]}
         passes = {"$expr": {"$gte": [index, 0]}}
         hidden = [{"sealed": {"$exists": True}}, {"overflow": {"$exists": True}}]
@@ -228,11 +228,11 @@ def _bounds(listing: Listing) -> list[Document]:
 
 
 def _behind(field: str, value: str, ties: Document) -> Document:
-    """What comes behind a value, in falling order."""
+    """The condition that a document comes after a value, in descending order."""
     return {"$or": [{field: {"$lt": value}}, {field: value, **ties}]}
 
 
 def _ends(listing: Listing) -> list[str]:
-    """Checkpoint ids that are less than each of these are wanted."""
+    """Exclusive upper bounds of checkpoint ids."""
     ends = [] if listing.before is None else [listing.before]
     return ends if listing.position is None else [*ends, listing.position[0]]

@@ -1,4 +1,4 @@
-"""The public savers: how they are opened, and who closes what."""
+"""The public savers on MongoDB: `MongoDBSaver` and `AsyncMongoDBSaver`."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ _CLIENT: Final[Mapping[str, Any]] = {
     "serverSelectionTimeoutMS": 10_000,
     "connectTimeoutMS": 3_000,
     "socketTimeoutMS": 11_000,
-    "retryReads": False,  # the drivers here try again, but not after a timeout
+    "retryReads": False,  # this library's drivers retry, but not after a timeout
 }
-"""Options of clients that are opened here, unless the URL has them. By default PyMongo waits half
-a minute for a server that is gone, and for ever for one that is frozen.
+"""Default options of clients that the library opens; the URL overrides them. PyMongo's own defaults
+wait half a minute for a server that is gone, and without limit for one that hangs.
 """
 
 
 class MongoDBSaver(FullSyncSaver):
-    """Checkpoints in MongoDB 6.0 or later, for threads; its async methods run in a worker thread.
+    """LangGraph's `BaseCheckpointSaver` in MongoDB 6.0 or later, for blocking code. Its async
+    methods run in a worker thread. Call `setup()` once for each database and prefix.
 
     Args:
-        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
-        db_name: the database, unless `client` is one.
+        client: a `MongoClient`, or one of its databases. The caller closes it.
+        db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        serde: default: LangGraph's `JsonPlusSerializer`.
         on_unreadable: what reading does with a value that the serializer cannot rebuild:
             `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
             what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
+            no attribute `cipher`; then metadata is encrypted, too.
+        deduplicate: store equal chunks of a thread's large values once. False stores each value
+            whole, which is faster if values are replaced instead of growing.
+        ttl: time to live as in `langgraph.json`, in minutes; see `TTLPolicy`.
+        clock: returns the time in epoch seconds; `ttl` runs by it.
         call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
-    `setup()` must have been called once for a database.
-
     Raises:
-        InvalidArgumentError: `client` is neither of both, or a name cannot be one.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix` or `ttl`
+            is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 
@@ -99,10 +99,11 @@ class MongoDBSaver(FullSyncSaver):
         self.client = database.client
 
     def setup(self, require_transactions: bool = False, shard: bool = False) -> None:
-        """Create what is missing. Safe from many processes at once; later a no-op.
+        """Create the collection's indexes. Many processes may call it at once; further calls change
+        nothing.
 
         Args:
-            require_transactions: refuse a standalone server, on which a crash may leave a half of
+            require_transactions: refuse a standalone server, on which a crash may leave a part of
                 a write.
             shard: shard the collection by thread, on a sharded cluster.
 
@@ -127,12 +128,12 @@ class MongoDBSaver(FullSyncSaver):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Open a saver with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: `mongodb://…` or `mongodb+srv://…`, with PyMongo's options.
-            db_name: the database; None: the one that the URL names, unless that is `admin`, or
-                else `checkpointing_db`.
+            db_name: the database; None: that of the URL, or `checkpointing_db` if the URL has none
+                or `admin`.
             collection_prefix: as in the constructor.
             serde: as in the constructor.
             on_unreadable: as in the constructor.
@@ -140,11 +141,11 @@ class MongoDBSaver(FullSyncSaver):
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
             clock: as in the constructor.
-            call_timeout: as in the constructor. Unless the URL has `serverSelectionTimeoutMS` or
-                `socketTimeoutMS`, they are 10 and 11 seconds.
+            call_timeout: as in the constructor; seconds. If the URL lacks
+                `serverSelectionTimeoutMS` or `socketTimeoutMS`, they are 10 and 11 seconds.
 
         Raises:
-            InvalidArgumentError: the URL cannot be understood.
+            InvalidArgumentError: the URL, or another argument, is invalid.
         """
         pymongo = driver(cls.__name__)
         with understood(conn_string):
@@ -169,24 +170,25 @@ class MongoDBSaver(FullSyncSaver):
 
 
 class AsyncMongoDBSaver(FullAsyncSaver):
-    """Checkpoints in MongoDB, for an event loop; its sync methods work from other threads.
+    """`MongoDBSaver` for an event loop. Its sync methods may be called from other threads.
 
     Args:
-        client: as in `MongoDBSaver`: an `AsyncMongoClient`, or one of its databases.
-        db_name: the database, unless `client` is one.
-        collection_prefix: goes before the names of the collections.
+        client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
+        db_name: as in `MongoDBSaver`.
+        collection_prefix: as in `MongoDBSaver`.
         serde: as in `MongoDBSaver`.
         on_unreadable: as in `MongoDBSaver`.
         encrypted: as in `MongoDBSaver`.
         deduplicate: as in `MongoDBSaver`.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        ttl: as in `MongoDBSaver`; minutes.
+        clock: as in `MongoDBSaver`; epoch seconds.
         call_timeout: as in `MongoDBSaver`; seconds.
 
-    `await saver.setup()` must have been called once for a database.
+    Call `await saver.setup()` once for each database and prefix.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both, or a name cannot be one.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix` or `ttl`
+            is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 
@@ -274,19 +276,25 @@ _LONGEST_PREFIX = 100
 
 
 def client_options(conn_string: str) -> dict[str, Any]:
-    """The options of a client that is opened here, besides those of its URL."""
+    """The options of a client that the library opens, without those that its URL has."""
     given = str(conn_string).lower()
     return {name: value for name, value in _CLIENT.items() if f"{name.lower()}=" not in given}
 
 
 def named_by(client: Any) -> str:
-    """The database of a URL; `admin` is only where its user is known."""
+    """The database of a client's URL. `admin` does not count: URLs have it as the database in which
+    the user is defined.
+    """
     name: str = client.get_default_database(DB_NAME).name
     return DB_NAME if name == "admin" else name
 
 
 def database_name(argument: str, value: str) -> str:
-    """A database's name, if it can be one."""
+    """Check the name of a database.
+
+    Raises:
+        InvalidArgumentError: MongoDB does not allow the name.
+    """
     name = text(argument, value)
     wrong = any(each in name for each in _FORBIDDEN)
     if not name or wrong or len(name.encode()) > _LONGEST:
@@ -297,7 +305,11 @@ def database_name(argument: str, value: str) -> str:
 
 
 def prefix_of(value: str) -> str:
-    """What goes before names of collections, if it can."""
+    """Check the prefix of collections' names.
+
+    Raises:
+        InvalidArgumentError: a collection's name cannot begin with it.
+    """
     prefix = text("collection_prefix", value)
     if "$" in prefix or prefix.startswith((".", "system.")) or len(prefix) > _LONGEST_PREFIX:
         raise InvalidArgumentError(
@@ -308,10 +320,10 @@ def prefix_of(value: str) -> str:
 
 
 def database_of(given: Any, db_name: str, client: type[Any], database: type[Any]) -> Any:
-    """The database that a saver or a store was given: itself, or by a client of this type.
+    """The database of a saver, store or cache, which gets a database, or a client and a name.
 
     Raises:
-        InvalidArgumentError: it is neither of both, or there can be no database of this name.
+        InvalidArgumentError: `given` has another type, or `db_name` is invalid.
     """
     if isinstance(given, client):
         return given[database_name("db_name", db_name)]
@@ -323,7 +335,11 @@ def database_of(given: Any, db_name: str, client: type[Any], database: type[Any]
 
 @contextmanager
 def understood(conn_string: str) -> Iterator[None]:
-    """A URL that PyMongo does not understand is an argument that is wrong."""
+    """Translate what PyMongo raises for an invalid URL. The message does not quote a password.
+
+    Raises:
+        InvalidArgumentError: the URL, or an option of it, is invalid.
+    """
     from pymongo.errors import ConfigurationError, InvalidURI
 
     try:
@@ -339,10 +355,10 @@ def understood(conn_string: str) -> Iterator[None]:
 
 
 def driver(needed_by: str) -> Any:
-    """PyMongo.
+    """Import PyMongo.
 
     Raises:
-        MissingDriverError: it is not installed.
+        MissingDriverError: PyMongo is not installed.
     """
     try:
         import pymongo

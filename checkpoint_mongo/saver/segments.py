@@ -1,4 +1,4 @@
-"""The threads' logs in MongoDB: documents of a thread, by where in its log they begin."""
+"""Threads and their logs in MongoDB. A segment is a document; its key has its offset in the log."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _COPIED: Final = 64  # documents in a command, of up to 4 MiB, most of them far 
 
 
 class MongoDedupWriter(SqlDedupWriter):
-    """Sub-plans on threads and their logs, to be run inside a transaction."""
+    """Sub-plans on threads and their logs, run inside a transaction."""
 
     def find(self, thread_id: str) -> Plan[Thread | None]:
         result = yield from find(of_thread(thread_id))
         return self.live(result)
 
     def live(self, result: Sequence[dict[str, Any]]) -> Thread | None:
-        """The thread that was read, unless it has expired."""
+        """The thread in the result of `of_thread`, unless it has expired."""
         thread = thread_in(result[0]) if result else None
         return None if thread is None or self.is_expired(thread.expires_at) else thread
 
@@ -84,14 +84,14 @@ class MongoDedupWriter(SqlDedupWriter):
         yield from write_all([Op({"thread_id": thread.key, "key": under("s")})])
 
     def copy_segments(self, source: Thread, target: Thread) -> Plan[None]:  # noqa: ARG002
-        """Nothing: `copy` takes all documents of a thread."""
+        """Do nothing: `copy` copies all documents of a thread."""
         yield from ()
 
     # ------------------------------------------------------------------ copies
 
     def copy(self, source: Thread, target: str) -> Plan[None]:
-        """Copy all documents of a thread, some at a time. `$merge` and `$out` would do it in one
-        command, but not inside a transaction.
+        """Copy all documents of a thread, 64 at a time. `$merge` and `$out` would copy them in one
+        command, but are not allowed inside a transaction.
         """
         fields = {"_id": 1, "kind": 1, "garbage": 1}
         names = yield from find(Find({"thread_id": source.key}, fields))
@@ -106,8 +106,10 @@ class MongoDedupWriter(SqlDedupWriter):
                 yield from write_all([thread_change(target, counted)])
 
     def expect_nothing_else(self, source: Thread, target: Thread) -> Plan[None]:
-        """Raises:
-        InvalidArgumentError: `target` has checkpoints, or writes to such, that `source` has not.
+        """Refuse to overwrite checkpoints.
+
+        Raises:
+            InvalidArgumentError: `target` has a checkpoint, or writes to one, that `source` lacks.
         """
         own = yield from self._keys(target.key)
         given = yield from self._keys(source.key)
@@ -125,7 +127,7 @@ class MongoDedupWriter(SqlDedupWriter):
         result = yield from documents(
             [{"$match": {"thread_id": thread_id}}, {"$match": kinds}, project]
         )
-        # a checkpoint's key and its writes' differ in their first letter
+        # only the first letter differs between a checkpoint's key and that of its writes
         return {f"c{document['key'][1:]}" for document in result}
 
 

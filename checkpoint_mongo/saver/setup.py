@@ -1,4 +1,4 @@
-"""Creating indexes, once."""
+"""`setup()`: migrations, which create indexes."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ STANDALONE: Final = (
 def migrations(
     collection: str, versions: Iterable[int]
 ) -> Plan[tuple[set[int], Sequence[Migration]]]:
-    """The numbers of the migrations that a collection notes, and those still to be run.
+    """Read the record of migrations: the numbers of those applied, and the migrations to be run.
 
     Raises:
-        SchemaVersionError: one is newer than this library.
+        SchemaVersionError: a migration was applied that is newer than this library.
     """
     applied = yield from find(Find({}, {"_id": 1}, collection))
     numbers = {document["_id"] for document in applied}
@@ -59,10 +59,10 @@ def migrations(
 
 
 def expect_migrations(collection: str, versions: Iterable[int]) -> Plan[None]:
-    """Look whether `setup` was ever called.
+    """Check that `setup()` was called.
 
     Raises:
-        NotSetUpError: it was not.
+        NotSetUpError: it was never called.
         SchemaVersionError: a newer version of this library has called it.
     """
     numbers, _ = yield from migrations(collection, versions)
@@ -77,14 +77,14 @@ class MongoSetup:
     is_set_up = False
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the record of migrations."""
+        """Check the record of migrations; raise as `expect_migrations` does."""
         yield from expect_migrations(MIGRATIONS, _VERSIONS)
 
     def setup(self, require_transactions: bool = False, shard: bool = False) -> Plan[None]:
-        """Create what is missing; only reads when there is nothing to do.
+        """Run the missing migrations; if there are none, this only reads.
 
         Args:
-            require_transactions: refuse a standalone server, which has none.
+            require_transactions: refuse a standalone server, which has no transactions.
             shard: shard the collection by thread, on a sharded cluster.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The named statements of the plans that all databases share, as commands of MongoDB."""
+"""The named statements of the plans shared with the SQL backends, as commands of MongoDB."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Row = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class StatementQuery:
-    """A statement that reads: its command, and a row of each document."""
+    """A statement that reads: its command, and how a document becomes a row."""
 
     command: Callable[..., Find | Aggregate]
     row: Callable[[Document], Row]
     tells_emptiness: bool = False
-    """the one row is whether there is no document"""
+    """the result is one row: whether the command found no document"""
 
     def request(self, asked: Any) -> Find | Aggregate:
-        """What the driver performs."""
+        """The request that the driver performs."""
         return self.command(*asked.values)
 
     def reply(self, asked: Any, result: Sequence[Document]) -> list[Row]:  # noqa: ARG002
-        """What the plan gets."""
+        """The rows that the plan gets."""
         if self.tells_emptiness:
             return [(not result,)]
         return [self.row(document) for document in result]
@@ -47,23 +47,23 @@ class StatementQuery:
 
 @dataclass(frozen=True)
 class Change:
-    """A statement that changes documents: a list of changes for each row of values."""
+    """A statement that writes: the changes for each row of values."""
 
     ops: Callable[..., list[Op]]
 
     def request(self, asked: Any) -> Write:
-        """What the driver performs."""
+        """The request that the driver performs."""
         rows = asked.rows if type(asked) is ExecuteMany else [asked.values]
         return Write([op for row in rows for op in self.ops(*row)])
 
     def reply(self, asked: Any, written: Any) -> int:  # noqa: ARG002
-        """What the plan gets: how many documents it was."""
+        """The number of documents inserted, updated and deleted."""
         count: int = len(written.made) + written.matched + written.deleted
         return count
 
 
 def columns(*names: str) -> Callable[[Document], Row]:
-    """A row of these fields."""
+    """A function from a document to the row of these fields."""
     return lambda document: tuple(document.get(name) for name in names)
 
 
@@ -78,8 +78,8 @@ def of_kind(
 ) -> Aggregate:
     """Fields of a thread's documents of one kind, in the order of their keys.
 
-    What the index has is a `$match` of its own, which MongoDB joins with the one behind it. The
-    stand-in server would not use the index for both together.
+    The conditions on indexed fields are a `$match` of their own, which MongoDB merges with the
+    next one. SecantusDB, its stand-in in tests, would not use the index for a `$match` of both.
     """
     own: Document = {"thread_id": thread_id, "key": under(kind[0])}
     stages: list[Document] = [{"$match": own}, {"$match": {"kind": kind, **(more or {})}}]
@@ -90,12 +90,12 @@ def of_kind(
 
 
 def of_thread(thread_id: str) -> Find:
-    """A thread's own document."""
+    """Find a thread's own document."""
     return Find({"_id": document_id(thread_id, THREAD), "thread_id": thread_id})
 
 
 def _space(document: Document, *names: str) -> Row:
-    """The names in a document's key, and some of its fields."""
+    """The parts of a document's key, and these fields."""
     return (*parts_of(document["key"]), *(document.get(name) for name in names))
 
 
@@ -186,7 +186,7 @@ STATEMENTS: Final[Mapping[str, StatementQuery | Change]] = {
     "checkpoint_keys": StatementQuery(
         lambda thread: of_kind(thread, "checkpoint", ("key",)), _space
     ),
-    "delete_checkpoint": Change(_removal),  # with its writes
+    "delete_checkpoint": Change(_removal),  # also deletes its writes
     "delete_writes": Change(lambda *_: []),
     "has_write": StatementQuery(
         lambda thread, ns, checkpoint_id, channel: Aggregate(

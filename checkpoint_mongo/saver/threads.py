@@ -31,7 +31,7 @@ from checkpoint_mongo.saver.statements import removals
 
 
 class MongoThreads(MongoReading, SharedThreads):
-    """Plans on threads."""
+    """Plans on whole threads, and on the ancestors of a checkpoint."""
 
     _logs: MongoDedupWriter
 
@@ -39,7 +39,7 @@ class MongoThreads(MongoReading, SharedThreads):
         yield from write_all([Op({"thread_id": thread_id})])
 
     def _delete_early_writes(self, key: ThreadKey, ns: str, checkpoint_id: str) -> Plan[None]:
-        """Remove writes to checkpoints before this one that are not there."""
+        """Delete writes to checkpoints older than this one that do not exist."""
         before = {"$gte": writes_key(ns, ""), "$lt": writes_key(ns, checkpoint_id)}
         writes = yield from find(Find({"thread_id": key, "key": before}, {"_id": 0, "key": 1}))
         if not writes:
@@ -91,8 +91,8 @@ class MongoThreads(MongoReading, SharedThreads):
 
     @staticmethod
     def _ancestors(checked: ThreadRows, ns: str, first: str, depth: int) -> Plan[Iterable[Link]]:
-        """A checkpoint and its ancestors. Most often a parent has the id before, so that a range of
-        ids has many of them.
+        """A checkpoint and its ancestors. A parent mostly has the next smaller id, so that one
+        range of ids reads many ancestors.
         """
         fields = ("checkpoint_id", "parent_id", "versions", "link_checksum")
         project = {"_id": 0, **dict.fromkeys(fields, 1)}
@@ -140,7 +140,7 @@ class MongoThreads(MongoReading, SharedThreads):
         return [tuple(document.get(field) for field in fields) for document in result]
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
-        """Count documents and their bytes, as BSON, before compression."""
+        """Count documents and their bytes as BSON, before compression."""
         deployment = yield from server()
         counts = yield from read(self._counts, thread_id)
         numbers = {name: count for name, count, _ in counts}
@@ -166,4 +166,4 @@ class MongoThreads(MongoReading, SharedThreads):
         return [(document["_id"], document["count"], document["size"]) for document in result]
 
     def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
-        raise NotImplementedError  # `stats` asks in its own way
+        raise NotImplementedError  # not called: `stats` is overridden

@@ -1,7 +1,8 @@
 """Storing checkpoints and pending writes: one command and the commit.
 
-A write is first sent on what the process knows of the thread, for the case that all its documents
-are new. If that is not so, the transaction is aborted, and another one reads what is stored.
+A write is first prepared from this process's cache of the thread, and assumes that all its
+documents are new. If that is wrong, the transaction is aborted, and a second one first reads what
+is stored.
 """
 
 from __future__ import annotations
@@ -45,39 +46,40 @@ from checkpoint_mongo.saver.keys import checkpoint_key, parts_of, value_key, wri
 from checkpoint_mongo.saver.segments import MongoDedupWriter
 
 THREADS: Final = 50_000
-"""Threads whose documents are cached: about 20 MB at most."""
+"""Limit of threads whose documents are cached: about 20 MB."""
 
 _LARGE: Final = 1 << 25
-"""With more bytes of segments than this, a write is several transactions."""
-_SEGMENTS: Final = 64  # in a command of such a write, of up to 256 KiB each
+"""Bytes. A write with larger segments is several transactions."""
+_SEGMENTS: Final = 64  # segments in a command of such a write, of up to 256 KiB each
 
 FindRow = Callable[[Thread, str, str], Plan[CheckpointRecord | None]]
 """Reads a checkpoint of a thread, by namespace and id."""
 
 
 class StoredThread(NamedTuple):
-    """What a transaction stored, for the caches."""
+    """What a transaction has stored, to update the caches after the commit."""
 
     thread: Thread
     prepared: EncodedValues
     work: ThreadWork
     is_whole: bool = True
-    """False: there is only room for it in the log"""
+    """False: it has only reserved room in the log; the segments are stored in further steps"""
 
 
 GarbageOf = Callable[[EncodedValues], int]
-"""About how many bytes a write leaves that nothing refers to, once its values are prepared."""
+"""Estimates the bytes that a write with these values leaves unreferenced."""
 
 
 class ThreadWork(ABC):
     """What one call stores in one thread.
 
     Attributes:
-        thread_id: which thread.
-        size: bytes of the values that are new.
-        ttl: minutes that this run asks for.
-        log: the thread's, when values that must be stored already were there; None: none must be.
-        may_repeat: whether documents that are stored already change nothing, and may be sent again.
+        thread_id: the thread.
+        size: bytes of the new values.
+        ttl: time to live in minutes that this run asks for; None: the thread's own stays.
+        log: the state of the log when values that this work relies on were known to be stored;
+            None: it relies on no stored values.
+        may_repeat: whether storing a document that exists changes nothing and leaves no garbage.
     """
 
     thread_id: str
@@ -88,38 +90,39 @@ class ThreadWork(ABC):
 
     @property
     def needs_thread(self) -> bool:
-        """Whether it takes for granted what only a thread that is stored can have."""
+        """Whether the work relies on the stored thread, and so cannot create it."""
         return False
 
     @property
     @abstractmethod
     def records(self) -> Sequence[ChannelRecord]:
-        """Whose values may need the thread's log."""
+        """The records whose values may go to the thread's log."""
 
     @abstractmethod
     def ops(self, thread: Thread, prepared: EncodedValues) -> list[Op]:
-        """The changes besides that of the thread."""
+        """The changes, except that of the thread's document."""
 
     @abstractmethod
     def early(self, cache: ChunkIndexCache) -> ThreadWork | None:
-        """The work, made of what is cached of the thread; None: that is too little."""
+        """The work, completed from the cache of the thread; None: the cache lacks something."""
 
     @abstractmethod
     def revised(self, thread: Thread, find_row: FindRow) -> Plan[tuple[ThreadWork, GarbageOf]]:
-        """The work that is left to be done, after a look at what is stored."""
+        """The work, completed from what is stored, and the garbage that it leaves."""
 
     def note(self, logs: MongoDedupWriter, prepared: EncodedValues) -> None:
-        """It is committed: cache what is known now."""
+        """Update the caches after the commit."""
         logs.committed(self.thread_id, prepared)
 
 
 class PutWork(ThreadWork):
-    """A checkpoint.
+    """Stores a checkpoint.
 
     Args:
         draft: the put.
-        put: made of it and of its parent; None: not yet.
-        log: the thread's, when the parent had what the put keeps.
+        put: the draft completed from its parent; None: not completed yet.
+        log: the state of the log when the parent's values that the put keeps were known to be
+            stored.
     """
 
     def __init__(
@@ -136,7 +139,7 @@ class PutWork(ThreadWork):
     @property
     def put(self) -> PutRecord:
         """All records."""
-        assert self._put is not None  # noqa: S101 (it was made early, or revised)
+        assert self._put is not None  # noqa: S101 (`early` or `revised` has set it)
         return self._put
 
     @property
@@ -157,7 +160,7 @@ class PutWork(ThreadWork):
         put = draft.complete(parent)
         if not put.kept:
             return PutWork(draft, put)
-        # `write_guarded` compares the thread's log with that of the parent
+        # the guard of `_store_known` compares the thread's log with that of the parent
         log = None if parent is None else parent.log
         if parent is None or log is None or not parent.has_records(put.kept, log):
             return None
@@ -176,10 +179,10 @@ class PutWork(ThreadWork):
             stored = yield from _stored(thread, to.ns, {*before, *to.versions.items()})
         put = draft.complete(parent)
         if lost := [key for key in put.kept if key not in stored]:
-            yield from offload()  # what is lost is serialized
+            yield from offload()  # serializes the lost values again
             put = draft.complete(parent, lost)
         new = [(record.channel, record.version) for record in put.values]
-        # another checkpoint may have them as well: a collection looks
+        # an estimate: another checkpoint may also have them, which a collection checks
         gone = [stored[key] for key in before - {*put.kept, *new} if key in stored]
 
         def left_by(prepared: EncodedValues) -> int:
@@ -199,7 +202,7 @@ class PutWork(ThreadWork):
 def _stored(
     thread: Thread, ns: str, values: Iterable[ValueKey]
 ) -> Plan[dict[ValueKey, tuple[int, bytes | None]]]:
-    """(inline bytes, layout) of those of some values that have records."""
+    """(inline bytes, layout) of each of these values that has a record."""
     keys = sorted(value_key(ns, *key) for key in values)
     if not keys:
         return {}
@@ -213,7 +216,7 @@ def _stored(
 
 
 class WritesWork(ThreadWork):
-    """A task's writes."""
+    """Stores a task's pending writes."""
 
     def __init__(self, at: Address, records: Sequence[WriteRecord]) -> None:
         self._at, self._records = at, records
@@ -241,7 +244,7 @@ class WritesWork(ThreadWork):
             for document in (yield from find(Find(own, fields))):
                 if document["task_id"] == self._records[0].task_id:
                     before[document["idx"]] = document.get("layout")
-        # a regular write that is stored stays, and nothing is appended for the new one
+        # a stored regular write is not replaced, so the new one needs no segments
         new = [record for record in self._records if record.idx < 0 or record.idx not in before]
         revised = self if len(new) == len(self._records) else WritesWork(self._at, new)
 
@@ -253,7 +256,7 @@ class WritesWork(ThreadWork):
 
 
 class MongoWriting:
-    """Plans that store."""
+    """Plans that store checkpoints and pending writes."""
 
     _logs: MongoDedupWriter
     _threads: LruCache[str, Thread | None]
@@ -273,7 +276,7 @@ class MongoWriting:
                 return self._learn(stored)
 
     def _attempt(self, work: ThreadWork, may_guess: bool) -> Plan[StoredThread]:
-        """Store on what the process knows of the thread by now, or else after a look."""
+        """Store from the cache of the thread if it suffices, or else read the thread first."""
         if may_guess:
             yield from offload(work.size)
             if (known := self._guess(work)) is not None:
@@ -281,8 +284,11 @@ class MongoWriting:
         return (yield from self._store_looking(work))
 
     def _store_in_steps(self, stored: StoredThread) -> Plan[bool]:
-        """What would be too much for one transaction: a server keeps it in its cache. The log has
-        room for the segments, which nothing refers to before the last step.
+        """Store what is too large for one transaction, which the server keeps in its cache. The log
+        has room reserved for the segments. Nothing refers to them before the last step.
+
+        Returns:
+            False if segments were removed meanwhile, and the write must start over.
         """
         thread, prepared, work, _ = stored
         ops = work.ops(thread, prepared)
@@ -292,7 +298,7 @@ class MongoWriting:
         last = write_thread(thread.key, self._store_rest, thread, work, ops[count:])
         try:
             yield from last
-        except RefusedError:  # something was removed meanwhile
+        except RefusedError:  # the generation has changed: segments were removed meanwhile
             return False
         return True
 
@@ -309,10 +315,10 @@ class MongoWriting:
         work.note(self._logs, prepared._replace(salt=thread.salt, log=log))
         self._threads.put(thread.key, thread._replace(is_new=False, log_end=end))
 
-    # ------------------------------------------------------------------ on what is known
+    # ------------------------------------------------------------------ from the cache
 
     def _guess(self, work: ThreadWork) -> tuple[Thread, EncodedValues, ThreadWork] | None:
-        """The thread as the process knows it, and the values prepared for it; None: look first."""
+        """The thread from the cache, and the values encoded for it; None: read the thread first."""
         made = work.early(self._logs.known)
         thread, unknown = self._threads.get(work.thread_id), None
         if made is None:
@@ -346,14 +352,15 @@ class MongoWriting:
         guard["expires_at"] = {"$not": {"$lte": self._logs.horizon}}
         size = None
         if work.log is not None:
-            # all values that were stored then still are; but for a database that was put back
+            # In the same generation no value was removed. A log that is shorter than it was means
+            # that the database was restored from a backup.
             guard |= {"generation": work.log.epoch, "log_size": {"$gte": work.log.end}}
         if prepared.shares:
             guard |= {"generation": thread.epoch, "log_size": prepared.begin}
             size = prepared.end(thread.log_end)
         written = yield from write_guarded([self._touch(thread, work, size, guard), *ops])
         if not work.may_repeat and len(written.made) < len(ops):
-            raise RefusedError  # something is replaced: what that leaves has to be counted
+            raise RefusedError  # a document was replaced: retry, and count its bytes as garbage
         return StoredThread(self._with_ttl(thread, work), prepared, work)
 
     def _touch(
@@ -378,14 +385,14 @@ class MongoWriting:
     def _with_ttl(thread: Thread, work: ThreadWork) -> Thread:
         return thread if work.ttl is None else thread._replace(ttl_override=work.ttl)
 
-    # ------------------------------------------------------------------ after a look
+    # ------------------------------------------------------------------ after reading the thread
 
     def _store_looking(self, work: ThreadWork) -> Plan[StoredThread]:
         logs = self._logs
         thread = yield from logs.open(work.thread_id, work.ttl)
         work, left_by = yield from work.revised(thread, self._row)
         prepared = yield from logs.fit_thread(thread, work.records)
-        # without transactions, another writer may have come since
+        # without transactions, another process may have written since the thread was read
         guard = {"salt": thread.salt, "generation": thread.epoch, "log_size": thread.log_end}
         size = prepared.end(thread.log_end)
         touch = self._touch(thread, work, size, guard, left_by(prepared))
@@ -395,4 +402,4 @@ class MongoWriting:
 
     @abstractmethod
     def _row(self, thread: Thread, ns: str, checkpoint_id: str) -> Plan[CheckpointRecord | None]:
-        """A checkpoint, if it is there."""
+        """Read a checkpoint, None if it does not exist."""

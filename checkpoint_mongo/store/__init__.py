@@ -1,1 +1,1 @@
-"""The stores: public classes, planner, search."""
+"""The stores on MongoDB: public classes, planner, search."""

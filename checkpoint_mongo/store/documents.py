@@ -1,4 +1,4 @@
-"""Items as documents, and back. An item is one document, its vectors with it."""
+"""Conversion between items and documents. A document has an item and its vectors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from store_vector.records import Name, Put, Record, Vector
 from store_vector.vectors.cache import Embeddings
 
 FOREVER: Final = 1e300
-"""The `expires_at` of what never expires, so that one comparison tells what is shown."""
+"""The `expires_at` of an item that never expires, so that one comparison finds expired items."""
 RECORD: Final[Mapping[str, int]] = dict.fromkeys(
     ("ns", "value", "created_at", "updated_at", "expires_at", "ttl"), 1
 )
@@ -24,7 +24,7 @@ EMBEDDING: Final[Mapping[str, int]] = dict.fromkeys(("ns", "vectors"), 1)
 TEXTS: Final[Mapping[str, int]] = dict.fromkeys(("expires_at", "texts", "vectors"), 1)
 """The fields that say which vectors an item keeps, besides its `_id`."""
 
-_LARGEST: Final = (16 << 20) - (1 << 16)  # MongoDB's 16 MiB, less what is around
+_LARGEST: Final = (16 << 20) - (1 << 16)  # MongoDB's 16 MiB, less the other fields
 
 
 def name_of(ns: str, key: str) -> str:
@@ -36,13 +36,14 @@ def name_of(ns: str, key: str) -> str:
 
 
 def put_op(put: Put, stamp: int, now: float, horizon: float | None) -> Op:
-    """Store an item, whether one is there or not.
+    """Insert or replace an item.
 
     Args:
-        put: no `delete`.
-        stamp: the name of the item's vectors, never given twice.
+        put: the put, which is no deletion.
+        stamp: a new unique number, which identifies the item's vectors.
         now: epoch seconds.
-        horizon: an item that has expired by then is a new one; None: it is not.
+        horizon: epoch seconds; an item that expired by then counts as absent, and gets a new
+            creation time; None: items do not expire.
 
     Raises:
         InvalidArgumentError: the item is too large for a document.
@@ -57,13 +58,13 @@ def put_op(put: Put, stamp: int, now: float, horizon: float | None) -> Op:
     literals = {
         name: "$$REMOVE" if field is None else {"$literal": field} for name, field in fields.items()
     }
-    # what is missing is less than any number
+    # in MongoDB's order a missing field is less than any number
     created = {"$cond": [{"$gt": ["$expires_at", horizon]}, "$created_at", now]}
     return Op(where, [{"$set": {**literals, "created_at": created}}], upsert=True)
 
 
 def _fields(put: Put, stamp: int) -> dict[str, Any]:
-    """An item's fields, but its name and its times; None: the document has no such field."""
+    """An item's fields, except `_id`, creation and update; None: the document lacks the field."""
     value = put.value or ""
     _refuse_too_large(put, value)
     fields = {
@@ -81,7 +82,7 @@ def _fields(put: Put, stamp: int) -> dict[str, Any]:
 
 
 def delete_op(put: Put) -> Op:
-    """What deletes an item."""
+    """Delete an item."""
     return Op({"_id": name_of(put.ns, put.key)})
 
 
@@ -97,7 +98,7 @@ def _refuse_too_large(put: Put, text: str) -> None:
 
 
 def refresh_op(name: Name, now: float, horizon: float | None) -> Op:
-    """What moves the expiry of an item that was read, unless it has changed in between."""
+    """Refresh the expiry of an item that was read, unless it has expired since or has no `ttl`."""
     is_shown = {"$gt": ["$expires_at", -FOREVER if horizon is None else horizon]}
     has_ttl = {"$eq": [{"$type": "$ttl"}, "double"]}
     due = {"$min": [FOREVER, {"$add": [now, {"$multiply": ["$ttl", 60.0]}]}]}
@@ -123,7 +124,7 @@ def record_of(document: Document) -> Record:
 
 
 def vectors_of(document: Document, texts: TextDigests) -> list[Vector]:
-    """The vectors of a document whose texts are among these."""
+    """Those vectors of a document whose texts are among `texts`."""
     pairs = zip(json.loads(document["texts"]), document["vectors"], strict=True)
     return [
         Vector(field, digest, one) for (field, digest), one in pairs if texts.has(field, digest)
@@ -131,7 +132,7 @@ def vectors_of(document: Document, texts: TextDigests) -> list[Vector]:
 
 
 def embeddings_of(document: Document) -> Embeddings:
-    """The vectors of a document, which are called by their stamp."""
+    """The vectors of a document, under their stamp."""
     ns, vectors = document["ns"], document["vectors"]
     key = document["_id"][len(ns) + 1 :]
     return Embeddings(document["stamp"], ns, key, len(vectors), b"".join(vectors))

@@ -1,7 +1,7 @@
-"""Filters on MongoDB: conditions on a document's `keys`, which are its filter keys.
+"""Filters as conditions of MongoDB on a document's filter keys (its field `keys`).
 
-MongoDB's own operators on the value would see through arrays, split names at dots and take null for
-a missing field. A path among the keys has neither dots nor dollars, and a key is always a text.
+MongoDB's operators cannot test the value itself: they look into arrays, split names at dots, and
+treat null as a missing field. A path in `keys` has no dots or dollars, and a key is always text.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from store_vector.filters.operators import Filter
 
 
 def clauses(wanted: Filter, declared: Sequence[str]) -> list[Document]:
-    """Conditions that every item fulfils that the filter matches, and few others; those on declared
-    fields first. Operands are texts: none of them can be an operator.
+    """A prefilter: conditions that are true of every matching item and of few others, those on
+    declared fields first. Operands are text, so a user's value cannot act as an operator.
     """
     first = [_clause(*one) for one in indexed(wanted, declared)]
     others = pushed_down(wanted.parts, _clause, _any_of)
@@ -49,8 +49,8 @@ def _field(path: str) -> str:
 
 
 def setup_indexes(declared: Sequence[str], *, drop_undeclared: bool) -> Plan[None]:
-    """Create the indexes of declared fields that are missing; drop others if that is wanted. The
-    server builds them while others read and write.
+    """Create the missing indexes of declared fields, and drop those of other fields if
+    `drop_undeclared`. The server builds an index while clients read and write.
     """
     if not declared and not drop_undeclared:
         return

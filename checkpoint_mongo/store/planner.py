@@ -1,4 +1,4 @@
-"""The operations of a store on MongoDB. See docs/adr/0011 for why they are what they are."""
+"""The planner of the stores on MongoDB. docs/adr/0011 gives the reasons for its design."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from store_vector.planner import StorePlanner
 from store_vector.records import Found, Put, Read, Record, Search, StoreStats, Vector
 
 CACHE_BYTES: Final = 1 << 29
-"""How large the matrix of vectors in memory may be; beyond, searches read the server."""
+"""Limit of the vectors cached in memory, in bytes; beyond it each search reads the server."""
 
 INDEXES: Final[dict[int, Sequence[Index]]] = {
     1: (
@@ -55,23 +55,23 @@ INDEXES: Final[dict[int, Sequence[Index]]] = {
         Index((("stamp", 1),), sparse=True),
     ),
 }
-"""Migration -> the indexes that it creates. What was released never changes."""
+"""Migration -> the indexes that it creates. A released migration never changes."""
 
 _AT_ONCE: Final = 100
-"""Items that one command changes or reads: one that takes many seconds would be given up on."""
+"""Items that one command changes or reads, so that no command runs into `call_timeout`."""
 
 
 @requires_setup(StorePlanner)
 class MongoStorePlanner:
-    """Plans for MongoDB. An item is a document, found by its namespace and key.
+    """The plans of a store on MongoDB. An item is a document, found by its namespace and key.
 
     Args:
-        settings: the index, or None.
-        ttl: how items expire.
-        clock: epoch seconds.
-        cache_bytes: how large the matrix of vectors in memory may be.
-        fields: the paths of declared fields (`filter_keys`).
-        new_stamp: positive numbers of 63 bits that do not come twice.
+        settings: the vector index; None: no vector search.
+        ttl: time to live of items.
+        clock: returns epoch seconds.
+        cache_bytes: limit of the vectors cached in memory, in bytes.
+        fields: the paths of declared fields (`filter_fields`).
+        new_stamp: returns a new unique positive number of 63 bits.
     """
 
     is_set_up = False
@@ -91,8 +91,8 @@ class MongoStorePlanner:
         self.vectors = None if settings is None else MongoVectorSearch(settings, cache_bytes)
 
     def setup(self, drop_undeclared: bool = False) -> Plan[None]:
-        """Create what is missing, also the indexes of declared fields; only reads when there is
-        nothing to do.
+        """Run the missing migrations, and create the missing indexes of declared fields. If there
+        is nothing to do, this only reads.
         """
         _, missing = yield from migrations(STORE_MIGRATIONS, INDEXES)
         for migration in missing:
@@ -103,11 +103,11 @@ class MongoStorePlanner:
         yield from setup_indexes(self._fields, drop_undeclared=drop_undeclared)
 
     def expect_setup(self) -> Plan[None]:
-        """Look for the record of migrations."""
+        """Check the record of migrations; raise as `expect_migrations` does."""
         yield from expect_migrations(STORE_MIGRATIONS, INDEXES)
 
     def _write(self, ops: Sequence[Op]) -> Plan[int]:
-        """Make changes; says how many documents were deleted."""
+        """Make changes, and return how many documents were deleted."""
         deleted = 0
         for first in range(0, len(ops), _AT_ONCE):
             written: Written = yield Write(ops[first : first + _AT_ONCE], collection=ITEMS)
@@ -117,7 +117,7 @@ class MongoStorePlanner:
     # ------------------------------------------------------------------ get, put
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one command a hundred, and one more where reading moves an expiry."""
+        """Read items: one command for a hundred, and one more if an expiry is refreshed."""
         names = [name_of(one.ns, one.key) for one in reads]
         found = yield from self._named(names, {}, RECORD)
         records = {one["_id"]: record_of(one) for one in found}
@@ -148,8 +148,8 @@ class MongoStorePlanner:
             yield from refresh_ttl_best_effort(self._write(ops), f"one of {len(ops)} items")
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        """Put and delete: one command for the puts and one for the deletes, and the commit where
-        they are several; one before that if there are puts that embed nothing.
+        """Put and delete items: one command for the puts, one for the deletions, and a commit if
+        there are several; before these, one that reads if some puts embed nothing.
         """
         horizon = self._ttl.horizon(now)
         puts = yield from self._with_kept_vectors(puts, now)
@@ -163,8 +163,9 @@ class MongoStorePlanner:
             yield from write(self._write, ops)
 
     def _with_kept_vectors(self, puts: Sequence[Put], now: float) -> Plan[list[Put]]:
-        """Puts that embed nothing, with the vectors that their items have of texts that they have,
-        too. Whoever puts such an item meanwhile is overwritten: its vectors are of these texts.
+        """Puts that embed nothing keep the stored vectors of those texts that have not changed. If
+        another process puts such an item meanwhile, it is overwritten, and the vectors kept still
+        belong to the texts of this put.
         """
         unchanged = {name_of(one.ns, one.key): one.unchanged for one in puts}
         names = [name for name, texts in unchanged.items() if texts is not None]
@@ -181,7 +182,9 @@ class MongoStorePlanner:
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found (`find_newest`, `MongoVectorSearch`); a command more moves an expiry."""
+        """Search items, as `find_newest` and `MongoVectorSearch` say; one more command if an expiry
+        is refreshed.
+        """
         horizon = self._ttl.horizon(now)
         if search.vector is not None and self.vectors is not None:
             found = yield from self.vectors.search(search, search.vector, horizon)
@@ -194,17 +197,17 @@ class MongoStorePlanner:
         return found
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """Namespaces: one command."""
+        """List namespaces: one command."""
         return (yield from find_namespaces(query, self._ttl.horizon(now)))
 
     # ------------------------------------------------------------------ expiry, size
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one command."""
+        """Remove expired items: one command."""
         return (yield from self._write([Op({"expires_at": {"$lte": now}})]))
 
     def stats(self) -> Plan[StoreStats]:
-        """Count items, their vectors, and bytes as BSON, before compression."""
+        """Count items, vectors, and bytes as BSON, before compression."""
         found = yield from server()
         sums = {
             "items": 1,

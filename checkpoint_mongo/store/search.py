@@ -1,6 +1,6 @@
 """Searches without a query, and lists of namespaces: one command each.
 
-What a user chose stands in them only as the operand of an operator, or as a bound of a range.
+A user's values are only operands of operators or bounds of ranges, so they cannot inject operators.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def _shown(horizon: float | None) -> list[Document]:
 
 
 def matching(first: Document, others: Sequence[Document]) -> list[Document]:
-    """Stages for a condition that an index finds, and others. To MongoDB they are one condition,
-    and it chooses the index. SecantusDB looks for one for the first stage alone.
+    """Stages for a condition on an indexed field, and others. MongoDB merges them and chooses an
+    index. SecantusDB uses an index only for the first stage.
     """
     return [{"$match": first}, *([{"$match": {"$and": others}}] if others else ())]
 
@@ -39,12 +39,12 @@ def matching(first: Document, others: Sequence[Document]) -> list[Document]:
 def selecting(
     search: Search, horizon: float | None, more: Sequence[Document] = ()
 ) -> list[Document]:
-    """Stages that let through what has passed namespace and expiry, and hardly anything that the
-    filter does not match. The namespace finds them.
+    """Stages that select items by namespace, expiry and the filter's prefilter, with the index of
+    namespaces.
 
     Args:
         search: the search.
-        horizon: what has expired by then is absent; None: nothing is.
+        horizon: epoch seconds; items that expired by then are absent; None: items do not expire.
         more: further conditions.
     """
     others = [*more, *_shown(horizon)]
@@ -55,12 +55,12 @@ def selecting(
 def find_newest(
     search: Search, horizon: float | None, declared: Sequence[str]
 ) -> Plan[list[Record]]:
-    """The items that a search without a query gives: one command; more, where the keys of items
-    select too much.
+    """Search without a query, the last updated item first: one command, more if many items pass the
+    prefilter without matching.
 
     Args:
         search: the search.
-        horizon: what has expired by then is absent; None: nothing is.
+        horizon: epoch seconds; items that expired by then are absent; None: items do not expire.
         declared: the paths of declared fields.
     """
     count = search.end
@@ -87,7 +87,9 @@ def _newest(
 
 
 def find_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
-    """The namespaces that `query` may want. The server counts them where that is all to do."""
+    """The namespaces that may match `query`. The server sorts and limits them if no other condition
+    is left to the client.
+    """
     stages = matching({"ns": spaces(query.bounds)}, _shown(horizon))
     stages.append({"$group": {"_id": "$ns"}})
     if query.is_one_range and query.max_depth is None:

@@ -1,4 +1,4 @@
-"""The public stores: how they are opened, and who closes what."""
+"""The public stores on MongoDB: `MongoDBStore` and `AsyncMongoDBStore`."""
 
 from __future__ import annotations
 
@@ -35,30 +35,29 @@ TTL = TTLConfig | StoreTTL | None
 
 
 class MongoDBStore(SyncStore):
-    """Long-term memory in MongoDB 6.0 or later; its async methods run in a worker thread.
+    """LangGraph's `BaseStore` (long-term memory) in MongoDB 6.0 or later. Its async methods run in
+    a worker thread. Call `setup()` once for each database and prefix.
 
-    Search by meaning is exact: over all that passes namespace, filter and expiry, with vectors that
-    are kept in this process's memory once they were read.
+    Vector search is exact: it ranks all items that pass namespace, filter and expiry. This process
+    caches the vectors that it has read.
 
     Args:
-        client: a `MongoClient`, or one of its databases. It stays the caller's to close.
-        db_name: the database, unless `client` is one.
+        client: a `MongoClient`, or one of its databases. The caller closes it.
+        db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
         index: LangGraph's `IndexConfig`, with `distance_type`, `ann_index_config`, `ef_search` and
-            `engine`; None: no search by meaning.
+            `engine`; None: no vector search.
         ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
-        cache_bytes: how large the matrix in memory may be: 4 bytes for each dimension of each
-            vector. Beside it, a few hundred bytes for each item that has vectors.
+        clock: returns the time in epoch seconds; items' times and `ttl` run by it.
+        cache_bytes: limit of the cached vectors: 4 bytes for each dimension of each vector. The
+            cache also takes a few hundred bytes for each item that has vectors.
         filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() makes an index for each. The same as `index["filter_fields"]`.
+            setup() creates an index for each. The same as `index["filter_fields"]`.
         call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
-    `setup()` must have been called once for a database.
-
     Raises:
-        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
-            be used.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`, `index`
+            or `ttl` is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 
@@ -113,7 +112,7 @@ class MongoDBStore(SyncStore):
         filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Open a store with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `MongoDBSaver.from_conn_string`.
@@ -127,8 +126,7 @@ class MongoDBStore(SyncStore):
             call_timeout: as in `MongoDBSaver.from_conn_string`.
 
         Raises:
-            InvalidArgumentError: the URL cannot be understood, or an `index` or a `ttl` that cannot
-                be used.
+            InvalidArgumentError: the URL, or another argument, is invalid.
         """
         pymongo = driver(cls.__name__)
         with ExitStack() as stack:
@@ -151,25 +149,25 @@ class MongoDBStore(SyncStore):
 
 
 class AsyncMongoDBStore(AsyncStore):
-    """Long-term memory in MongoDB, for an event loop; what is asked for in one tick is one batch.
-    Its sync methods work from other threads. Otherwise as `MongoDBStore`.
+    """`MongoDBStore` for an event loop. Operations requested in one tick of the loop are one batch.
+    Its sync methods may be called from other threads.
 
     Args:
-        client: an `AsyncMongoClient`, or one of its databases.
-        db_name: the database, unless `client` is one.
-        collection_prefix: goes before the names of the collections.
+        client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
+        db_name: as in `MongoDBStore`.
+        collection_prefix: as in `MongoDBStore`.
         index: as in `MongoDBStore`.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
+        ttl: as in `MongoDBStore`; minutes.
+        clock: as in `MongoDBStore`; epoch seconds.
         cache_bytes: as in `MongoDBStore`.
         filter_fields: as in `MongoDBStore`.
-        call_timeout: as in `MongoDBStore`.
+        call_timeout: as in `MongoDBStore`; seconds.
 
-    `await store.setup()` must have been called once for a database.
+    Call `await store.setup()` once for each database and prefix.
 
     Raises:
-        InvalidArgumentError: `client` is neither of both; a name, an `index` or a `ttl` that cannot
-            be used.
+        InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`, `index`
+            or `ttl` is invalid.
         MissingDriverError: PyMongo is not installed.
     """
 

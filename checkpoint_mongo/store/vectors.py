@@ -1,9 +1,8 @@
-"""Search by meaning: exact, over what has passed, with vectors that need not be read twice.
+"""Exact vector search over the matching items, with a cache of vectors in this process's memory.
 
-An item's vectors are called by a stamp, which every put gives anew. So what is in memory is never
-out of date: it is the vectors of a stamp. The server says which stamps pass namespace, filter and
-expiry; those that are not in memory are read; the best are read with their items. All of it is one
-snapshot.
+Each put gives an item's vectors a new stamp, under which they are cached. So a cached vector is
+never out of date. A search reads, in one snapshot, the stamps of the items that pass namespace,
+filter and expiry, then the vectors that are not cached, then the items that rank best.
 """
 
 from __future__ import annotations
@@ -20,31 +19,31 @@ from store_vector.records import Array, Found, Name, Search
 from store_vector.vectors.cache import Embeddings, Places, VectorCache
 
 _AT_ONCE: Final = 200
-"""Stamps that one command looks up: SecantusDB compares each item with all of them."""
+"""Stamps in one command: SecantusDB compares each item with all of them."""
 _MANY: Final = 4
-"""If one in so many is missing, all that passes is read."""
+"""If more than one in this many vectors is not cached, those of all matching items are read."""
 _LOOKED_AT: Final = 64
 
 Leading = Callable[[int], list[tuple[int, float]]]
-"""Gives the first so many, as (stamp, score)."""
+"""Returns the best `count`, as (stamp, score)."""
 
 
 class MongoVectorSearch:
-    """The vectors of a store, and the searches over them.
+    """The cached vectors of a store, and the searches over them.
 
     Args:
-        settings: the index.
-        cache_bytes: how large the matrix in memory may be.
+        settings: the vector index.
+        cache_bytes: limit of the cache in bytes.
     """
 
     def __init__(self, settings: IndexSettings, cache_bytes: int) -> None:
         self._dims, self._distance, self._limit = settings.dims, settings.distance, cache_bytes
         self._cache = VectorCache(settings.dims, settings.distance)
-        self._stamps: dict[Name, int] = {}  # of what is in the cache, and the reverse
+        self._stamps: dict[Name, int] = {}  # of the cached items; `_names` is the reverse
         self._names: dict[int, Name] = {}
 
     def search(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
-        """What a search gives: two commands, and one more for vectors that are not in memory."""
+        """The items nearest to a query: two commands, and one more for vectors not cached."""
         return (yield from read(self._search, search, query, horizon))
 
     def _search(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
@@ -61,7 +60,7 @@ class MongoVectorSearch:
             stored = yield from _by_stamp([stamp for stamp, _ in best[seen:]], RECORD)
             records = {one["stamp"]: record_of(one) for one in stored}
             for stamp, score in best[seen:]:
-                record = records.get(stamp)  # None: without a snapshot it may be gone
+                record = records.get(stamp)  # None: deleted since, on a server without snapshots
                 if record and (not search.filter or search.filter.matches(record.decoded)):
                     found.append(Found(record, score))
             if len(found) >= search.end or len(best) < count:
@@ -71,7 +70,7 @@ class MongoVectorSearch:
     def _ranked(
         self, search: Search, query: Array, stages: Sequence[Document], stamps: Sequence[int]
     ) -> Plan[Leading]:
-        """Rank by the vectors in memory, once the missing ones are there, too."""
+        """Rank by the cached vectors, after reading those that are missing."""
         with self._cache.lock:
             missing = [stamp for stamp in stamps if stamp not in self._names]
             view = self._cache.view(search, stamps)
@@ -101,7 +100,7 @@ class MongoVectorSearch:
             self._names[one.item] = name
 
     def _clear(self) -> None:
-        """Too much is in memory, or of items that are gone: begin anew."""
+        """Empty the cache: it is too large, or has vectors of deleted items."""
         self._stamps.clear()
         self._names.clear()
         self._cache.take(0, Places(self._dims, self._distance))
@@ -109,7 +108,7 @@ class MongoVectorSearch:
     def _ranked_in_parts(
         self, search: Search, query: Array, stamps: Sequence[int]
     ) -> Plan[Leading]:
-        """Rank more vectors than the cache may hold: only their scores are kept."""
+        """Rank more vectors than the cache may hold, in parts, keeping only their scores."""
         scores: list[tuple[float, Name, int]] = []
         for first in range(0, len(stamps), _AT_ONCE):
             part = stamps[first : first + _AT_ONCE]

@@ -71,7 +71,7 @@ local function append_segment(start, digests, data)
 end
 
 -- About how many bytes this write replaced. They stay until prune or the sweeper collects them.
-local COLLECT_AT = 1048576 -- bytes; each time garbage grows past a multiple, the sweeper is told
+local COLLECT_AT = 1048576 -- bytes; with each such multiple the thread is labelled for the sweeper
 local replaced = 0
 
 local function leave(layout)
