@@ -138,7 +138,7 @@ class PutWork(ThreadWork):
 
     @property
     def put(self) -> PutRecord:
-        """All records."""
+        """The completed put."""
         assert self._put is not None  # noqa: S101 (`early` or `revised` has set it)
         return self._put
 
@@ -348,7 +348,7 @@ class MongoWriting:
             yield from write_all([thread_op(first, now), *map(as_new, ops)])
             return StoredThread(thread, prepared, work)
         guard: dict[str, Any] = {"salt": thread.salt, "ttl_override": thread.ttl_override}
-        # the document of a thread that never expires has no such field
+        # `$not` also matches a thread that never expires, whose document lacks the field
         guard["expires_at"] = {"$not": {"$lte": self._logs.horizon}}
         size = None
         if work.log is not None:

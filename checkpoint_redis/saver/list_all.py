@@ -39,7 +39,7 @@ class _Place(NamedTuple):
 
 
 class ListAll(RedisThreads):
-    """Sub-plans of `list` without a thread."""
+    """Sub-plans of `list(None)`."""
 
     def _page_of_all(
         self, replies: SnapshotSet, rest: Listing, count: int

@@ -130,7 +130,7 @@ class RedisThreads(RedisRemoval):
             reply = yield from self._ask("thread_info", one.name.decode(), [0])
             if reply is None:
                 settle.append(self._registry.unregister(one.name))
-            elif len(reply) == 1:  # damaged since
+            elif len(reply) == 1:  # it was damaged meanwhile
                 unreadable.add(one.name)
             else:
                 settle.append(self._registry.correct(one, reply[1]))

@@ -146,7 +146,7 @@ class RedisVectorSearch:
             if self._cache.change != known:
                 return
             if what == b"all":
-                self._cache.change = -1  # read again
+                self._cache.change = -1  # the next attempt fills the cache again
             elif what == b"changed":
                 names, embeddings = more
                 new = [
