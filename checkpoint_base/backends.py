@@ -240,7 +240,7 @@ def open_cache(url: str, *, setup: bool = True, **options: Any) -> Iterator[Sync
     Raises:
         InvalidArgumentError: the URL is invalid, or its scheme is unknown.
         MissingDriverError: the backend's driver is not installed.
-        BackendUnavailableError: `setup()` cannot reach the database.
+        BackendUnavailableError: the database cannot be reached.
     """
     backend = _backend(url)
     opened: AbstractContextManager[SyncCache]

@@ -18,7 +18,7 @@ class UnserializableValueError(InvalidArgumentError, TypeError):
 
 
 class MissingDriverError(CheckpointError, ImportError):
-    """The backend's driver is not installed. The message gives the command that installs it."""
+    """The backend's package or driver cannot be imported. The message says what to install."""
 
     @classmethod
     def of(cls, needed_by: str, extra: str) -> MissingDriverError:

@@ -161,7 +161,7 @@ class RequestBatcher(Generic[Request, Reply]):
         some: list[_Entry[Request, Reply]] = []
         while self._waiting and len(some) < self._max_batch:
             entry = self._waiting.popleft()
-            if not entry.reply.done():  # cancelled while it waited
+            if not entry.reply.done():  # otherwise cancelled or expired in the queue
                 some.append(entry)
         if some:
             self._trips += 1
@@ -191,7 +191,9 @@ class RequestBatcher(Generic[Request, Reply]):
         self._send_waiting()
 
     async def aclose(self, limit: float | None = None) -> None:
-        """Wait until the queue is empty and all batches have been sent.
+        """Wait for the batches under way, and for those that start meanwhile.
+
+        Requests that `send` sent without queueing are not waited for: their callers await them.
 
         Args:
             limit: seconds after which the remaining batches are cancelled; None: never.

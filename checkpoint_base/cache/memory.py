@@ -29,7 +29,7 @@ class MemoryCachePlanner:
         self.entries: dict[str, CacheEntry] = {}
 
     def setup(self) -> Plan[None]:
-        """Nothing to do."""
+        """Do nothing: there is no schema."""
         yield from ()
 
     def get(self, ids: Sequence[str], now: float) -> Plan[list[CacheEntry]]:

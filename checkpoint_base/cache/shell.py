@@ -115,7 +115,7 @@ class Cache(SweepMixin, BaseCache[Any]):
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
-        """Run a plan, blocking."""
+        """Run a plan with blocking calls."""
 
     @abstractmethod
     async def _adrive(self, plan: Plan[T]) -> T:

@@ -133,7 +133,7 @@ class LoopBoundLifecycle(Lifecycle):
         work = start()
         try:
             return asyncio.run_coroutine_threadsafe(work, self.loop)
-        except RuntimeError as error:  # closed since
+        except RuntimeError as error:  # the loop was closed since the check
             work.close()
             raise self._left() from error
 

@@ -78,7 +78,7 @@ class MemoryPlanner:
         self.threads: MutableMapping[str, MemoryThread] = {}
 
     def setup(self) -> Plan[None]:
-        """Nothing to do."""
+        """Do nothing: there is no schema."""
         yield from ()
 
     def _find(self, thread_id: str) -> MemoryThread | None:
@@ -228,7 +228,7 @@ class MemoryPlanner:
     # ------------------------------------------------------------------ removing
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete all of a thread."""
+        """Delete a thread."""
         yield from locked(partial(self._delete, thread_id))
 
     def _delete(self, thread_id: str) -> None:

@@ -26,12 +26,12 @@ class Parts(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes to decode."""
+        """The number of bytes to decode."""
         written = (write.value for write in (*self.writes, *self.sends))
         return sum(len(data) for _, data in (*self.values.values(), *written))
 
     def decoded(self, codec: Codec) -> CheckpointTuple:
-        """Decode it."""
+        """Decode all parts."""
         metadata = codec.metadata_of(self.record)
         values = Values(self.values, self.values.__getitem__)
         return codec.checkpoint_tuple(self.record, metadata, values, self.writes, self.sends)
@@ -157,12 +157,12 @@ class MemoryHistory(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes to decode."""
+        """The number of bytes to decode."""
         written = sum(len(write.value[1]) for some in self.writes for write in some)
         return written + (0 if self.seed is None else len(self.seed[1]))
 
     def decoded(self, codec: Codec) -> DeltaChannelHistory:
-        """Decode it."""
+        """Decode all parts."""
         pending = [
             write for some in self.writes for write in codec.pending_writes(some, self.thread_id)
         ]

@@ -83,7 +83,7 @@ class PruneMixin(_Driven):
         self._drive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """`delete_for_runs`, without blocking."""
+        """`delete_for_runs`, non-blocking; implements `BaseCheckpointSaver.adelete_for_runs`."""
         await self._adrive(self._pruning.delete_for_runs(_texts("run_id", run_ids)))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
@@ -103,7 +103,7 @@ class PruneMixin(_Driven):
         self._drive(self._pruning.prune(self._codec, names, strategy))
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """`prune`, without blocking."""
+        """`prune`, without blocking; implements `BaseCheckpointSaver.aprune`."""
         names, strategy = _texts("thread_id", thread_ids), prune_strategy(strategy)
         await self._adrive(self._pruning.prune(self._codec, names, strategy))
 
@@ -127,7 +127,7 @@ class CopyThreadMixin(_Driven):
         self._drive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """`copy_thread`, without blocking."""
+        """`copy_thread`, without blocking; implements `BaseCheckpointSaver.acopy_thread`."""
         await self._adrive(self._copying.copy_thread(*_pair(source_thread_id, target_thread_id)))
 
 
@@ -150,7 +150,9 @@ class DeltaHistoryMixin(_Driven):
     async def aget_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]
     ) -> Mapping[str, DeltaChannelHistory]:
-        """`get_delta_channel_history`, without blocking."""
+        """`get_delta_channel_history`, without blocking; implements
+        `BaseCheckpointSaver.aget_delta_channel_history`.
+        """
         return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
 
 
@@ -175,7 +177,7 @@ class ThreadAdminMixin(_Driven, SweepMixin):
 
         Args:
             prefix: only thread ids that start with this.
-            updated_before: only threads last written before this time.
+            updated_before: only threads last written before this time. Naive times are local.
             updated_after: only threads last written after this time.
             limit: maximum number of threads.
             cursor: the `cursor` of the previous page; None: the first page.

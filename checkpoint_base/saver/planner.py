@@ -59,7 +59,7 @@ class Listing:
         before: RunnableConfig | None,
         limit: int | None,
     ) -> Listing:
-        """Read the arguments of `list`."""
+        """Convert the arguments of `list`."""
         listing = cls(before=before_id(before), filter=filter, remaining=limit)
         if config is None:
             return listing
@@ -155,7 +155,7 @@ class ThreadQuery:
         limit: int,
         cursor: str | None,
     ) -> ThreadQuery:
-        """Read the arguments of `list_threads`."""
+        """Convert the arguments of `list_threads`."""
         return cls(
             text("prefix", prefix), _epoch(updated_before), _epoch(updated_after), limit, cursor
         )

@@ -82,7 +82,7 @@ class Saver(BaseCheckpointSaver[str]):
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
-        """Run a plan, blocking."""
+        """Run a plan with blocking calls."""
 
     @abstractmethod
     async def _adrive(self, plan: Plan[T]) -> T:
@@ -141,7 +141,7 @@ class Saver(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """`put`, without blocking."""
+        """`put`, without blocking; implements `BaseCheckpointSaver.aput`."""
         return await self._adrive(self._put(config, checkpoint, metadata, new_versions))
 
     def _put(
@@ -167,8 +167,8 @@ class Saver(BaseCheckpointSaver[str]):
     ) -> None:
         """Store a task's pending writes; implements `BaseCheckpointSaver.put_writes`.
 
-        If a write is stored twice, the first one is kept; of ERROR, SCHEDULED, INTERRUPT and RESUME
-        the last one. Writes may be stored before their checkpoint.
+        If a task stores the same write again, the first one is kept; of ERROR, SCHEDULED, INTERRUPT
+        and RESUME the last one. Writes may be stored before their checkpoint.
 
         Raises:
             InvalidArgumentError: the thread id or the checkpoint id is missing, or an id contains
@@ -184,7 +184,7 @@ class Saver(BaseCheckpointSaver[str]):
         task_id: str,
         task_path: str = "",
     ) -> None:
-        """`put_writes`, without blocking."""
+        """`put_writes`, without blocking; implements `BaseCheckpointSaver.aput_writes`."""
         await self._adrive(self._put_writes(config, writes, task_id, task_path))
 
     def _put_writes(
@@ -219,7 +219,7 @@ class Saver(BaseCheckpointSaver[str]):
             raise _naming(_thread_of(config), error) from error.__cause__
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """`get_tuple`, without blocking."""
+        """`get_tuple`, without blocking; implements `BaseCheckpointSaver.aget_tuple`."""
         try:
             return await self._adrive(self._planner.get_tuple(self._codec, config))
         except CorruptValueError as error:
@@ -259,7 +259,7 @@ class Saver(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """`list`, without blocking."""
+        """`list`, without blocking; implements `BaseCheckpointSaver.alist`."""
         rest: Listing | None = Listing.of(config, filter, before, limit)
         while rest is not None and rest.page_size > 0:
             tuples, rest = await self._adrive(self._page(rest))
@@ -277,7 +277,7 @@ class Saver(BaseCheckpointSaver[str]):
         self._drive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """`delete_thread`, without blocking."""
+        """`delete_thread`, without blocking; implements `BaseCheckpointSaver.adelete_thread`."""
         await self._adrive(self._planner.delete_thread(text("thread_id", thread_id)))
 
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002

@@ -13,7 +13,7 @@ from checkpoint_base.sql.requests import execute, rows
 
 
 class Schema(Protocol):
-    """What `SqlSetup` needs: statements by name, and a clock in epoch seconds."""
+    """The statements by name and the clock (epoch seconds) that `SqlSetup` uses."""
 
     @property
     def queries(self) -> Mapping[str, str]: ...

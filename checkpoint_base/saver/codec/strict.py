@@ -68,7 +68,7 @@ def load_strictly(serde: SerializerProtocol, value: Typed) -> Any:
     outer, _failure.error = _failure.error, None
     try:
         return serde.loads_typed(value)
-    except Exception as error:  # whatever the serializer makes of a hook's error
+    except Exception as error:  # the serializer may replace the hook's error with any other
         if _failure.error is None:
             raise
         raise _failure.error from _failure.error.__cause__ or error

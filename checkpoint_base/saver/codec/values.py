@@ -121,7 +121,7 @@ class ValueCodec:
         kind, name = value[0].split("+", 1)
         try:
             return kind, self.serde.cipher.decrypt(name, value[1])
-        except (ValueError, AssertionError) as error:  # LangGraph's cipher asserts its own name
+        except (ValueError, AssertionError) as error:  # LangGraph's cipher asserts its name
             raise DecryptionError(
                 f"a value of type {value[0]!r} was stored encrypted with another key than this "
                 f"saver's, or is damaged: {error}"
