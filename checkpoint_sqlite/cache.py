@@ -1,4 +1,4 @@
-"""The public caches on SQLite, and what is asked of the database."""
+"""`SqliteCache` and `AsyncSqliteCache`, and the planner with their statements."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ MIGRATIONS: Final = load_migrations("checkpoint_sqlite", "cache_migrations")
 
 
 class SqliteCachePlanner(StatementCachePlanner):
-    """Plans for SQLite.
+    """Plans of a cache on SQLite.
 
     Args:
-        clock: epoch seconds, for the record of migrations.
+        clock: gives epoch seconds, which are stored with each migration.
     """
 
     database = "this SQLite database"
@@ -59,23 +59,24 @@ class SqliteCache(SyncCache):
     """A cache in a SQLite file; its async methods run in a worker thread.
 
     Args:
-        conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
-            stays the caller's to close.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+        conn: an open connection, made with `check_same_thread=False`, since graphs use it from
+            several threads. The caller closes it.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`. One with
+            `pickle_fallback` is refused.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
             has no `cipher`.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        max_bytes: limit on the size of all values; beyond it, the entries stored longest ago are
+            removed; see `checkpoint_base.cache.Cache`. None: no limit.
+        clock: gives epoch seconds, to which a `CachePolicy`'s `ttl` (seconds) is added.
         call_timeout: seconds that each step of a call may take, with its wait for the connection;
-            None: no limit. Of several that share a connection, the least is that of all.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+            None: no limit. The smallest limit of all who share the connection holds for each.
+        reader: a second connection to the same file; reads on it do not wait for a commit.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 
-    The schema is made on first use, or by `setup()`. A saver and a store may share the file.
+    The schema is created on first use, or by `setup()`. A saver and a store may share the file.
 
     Raises:
-        InvalidArgumentError: a `conn`, a `max_bytes` or a `serde` that cannot be used.
+        InvalidArgumentError: `conn`, `max_bytes` or `serde` is invalid.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class SqliteCache(SyncCache):
         busy_timeout: float = 5.0,
         synchronous: str = "normal",
     ) -> Iterator[Self]:
-        """Open a file, or `":memory:"`, and close it at the end.
+        """Open a cache on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
@@ -123,12 +124,11 @@ class SqliteCache(SyncCache):
             clock: as in the constructor.
             call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
-            synchronous: `"normal"` may lose the last moments when the machine loses power, not
+            synchronous: `"normal"` may lose the last writes when the machine loses power, but not
                 when the process dies; `"full"` loses nothing.
 
         Raises:
-            InvalidArgumentError: no such `synchronous`, a path, a `max_bytes` or a `serde` that
-                cannot be used.
+            InvalidArgumentError: `conn_string`, `synchronous`, `max_bytes` or `serde` is invalid.
             BackendUnavailableError: the file cannot be opened.
         """
         path = path_of(conn_string)
@@ -156,19 +156,19 @@ class AsyncSqliteCache(AsyncCache):
     Otherwise as `SqliteCache`.
 
     Args:
-        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
+        conn: a connection of aiosqlite, opened or not. The caller closes it.
         serde: as in `SqliteCache`.
         encrypted: as in `SqliteCache`.
         max_bytes: as in `SqliteCache`.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        clock: as in `SqliteCache`.
         call_timeout: as in `SqliteCache`; seconds.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+        reader: as in `SqliteCache`.
+        synchronous: as in `SqliteCache`.
 
-    The schema is made on first use, or by `await cache.setup()`.
+    The schema is created on first use, or by `await cache.setup()`.
 
     Raises:
-        InvalidArgumentError: a `conn`, a `max_bytes` or a `serde` that cannot be used.
+        InvalidArgumentError: `conn`, `max_bytes` or `serde` is invalid.
         MissingDriverError: aiosqlite is not installed.
     """
 

@@ -1,5 +1,5 @@
-"""I/O on an event loop: each plan runs whole in one hop to the thread of an aiosqlite connection,
-and all plans that wait for that thread go there together.
+"""The driver for event loops, on aiosqlite connections. A plan runs from start to end in the thread
+of its connection, and all plans that wait for that thread run there as one batch.
 """
 
 from __future__ import annotations
@@ -37,12 +37,13 @@ _PAUSE: Final = 0.001  # seconds
 
 
 class Lane:
-    """A connection, its thread, and the jobs that wait for it.
+    """A connection, its thread, and the queue of jobs that wait for it.
 
     Args:
-        connection: connected or not.
-        prepare: called in the connection's thread before any jobs, until it returns True.
-        call_timeout: seconds that a job waits, and that each of its statements may take.
+        connection: opened or not.
+        prepare: called in the connection's thread before each batch, until it returns True.
+        call_timeout: seconds that a job may wait to begin, and that each of its statements may
+            take; None: no limit.
     """
 
     def __init__(
@@ -62,28 +63,28 @@ class Lane:
 
     @property
     def is_prepared(self) -> bool:
-        """Whether nothing has to be done before jobs."""
+        """Whether jobs can run without calling `prepare` before."""
         return self._prepare is None
 
     @property
     def suits_reads(self) -> bool:
-        """Whether a read should run here and not on another connection: it runs at once, or the
-        schema has to be made before, or only this connection sees what the caller's transaction
-        wrote.
+        """Whether a read should run on this connection and not on the one for reads: this one is
+        idle, or it has to create the schema first, or the caller's transaction is open on it, whose
+        writes no other connection sees.
         """
         if self._pump is None or not self.is_prepared:
             return True
         return self._session is not None and self._session.in_callers_transaction
 
     async def run(self, job: Job[T]) -> T:
-        """Run a job, together with those that wait as well.
+        """Run a job, in one batch with all jobs that wait.
 
-        The job of a caller that is cancelled is withdrawn. If its transaction has begun, the caller
-        waits for the end, so that nothing is stored after the call has ended; but no longer than
-        `call_timeout`.
+        If the caller is cancelled, its job is withdrawn. If the transaction of a write has already
+        begun, the caller waits until it ends, but no longer than `call_timeout`: a call should not
+        store anything after it has ended.
 
         Raises:
-            BackendUnavailableError: the job has not begun before the end of `call_timeout`.
+            BackendUnavailableError: the job did not begin within `call_timeout`.
         """
         waiting = self._writes if job.write else self._reads
         waiting.append(job)
@@ -109,7 +110,7 @@ class Lane:
         return job.result()
 
     def _expire(self, job: Job[Any], waiting: deque[Job[Any]]) -> None:
-        """Let the caller go if its job still waits. One that has begun ends by its statements."""
+        """Fail a job that still waits. The limit on statements ends a job that has begun."""
         if withdraw(job, waiting):
             job.error = timed_out(self._call_timeout, WAIT)
             self._wake([job])
@@ -121,7 +122,7 @@ class Lane:
         finally:
             self._pump = None
             self._take_all()
-            self._wake([*self._waiters])  # none is left, unless the loop ends
+            self._wake([*self._waiters])  # only if this task is cancelled: the loop ends
 
     def _wake(self, jobs: Iterable[Job[Any]]) -> None:
         for job in jobs:
@@ -136,7 +137,7 @@ class Lane:
         return jobs
 
     async def _run_batch(self) -> list[Job[Any]]:
-        """Run the jobs that wait; those that have ended."""
+        """Run the jobs that wait; returns those that have ended."""
         try:
             await self._connect()
             # aiosqlite has no public way to run a function in its thread
@@ -144,7 +145,7 @@ class Lane:
             jobs: list[Job[Any]] = await ended
         except Exception as error:  # noqa: BLE001 (it goes to the callers that wait)
             jobs = self._take_all()
-            is_closed = type(error) is ValueError and not self._is_connected  # aiosqlite's own
+            is_closed = type(error) is ValueError and not self._is_connected  # from aiosqlite
             for job in jobs:
                 job.error = closed_by_its_owner(error) if is_closed else error
         return jobs
@@ -153,7 +154,7 @@ class Lane:
     def _is_connected(self) -> bool:
         try:
             _ = self._connection.in_transaction
-        except (ValueError, sqlite3.ProgrammingError):  # not yet, or not any more
+        except (ValueError, sqlite3.ProgrammingError):  # not opened yet, or closed
             return False
         return True
 
@@ -164,9 +165,9 @@ class Lane:
         if thread.ident is None:
             try:
                 await connected(self._connection)
-            except sqlite3.Error as error:  # which file, only the connection's owner knows
+            except sqlite3.Error as error:  # only the owner knows which file
                 raise BackendUnavailableError(f"SQLite cannot open the file: {error}") from error
-        # Another saver or store may be opening it just now, and has no event to wait for.
+        # Another saver or store may be opening it. There is no event to wait for, so poll.
         while thread.is_alive() and not self._is_connected:  # noqa: ASYNC110
             await asyncio.sleep(_PAUSE)
 
@@ -186,13 +187,13 @@ class Lane:
 
 
 class AsyncSqliteDriver:
-    """Performs plans on `aiosqlite` connections.
+    """Performs the requests of plans on `aiosqlite` connections.
 
     Args:
-        connection: for everything that writes.
-        setup: the plan that makes the schema, run before anything else.
-        reader: for reads, if they may have a connection of their own.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+        connection: for writes, and for reads while it is idle.
+        setup: makes the plan that creates the schema, which runs before any other.
+        reader: a second connection, for reads while `connection` is busy.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
         call_timeout: seconds for each step; None: no limit.
     """
 
@@ -213,11 +214,11 @@ class AsyncSqliteDriver:
 
     @property
     def is_set_up(self) -> bool:
-        """Whether the schema has been made or looked at, as the first request does."""
+        """Whether the schema was created or checked; the first request does that."""
         return self._writer.is_prepared
 
     async def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction yet."""
+        """Perform a request that a plan yields outside of a transaction."""
         limited = not isinstance(request, Unlimited)
         if not limited:
             request = request.request
@@ -231,13 +232,16 @@ class AsyncSqliteDriver:
         return await (self._writer.run(job) if request.write else self._read(job))
 
     async def _read(self, job: Job[T]) -> T:
-        # The writer still has in memory what was just written, but it may be busy.
+        # The writer's page cache has what was just written: prefer it, unless it is busy.
         return await (self._writer if self._writer.suits_reads else self._reader).run(job)
 
 
 async def connected(connection: aiosqlite.Connection) -> aiosqlite.Connection:
-    """The connection, opened. Of one that cannot be, the thread has ended: it would have something
-    to tell to an event loop that is gone by then.
+    """Open a connection and return it. If that fails, wait for its thread to end: later, the thread
+    might call into an event loop that is closed by then.
+
+    Raises:
+        sqlite3.Error: the file cannot be opened.
     """
     try:
         return await connection
@@ -248,5 +252,5 @@ async def connected(connection: aiosqlite.Connection) -> aiosqlite.Connection:
 
 def _thread_of(connection: aiosqlite.Connection) -> Thread:
     given: Any = connection
-    thread: Thread = getattr(given, "_thread", given)  # before aiosqlite 0.22: itself
+    thread: Thread = getattr(given, "_thread", given)  # before aiosqlite 0.22 it is a Thread
     return thread

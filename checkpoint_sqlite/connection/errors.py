@@ -1,4 +1,4 @@
-"""What the errors of SQLite are called, and which connections are none."""
+"""Translation of sqlite3's errors to this library's, and checks of connections and paths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from checkpoint_base.errors import (
 T = TypeVar("T")
 
 _BEYOND_LIMITS: Final = ("too many ", "Expression tree is too large")
-"""These have no code of their own."""
+"""Messages about limits of SQLite, which have no error code of their own."""
 
 _NO_TABLE: Final = ("no such table: saver_", "no such table: store_")
 _READ_ONLY: Final = "attempt to write a readonly database"
@@ -30,11 +30,13 @@ _REFUSED: Final = (_READ_ONLY, "unable to open database file")
 
 _NO_TEXT: Final = "Could not decode to UTF-8 column"
 _UNREADABLE: Final = ("not a database", "malformed")
-"""sqlite3 has no class of its own for these, and tells their code since Python 3.11 only."""
+"""Messages about damaged files. sqlite3 has no class for them, and no code before Python 3.11."""
 
 
 def translate_error(error: BaseException, connection: sqlite3.Connection) -> BaseException:
-    """The error to raise for one of the driver's, which becomes its cause."""
+    """The error to raise in place of sqlite3's, which becomes its `__cause__`. An error without a
+    translation is returned as it is.
+    """
     told = _told(error, connection)
     if told is None:
         return error
@@ -94,7 +96,7 @@ def _of(path: str) -> str:
 
 
 def _missing_right(file: Path) -> str | None:
-    """Which rights on a database's files this process lacks; None: that is not known."""
+    """The rights on a database's files that this process lacks; None: it seems to have all."""
     missing = []
     if file.exists() and not _may(file, os.R_OK):
         missing.append(f"reading the file {str(file)!r}")
@@ -111,7 +113,7 @@ def _may(path: Path, mode: int) -> bool:
 
 
 def _path_of_main(connection: sqlite3.Connection) -> str:
-    """The path of the connection's file, or ""; this reads nothing of the file."""
+    """The path of the connection's main file, or "" if it has none. The file is not read."""
     try:
         cursor = connection.cursor()
         cursor.row_factory = None
@@ -122,10 +124,10 @@ def _path_of_main(connection: sqlite3.Connection) -> str:
 
 
 def path_of(conn_string: str | os.PathLike[str]) -> str:
-    """A checked path.
+    """Check the path of a database file; returns it as a string.
 
     Raises:
-        InvalidArgumentError: it is none.
+        InvalidArgumentError: it is not a path, or it is a URL.
     """
     path: Any = conn_string
     try:
@@ -147,7 +149,12 @@ def path_of(conn_string: str | os.PathLike[str]) -> str:
 
 @contextmanager
 def opening(path: str) -> Iterator[None]:
-    """A file that cannot be opened is an error that names it."""
+    """Translate the error about a file that cannot be opened: name the file and the reason.
+
+    Raises:
+        PermissionDeniedError: this process lacks a right on the file or its directory.
+        BackendUnavailableError: the file cannot be opened for another reason.
+    """
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -165,10 +172,10 @@ def opening(path: str) -> Iterator[None]:
 
 
 def connection_of(given: Any, wanted: type[T], argument: str = "conn") -> T:
-    """A connection that was handed over.
+    """Check that an argument is a connection of the class `wanted`.
 
     Raises:
-        InvalidArgumentError: it is none of this class.
+        InvalidArgumentError: it is of another class.
     """
     if isinstance(given, wanted):
         return given

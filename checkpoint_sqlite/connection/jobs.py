@@ -1,4 +1,4 @@
-"""What the drivers give a session to do: plans that wait for its connection."""
+"""Jobs: plans that wait in a queue to be run on a SQLite connection."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ T = TypeVar("T")
 
 
 class Job(Generic[T]):
-    """A plan that waits to be run in a transaction, and what came of it.
+    """A plan that waits to be run in a transaction, and its result.
 
     Args:
-        make: gives the plan. It is called again if the transaction is interrupted.
+        make: makes the plan. It is called again if the transaction was interrupted.
         write: whether the plan changes anything.
         limited: whether its statements are interrupted after `call_timeout`.
 
@@ -40,7 +40,12 @@ class Job(Generic[T]):
         self._result = run(self.make(), perform)
 
     def result(self) -> T:
-        """What the plan returned, or raised."""
+        """What the plan returned.
+
+        Raises:
+            BackendUnavailableError: the transaction was interrupted.
+            BaseException: what the plan raised, or why the transaction failed.
+        """
         if self.error is not None:
             raise self.error
         if not self.done:
@@ -50,22 +55,22 @@ class Job(Generic[T]):
 
 
 class Single(NamedTuple):
-    """Request: one statement that reads, and a plan where its rows are not all that is wanted.
+    """Request: a read by one statement, continued by a plan if its rows are not enough.
 
-    The reply is what either gives, and whether the caller's transaction is open, which may be
-    rolled back with what they say.
+    The reply is a pair: the result, and whether it was read in the caller's transaction. Then it
+    must not be cached, since the caller may roll back.
     """
 
     sql: str
     values: Sequence[Any]
     read: Callable[[list[Row]], Any]
-    """what it makes of the rows; None: they are not all"""
+    """makes the result from the rows; None: more rows are needed"""
     rest: Callable[[list[Row] | None], Plan[Any]]
-    """reads all; given the rows, if it runs on the snapshot that they are of"""
+    """makes the plan that reads everything; gets the rows if they are of its snapshot, else None"""
 
 
 def in_snapshot(request: Single) -> Plan[tuple[Any, bool]]:
-    """What answers `Single` inside a transaction."""
+    """The plan that performs a `Single` inside a read transaction."""
     found = yield from rows(request.sql, request.values)
     answer = request.read(found)
     if answer is None:
@@ -74,7 +79,7 @@ def in_snapshot(request: Single) -> Plan[tuple[Any, bool]]:
 
 
 def withdraw(job: Job[Any], waiting: deque[Job[Any]]) -> bool:
-    """Take a job back. False: its transaction has begun, or ended."""
+    """Remove a job from the queue. False: it is not there, its transaction has begun or ended."""
     try:
         waiting.remove(job)
     except ValueError:
@@ -83,10 +88,12 @@ def withdraw(job: Job[Any], waiting: deque[Job[Any]]) -> bool:
 
 
 def taken(waiting: deque[Job[Any]], count: int) -> Iterator[Job[Any]]:
-    """The first jobs that wait, each taken out when it is needed: then it cannot be withdrawn."""
+    """Take up to `count` jobs out of the queue, each just before it runs. A job can be withdrawn
+    until it is taken.
+    """
     for _ in range(count):
         try:
             job = waiting.popleft()
-        except IndexError:  # some were withdrawn meanwhile
+        except IndexError:  # callers withdrew jobs meanwhile
             return
         yield job

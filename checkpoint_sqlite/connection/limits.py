@@ -1,4 +1,4 @@
-"""How long a statement may take on a connection, and wait for a file that is locked."""
+"""`call_timeout` on SQLite: a limit for each statement, and for the wait for a locked file."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from checkpoint_base.errors import BackendUnavailableError
 
 STEP: Final = "a statement of SQLite"
 WAIT: Final = "the wait for a connection or a file of SQLite that others use"
-"""What the error of a `call_timeout` names."""
+"""What took too long, in the error of a `call_timeout`."""
 
 
 class StatementLimit:
     """Interrupts the statements of one connection that take longer than `call_timeout`.
 
-    An interruption does not end the wait for a locked file: SQLite waits for that as long as
-    `busy_timeout` says, which is lowered.
+    `sqlite3.Connection.interrupt` does not end the wait for a locked file. That is limited by
+    `busy_timeout`, which is lowered to `call_timeout`.
 
     Args:
         connection: open.
@@ -34,7 +34,7 @@ class StatementLimit:
         self._watch = Watch(self._deadline, connection, None, _interrupt)
 
     def lower(self, seconds: float | None) -> None:
-        """Take a `call_timeout`, if it is the least of those that use the connection."""
+        """Apply a `call_timeout`, unless a smaller one of the same connection is in force."""
         if seconds is None or (self._seconds is not None and self._seconds <= seconds):
             return
         self._seconds = seconds
@@ -48,24 +48,24 @@ class StatementLimit:
         cursor.close()
 
     def begin(self, *, limited: bool = True) -> None:
-        """A job begins. After this each of its statements has as much time."""
+        """Begin a job. Each of its statements may take `call_timeout`."""
         self._deadline = Deadline(self._seconds if limited else None, STEP)
         self._watch.watch(self._deadline)
 
     def next_statement(self) -> None:
-        """A job's next statement begins.
+        """Restart the limit for a job's next statement.
 
         Raises:
-            BackendUnavailableError: the one before was interrupted.
+            BackendUnavailableError: the statement before was interrupted.
         """
         self._deadline.restart()
 
     def end(self) -> None:
-        """No statement is under way."""
+        """Stop watching: no statement runs."""
         self._watch.__exit__()
 
     def error(self, error: BaseException) -> BackendUnavailableError | None:
-        """The error to raise for the driver's, if a limit was its cause; else None."""
+        """The error to raise in place of sqlite3's, if a limit caused it; else None."""
         is_locked = self._lowered and isinstance(error, sqlite3.OperationalError)
         if self._deadline.expired or (is_locked and str(error).endswith("is locked")):
             limit_error = timed_out(self._seconds, STEP)
@@ -75,5 +75,5 @@ class StatementLimit:
 
 
 def _interrupt(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # it is closed
+    with suppress(sqlite3.Error):  # the connection is closed
         connection.interrupt()

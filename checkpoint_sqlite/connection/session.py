@@ -1,4 +1,4 @@
-"""Transactions on a `sqlite3.Connection`, for both drivers: the caller is on the right thread."""
+"""Transactions on a sqlite3 connection, shared by both drivers, which call on the right thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from checkpoint_sqlite.connection.limits import StatementLimit
 
 T = TypeVar("T")
 
-MINIMUM_VERSION = (3, 35)  # RETURNING
+MINIMUM_VERSION = (3, 35)  # the first with RETURNING
 _USUAL_CACHE, _CACHE = -2000, -32_000  # KiB
 _WAL_ATTEMPTS, _WAL_PAUSE = 500, 0.02
 _MANUAL = (
@@ -42,19 +42,20 @@ _MANUAL = (
 
 
 class SqliteSession:
-    """One connection. Knows nothing of threads or event loops; its drivers let one in at a time.
+    """Runs jobs on one connection. The driver lets only one thread use it at a time.
 
-    A transaction that is open on the connection is the caller's: jobs become savepoints in it, and
-    it is never committed, rolled back or changed otherwise.
+    If the caller has a transaction open on the connection, jobs run as savepoints in it. The
+    session never commits it or rolls it back.
 
     Args:
         connection: open.
-        waiting: where drivers append jobs that write. A job is taken out of it when its transaction
-            has begun; until then it can be withdrawn.
+        waiting: the queue to which drivers append jobs that write. A job is taken out when it
+            begins; until then it can be withdrawn.
         call_timeout: seconds that a statement may take; None: no limit.
 
     Attributes:
-        lock: held by the thread that uses the connection, where there may be several.
+        lock: held by the thread that uses the connection. The driver for event loops does not need
+            it, since it uses the connection from one thread only.
     """
 
     def __init__(
@@ -82,7 +83,11 @@ class SqliteSession:
             warnings.warn(_MANUAL, UncommittedWarning, stacklevel=5)
 
     def lower_limit(self, call_timeout: float | None) -> None:
-        """Another saver or store uses this connection: the least `call_timeout` is that of all."""
+        """Apply the `call_timeout` of another saver or store on this connection, if it is smaller.
+
+        Raises:
+            CheckpointError: the connection cannot be used.
+        """
         try:
             self._limit.lower(call_timeout)
         except sqlite3.Error as error:
@@ -90,13 +95,13 @@ class SqliteSession:
 
     def _new_cursor(self) -> sqlite3.Cursor:
         cursor = self._connection.cursor()
-        cursor.row_factory = None  # the connection may be the caller's, with one of theirs
+        cursor.row_factory = None  # the caller may have set one on the connection
         return cursor
 
     # ------------------------------------------------------------------ requests
 
     def perform(self, request: Any) -> Any:
-        """Answer a request of a plan that is in a transaction."""
+        """Perform a request that a plan yields inside a transaction."""
         cursor, kind = self._cursor, type(request)
         self._limit.next_statement()
         if kind is Query:
@@ -111,7 +116,7 @@ class SqliteSession:
         raise TypeError(f"a transaction cannot perform {request!r}")
 
     def query(self, request: Query) -> list[Row]:
-        """The rows of one statement, which needs no transaction of its own to be consistent."""
+        """The rows of one statement, which is consistent without an explicit transaction."""
         self._begin()
         try:
             rows: list[Row] = self._with_text(lambda: self.perform(request))
@@ -125,8 +130,8 @@ class SqliteSession:
         return rows
 
     def single(self, request: Single) -> tuple[Any, bool]:
-        """The answer to a `Single`. Its statement reads one checkpoint by its key outside of a
-        transaction, and so needs no limit but that of the wait for a locked file.
+        """The reply to a `Single`. Its statement reads one checkpoint by its key, outside of a
+        transaction: it is short, so that only its wait for a locked file is limited.
         """
         connection = self._connection
         if connection.text_factory is str:
@@ -147,15 +152,15 @@ class SqliteSession:
             raise
 
     def _begin(self, job: Job[Any] | None = None) -> None:
-        """Limit the statements that follow. In the caller's transaction they are not: SQLite rolls
-        back all of it when it interrupts one that writes.
+        """Limit the time of the statements that follow. Not in the caller's transaction: if a write
+        is interrupted, SQLite rolls back the whole transaction.
         """
         limited = job is None or job.limited
         self._limit.begin(limited=limited and not self.in_callers_transaction)
 
     def _end_statement(self) -> None:
-        """End a statement whose rows were not all fetched, because of an interruption: SQLite
-        releases no savepoint, and no snapshot, before.
+        """End a statement that an interruption left with unread rows. While it is active, SQLite
+        releases neither savepoint nor snapshot.
         """
         with suppress(sqlite3.Error):  # closed
             self._cursor.close()
@@ -163,8 +168,8 @@ class SqliteSession:
 
     @property
     def in_callers_transaction(self) -> bool:
-        """Whether the caller has a transaction open. Any thread may ask; while another one ends a
-        transaction of ours, the answer may be wrongly True.
+        """Whether the caller has a transaction open on the connection. Any thread may ask. The
+        answer may be wrongly True while another thread ends a transaction of this session.
         """
         try:
             return self._connection.in_transaction and not self._owns_transaction
@@ -174,10 +179,10 @@ class SqliteSession:
     # ------------------------------------------------------------------ jobs
 
     def commit_waiting(self, own: Job[Any] | None = None) -> list[Job[Any]]:
-        """Run the jobs that wait, in one transaction; the jobs that are done.
+        """Run the jobs that wait, in one transaction; returns the jobs that are done.
 
-        If it is interrupted (KeyboardInterrupt), the jobs of others are not done: whoever waits
-        for one passes it as `own`.
+        A KeyboardInterrupt may take jobs of other threads out of the queue without running them.
+        So each thread passes the job that it waits for as `own`, to queue it again.
         """
         if own is not None and own not in self.waiting:
             self.waiting.append(own)
@@ -214,7 +219,7 @@ class SqliteSession:
             count = len(waiting)
             for job in taken(waiting, count):
                 begun.append(job)
-                if count > 1:  # one that fails does not take the others with it
+                if count > 1:  # a job that fails must not undo the others
                     self._run_in_savepoint(job)
                 else:
                     self._begin(job)
@@ -292,7 +297,7 @@ class SqliteSession:
                 job.error = self._named(error)
 
     def _roll_back(self) -> bool:
-        """End a transaction of ours; whether it was open."""
+        """Roll back the session's own transaction; returns whether it was open."""
         self._end_statement()
         try:
             was_open = self._connection.in_transaction
@@ -303,7 +308,7 @@ class SqliteSession:
         return was_open
 
     def _with_text(self, work: Callable[[], T]) -> T:
-        """Call `work` while the connection gives texts as str, whatever the caller has chosen."""
+        """Call `work` while `text_factory` is str, whatever the caller has set it to."""
         connection = self._connection
         factory = connection.text_factory
         try:
@@ -315,13 +320,14 @@ class SqliteSession:
     # ------------------------------------------------------------------ setting up
 
     def prepare(self, setup: Callable[[], Plan[None]], synchronous: str | None) -> bool:
-        """Set the connection up for concurrent use, and the schema if it is not there.
+        """Set pragmas (WAL, cache size, `synchronous`), and create or migrate the schema.
 
-        In a transaction of the caller's, how a file is written cannot be changed, and the schema
-        may be rolled back: it is to be done again. Returns whether it is done for good.
+        Returns:
+            False in the caller's transaction, where pragmas cannot be changed, and the schema may
+            be rolled back: then it has to be called again. Otherwise True.
 
         Raises:
-            NotSetUpError: there is no schema, and none can be made.
+            NotSetUpError: there is no schema, and this process may not create it.
         """
         try:
             in_callers_transaction = self._connection.in_transaction
@@ -336,7 +342,7 @@ class SqliteSession:
         self._use_wal()
         ((size,),) = self._cursor.execute("PRAGMA cache_size").fetchall()
         if size == _USUAL_CACHE:
-            # Beyond SQLite's 2 MB, which a few hundred rows leave, unless the owner has chosen.
+            # SQLite's default of 2 MB holds a few hundred rows. A size set by the owner stays.
             self._cursor.execute(f"PRAGMA cache_size = {_CACHE}")
         if synchronous is not None:
             self._cursor.execute(f"PRAGMA synchronous = {synchronous}")
@@ -356,7 +362,7 @@ class SqliteSession:
         return job.result()
 
     def _use_wal(self) -> None:
-        # Changing the mode needs the file for itself for a moment, and SQLite does not wait for it.
+        # Changing the mode needs an exclusive lock, for which SQLite does not wait: retry.
         for attempt in range(_WAL_ATTEMPTS):
             try:
                 self._cursor.execute("PRAGMA journal_mode = WAL").fetchall()
@@ -370,12 +376,12 @@ class SqliteSession:
                 return
 
     def _named(self, error: BaseException) -> BaseException:
-        """The error to raise for one of the driver's."""
+        """The error to raise in place of sqlite3's."""
         return self._limit.error(error) or translate_error(error, self._connection)
 
 
 def _bound(sql: str, values: Sequence[Any]) -> Sequence[Any] | dict[str, Any]:
-    """Values as Python takes them: of parameters with numbers, by number (since 3.14 it takes
-    nothing else).
+    """Values in the form that sqlite3 takes: for numbered parameters (`?1`) a dict by number, since
+    Python 3.14 refuses a sequence for them.
     """
     return {str(n): value for n, value in enumerate(values, 1)} if "?1" in sql else values

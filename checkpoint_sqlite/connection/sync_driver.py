@@ -1,4 +1,4 @@
-"""Blocking I/O: writers that wait together commit together, and readers wait for no writer."""
+"""The blocking driver: writes that wait are committed as one batch; reads wait for no write."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _SESSIONS_LOCK: Final = Lock()
 def session_of(
     connection: Any, argument: str = "conn", call_timeout: float | None = None
 ) -> SqliteSession:
-    """The session of a connection: one for all savers and stores that share it, with one lock. The
-    least `call_timeout` is that of all.
+    """The session of a connection. All savers and stores on the connection share the session, its
+    lock, and the smallest `call_timeout`.
 
     Raises:
-        InvalidArgumentError: it is no connection of sqlite3, or cannot be used on this thread.
+        InvalidArgumentError: it is no `sqlite3.Connection`, or cannot be used on this thread.
     """
     checked = connection_of(connection, sqlite3.Connection, argument)
     with _SESSIONS_LOCK:
@@ -44,13 +44,13 @@ def session_of(
 
 
 class SyncSqliteDriver:
-    """Performs plans on `sqlite3` connections, from any number of threads.
+    """Performs the requests of plans on `sqlite3` connections, from any number of threads.
 
     Args:
-        connection: for everything that writes.
-        setup: the plan that makes the schema, run before anything else.
-        reader: for reads, if they may have a connection of their own.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+        connection: for writes, and for reads while it is idle.
+        setup: makes the plan that creates the schema, which runs before any other.
+        reader: a second connection, for reads while `connection` is busy.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
         call_timeout: seconds for each step; None: no limit.
     """
 
@@ -70,11 +70,11 @@ class SyncSqliteDriver:
 
     @property
     def is_set_up(self) -> bool:
-        """Whether the schema has been made or looked at, as the first request does."""
+        """Whether the schema was created or checked; the first request does that."""
         return self._setup is None
 
     def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction yet."""
+        """Perform a request that a plan yields outside of a transaction."""
         limited = not isinstance(request, Unlimited)
         if not limited:
             request = request.request
@@ -94,8 +94,8 @@ class SyncSqliteDriver:
         return job.result()
 
     def _read(self, work: Callable[[SqliteSession, A], T], argument: A) -> T:
-        # The writer's connection still has in memory what was just written: it is the better one
-        # to read from, unless it is busy. Only it sees what a transaction of the caller's wrote.
+        # Prefer the writer's connection unless it is busy: its page cache has what was just
+        # written. Only this connection sees the writes of the caller's open transaction.
         session = self._writer
         if self._reader and session.lock.locked() and not session.in_callers_transaction:
             session = self._reader
@@ -112,23 +112,23 @@ class SyncSqliteDriver:
             self._acquire(writer)
             try:
                 if not job.done:
-                    # The thread that got the lock commits for all that wait for it: they find
-                    # their jobs done.
+                    # The thread that gets the lock commits the jobs of all threads that wait for
+                    # it: those find their jobs done.
                     writer.commit_waiting(job)
             finally:
                 writer.lock.release()
         except BaseException:
             if not withdraw(job, writer.waiting):
-                # Another thread's transaction has it: wait until that has ended, or as long again.
+                # Another thread is running the job: wait for its end, up to `call_timeout`.
                 self._acquire(writer)
                 writer.lock.release()
             raise
 
     def _acquire(self, session: SqliteSession) -> None:
-        """Let no other thread use a connection until its lock is released.
+        """Take the lock of a session's connection.
 
         Raises:
-            BackendUnavailableError: another one used it until the end of `call_timeout`.
+            BackendUnavailableError: other threads held it for all of `call_timeout`.
         """
         limit = self.call_timeout
         if not session.lock.acquire(timeout=-1 if limit is None else limit):

@@ -1,4 +1,4 @@
-"""The operations of a saver on SQLite: what is asked of the database, in which order."""
+"""Plans of a checkpoint saver on SQLite: the statements of each operation, in their order."""
 
 from __future__ import annotations
 
@@ -67,13 +67,15 @@ _NEWEST = _LATEST + "ORDER BY c.checkpoint_id DESC LIMIT 1"
 
 
 def unless_callers(make: Callable[[], Plan[T | None]]) -> Plan[T | None]:
-    """What a put has stored, for the cache; None in a transaction that the caller may roll back."""
+    """Run the plan of a put; returns what it stored, to be cached. In the caller's transaction
+    None, so that nothing is cached: the caller may roll back.
+    """
     stored = yield from make()
     return None if (yield from in_callers_transaction()) else stored
 
 
 class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
-    """Plans for SQLite. Copies of a saver share one planner, and with it what is known of logs."""
+    """Plans for SQLite. Copies of a saver share one planner, and with it the chunk indexes."""
 
     backend = "sqlite"
     database = "this SQLite database"
@@ -140,8 +142,8 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: one statement, or a read transaction where some of it has records of its
-        own; and a write where reading moves a TTL.
+        """Read a checkpoint: one statement, or a read transaction if it has values that are not
+        embedded; and a write if the read refreshes a TTL.
         """
         at = address(config)
         statement, key = NEWEST_WHOLE, [at.thread_id, self._logs.horizon, at.namespace]
@@ -176,7 +178,9 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        """What DeltaChannels are rebuilt from: one read transaction, however long the chain."""
+        """Read what `DeltaChannel`s are rebuilt from: one read transaction, however many ancestors;
+        and a write if the read refreshes a TTL.
+        """
         at = address(config)
         gathered = None
         if channels:
@@ -206,7 +210,7 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
     # ------------------------------------------------------------------ list
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints: one read transaction."""
+        """Read a page of checkpoints: one read transaction, and a write if it refreshes a TTL."""
         snapshot, rest = yield from read(self._page, codec, listing)
         if listing.thread_id is not None:
             yield from self._refresh(listing.thread_id, snapshot)
@@ -218,7 +222,7 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
         return (yield from load(found, self._logs.known)), rest
 
     def _candidates(self, listing: Listing, count: int) -> Plan[list[CheckpointRow]]:
-        """The next rows that may be wanted, in order."""
+        """The next rows that may match the listing, newest first. The caller checks the filter."""
         conditions = ["(t.expires_at IS NULL OR t.expires_at > ?)"]
         values: list[Any] = [self._logs.horizon]
         for condition, value in (

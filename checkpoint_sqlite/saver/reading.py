@@ -1,4 +1,4 @@
-"""Checkpoints with all that belongs to them: few statements, however many checkpoints."""
+"""Reads checkpoints with their values, writes and segments, with few statements for many."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS: Final = (
     "c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, "
     "c.sealed_type, c.sealed, c.small"
 )
-"""What `found_of` reads, of saver_threads AS t and saver_checkpoints AS c."""
+"""Columns of saver_threads AS t and saver_checkpoints AS c, in the order that `found_of` reads."""
 
 _VALUES: Final = (
     "SELECT v.thread, v.ns, v.channel, v.version, v.type, v.data, v.layout FROM want "
@@ -53,14 +53,18 @@ _NEWEST_ID: Final = (
 _WIDTH: Final = COLUMNS.count(",") + 1
 NEWEST_WHOLE: Final = f"{_WHOLE} AND c.id = ({_NEWEST_ID})"
 ONE_WHOLE: Final = f"{_WHOLE} AND c.ns = ? AND c.checkpoint_id = ?"
-"""A checkpoint with its writes, which `whole` reads: a row for each."""
+"""A checkpoint joined with its writes, a row for each (at least one). `whole` reads the rows."""
 
 BATCH: Final = 400
-"""Rows of VALUES in one statement."""
+"""Maximum of rows of VALUES in one statement."""
 
 
 def found_of(row: Row) -> CheckpointRow:
-    """Read a row of COLUMNS."""
+    """The checkpoint in a row of COLUMNS.
+
+    Raises:
+        CorruptValueError: the row's checksum is wrong.
+    """
     thread_id, no, epoch, log_end, expires_at, ttl, salt, row_id = row[:8]
     record = ThreadRows(thread_id, salt).checkpoint(row[8:_WIDTH])
     position = record.checkpoint_id, row_id
@@ -68,11 +72,13 @@ def found_of(row: Row) -> CheckpointRow:
 
 
 Whole = tuple[CheckpointRow, list[WriteRecord]]
-"""A checkpoint with its writes, which needs nothing else."""
+"""A checkpoint whose values are all embedded, with its writes."""
 
 
 def whole(rows: Sequence[Row]) -> Whole | tuple[()] | None:
-    """A checkpoint from its rows; (): there is none; None: they are not all that it needs."""
+    """A checkpoint from its rows. (): it does not exist. None: other rows are needed, namely values
+    that are not embedded, segments, or the parent's writes.
+    """
     if not rows:
         return ()
     found = found_of(rows[0])
@@ -97,9 +103,12 @@ def whole(rows: Sequence[Row]) -> Whole | tuple[()] | None:
 def wanted(
     sql: str, wants: Sequence[tuple[Any, ...]], values: Sequence[Any] = ()
 ) -> Plan[list[Row]]:
-    """The rows of `sql` for all `wants`, which it knows as the table want (a, b, …).
+    """The rows of `sql`, which joins the table want (a, b, …): one statement for each BATCH keys.
 
-    `values` are those of its own parameters.
+    Args:
+        sql: the statement.
+        wants: the rows of the table want.
+        values: of the statement's own parameters.
     """
     found: list[Row] = []
     for at in range(0, len(wants), BATCH):
@@ -116,7 +125,9 @@ def _with_wants(sql: str, count: int, width: int) -> str:
 
 
 def load(found: list[CheckpointRow], known: ChunkIndexCache) -> Plan[ReadSnapshot]:
-    """Fetch all that the checkpoints have: three statements, or two without segments."""
+    """Fetch the values, writes and segments of checkpoints: three statements, or two without
+    segments; more for more than BATCH keys.
+    """
     snapshot = ReadSnapshot(found)
     yield from load_parts(snapshot, snapshot.keys(), snapshot.places(), known)
     return snapshot
@@ -128,7 +139,10 @@ def load_parts(
     places: Sequence[CheckpointKey],
     known: ChunkIndexCache,
 ) -> Plan[None]:
-    """Fetch some values and the writes of some checkpoints, with their segments."""
+    """Fetch the values `keys`, the writes of the checkpoints `places`, and the segments of both.
+
+    Chunks are cached, unless the caller may roll back the transaction.
+    """
     threads = checked_threads(snapshot.found)
     for row in (yield from wanted(_VALUES, keys)):
         add_value(snapshot, threads, row)

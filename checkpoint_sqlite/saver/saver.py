@@ -1,4 +1,4 @@
-"""The public savers: how they are opened, and who closes what."""
+"""`SqliteSaver` and `AsyncSqliteSaver`: their arguments, and how they are opened and closed."""
 
 from __future__ import annotations
 
@@ -34,29 +34,29 @@ class SqliteSaver(FullSyncSaver):
     """Checkpoints in a SQLite file, for threads; its async methods run in a worker thread.
 
     Args:
-        conn: an open connection (`check_same_thread=False`, since graphs write from threads). It
-            stays the caller's to close. In a transaction that is open on it, all that is stored
-            is committed or rolled back with it, by the caller.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
+        conn: an open connection, made with `check_same_thread=False`, since graphs write from
+            several threads. The caller closes it. If the caller has a transaction open on it,
+            writes become part of that transaction, and the caller commits or rolls back.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
+        on_unreadable: what a read does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
+            `"langgraph"`: return what LangGraph's serializer makes of it.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: then metadata is encrypted as well.
+        deduplicate: store chunks that a thread's large values share only once. False: store each
+            value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
-            connection, the least is that of all.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
+            share the connection holds for each.
+        reader: a second connection to the same file; reads on it do not wait for a commit.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 
-    The schema is made on first use, or by `setup()`.
+    The schema is created on first use, or by `setup()`.
 
     Raises:
-        InvalidArgumentError: a `conn` or a `ttl` that cannot be used.
+        InvalidArgumentError: `conn`, `ttl` or another argument is invalid.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class SqliteSaver(FullSyncSaver):
 
     @property
     def is_setup(self) -> bool:
-        """Whether the schema is known to be there; the first call sees to it."""
+        """Whether this saver has created or checked the schema; its first call does."""
         return self._sqlite.is_set_up
 
     @classmethod
@@ -105,7 +105,7 @@ class SqliteSaver(FullSyncSaver):
         busy_timeout: float = 30.0,
         synchronous: str = "full",
     ) -> Iterator[Self]:
-        """Open a file, or `":memory:"`, and close it at the end.
+        """Open a saver on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
@@ -118,10 +118,10 @@ class SqliteSaver(FullSyncSaver):
             call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was saved, even when the machine loses power;
-                `"normal"` may lose the last moments then, not when the process dies.
+                `"normal"` may then lose the last writes, but not when the process dies.
 
         Raises:
-            InvalidArgumentError: no such `synchronous`, or a `ttl` or a path that is none.
+            InvalidArgumentError: `conn_string`, `ttl` or another argument is invalid.
             BackendUnavailableError: the file cannot be opened.
         """
         path = path_of(conn_string)
@@ -150,27 +150,27 @@ class AsyncSqliteSaver(FullAsyncSaver):
     """Checkpoints in a SQLite file, for an event loop; its sync methods work from other threads.
 
     Args:
-        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
+        conn: a connection of aiosqlite, opened or not. The caller closes it.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
+        on_unreadable: what a read does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
+            `"langgraph"`: return what LangGraph's serializer makes of it.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: then metadata is encrypted as well.
+        deduplicate: store chunks that a thread's large values share only once. False: store each
+            value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
-            connection, the least is that of all.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
+            share the connection holds for each.
+        reader: a second connection to the same file; reads on it do not wait for a commit.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 
-    The schema is made on first use, or by `await saver.setup()`.
+    The schema is created on first use, or by `await saver.setup()`.
 
     Raises:
-        InvalidArgumentError: a `conn` or a `ttl` that cannot be used.
+        InvalidArgumentError: `conn`, `ttl` or another argument is invalid.
         MissingDriverError: aiosqlite is not installed.
     """
 
@@ -204,7 +204,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
 
     @property
     def is_setup(self) -> bool:
-        """Whether the schema is known to be there; the first call sees to it."""
+        """Whether this saver has created or checked the schema; its first call does."""
         return self._sqlite.is_set_up
 
     @classmethod
@@ -251,7 +251,11 @@ class AsyncSqliteSaver(FullAsyncSaver):
 
 
 def synchronous_level(level: str | None) -> str | None:
-    """A checked `synchronous`; it is formatted into a PRAGMA."""
+    """Check `synchronous`, which is formatted into a PRAGMA.
+
+    Raises:
+        InvalidArgumentError: it is none of SYNCHRONOUS.
+    """
     if level is not None and level not in SYNCHRONOUS:
         raise InvalidArgumentError(f"synchronous: wanted one of {SYNCHRONOUS}, got {level!r}")
     return level
@@ -263,7 +267,11 @@ def is_file(path: str) -> bool:
 
 
 def aiosqlite_module(needed_by: str) -> Any:
-    """aiosqlite, or an error that says how to install it."""
+    """Import aiosqlite.
+
+    Raises:
+        MissingDriverError: it is not installed; the message says how to install it.
+    """
     try:
         import aiosqlite
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The threads' logs in a SQLite file: a segment's id says whose it is, and where in the log."""
+"""The threads' logs in SQLite: a segment's id is its thread's number and its offset in the log."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ from checkpoint_base.sql.logs import SqlDedupWriter, Thread
 from checkpoint_base.sql.requests import execute, execute_many, rows
 
 LOG_BITS: Final = 36
-"""A log may have 2^36 bytes, and the file 2^27 threads: a segment's id is both in 63 bits."""
+"""Bits of an id for the offset; 27 more are for the thread. So a log has at most 2^36 bytes, and a
+file 2^27 threads.
+"""
 
 
 def _ids(thread: Thread) -> tuple[int, int]:
-    """The range of ids of a thread's segments."""
+    """The range of ids of a thread's segments, the end excluded."""
     return thread.key << LOG_BITS, (thread.key + 1) << LOG_BITS
 
 

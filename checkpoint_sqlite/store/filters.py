@@ -1,4 +1,4 @@
-"""Filters as SQL over filter keys. They only spare rows: `Filter.matches` decides."""
+"""Store filters as SQL on filter keys. They may select too many rows: `Filter.matches` decides."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class SqlClause(NamedTuple):
     sql: str
     values: tuple[Any, ...] = ()
     is_point: bool = False
-    """whether all it selects have one key: an index of it has these in the order of time"""
+    """whether all selected items have one filter key: the field's index has them newest first"""
 
 
 def clauses(wanted: Filter) -> list[SqlClause]:
-    """What holds of every item that the filter matches, and of few others."""
+    """Conditions that hold for every item that the filter matches, and for few others."""
     return pushed_down(wanted.parts, _clause, _any_of)
 
 
@@ -52,19 +52,21 @@ def _any_of(branches: Sequence[Sequence[SqlClause]]) -> SqlClause:
 
 
 def _column(path: str) -> str:
-    """What the index of a declared field is over. Only its own text finds the index: a path, which
-    has neither quotes nor backslashes, cannot be a parameter.
+    """The expression that a declared field's index is on. SQLite uses the index only for the same
+    text, so the path is no parameter; it contains neither quotes nor backslashes.
     """
     return f"json_extract(i.keys, '$.\"{path}\"')"
 
 
 def indexed_clauses(wanted: Filter, declared: Sequence[str]) -> list[SqlClause]:
-    """Conditions on declared fields, so that their indexes are used."""
+    """A filter's conditions on declared fields, written so that SQLite uses their indexes."""
     return [_at(_column(path), keys) for path, keys in indexed(wanted, declared)]
 
 
 def setup_indexes(declared: Sequence[str], *, drop_undeclared: bool) -> Plan[None]:
-    """Create the indexes that are missing, one a transaction; drop others if that is wanted."""
+    """Create the missing indexes of declared fields, each in a transaction of its own; with
+    `drop_undeclared`, drop those of other fields.
+    """
     if not declared and not drop_undeclared:
         return
     found = yield from read(rows, _NAMES, (f"{INDEXES}*",))

@@ -1,4 +1,4 @@
-"""Namespaces: found from one to the next through the index by name, in one statement."""
+"""Lists namespaces in one statement, which skips from one to the next in the index by name."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ SELECT ns FROM seek WHERE ns IS NOT NULL
 _LEAST: Final = "SELECT i.ns FROM store_items AS i WHERE 1"
 _NEXT: Final = "seek.ns || char(1)"
 _BEHIND: Final = f"substr(seek.ns, 1, at - 1) || char(2) ELSE {_NEXT} END"
-# behind a label; LIMIT keeps SQLite from writing an expression out wherever it is used
+# After all namespaces that share one label below the prefix. LIMIT keeps SQLite from flattening
+# the subqueries, which would copy their expressions to every use.
 _BEHIND_ONE: Final = (
     f"(SELECT CASE WHEN b > 0 THEN {_BEHIND} FROM (SELECT a + b AS at, b FROM "  # noqa: S608
     "(SELECT a, instr(substr(seek.ns, a + 1), char(1)) AS b FROM (SELECT ? AS a LIMIT 1) LIMIT 1)))"
 )
-# behind several: written like the first, it would soon be more than SQLite's parser takes
+# The same for several labels: nested like the one above, it would exceed limits of SQLite's parser.
 _BEHIND_SOME: Final = f"""(
     WITH RECURSIVE cut (n, at) AS (
         SELECT 0, ?
@@ -40,10 +41,10 @@ _BEHIND_SOME: Final = f"""(
 
 
 def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[str]]:
-    """The namespaces that `query` may want, in order.
+    """The namespaces that may match `query`, in order.
 
-    What lies under one that is cut is passed over. Where all in the range are wanted, no more are
-    sought than are given.
+    If all in the range match, only one namespace is read of those that `max_depth` cuts to the
+    same, and no more are read than `offset` and `limit` need.
     """
     first, end = query.bounds or ("", None)
     labels, enough = 0, -1
@@ -52,7 +53,7 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
         if query.max_depth is not None:
             labels = query.max_depth - len(decode(first))
             if labels <= 0:
-                labels, enough = 0, 1  # all of them are cut to the same
+                labels, enough = 0, 1  # all are cut to the same namespace
     shown = [] if horizon is None else [horizon]
     last = [] if end is None else [end]
     begin = [len(first)] if labels else []
@@ -64,7 +65,13 @@ def seek_namespaces(query: NamespaceQuery, horizon: float | None) -> Plan[list[s
 
 @lru_cache(64)
 def _statement(labels: int, horizons: int, ends: int) -> str:
-    """Passing over what lies under a namespace of so many labels below the prefix; 0: nothing."""
+    """The statement that skips the namespaces under one that has this many labels below the prefix.
+
+    Args:
+        labels: 0: none are skipped; 1; 2: several.
+        horizons: 1 if expired items are left out, else 0.
+        ends: 1 if the range has an end, else 0.
+    """
     least = _LEAST + " AND (i.expires_at IS NULL OR i.expires_at > ?)" * horizons
     after = (_NEXT, _BEHIND_ONE, _BEHIND_SOME)[labels]
     return _SEEK.format(least=least, upper=" AND i.ns < ?" * ends, after=after)

@@ -1,4 +1,4 @@
-"""The operations of a store on SQLite: what is asked of the database, in which order."""
+"""Plans of a store on SQLite: the statements of each operation, in their order."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from store_vector.records import Found, Name, Put, Read, Record, Search, StoreSt
 QUERIES: Final = load_queries("checkpoint_sqlite", "store_queries.sql")
 MIGRATIONS: Final = load_migrations("checkpoint_sqlite", "store_migrations")
 CACHE_BYTES: Final = 1 << 29
-"""How large the matrix of vectors in memory may be; beyond, searches read the file."""
+"""Limit of the matrix of vectors in memory; if they need more, each search reads the file."""
 
 _REST: Final = "i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
-"""What `Record` takes besides the name."""
+"""The columns of a `Record` without its name."""
 _ONE: Final = f"SELECT 0, {_REST} FROM store_items AS i WHERE i.ns = ? AND i.key = ?"  # noqa: S608
 _SOME: Final = (
     f"SELECT want.at, {_REST} FROM want "  # noqa: S608 (a constant)
@@ -44,14 +44,14 @@ _KEPT_CHANGES: Final = 20_000
 
 
 class SqliteStorePlanner(SqlSetup):
-    """Plans for SQLite.
+    """Plans of a store on SQLite.
 
     Args:
-        settings: the index, or None.
+        settings: of vector search; None: there is none.
         ttl: how items expire.
-        clock: epoch seconds, for the record of migrations.
-        cache_bytes: how large the matrix of vectors in memory may be.
-        fields: the paths of declared fields (`filter_keys`).
+        clock: gives epoch seconds, which are stored with each migration.
+        cache_bytes: limit of the matrix of vectors in memory.
+        fields: the paths of declared fields, as in `filter_keys`.
     """
 
     database = "this SQLite database"
@@ -79,8 +79,8 @@ class SqliteStorePlanner(SqlSetup):
         return self._store_schema
 
     def setup(self, drop_undeclared: bool = False) -> Plan[None]:
-        """Create or migrate the schema, and the indexes of declared fields that are missing; only
-        reads when there is nothing to do.
+        """Create or migrate the schema, and create the missing indexes of declared fields; only
+        reads if there is nothing to do. With `drop_undeclared`, drop the indexes of other fields.
         """
         yield from super().setup()
         yield from unlimited(setup_indexes(self._fields, drop_undeclared=drop_undeclared))
@@ -88,7 +88,9 @@ class SqliteStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ get
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one statement for some hundred of them, and a write where that moves an expiry."""
+        """Read items: one statement, or a read transaction for more than BATCH of them; and a write
+        if it refreshes a TTL.
+        """
         if len(reads) == 1:
             rest = yield from rows(_ONE, reads[0][:2])
         elif len(reads) <= BATCH:
@@ -119,7 +121,9 @@ class SqliteStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found: one read transaction, and a write where being found moves an expiry."""
+        """Search items: one read transaction, or one to three statements without query and filter;
+        and a write if it refreshes a TTL.
+        """
         if search.vector is None or self._meaning is None:
             records = yield from browse(search, self._ttl.horizon(now), self._fields)
             found = [Found(record) for record in records]
@@ -132,7 +136,7 @@ class SqliteStorePlanner(SqlSetup):
         return found
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """Namespaces: one statement, a step for each that is given."""
+        """List namespaces: one statement, which does one index lookup for each."""
         return (yield from seek_namespaces(query, self._ttl.horizon(now)))
 
     # ------------------------------------------------------------------ put
@@ -168,7 +172,7 @@ class SqliteStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ expiry, size
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one transaction."""
+        """Remove expired items, and return their number: one transaction."""
         return (yield from write(partial(execute, QUERIES["sweep"], (now,))))
 
     def stats(self) -> Plan[StoreStats]:
@@ -190,7 +194,7 @@ def _all_rest(reads: Sequence[Read]) -> Plan[list[Row]]:
 
 
 def _rest(reads: Sequence[Read]) -> Plan[list[Row]]:
-    """What is there of `reads`, with where it stands in them: one statement."""
+    """The stored items of `reads`, each with its position there: one statement."""
     values = [part for ns, key, _ in reads for part in (ns, key)]
     return (yield from rows(_of_some(len(reads)), values))
 
@@ -213,8 +217,10 @@ def _embeddings(one: Put) -> tuple[Any, ...]:
 def _unchanged(
     puts: Sequence[Put], horizon: float | None
 ) -> Plan[tuple[set[Name], list[tuple[Any, ...]]]]:
-    """Of items that are put without vectors: those that keep some that they have, and the
-    embeddings of those that keep only some.
+    """Which embeddings the items keep that are put without vectors: those of unchanged texts.
+
+    Returns:
+        The items that keep embeddings, and rows with what is left for those that lose some.
     """
     kept: set[Name] = set()
     changed: list[tuple[Any, ...]] = []

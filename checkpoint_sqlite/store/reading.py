@@ -1,4 +1,4 @@
-"""Searches without a query."""
+"""Searches of a store without a query: by namespace and filter, newest items first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from checkpoint_sqlite.store.filters import SqlClause, clauses, indexed_clauses
 from store_vector.records import Record, Search
 
 COLUMNS: Final = "i.ns, i.key, i.value, i.created_at, i.updated_at, i.expires_at, i.ttl"
-"""What `Record` takes, of store_items AS i."""
+"""The columns of a `Record`, of store_items AS i."""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _SHOWN: Final = "(i.expires_at IS NULL OR i.expires_at > ?)"
@@ -31,7 +31,7 @@ Where = tuple[list[str], list[Any]]
 
 
 def where(search: Search, horizon: float | None) -> Where:
-    """Conditions on store_items AS i that what is found fulfils, and their values."""
+    """Conditions of a search on store_items AS i (namespace, expiry, filter), and their values."""
     conditions, values = ["1"], list[Any]()
     if search.bounds is not None:
         conditions.append("i.ns >= ? AND i.ns < ?")
@@ -46,8 +46,12 @@ def where(search: Search, horizon: float | None) -> Where:
 
 
 def browse(search: Search, horizon: float | None, declared: Sequence[str]) -> Plan[list[Record]]:
-    """The items that a search without a query gives, newest first: see `_filtered`, or `_newest`
-    without a filter.
+    """Search without a query, newest items first: see `_filtered` and, without a filter, `_newest`.
+
+    Args:
+        search: the namespace, filter and page.
+        horizon: epoch seconds; items that expire until then are left out. None: none are.
+        declared: the paths of declared fields.
     """
     if search.filter:
         return (yield from read(_filtered, search, horizon, declared))
@@ -55,10 +59,10 @@ def browse(search: Search, horizon: float | None, declared: Sequence[str]) -> Pl
 
 
 def _newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """The newest items. Any statement of it that answers does so alone.
+    """The newest items. The reply is that of a single statement, so it needs no transaction.
 
-    The index by time gives the newest first; the one by name, few items if the namespace has few.
-    Where it has many, the newest of all are looked at first.
+    Without a namespace, the index by time has the order. A small namespace is read by the index by
+    name. For a large one, the newest items of the whole store are searched first.
     """
     if search.bounds is None:
         return (yield from _in_order(search, horizon, _BY_TIME))
@@ -71,7 +75,7 @@ def _newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
 
 
 def _of_few(search: Search, within: tuple[str, str], horizon: float | None) -> Plan[list[Record]]:
-    """The same without a filter, if the namespace has few items; else none."""
+    """The newest items of a namespace that has less than _FEW; of a larger one, none."""
     shown = () if horizon is None else (horizon,)
     values = (*within, _FEW, *within, *shown, search.limit, search.offset)
     found = yield from rows(_IF_FEW if horizon is None else _SHOWN_IF_FEW, values)
@@ -79,9 +83,10 @@ def _of_few(search: Search, within: tuple[str, str], horizon: float | None) -> P
 
 
 def _filtered(search: Search, horizon: float | None, declared: Sequence[str]) -> Plan[list[Record]]:
-    """The items that a search with a filter gives, newest first, in a read transaction: of the
-    namespace and of what conditions on declared fields select, by whatever is few; else of the
-    newest items of all, and if these are not enough, of the namespace.
+    """The newest items that match a filter, in a read transaction.
+
+    If the namespace or a condition on a declared field selects few items, these are read. Otherwise
+    the newest items of the whole store are searched and, if too few match, the whole namespace.
     """
     choices = indexed_clauses(search.filter, declared)
     least = yield from _least(search, choices)
@@ -97,7 +102,9 @@ def _filtered(search: Search, horizon: float | None, declared: Sequence[str]) ->
 
 
 def _least(search: Search, choices: Sequence[SqlClause]) -> Plan[int | None]:
-    """Which condition selects the fewest items, if these are few; -1: the namespace."""
+    """The position in `choices` of the condition that selects the fewest items; -1: the namespace
+    has the fewest. None: all select many.
+    """
     counts = [SqlClause(_ITEMS, (*search.bounds, _FEW))] if search.bounds else [SqlClause("NULL")]
     counts += [SqlClause(_SELECTED.format(one.sql), (*one.values, _WINDOW)) for one in choices]
     sql = ", ".join(one.sql for one in counts)
@@ -110,13 +117,13 @@ def _least(search: Search, choices: Sequence[SqlClause]) -> Plan[int | None]:
 
 
 def _in_order(search: Search, horizon: float | None, source: str | SqlClause) -> Plan[list[Record]]:
-    """What an index or a condition on a declared field selects, newest first. With a filter, that
-    may be too much, and is checked; more is asked for then.
+    """The newest items by an index, or by a condition on a declared field. With a filter, each item
+    is checked, and more are read while too few match.
     """
     conditions, values = where(search, horizon)
     index, newest = f"INDEXED BY {source}", _NEWEST
     if isinstance(source, SqlClause):
-        # SQLite is to use the index of the field, if it is there
+        # "+" keeps SQLite from using another index than the field's
         conditions = [one.replace("i.ns", "+i.ns").replace("i.exp", "+i.exp") for one in conditions]
         conditions.append(source.sql)
         values += source.values
@@ -140,7 +147,7 @@ def _in_order(search: Search, horizon: float | None, source: str | SqlClause) ->
 
 
 def _among_newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
-    """As many as there are of the page among the items that were put last."""
+    """The page, or a part of it, from the _WINDOW newest items of the store."""
     conditions, values = where(search, horizon)
     if search.bounds is not None:
         conditions.append(_ANY)
@@ -153,7 +160,7 @@ def _among_newest(search: Search, horizon: float | None) -> Plan[list[Record]]:
 
 
 def _pages(search: Search, sql: str, values: list[Any]) -> Plan[list[Record]]:
-    """What matches of what a statement selects in order; if that is too little, of more."""
+    """The page from the rows of a statement that match. Its LIMIT is raised while too few do."""
     count = search.end
     while True:
         found = [Record(*one) for one in (yield from rows(sql, [*values, count]))]

@@ -1,4 +1,4 @@
-"""The public stores: how they are opened, and who closes what."""
+"""`SqliteStore` and `AsyncSqliteStore`: their arguments, and how they are opened and closed."""
 
 from __future__ import annotations
 
@@ -32,32 +32,33 @@ TTL = TTLConfig | StoreTTL | None
 class SqliteStore(SyncStore):
     """Long-term memory in a SQLite file; its async methods run in a worker thread.
 
-    Search by meaning is exact. The vectors of the file are kept in memory, as one matrix that other
-    processes' writes bring up to date; one larger than `cache_bytes` is read at each search.
+    Vector search is exact. The vectors of the file are kept in memory as one matrix, which is
+    updated after other processes have written. If it would exceed `cache_bytes`, each search reads
+    the vectors from the file.
 
     Args:
-        conn: an open connection (`check_same_thread=False`, since graphs use it from threads). It
-            stays the caller's to close. In a transaction that is open on it, all that is stored
-            is committed or rolled back with it, by the caller.
-        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        conn: an open connection, made with `check_same_thread=False`, since graphs use it from
+            several threads. The caller closes it. If the caller has a transaction open on it,
+            writes become part of that transaction, and the caller commits or rolls back.
+        deserializer: decodes an item's value from its JSON text (UTF-8 bytes); None: `json`.
+        index: LangGraph's `IndexConfig`, with `distance_type`; None: no vector search.
         ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
+        clock: gives epoch seconds, for the items' times and `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
-            connection, the least is that of all.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
-        cache_bytes: what the vectors in memory may take, at 4 bytes for each dimension of each.
-            Beside them, room for half as many while they grow, and a few hundred bytes for each
-            item that has vectors.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
+            share the connection holds for each.
+        reader: a second connection to the same file; reads on it do not wait for a commit.
+        synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
+        cache_bytes: limit of the vectors in memory, 4 bytes for each dimension of each vector.
+            Not counted: spare room for half as many while they grow, and a few hundred bytes for
+            each item that has vectors.
         filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() makes an index for each. The same as `index["filter_fields"]`.
+            `setup()` creates an index for each. The same as `index["filter_fields"]`.
 
-    The schema is made on first use, or by `setup()`. A saver may share the file.
+    The schema is created on first use, or by `setup()`. A saver may share the file.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
+        InvalidArgumentError: `conn`, `index`, `ttl` or another argument is invalid.
     """
 
     def __init__(
@@ -86,7 +87,7 @@ class SqliteStore(SyncStore):
 
     @property
     def is_setup(self) -> bool:
-        """Whether the schema is known to be there; the first call sees to it."""
+        """Whether this store has created or checked the schema; its first call does."""
         return self._sqlite.is_set_up
 
     @classmethod
@@ -104,7 +105,7 @@ class SqliteStore(SyncStore):
         cache_bytes: int = CACHE_BYTES,
         filter_fields: Sequence[str] | None = None,
     ) -> Iterator[Self]:
-        """Open a file, or `":memory:"`, and close it at the end.
+        """Open a store on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
@@ -114,13 +115,12 @@ class SqliteStore(SyncStore):
             call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was put, even when the machine loses power;
-                `"normal"` may lose the last moments then, not when the process dies.
+                `"normal"` may then lose the last writes, but not when the process dies.
             cache_bytes: as in the constructor.
             filter_fields: as in the constructor.
 
         Raises:
-            InvalidArgumentError: no such `synchronous`, or an `index`, a `ttl` or a path that is
-                none.
+            InvalidArgumentError: `conn_string`, `index` or another argument is invalid.
             BackendUnavailableError: the file cannot be opened.
         """
         path = path_of(conn_string)
@@ -145,27 +145,25 @@ class SqliteStore(SyncStore):
 
 
 class AsyncSqliteStore(AsyncStore):
-    """Long-term memory in a SQLite file, for an event loop; what is asked for in one tick is one
-    batch. Its sync methods work from other threads. Otherwise as `SqliteStore`.
+    """Long-term memory in a SQLite file, for an event loop. Operations of one tick of the loop are
+    one batch. Its sync methods work from other threads. Otherwise as `SqliteStore`.
 
     Args:
-        conn: a connection of aiosqlite, opened or not. It stays the caller's to close.
-        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no search by meaning.
+        conn: a connection of aiosqlite, opened or not. The caller closes it.
+        deserializer: as in `SqliteStore`.
+        index: as in `SqliteStore`.
         ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: epoch seconds, for times and `ttl`.
-        call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. Of several that share a
-            connection, the least is that of all.
-        reader: a second connection to the same file, so that reads wait for no commit.
-        synchronous: how a commit waits for the disk; None: as the connection has it.
-        cache_bytes: how large the matrix of vectors in memory may be.
+        clock: as in `SqliteStore`.
+        call_timeout: as in `SqliteStore`; seconds.
+        reader: as in `SqliteStore`.
+        synchronous: as in `SqliteStore`.
+        cache_bytes: as in `SqliteStore`.
         filter_fields: as in `SqliteStore`.
 
-    The schema is made on first use, or by `await store.setup()`.
+    The schema is created on first use, or by `await store.setup()`.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index` or a `ttl` that cannot be used.
+        InvalidArgumentError: `conn`, `index`, `ttl` or another argument is invalid.
         MissingDriverError: aiosqlite is not installed.
     """
 
@@ -198,7 +196,7 @@ class AsyncSqliteStore(AsyncStore):
 
     @property
     def is_setup(self) -> bool:
-        """Whether the schema is known to be there; the first call sees to it."""
+        """Whether this store has created or checked the schema; its first call does."""
         return self._sqlite.is_set_up
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Search by meaning on SQLite: exact, over vectors in memory that are those of the file."""
+"""Exact vector search on SQLite, over a copy of the file's vectors in memory."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _AT_ONCE: Final = 4096
 _ATTEMPTS: Final = 20
 _LOOKED_AT: Final = 64
 _SELECTIVE: Final = 16
-"""So many of the best items, or one in so many of all, are looked at one by one before the filter
-is asked first."""
+"""The best items are checked against the filter one by one: up to _LOOKED_AT, or one in _SELECTIVE
+of all. If too few match, the filter is evaluated first, and only matching items are ranked."""
 
 
 class SqliteVectorSearch:
-    """The vectors of a file, and the searches over them.
+    """Vector searches of a store, and the cache of its vectors.
 
     Args:
-        settings: the index.
+        settings: of vector search.
         queries: named statements.
         ttl: how items expire.
-        cache_bytes: how large the matrix in memory may be; a larger one is read at each search.
+        cache_bytes: limit of the matrix in memory; if it would be larger, searches read the file.
         fields: the paths of declared fields.
     """
 
@@ -60,19 +60,19 @@ class SqliteVectorSearch:
         self._cache = VectorCache(settings.dims, settings.distance)
 
     def search(self, search: Search, now: float) -> Plan[list[Found]]:
-        """What a search gives, in one read transaction."""
+        """Search by a vector: one read transaction, and another one if the cache has changed."""
         attempts = 0
         while (found := (yield from read(self._search, search, now))) is None:
-            # another thread's transaction is newer, and so are the vectors: look again
+            # another thread's newer transaction has updated the cached vectors: try again
             attempts += 1
             if attempts % _ATTEMPTS == 0:
-                self._cache.forget()  # or the file is older: it was put back
+                self._cache.forget()  # perhaps a backup of the file was restored
         return found
 
     def _search(self, search: Search, now: float) -> Plan[list[Found] | None]:
         if search.vector is None:
             return []
-        if (yield from in_callers_transaction()):  # its vectors may be rolled back
+        if (yield from in_callers_transaction()):  # which may be rolled back: do not cache
             return (yield from self._from_file(search, search.vector, now))
         ((last,),) = yield from rows(self._queries["last_change"])
         change = last or 0
@@ -86,7 +86,9 @@ class SqliteVectorSearch:
     # ------------------------------------------------------------------ in memory
 
     def _bring_to(self, change: int) -> Plan[bool | None]:
-        """Bring the cache to this transaction's state. False: too large; None: it is newer."""
+        """Update the cache to this transaction's state. False: it is too large. None: another
+        thread has made it newer.
+        """
         cache = self._cache
         known = cache.change
         if known >= change:
@@ -106,7 +108,9 @@ class SqliteVectorSearch:
             return False
 
     def _touched(self, known: int) -> Plan[list[int] | None]:
-        """Which items changed since; None: not known any more, or so many that all are read."""
+        """The items that changed after change `known`. None: their record was deleted, or they are
+        so many that reading all items is faster.
+        """
         if known < 0:
             return None
         first = yield from row(self._queries["first_change"])
@@ -128,7 +132,7 @@ class SqliteVectorSearch:
         return True
 
     def _all(self, count: int) -> Plan[Places]:
-        """The vectors of the file, of which there are so many, read a part at a time."""
+        """All vectors of the file, which are `count`, read in batches."""
         places = Places(self._dims, self._distance, count)
         after: int | None = -(1 << 62)
         while after is not None:
@@ -140,7 +144,9 @@ class SqliteVectorSearch:
     def _from_cache(
         self, search: Search, query: Array, change: int, now: float
     ) -> Plan[list[Found] | None]:
-        """The best are looked at one by one. Where few of them match, the filter comes first."""
+        """Rank all cached vectors, then check the best items against the filter. If few of them
+        match, evaluate the filter first, and rank only what matches. None: the cache has changed.
+        """
         leading = self._ranked(search, query, change, None)
         most = max(_LOOKED_AT, len(self._cache) // _SELECTIVE, 2 * search.end)
         seen, count, found = 0, search.end, list[Found]()
@@ -159,7 +165,7 @@ class SqliteVectorSearch:
     def _ranked(
         self, search: Search, query: Array, change: int, items: Iterable[int] | None
     ) -> Callable[[int], list[tuple[int, float]]] | None:
-        """What gives the best; None: the vectors are not those of this transaction any more."""
+        """A function that gives the n best items. None: the cache is not at `change` any more."""
         with self._cache.lock:
             if self._cache.change != change:
                 return None
@@ -187,12 +193,12 @@ class SqliteVectorSearch:
         return not search.filter or search.filter.matches(record.decoded)
 
     def _matching(self, search: Search, now: float) -> Plan[list[int]]:
-        """The items that match, as the filter says: SQL selects, Python decides."""
+        """The items that match the filter: SQL selects, `Filter.matches` decides."""
         conditions, values = where(search, self._ttl.horizon(now))
         for clause in indexed_clauses(search.filter, self._fields):
             conditions.append(clause.sql)
             values += clause.values
-        # vectors take a lot of pages: the join with them is made in memory
+        # no join with store_embeddings, whose vectors take many pages: the cache knows its items
         sql = f"SELECT i.id, i.value FROM store_items AS i WHERE {' AND '.join(conditions)}"  # noqa: S608
         some = yield from rows(sql, values)
         wanted_ones = search.filter.matches
@@ -201,7 +207,7 @@ class SqliteVectorSearch:
     # ------------------------------------------------------------------ from the file
 
     def _from_file(self, search: Search, query: Array, now: float) -> Plan[list[Found]]:
-        """The same without a cache: some thousand items at a time, the best of each kept."""
+        """Search without the cache: read items in batches, and keep the best so far."""
         conditions, values = where(search, self._ttl.horizon(now))
         sql = (
             f"SELECT e.item, e.count, e.data, {COLUMNS} FROM {_JOINED} "  # noqa: S608 (constants)
