@@ -1,4 +1,4 @@
-"""The public caches on Postgres, and what is asked of the database."""
+"""`PostgresCache` and `AsyncPostgresCache`, and the planner with their statements."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 
 class PostgresCachePlanner(StatementCachePlanner):
-    """Plans for Postgres.
+    """Plans of a cache on Postgres.
 
     Args:
-        schema: where the table is.
-        clock: epoch seconds, for the record of migrations.
+        schema: the schema of the table.
+        clock: gives epoch seconds, which are stored with each migration.
     """
 
     database = "this Postgres schema"
@@ -47,7 +47,7 @@ class PostgresCachePlanner(StatementCachePlanner):
         self._savers = statements(schema)
 
     def setup(self) -> Plan[None]:
-        """Create or migrate the schema; only reads when there is nothing to do."""
+        """Create or migrate the schema; only reads if there is nothing to do."""
         if (yield from unlimited(read(self._missing))):
             yield from unlimited(write(self._create))
 
@@ -68,27 +68,28 @@ class PostgresCachePlanner(StatementCachePlanner):
 
 
 class PostgresCache(SyncCache):
-    """A cache in Postgres 14 or later, in an unlogged table: what is in it does not survive a crash
-    of the server, and is not on its standbys. Its async methods run in a worker thread.
+    """A cache in Postgres 14 or later, in an unlogged table: its entries are lost when the server
+    crashes, and are not replicated to standbys. Its async methods run in a worker thread.
 
     Args:
-        conn: a connection, used for one operation at a time, or a pool. It stays the caller's to
-            close. In a transaction that is open on a connection each call is a savepoint.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given; none that pickles.
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
+        conn: a connection, which serves one operation at a time, or a pool. The caller closes it.
+            If a transaction is open on the connection, each call is a savepoint in it.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`. One with
+            `pickle_fallback` is refused.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
             has no `cipher`.
-        max_bytes: how much the values may have together; beyond, those are removed that were
-            stored longest ago; see `checkpoint_base.cache.Cache`. None: no limit.
-        schema: where the table is; `setup()` creates it if it is not there.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        max_bytes: limit on the size of all values; beyond it, the entries stored longest ago are
+            removed; see `checkpoint_base.cache.Cache`. None: no limit.
+        schema: the schema of the table; `setup()` creates it if it does not exist.
+        clock: gives epoch seconds, to which a `CachePolicy`'s `ttl` (seconds) is added.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection; None: no limit.
-        reconnect: makes another connection when `conn` is lost; None: it is not replaced.
+        reconnect: opens a new connection when `conn` is lost; None: it is not replaced.
 
-    `setup()` must have been called once for a schema. A saver and a store may share it.
+    Call `setup()` once for a schema. A saver and a store may share it.
 
     Raises:
-        InvalidArgumentError: a `conn`, a `max_bytes`, a `schema` or a `serde` that cannot be used.
+        InvalidArgumentError: `conn`, `max_bytes`, `schema` or `serde` is invalid.
         MissingDriverError: psycopg is not installed.
     """
 
@@ -145,10 +146,10 @@ class PostgresCache(SyncCache):
             call_timeout: as in the constructor; seconds.
 
         Raises:
-            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
             PermissionDeniedError: the server refused the login.
-            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
-                at once only where waiting mends nothing (no such database).
+            BackendUnavailableError: connecting failed; the message has the reason. With a pool,
+                only if retries cannot help (no such database).
         """
         with connected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
             cache = cls(
@@ -179,14 +180,14 @@ class AsyncPostgresCache(AsyncCache):
         encrypted: as in `PostgresCache`.
         max_bytes: as in `PostgresCache`.
         schema: as in `PostgresCache`.
-        clock: epoch seconds, for the seconds of a `CachePolicy`'s `ttl`.
+        clock: as in `PostgresCache`.
         call_timeout: as in `PostgresCache`; seconds.
         reconnect: as in `PostgresCache`, awaitable.
 
-    `await cache.setup()` must have been called once for a schema.
+    Call `await cache.setup()` once for a schema.
 
     Raises:
-        InvalidArgumentError: a `conn`, a `max_bytes`, a `schema` or a `serde` that cannot be used.
+        InvalidArgumentError: `conn`, `max_bytes`, `schema` or `serde` is invalid.
         MissingDriverError: psycopg is not installed.
     """
 

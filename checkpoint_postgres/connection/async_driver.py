@@ -1,6 +1,4 @@
-"""I/O on an event loop: statements that have to wait for a connection go together, as one
-pipeline.
-"""
+"""The driver for event loops: statements that wait for a connection are sent as one pipeline."""
 
 from __future__ import annotations
 
@@ -26,29 +24,30 @@ from checkpoint_postgres.connection.limits import STEP, thread_of
 from checkpoint_postgres.connection.requests import ConditionalWrite, encoded
 
 _BATCHES: Final = 16 if psycopg.AsyncPipeline.is_supported() else 1, 4
-"""How many statements go together at most, once so many trips are under way."""
+"""(maximum of statements in a pipeline, busy connections from which on statements are batched)"""
 
 _LARGE: Final = 1 << 16
-"""With a value of more bytes than this a statement holds up nobody: it has its own connection."""
+"""Bytes. A statement with a larger value is not batched, so that it does not delay others."""
 
 _LOCK_TIMEOUT: Final = b"SELECT set_config('lock_timeout', '50ms', true)"
-"""How long statements that went together wait for a thread's row that one of them needs. Then each
-is tried alone. The setting ends with their transaction.
+"""Limits how long a pipeline waits for the lock of a thread's row. If that expires, its statements
+are retried one by one. The setting ends with the transaction.
 """
 
 
 class UndoneError(Exception):
-    """Statements that went together did not all succeed: each has to be tried again alone."""
+    """A pipeline failed and was rolled back: each of its statements has to be retried alone."""
 
 
 class AsyncPostgresDriver(AsyncStatementDriver):
-    """Performs plans, of any number of tasks.
+    """Performs the requests of plans, for any number of tasks.
 
     Args:
-        source: of connections.
-        by_thread: whether statements that write name first the thread whose row they lock, and
-            lock no other: those that wait for a connection may become one transaction, and on a
-            pool one of them at a time has a connection for a thread.
+        source: gives connections.
+        by_thread: whether each `ConditionalWrite` locks the row of one thread only, whose id is its
+            first value. Then statements that wait for a connection may share a transaction; and on
+            a pool, writes to one thread queue in this process, instead of each holding a
+            connection while it waits for the lock.
         call_timeout: seconds for each step; None: no limit.
     """
 
@@ -69,41 +68,40 @@ class AsyncPostgresDriver(AsyncStatementDriver):
         )
 
     async def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction."""
+        """Perform a request that a plan yields outside of a transaction."""
         if isinstance(request, (Query, ConditionalWrite)) and not _is_large(request.values):
             callers = self._callers(request)
-            # While one waits for the thread's row, the next ones go together; the others wait.
+            # If one statement about this thread runs alone, the next ones wait for a batch. If
+            # another queues for the thread as well, they queue behind it.
             if callers < 2:
                 deadline = Deadline(self.call_timeout, STEP)
                 try:
                     return await self._batcher.send(request, deadline, at_once=callers == 0)
                 except UndoneError:
-                    # each is tried alone, and the one that failed raises its own error
+                    # each statement is tried alone, and the one that failed raises its own error
                     return await self._alone(request, deadline)
         return await super().perform(request)
 
     async def aclose(self) -> None:
-        """Wait for what callers who were cancelled have left under way."""
+        """Wait for batches that cancelled callers have left running."""
         await self._batcher.aclose(self.call_timeout)
 
     def _callers(self, request: Any) -> int:
-        """How many statements about the same thread have a connection for themselves, or wait for
-        that.
-        """
+        """How many statements about the same thread run alone, or queue for it."""
         return 0 if self._turns is None else self._turns.callers(thread_of(request))
 
     async def _send(self, requests: Sequence[Any]) -> list[Any]:
         deadline = Deadline(self.call_timeout, STEP)
         if len(requests) == 1:
             if self._callers(requests[0]):
-                raise UndoneError  # it waits for its turn, and holds up no others that wait here
+                raise UndoneError  # it queues for its thread outside of the batcher
             return [await self._alone(requests[0], deadline)]
         try:
             async with self._source.acquire(deadline, validate=False) as connection:
                 if not self._source.is_pool and not connection.autocommit:
-                    raise UndoneError  # each decides whether it is in the caller's transaction
+                    raise UndoneError  # each statement may join the caller's transaction
                 return await _together(connection, requests)
-        except Exception as error:  # one's values may not even be sendable
+        except Exception as error:  # e.g. psycopg cannot adapt a value of one statement
             raise UndoneError from error
 
 
@@ -112,15 +110,15 @@ def _is_large(values: Sequence[Any]) -> bool:
 
 
 async def _together(connection: Connection, requests: Sequence[Any]) -> list[Any]:
-    """The replies to some statements: one round trip, one transaction, committed."""
+    """Perform and commit statements in one round trip and transaction; returns their replies."""
     if await status_of(connection) != TransactionStatus.IDLE:
         raise UndoneError  # in the caller's transaction each is a savepoint of its own
     prepare = None if connection.prepare_threshold is None else True
-    # Everybody takes the threads' rows in the same order: nobody waits for one who waits for him.
+    # Lock the threads' rows in sorted order to avoid deadlocks between pipelines.
     order = sorted(requests, key=_first_thread)
     cursors = {id(one): psycopg.AsyncRawCursor(connection, row_factory=tuple_row) for one in order}
     async with autocommitting(connection), connection.pipeline():
-        if thread_of(order[-1]) is not None:  # writes come last
+        if thread_of(order[-1]) is not None:  # writes are sorted last
             await connection.execute(_LOCK_TIMEOUT, prepare=prepare)
         for one in order:
             sql, values = encoded(one.sql), one.values or None

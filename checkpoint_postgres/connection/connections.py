@@ -1,4 +1,4 @@
-"""Connections: opened by us, or handed over."""
+"""Opens Postgres connections and pools, and checks those that callers pass."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from checkpoint_base.deadlines.timeouts import checked_call_timeout
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 
 MAX_SIZE: Final = 10
-"""Connections of a pool that nobody gave a size."""
+"""Default maximum of connections in a pool."""
 
 _TRIAL: Final = 5
-"""Seconds that a pool's first connection has to show that the settings are right."""
+"""Seconds for the trial connection that checks a pool's settings."""
 
 PoolOptions = Mapping[str, Any]
 
@@ -23,13 +23,13 @@ PoolOptions = Mapping[str, Any]
 def connected(
     needed_by: str, conn_string: str, pool: PoolOptions | None, call_timeout: float | None
 ) -> Iterator[Any]:
-    """A pool, or a connection and how to make another one.
+    """Open a pool, or a connection; yields it and a function that reconnects (None for a pool).
 
     Raises:
-        InvalidArgumentError: the connection string, or what the pool is to be, cannot be used.
+        InvalidArgumentError: `conn_string`, `pool` or `call_timeout` is invalid.
         PermissionDeniedError: the server refused the login.
-        BackendUnavailableError: no connection came to be. A pool says so at once only if waiting
-            would not mend it; a server that is not there yet is waited for when it is needed.
+        BackendUnavailableError: connecting failed. With a pool, only if retries cannot help; it
+            keeps trying to reach a server that is not up yet, and calls wait for it.
     """
     psycopg, psycopg_pool = _drivers(needed_by)
     from checkpoint_postgres.connection.conninfo import (
@@ -110,7 +110,7 @@ async def aconnected(
 def _pooled(
     pool: PoolOptions, settings: Mapping[str, Any], usual: Any, remembers: Any
 ) -> dict[str, Any]:
-    """Our pools need no statement for autocommit; all else is as the caller wants it."""
+    """The arguments of a pool: the caller's, else defaults, such as autocommit."""
     from checkpoint_postgres.connection.conninfo import remembering
 
     if not isinstance(pool, Mapping):
@@ -128,14 +128,16 @@ def _pooled(
 def _trial(
     options: Mapping[str, Any], pool: PoolOptions, parts: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the first connection is made with, which does not wait as long as the pool would."""
+    """The arguments of the trial connection: the pool's, with a short `connect_timeout`, unless the
+    caller has given one.
+    """
     given = (pool.get("kwargs") or {}).get("connect_timeout", parts.get("connect_timeout"))
     return {**options["kwargs"], "connect_timeout": _TRIAL if given is None else given}
 
 
 @contextmanager
 def _accepted(argument: str) -> Iterator[None]:
-    """What psycopg does not take is an argument that is wrong."""
+    """Raise psycopg's refusal of an argument as `InvalidArgumentError`."""
     from psycopg import ProgrammingError
 
     try:
@@ -162,10 +164,10 @@ def _drivers(needed_by: str) -> tuple[Any, Any]:
 def sync_source(
     needed_by: str, conn: Any, reconnect: Callable[[], Any] | None, pipe: object = None
 ) -> Any:
-    """Where a blocking driver gets its connections.
+    """The source of connections for a blocking driver.
 
     Raises:
-        InvalidArgumentError: `conn` is neither connection nor pool, or a pool with a `pipe`.
+        InvalidArgumentError: `conn` is neither a connection nor a pool, or a pool with a `pipe`.
         MissingDriverError: psycopg is not installed.
     """
     psycopg, psycopg_pool = _drivers(needed_by)
@@ -185,7 +187,7 @@ def sync_source(
 def async_source(
     needed_by: str, conn: Any, reconnect: Callable[[], Any] | None, pipe: object = None
 ) -> Any:
-    """The same for an event loop."""
+    """`sync_source`, for the driver for event loops."""
     psycopg, psycopg_pool = _drivers(needed_by)
     from checkpoint_postgres.connection.async_statements import (
         AsyncPooledConnections,
@@ -206,10 +208,10 @@ def _refuse(pipe: object) -> None:
 
 
 def pool_options(pool: PoolOptions | None, pool_config: PoolOptions | None) -> PoolOptions | None:
-    """What a pool is to be: LangGraph's stores call it `pool_config`.
+    """A pool's options, which LangGraph's stores call `pool_config`.
 
     Raises:
-        InvalidArgumentError: it is given twice.
+        InvalidArgumentError: both arguments are given.
     """
     if pool is not None and pool_config is not None:
         raise InvalidArgumentError("pool, pool_config: wanted one of both, they mean the same")

@@ -1,4 +1,4 @@
-"""What a connection string says, before anybody connects; and why nobody could."""
+"""Connection strings: parsing, network settings, and errors for failed connections."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WANTED: Final = "conn_string: wanted postgresql://user@host:port/database, or h
 _ESCAPES: Final = "in a password '@' is written %40, '/' %2F, ':' %3A and '%' %25"
 _QUOTED: Final = re.compile(r'".*"', re.DOTALL)
 _SEVERAL: Final = "\n- host: "
-"""How psycopg begins each line about one of several attempts."""
+"""The beginning of each line about one of several attempts, in psycopg's error."""
 
 _DENIED: Final = (
     r"(password|peer|ident|certificate) authentication failed|no password supplied"
@@ -41,8 +41,8 @@ _PERMANENT: Final = re.compile(
     r"|unrecognized configuration parameter|server does not support SSL",
     re.IGNORECASE,
 )
-"""What waiting does not mend. There is no SQLSTATE of a connection that was refused, and a server
-may speak another language than English: what is not found here is taken for temporary.
+"""Messages of failures that a retry does not fix. psycopg gives no SQLSTATE when connecting fails,
+and a server may not use English: a failure that is not found here counts as temporary.
 """
 
 
@@ -53,8 +53,8 @@ _NETWORK: Final = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
-"""How long the kernel waits until the peer has acknowledged what was sent; and after how many
-seconds without traffic it asks whether the peer is there, how long it waits, and how often it asks.
+"""libpq's TCP settings: how long sent data may stay unacknowledged; the seconds without traffic
+before the kernel probes the server, the seconds between probes, and their number.
 """
 
 _LEAST_CONNECT: Final = 2
@@ -62,10 +62,10 @@ _LEAST_CONNECT: Final = 2
 
 
 def understood(conn_string: Any) -> dict[str, Any]:
-    """The parts of a connection string.
+    """Parse a connection string.
 
     Raises:
-        InvalidArgumentError: it is none. What may be part of a password is not told.
+        InvalidArgumentError: it is invalid. The message omits what may be part of a password.
     """
     if not isinstance(conn_string, str):
         raise InvalidArgumentError(f"{_WANTED}; got {type(conn_string).__name__}")
@@ -75,7 +75,7 @@ def understood(conn_string: Any) -> dict[str, Any]:
         told = _reason(conn_string, str(error).strip())
     else:
         told = _wrong(conn_string, parts)
-    if told:  # not while the driver's error is handled: it would be shown with this one
+    if told:  # outside of `except`: a traceback with the driver's error could show the password
         raise InvalidArgumentError(f"{_WANTED}; {told}")
     return parts
 
@@ -85,7 +85,7 @@ def _is_url(conn_string: str) -> bool:
 
 
 def _reason(conn_string: str, said: str) -> str:
-    """What libpq said. It quotes what it does not understand, which may be a password."""
+    """The message of libpq. Text that it quotes is removed if it may be a password."""
     if "password" not in conn_string and "@" not in conn_string:
         return said
     query = conn_string.partition("?")[2]
@@ -98,28 +98,27 @@ def _reason(conn_string: str, said: str) -> str:
 
 
 def _wrong(conn_string: str, parts: Mapping[str, Any]) -> str:
-    """What libpq would find out too late, in words that might tell a password."""
+    """An error that libpq would find only when it connects, and report with the password."""
     ports = str(parts.get("port") or "").split(",")
     if any(port and not (port.isdecimal() and int(port) < 1 << 16) for port in ports):
         return f"the port is no number up to 65535 ({_ESCAPES})"
     hosts = str(parts.get("host") or "").split(",")
     name = str(parts.get("dbname") or "")
     stray = _is_url(conn_string) and "@" in name and "%40" not in conn_string
-    if stray or any("@" in host[1:] for host in hosts):  # in front it names an abstract socket
+    if stray or any("@" in host[1:] for host in hosts):  # a leading '@' is an abstract socket
         return f"there is more than one '@' ({_ESCAPES})"
     return ""
 
 
 def network_settings(parts: Mapping[str, Any], call_timeout: float | None) -> dict[str, int]:
-    """What a connection of ours needs so that a peer that is gone, and says nothing, is found out.
+    """Settings by which a connection detects that the server is gone without having closed it.
 
-    The kernel gives up what the peer has not acknowledged, and asks an idle peer whether it is
-    there. Where the platform has no such setting, libpq ignores it. An attempt to connect takes as
-    long as a step at most.
+    The kernel limits how long data may stay unacknowledged, and probes an idle server. libpq
+    ignores settings that the platform lacks. Connecting may take `call_timeout` at most.
 
     Args:
-        parts: of the connection string; what it says, and what the environment says, stands.
-        call_timeout: seconds.
+        parts: of the connection string. Its settings, and those of the environment, have priority.
+        call_timeout: seconds; None: no limit.
     """
     settings = dict(_NETWORK)
     if call_timeout is not None:
@@ -131,13 +130,13 @@ def network_settings(parts: Mapping[str, Any], call_timeout: float | None) -> di
 
 
 def is_refused_login(error: psycopg.Error) -> bool:
-    """Whether a connection did not come to be because the role may not connect."""
+    """Whether connecting failed because the role may not log in."""
     is_attempt = isinstance(error, psycopg.OperationalError) and error.sqlstate is None
     return is_attempt and re.search(_DENIED, str(error), re.IGNORECASE) is not None
 
 
 def unreachable(error: psycopg.Error, parts: Mapping[str, Any]) -> CheckpointError:
-    """The error for a connection that did not come to be."""
+    """The error to raise after connecting has failed."""
     named = (("host", "host"), ("port", "port"), ("dbname", "database"), ("user", "user"))
     where = ", ".join(f"{name} {parts[key]}" for key, name in named if parts.get(key))
     place = f" ({where})" if where else ""
@@ -147,8 +146,8 @@ def unreachable(error: psycopg.Error, parts: Mapping[str, Any]) -> CheckpointErr
 
 
 def is_permanent(error: psycopg.Error, parts: Mapping[str, Any]) -> bool:
-    """Whether another attempt would end the same. One host may have several addresses, of which
-    one that speaks is enough; several hosts must all have said so.
+    """Whether a retry would fail in the same way. One host may have several addresses: a permanent
+    failure of one of them is enough. With several hosts, each must have failed permanently.
     """
     if isinstance(error, psycopg.InterfaceError):  # e.g. an event loop that psycopg cannot use
         return True
@@ -158,15 +157,13 @@ def is_permanent(error: psycopg.Error, parts: Mapping[str, Any]) -> bool:
 
 
 class Remembering:
-    """Before a connection's class: knows why its last one did not come to be. A pool tells that to
-    its log only.
-    """
+    """Mixin for a connection class: remembers why connecting failed last. A pool only logs that."""
 
     failure: ClassVar[psycopg.Error | None] = None
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-        """As psycopg's."""
+        """As `connect` of psycopg."""
         with cls._noting():
             return super().connect(conninfo, **kwargs)  # type: ignore[misc]
 
@@ -182,22 +179,22 @@ class Remembering:
 
 
 class AsyncRemembering(Remembering):
-    """The same for an event loop."""
+    """`Remembering`, for connections of an event loop."""
 
     @classmethod
     async def connect(cls, conninfo: str = "", **kwargs: Any) -> Any:
-        """As psycopg's."""
+        """As `connect` of psycopg."""
         with cls._noting():
             return await super(Remembering, cls).connect(conninfo, **kwargs)  # type: ignore[misc]
 
 
 def remembering(connection_class: Any, remembers: type[Remembering]) -> Any:
-    """A class of connections of its own, for one pool."""
+    """A subclass of a connection class for one pool, which remembers the failures of that pool."""
     return type(connection_class.__name__, (remembers, connection_class), {"failure": None})
 
 
 def explained(error: PoolTimeout, connection_class: Any, deadline: Deadline) -> Exception:
-    """The error of a pool that gave no connection, with the reason if its class remembers one."""
+    """The error for a pool that gave no connection in time, with the reason if it is known."""
     failure = getattr(connection_class, "failure", None)
     if failure is not None:
         return PoolTimeout(f"{error}: {str(failure).strip()}")

@@ -1,4 +1,4 @@
-"""What is tried again after an error of Postgres, and what the others are called."""
+"""Retries after errors of Postgres, and the translation of other errors to this library's."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from checkpoint_postgres.saver.statements import rights_statement
 CONFLICTS: Final = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
-    errors.UniqueViolation,  # two transactions made the same thread
-    errors.DuplicateTable,  # or the same tables, where a snapshot is older than the lock
+    errors.UniqueViolation,  # two transactions created the same thread
+    errors.DuplicateTable,  # or the same tables: the snapshot was older than the setup lock
 )
 _DENIED: Final = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 # all values are bound with their types, so that only stored text can be malformed
@@ -41,20 +41,20 @@ _DAMAGED: Final = (
     errors.IndexCorrupted,
 )
 _PREPARED: Final = (errors.InvalidSqlStatementName, errors.DuplicatePreparedStatement)
-_BEYOND_LIMITS: Final = "54"  # the class of such SQLSTATEs
+_BEYOND_LIMITS: Final = "54"  # SQLSTATE's class "program limit exceeded"
 _TOO_MANY_VALUES: Final = "number of parameters must be"  # libpq's, which has no SQLSTATE
 _RECONNECTS: Final = 3  # the second connection may have died with the first
 _ATTEMPTS: Final = 8
 _JOINED_ATTEMPTS: Final = 2
 _WORD: Final = re.compile(r'[^\s"“”„«»]+')
-_PAUSE: Final = 0.01  # seconds, and twice as long each time
+_PAUSE: Final = 0.01  # seconds; doubled after each conflict
 
 ISOLATED: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 
 class PostgresRetryPolicy:
-    """How often one request was tried. All that savers ask may be asked twice: what is stored
-    again is the same, what is deleted again is gone.
+    """Whether and when a failed request is retried. All requests are idempotent: to store or delete
+    the same again changes nothing.
 
     Args:
         deadline: of all attempts together.
@@ -73,22 +73,22 @@ class PostgresRetryPolicy:
     def after(self, error: psycopg.Error, use: Use) -> float:
         """Seconds to wait before the next attempt.
 
-        In the caller's transaction another attempt makes sense only after a unique violation: the
-        savepoint has undone this one, and the next one sees the row that is there now. The other
-        conflicts are between whole transactions, and a new connection is not in the caller's.
+        In the caller's transaction, only a unique violation is retried: the savepoint was rolled
+        back, and the next attempt sees the other transaction's row. Other conflicts need a new
+        transaction, and a lost connection a new connection: neither would be the caller's.
 
         Args:
-            error: what became of this one.
-            use: what became of the connection.
+            error: of this attempt.
+            use: how this attempt left the connection.
 
         Raises:
-            BackendUnavailableError: there is no server, or it did not do it before the deadline.
+            BackendUnavailableError: the server cannot be reached, or the deadline has passed.
             ClosedError: the owner of the connection or of the pool has closed it.
-            ConflictError: other transactions were in the way each time.
+            ConflictError: every attempt conflicted with other transactions.
             CorruptValueError: Postgres found damaged rows.
-            InvalidArgumentError: what was asked for is beyond what Postgres takes.
-            NotSetUpError: setup was never called.
-            PermissionDeniedError: the role may not do it.
+            InvalidArgumentError: the request exceeds a limit of Postgres.
+            NotSetUpError: the tables do not exist.
+            PermissionDeniedError: the role lacks a right.
             TransactionFailedError: the caller's transaction has failed.
             CheckpointError: a pooler gives a session with prepared statements to several clients.
         """
@@ -114,16 +114,16 @@ class PostgresRetryPolicy:
 
 
 def is_denied(error: psycopg.Error, request: Any) -> bool:
-    """Whether `denied` says what is missing, unless its own request is the one that failed."""
+    """Whether a right is missing, and the request is not the one that `denied` makes itself."""
     return isinstance(error, _DENIED) and getattr(request, "sql", None) != rights_statement()
 
 
 def denied(error: psycopg.Error) -> Plan[CheckpointError]:
-    """The error for a statement that was not allowed, with the rights that are missing. A standby
-    is no question of rights: it takes no writes from anyone until it is promoted.
+    """The error for a statement that was refused; it names the missing rights: one statement.
 
-    Postgres names the object, in the language of the server, but not the right: it is asked which
-    of the objects that are named the role has not all rights on.
+    Postgres's message names the object, in the server's language, but not the right. So each word
+    of the message is looked up as an object on which the role lacks a right. A standby refuses
+    everybody's writes until it is promoted: that is a `BackendUnavailableError`.
     """
     words = _WORD.findall(error.diag.message_primary or "")
     found = yield from rows(rights_statement(), (words,))
@@ -139,7 +139,9 @@ def denied(error: psycopg.Error) -> Plan[CheckpointError]:
 
 
 def translate_error(error: psycopg.Error) -> Exception:
-    """The error to raise for one of the driver's, which becomes its cause."""
+    """The error to raise in place of psycopg's, which the caller makes its `__cause__`. An error
+    without a translation is returned as it is.
+    """
     if isinstance(error, (errors.UndefinedTable, errors.InvalidSchemaName)):
         return NotSetUpError(f"the tables are not there, call setup() once: {_told(error)}")
     if isinstance(error, _DENIED) or is_refused_login(error):

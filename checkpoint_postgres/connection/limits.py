@@ -1,4 +1,4 @@
-"""How long a statement may take, and which thread's row it may have to wait for."""
+"""`call_timeout` on Postgres: cancels statements; and the thread whose row a statement locks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from checkpoint_base.deadlines.watchdog import GRACE, LoopWatch, Watch
 from checkpoint_postgres.connection.requests import ConditionalWrite
 
 STEP: Final = "a statement of Postgres"
-"""What the error of a `call_timeout` names."""
+"""What took too long, in the error of a `call_timeout`."""
 
 
 def sever(connection: Any) -> None:
@@ -24,7 +24,7 @@ def sever(connection: Any) -> None:
         number = pgconn.socket
         copy = socket.fromfd(number, socket.AF_INET, socket.SOCK_STREAM)
         try:
-            # libpq may have closed it meanwhile, and the number may be another file's
+            # libpq may have closed the socket meanwhile, and another file may have its number
             if pgconn.status == ConnStatus.OK and pgconn.socket == number:
                 copy.shutdown(socket.SHUT_RDWR)
         finally:
@@ -32,7 +32,7 @@ def sever(connection: Any) -> None:
 
 
 def watched(connection: Any, deadline: Deadline) -> Watch:
-    """Until the deadline: then the statement is cancelled, or its connection lost."""
+    """Watch a statement: after the deadline, cancel it or, if that fails, sever its connection."""
     return Watch(deadline, connection, _cancel, sever)
 
 
@@ -56,5 +56,5 @@ def _asever(at: tuple[Any, asyncio.AbstractEventLoop]) -> None:
 
 
 def thread_of(request: Any) -> str | None:
-    """The thread whose row a request of a saver locks; None: none, or it is not known."""
+    """The id of the thread whose row a saver's request locks; None: no row, or it is unknown."""
     return request.values[0] if type(request) is ConditionalWrite else None

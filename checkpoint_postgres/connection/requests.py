@@ -1,4 +1,4 @@
-"""What this backend's plans ask of its drivers, besides what all SQL does."""
+"""Requests that only the plans of this backend make."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SET_BACK: Final = (
 
 @lru_cache(512)
 def encoded(sql: str) -> bytes:
-    """A statement as the driver takes it: the same object each time, whose hash is known."""
+    """A statement as bytes. Cached, since psycopg hashes it, and the same object is hashed once."""
     return sql.encode()
 
 
 class ConditionalWrite(NamedTuple):
-    """Request: a statement that writes, a transaction by itself. The reply is its rows, or None
-    if it would have broken a unique key, and so did nothing.
+    """Request: a statement that writes, in a transaction of its own. The reply is its rows, or None
+    if it violated a unique key and so changed nothing.
     """
 
     sql: str
@@ -33,19 +33,19 @@ class ConditionalWrite(NamedTuple):
 
 
 def attempt(sql: str, values: Sequence[Any]) -> Plan[list[Row] | None]:
-    """The rows of a statement that writes; None if something was there already."""
+    """Perform a `ConditionalWrite`; returns its rows, or None after a unique violation."""
     result: list[Row] | None = yield ConditionalWrite(sql, values)
     return result
 
 
 def keeping_settings(names: Sequence[str], plan: Plan[T]) -> Plan[T]:
-    """Run `plan`, whose statements change some settings for the rest of their transaction. In the
-    caller's transaction, which goes on, these are set back.
+    """Run `plan`, which changes the settings `names` until its transaction ends. The caller's
+    transaction goes on afterwards, so there the former values are restored.
     """
     if not (yield from in_callers_transaction()):
         return (yield from plan)
     before = yield from rows(_READ_SETTINGS, (list(names),))
     result = yield from plan
-    # NULL, of a setting whose library was not loaded before, means the session's default
+    # NULL (the setting's library was not loaded before) sets the session's default
     yield from rows(_SET_BACK, (list(names), [value for (value,) in before]))
     return result

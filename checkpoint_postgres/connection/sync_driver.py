@@ -1,5 +1,5 @@
-"""Statements on a connection, one caller at a time: a connection under a lock, or a pool with as
-many operations as connections. What runs in whose transaction.
+"""The driver that runs requests in transactions of their own or in the caller's, and its sources of
+connections: one connection under a lock, or a pool.
 
 Made of `checkpoint_postgres/connection/async_statements.py`: python -m tests.sync_twins.
 """
@@ -38,7 +38,12 @@ Cursor = psycopg.RawCursor[Any]
 
 
 class SingleConnection:
-    """A connection, for one operation at a time. `reconnect` gets another one if it is ours."""
+    """One connection under a lock, for one operation at a time.
+
+    Args:
+        connection: open.
+        reconnect: opens a new connection when this one is lost; None: it is not replaced.
+    """
 
     width: Final = 1
     is_pool: Final = False
@@ -52,7 +57,9 @@ class SingleConnection:
 
     @contextmanager
     def acquire(self, deadline: Deadline, *, validate: bool) -> Iterator[Connection]:
-        """The connection; if it is lost and ours, a new one."""
+        """Lock and yield the connection. If it is closed, or with `validate`, `reconnect` replaces
+        it before.
+        """
         acquired_by_thread(self._lock, deadline)
         try:
             if self._reconnect is not None and (validate or self.connection.closed):
@@ -66,7 +73,7 @@ class SingleConnection:
             self._lock.release()
 
     def close(self) -> None:
-        """Close the connection, which is ours."""
+        """Close the connection, if this library has opened it."""
         self.connection.close()
 
 
@@ -80,12 +87,12 @@ class PooledConnections:
 
     @property
     def width(self) -> int:
-        """How many connections there may be."""
+        """The pool's maximum of connections."""
         return self._pool.max_size
 
     @contextmanager
     def acquire(self, deadline: Deadline, *, validate: bool) -> Iterator[Connection]:
-        """A connection; with `validate`, one whose server answers."""
+        """Yield a connection; with `validate`, one whose server answers."""
         try:
             connection = self._validated(deadline) if validate else self._get(deadline)
         except PoolTimeout as error:
@@ -97,7 +104,7 @@ class PooledConnections:
             self._pool.putconn(connection)
 
     def close(self) -> None:
-        """Nothing: the pool is closed by whoever opened it."""
+        """Do nothing: the pool is closed where it was opened."""
 
     def _get(self, deadline: Deadline) -> Connection:
         left = deadline.remaining(self._pool.timeout)
@@ -121,12 +128,13 @@ class PooledConnections:
 
 
 class SyncPostgresDriver:
-    """Performs plans, of any number of callers.
+    """Performs the requests of plans, for any number of callers.
 
     Args:
-        source: of connections.
-        by_thread: whether statements that write name first the thread whose row they lock, and
-            lock no other: on a pool, one of them at a time has a connection for a thread.
+        source: gives connections.
+        by_thread: whether each `ConditionalWrite` locks the row of one thread only, whose id is its
+            first value. Then, on a pool, writes to one thread queue in this process, instead of
+            each holding a connection while it waits for the lock.
         call_timeout: seconds for each step; None: no limit.
     """
 
@@ -142,7 +150,7 @@ class SyncPostgresDriver:
         self._turns = Turns() if by_thread and source.is_pool else None
 
     def perform(self, request: Any) -> Any:
-        """Perform a request of a plan that is not in a transaction."""
+        """Perform a request that a plan yields outside of a transaction."""
         deadline = Deadline(self.call_timeout, STEP)
         if isinstance(request, Unlimited):
             request, deadline = request.request, Deadline(None, STEP)
@@ -182,7 +190,7 @@ class SyncPostgresDriver:
 
 
 def status_of(connection: Connection) -> TransactionStatus:
-    """Where the connection is, once the statements before this one are done."""
+    """The transaction status of a connection, once all statements of its pipeline are done."""
     if connection.pgconn.pipeline_status != PipelineStatus.OFF:
         with connection.pipeline() as pipeline:
             pipeline.sync()
@@ -208,7 +216,9 @@ def _once(connection: Connection, request: Any, use: Use, *, from_pool: bool) ->
 
 @contextmanager
 def _savepoint(connection: Connection, *, begins: bool) -> Iterator[None]:
-    """A savepoint in the caller's transaction, which psycopg begins first if `begins`."""
+    """Run the block in a savepoint of the caller's transaction. With `begins`, none is open yet,
+    and psycopg begins one.
+    """
     try:
         if begins:
             warn_uncommitted(connection)
@@ -217,7 +227,7 @@ def _savepoint(connection: Connection, *, begins: bool) -> Iterator[None]:
             yield
     except BaseException:
         if begins and not connection.closed:
-            connection.rollback()  # nothing of the caller's is in it
+            connection.rollback()  # the caller has done nothing in it
         raise
 
 
@@ -230,7 +240,7 @@ def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
 
 
 def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
-    """Perform a request of a plan that is in a transaction: each has as much time."""
+    """Perform a request that a plan yields inside a transaction; each may take `call_timeout`."""
     use.deadline.restart()
     return _perform(cursor, prepare, use, request)
 
@@ -263,11 +273,11 @@ _REPLIES: Final[Mapping[Any, Callable[[Cursor], Any]]] = {
     Execute: _changed,
     ExecuteMany: _changed,
 }
-"""What is replied to each request, of the cursor that performed it."""
+"""How the reply to a request is read from the cursor, by the request's class."""
 
 
 def _done(cursor: Cursor) -> Cursor:
-    """The cursor, with its results: in pipeline mode, the caller's, they have to be asked for."""
+    """The cursor with its results, which need a sync if the caller has a pipeline open."""
     if cursor.connection.pgconn.pipeline_status != PipelineStatus.OFF:
         with cursor.connection.pipeline() as pipeline:
             pipeline.sync()
@@ -276,9 +286,7 @@ def _done(cursor: Cursor) -> Cursor:
 
 @contextmanager
 def autocommitting(connection: Connection) -> Iterator[None]:
-    """The owner of the connection may not have asked for autocommit: nothing is sent to change
-    it.
-    """
+    """Run the block with autocommit on, then restore the owner's setting. This sends nothing."""
     if connection.autocommit:
         yield
         return

@@ -35,7 +35,7 @@ def lock_of(connection: Any, make: Callable[[], L]) -> L:
 
     Args:
         connection: of psycopg.
-        make: gives the lock if the connection has none yet.
+        make: makes the lock if the connection has none yet.
     """
     with _REGISTRY:
         lock: L | None = _LOCKS.get(connection)
@@ -46,7 +46,7 @@ def lock_of(connection: Any, make: Callable[[], L]) -> L:
 
 @dataclass
 class Use:
-    """What became of a connection while a request ran on it."""
+    """The state of a connection after a request has run on it."""
 
     deadline: Deadline
     joined: bool = False

@@ -1,1 +1,1 @@
-"""`adopt`: threads out of the tables of LangGraph's own Postgres saver."""
+"""`adopt`: copies threads from the tables of LangGraph's own Postgres saver."""

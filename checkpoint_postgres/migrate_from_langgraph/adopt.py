@@ -1,4 +1,4 @@
-"""`adopt`: threads out of the tables of LangGraph's own Postgres saver, in the same database."""
+"""`adopt`: copies threads from LangGraph's own tables in the same Postgres database."""
 
 from __future__ import annotations
 
@@ -22,39 +22,39 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _THREADS_AT_ONCE: Final = 200
 _KNOWN_VERSION: Final = 9
-"""The migration of LangGraph's own tables that `adopt` reads: since 2.0.22, and in all of 3.x."""
+"""The migration that LangGraph's own tables must have: since 2.0.22, and in all of 3.x."""
 
 
 class Conflict(NamedTuple):
-    """A thread that was left as it is, in both places."""
+    """A thread that was not copied. It is unchanged in both places."""
 
     thread_id: str
     reason: str
 
 
 class AdoptionProgress(NamedTuple):
-    """How far `adopt` is, after a page that is committed."""
+    """The progress of `adopt`, after each committed page."""
 
     thread_id: str
-    """the thread that the page is of"""
+    """the page's thread"""
     threads: int
-    """dealt with"""
+    """threads that are done"""
     of: int
-    """threads that there are"""
+    """threads in all"""
     checkpoints: int
-    """copied so far"""
+    """checkpoints copied so far"""
 
 
 @dataclass
 class Adopted:
-    """What `adopt` did.
+    """The result of `adopt`.
 
     Attributes:
-        threads: copied now, or completed.
-        unchanged: copied before, and the originals have not changed since.
-        checkpoints: copied.
-        writes: pending writes copied.
-        conflicts: threads that were left alone, with the reason.
+        threads: how many threads were copied or completed.
+        unchanged: how many were copied before, and their originals have not changed since.
+        checkpoints: how many checkpoints were copied.
+        writes: how many pending writes were copied.
+        conflicts: threads that were not copied, with the reason.
     """
 
     threads: int = 0
@@ -65,7 +65,7 @@ class Adopted:
 
 
 class Adoption:
-    """One call of `adopt`: what is still to be done. `step` is a plan that does a page of it."""
+    """The state of one call of `adopt`. `step` is the plan that copies the next page."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Adoption:
         self._task: Task | None = None
 
     def step(self) -> Plan[AdoptionProgress | None]:
-        """Copy a page, or find that a thread needs nothing; None: there is nothing left."""
+        """Copy a page, or skip a thread that need not or cannot be copied. None: all are done."""
         if not self._looked:
             yield from read(self._look)
             if not (yield from rows(self._queries["has_adopted"])):
@@ -153,7 +153,7 @@ class Adoption:
 
 
 class Adopts:
-    """`adopt`, and `aadopt`."""
+    """Mixin of the savers: `adopt` and `aadopt`."""
 
     if TYPE_CHECKING:
         _postgres: PostgresPlanner
@@ -170,21 +170,21 @@ class Adopts:
         from_schema: str = "public",
         progress: Callable[[AdoptionProgress], Any] | None = None,
     ) -> Adopted:
-        """Copy threads out of the tables of LangGraph's own Postgres saver, in this database.
+        """Copy threads from the tables of LangGraph's own Postgres saver in this database.
 
-        The originals are only read. Every checkpoint is compared with its original before it is
-        committed. Page by page: what was interrupted goes on where it was, and a call later
-        copies what is new since. A thread that has anything here which its original does not
-        have, or has otherwise, stays as it is and is reported. In a transaction of the caller's,
-        each page is a savepoint, and the caller commits.
+        The originals are only read. Each page of a thread is a transaction, which compares every
+        checkpoint with its original before it commits. The next call continues an interrupted one,
+        and copies what is new since. If this saver has a row that the original lacks, or that
+        differs, the thread stays as it is, and is reported as a conflict. In the caller's
+        transaction, each page is a savepoint, and the caller commits.
 
         Args:
-            thread_ids: None: all of them.
-            from_schema: where LangGraph's tables are.
-            progress: called after each page; what it raises ends the call.
+            thread_ids: the threads to copy; None: all.
+            from_schema: the schema of LangGraph's tables.
+            progress: called after each page; an error that it raises ends the call.
 
         Raises:
-            InvalidArgumentError: there are no such tables, or of an older version than 3.x reads.
+            InvalidArgumentError: the schema has no such tables, or they are of an old version.
         """
         adoption = Adoption(self._postgres, self._codec, thread_ids, from_schema)
         while (told := self._drive(adoption.step())) is not None:

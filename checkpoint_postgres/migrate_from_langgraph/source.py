@@ -1,4 +1,4 @@
-"""Checkpoints of LangGraph's own tables, as records of ours."""
+"""Reads checkpoints from LangGraph's own tables, as this library's records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from checkpoint_base.sql.requests import Row, rows
 
 PAGE_CHECKPOINTS: Final = 100
 PAGE_BYTES: Final = 1 << 23
-"""A page ends before the checkpoint that would make it larger, if it is not the first."""
+"""Maximum size of a page, unless its first checkpoint alone is larger."""
 
 Spot = tuple[str, str]
 """(namespace, checkpoint id)"""
@@ -25,7 +25,7 @@ Name = tuple[str, str, str]
 
 
 class RowConflict(Exception):  # noqa: N818 (it never leaves the package)
-    """What the original has cannot be taken over; the message says why."""
+    """The thread cannot be copied; the message says why."""
 
 
 class SourceRow(NamedTuple):
@@ -37,15 +37,15 @@ class SourceRow(NamedTuple):
 
 @dataclass
 class SourceReader:
-    """A page of a thread. Serialized values are as they were before encryption.
+    """A page of a thread. Values are serialized, and decrypted.
 
     Attributes:
-        spots: what the page is made of; not all of them need have a checkpoint.
-        last: the last page ends here; None: there are no more.
-        checkpoints: by their spot.
-        values: serialized, by name.
-        absent: names that some checkpoint has no value for.
-        writes: of each spot.
+        spots: the keys of the page's checkpoints, and of writes whose checkpoint does not exist.
+        last: the last key, where the next page begins; None: this is the last page.
+        checkpoints: by key.
+        values: by name.
+        absent: names without a value, though a checkpoint has that version of the channel.
+        writes: by the key of their checkpoint.
     """
 
     spots: list[Spot]
@@ -59,10 +59,10 @@ class SourceReader:
 def page_of(
     queries: Mapping[str, str], codec: Codec, thread_id: str, after: Spot
 ) -> Plan[SourceReader]:
-    """The next page of a thread, to be read on one snapshot.
+    """Read the next page of a thread; the caller runs this on one snapshot.
 
     Raises:
-        Clash: a checkpoint cannot be told in our records.
+        RowConflict: this library's records cannot represent a checkpoint.
     """
     near = yield from rows(queries["next_places"], (thread_id, *after, PAGE_CHECKPOINTS))
     taken = _within(near)
@@ -93,7 +93,7 @@ def page_of(
 
 
 def _within(near: Sequence[Any]) -> list[Any]:
-    """As many of the next checkpoints as a page may hold; a value that several have counts once."""
+    """The next checkpoints that fit into a page. A value that several of them have counts once."""
     seen: set[Name] = set()
     total = 0
     for count, (ns, _, size, named) in enumerate(near):
@@ -110,7 +110,7 @@ def _within(near: Sequence[Any]) -> list[Any]:
 def _take(
     page: SourceReader, codec: Codec, thread_id: str, row: Row, blobs: Mapping[Any, Typed]
 ) -> None:
-    """Add a checkpoint and its values: those in blobs, and those in the checkpoint itself."""
+    """Add a checkpoint and its values, from blobs and from the checkpoint itself, to the page."""
     ns, checkpoint_id, parent = row[:3]
     checkpoint, metadata = json.loads(row[3]), json.loads(row[4])
     inline = checkpoint.get("channel_values") or {}
@@ -124,7 +124,7 @@ def _take(
     valueless: set[str] = set()
     for channel, version in versions.items():
         value = blobs.get((ns, channel, str(version)))
-        if value is None and channel in inline:  # else it is only the mark of a blob
+        if value is None and channel in inline:  # else it only refers to a blob
             value = codec.unseal(codec.dump(inline[channel]))
         name = (ns, channel, version_key(version))
         if value is None:

@@ -1,4 +1,4 @@
-"""Taking over a thread, page by page: what is there already, storing the rest, comparing all."""
+"""Copies a thread page by page: stores the rows that are missing, then compares all of them."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ _FIRST: Spot = ("", "")
 
 @dataclass
 class Task:
-    """A thread that is being taken over.
+    """A thread that is being copied.
 
     Attributes:
-        thread_id: which.
-        state: what the original was like when it was begun.
-        after: how far it is copied.
-        unchanged: it was copied before, and is as it was.
-        compare_only: it is there, and not by us: only what is equal is taken for the same.
-        clash: why it cannot be taken over at all.
+        thread_id: the thread.
+        state: fingerprint of the original when its copy began.
+        after: the last checkpoint that is copied.
+        unchanged: the thread was copied before, and the original has not changed since.
+        compare_only: this saver has the thread, but not from `adopt`: add nothing, only compare.
+        clash: why the thread cannot be copied at all; None: it can.
     """
 
     thread_id: str
@@ -55,7 +55,7 @@ class Task:
 
 
 class StoredPage(NamedTuple):
-    """What a transaction added."""
+    """What the transaction of a page has added."""
 
     prepared: EncodedValues
     checkpoints: int
@@ -63,7 +63,7 @@ class StoredPage(NamedTuple):
 
 
 class Adopting:
-    """Plans on one thread, each to be run in a transaction."""
+    """Plans that copy a thread, each of which runs in a transaction."""
 
     def __init__(self, logs: PostgresDedupWriter, queries: Mapping[str, str], codec: Codec) -> None:
         self._logs = logs
@@ -71,7 +71,7 @@ class Adopting:
         self._codec = codec
 
     def begin(self, thread_id: str) -> Plan[Task]:
-        """See what was done about a thread before."""
+        """Look up how far earlier calls have copied a thread."""
         ((state,),) = yield from rows(self._queries["state"], (thread_id,))
         task = Task(thread_id, state)
         if state.startswith("0:"):
@@ -95,14 +95,14 @@ class Adopting:
         return (yield from page_of(self._queries, self._codec, task.thread_id, task.after))
 
     def committed(self, task: Task, stored: StoredPage) -> None:
-        """The transaction of `store` is committed."""
+        """Update the chunk index after the transaction of `store` has committed."""
         self._logs.committed(task.thread_id, stored.prepared)
 
     def store(self, task: Task, page: SourceReader) -> Plan[StoredPage]:
-        """Store what is not there yet, read all of it back, and compare.
+        """Store the page's missing rows, read the page back, and compare it with the original.
 
         Raises:
-            Clash: something is there, and is not the same.
+            RowConflict: this saver has a row that differs from the original.
         """
         thread = yield from self._logs.open(task.thread_id, None)
         if task.compare_only:
@@ -173,7 +173,7 @@ class Adopting:
     # ------------------------------------------------------------------ comparing
 
     def _compare(self, thread: Thread, page: SourceReader) -> Plan[None]:
-        """Read the page as `get_tuple` and `list` do."""
+        """Read the page as `get_tuple` and `list` do, and compare it with the original."""
         places = (thread.key, *columns_of(page.spots, 2))
         found = yield from rows(self._queries["stored_checkpoints"], places)
         checked = ThreadRows(thread.key, thread.salt)
@@ -214,7 +214,7 @@ class Adopting:
             raise RowConflict(f"checkpoint {spot[1]!r} is another one here")
 
     def _told(self, record: CheckpointRecord) -> tuple[Any, ...]:
-        """What a reader sees of a checkpoint, besides its values."""
+        """The parts of a checkpoint that a reader sees, without its values."""
         codec = self._codec
         metadata = codec.metadata_of(record)
         body = codec.load(record.body, "thread", record.thread_id)

@@ -1,4 +1,4 @@
-"""The operations of a saver on Postgres. Those that a graph waits for are one statement each."""
+"""Plans of a checkpoint saver on Postgres. What a graph waits for is one statement each."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from checkpoint_postgres.saver.writing import OneStatementWriting
 
 
 class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
-    """Plans for Postgres. Copies of a saver share one, and with it what is known of logs."""
+    """Plans for Postgres. Copies of a saver share one planner, and with it the chunk indexes."""
 
     backend = "postgres"
     database = "this Postgres schema"
@@ -73,17 +73,20 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
 
     @property
     def schema(self) -> str:
-        """Where the tables are."""
+        """The schema of the tables."""
         return self._schema
 
     # ------------------------------------------------------------------ setup
 
     def setup(self, partitions: int | None = None) -> Plan[None]:
-        """Create or migrate the schema; only reads when there is nothing to do.
+        """Create or migrate the schema; only reads if there is nothing to do.
 
         Args:
-            partitions: into how many partitions new tables are divided, by a hash of the thread;
-                None: none. It changes nothing about tables that are there.
+            partitions: number of hash partitions, by thread id, of new tables; None: they are not
+                partitioned. Existing tables stay as they are.
+
+        Raises:
+            InvalidArgumentError: `partitions` is less than 1.
         """
         if partitions is not None and (type(partitions) is not int or partitions < 1):
             raise InvalidArgumentError(f"partitions: wanted 1 or more, got {partitions!r}")
@@ -100,7 +103,7 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
     # ------------------------------------------------------------------ read
 
     def get_tuple(self, codec: Codec, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        """One checkpoint: one statement, and another where reading moves a TTL."""
+        """Read a checkpoint: one statement, and another if the read refreshes a TTL."""
         at = address(config)
         snapshot = ReadSnapshot([])
         yield from self._find(at, snapshot)
@@ -127,7 +130,9 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[Mapping[str, DeltaChannelHistory]]:
-        """What DeltaChannels are rebuilt from: one read transaction, however long the chain."""
+        """Read what `DeltaChannel`s are rebuilt from: one read transaction, however many ancestors;
+        and a statement if the read refreshes a TTL.
+        """
         at = address(config)
         gathered = None
         if channels:
@@ -160,8 +165,9 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
     # ------------------------------------------------------------------ list
 
     def list_page(self, codec: Codec, listing: Listing) -> Plan[Page]:
-        """Some checkpoints: one statement, or more where a filter lets through too much. Where the
-        filter is not for the database to judge, values are read afterwards: one transaction.
+        """Read a page of checkpoints: one statement, or more while too few rows match the filter.
+        If Postgres cannot evaluate the filter completely, values are read after the matching
+        checkpoints are known, in one transaction. Another statement if a TTL is refreshed.
         """
         if filter_fully_pushed_down(codec, listing.filter):
             replies = SnapshotSet()
@@ -201,7 +207,7 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
     # ------------------------------------------------------------------ removing
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete all of a thread: one statement, if nobody writes to it meanwhile."""
+        """Delete a thread: one statement, and a transaction if a writer changes it meanwhile."""
         replied = yield from attempt(self._queries["delete_thread"], (thread_id,))
         if replied != [(0,)]:
             yield from write(self._delete, thread_id)

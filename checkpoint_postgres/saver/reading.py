@@ -1,4 +1,4 @@
-"""Checkpoints with all that belongs to them: the rows of one statement."""
+"""Reads checkpoints with their values, writes and segments from the rows of one statement."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ def found_in(
     rows: Sequence[Row],
     threads: Mapping[ThreadKey, ThreadRows] | None = None,
 ) -> list[CheckpointRow]:
-    """Check and note what the rows of `whole` or `some` have; returns the checkpoints among them.
+    """Check the rows of the statements `whole` or `some` and add them to a snapshot.
 
     Args:
-        snapshot: where the rows are noted.
+        snapshot: gets values, writes and segments.
         rows: of one statement.
-        threads: whose rows they are, if neither they nor the snapshot have checkpoints.
+        threads: the rows' threads, needed if neither rows nor snapshot have checkpoints.
+
+    Returns:
+        The checkpoints among the rows.
 
     Raises:
-        CorruptValueError: a row was damaged, or stands in another one's place.
+        CorruptValueError: a row was damaged, or was moved to another key.
     """
     found = [_found(row) for row in rows if row[0] == 0]
     threads = threads or checked_threads(found or snapshot.found)
@@ -57,7 +60,7 @@ def _found(row: Row) -> CheckpointRow:
 def arrays_of(
     keys: Sequence[tuple[ThreadKey, str, str, str]], places: Sequence[CheckpointKey]
 ) -> list[list[Any]]:
-    """What `some` takes."""
+    """The parameters of the statement `some`."""
     return [
         *([key[column] for key in keys] for column in range(4)),
         *([place[column] for place in places] for column in range(3)),
@@ -67,8 +70,14 @@ def arrays_of(
 def candidates(
     form: str, queries: Mapping[str, str], listing: Listing, horizon: float, count: int
 ) -> tuple[str, list[Any]]:
-    """The statement that reads the next `count` checkpoints which may be wanted; `form` says what
-    of them.
+    """The statement, and its values, for the next `count` checkpoints that may match a listing.
+
+    Args:
+        form: the statement around the SELECT of checkpoints, whose slot is `{found}`.
+        queries: named statements.
+        listing: the conditions.
+        horizon: epoch seconds; threads that expire until then count as absent.
+        count: how many checkpoints.
     """
     conditions: list[str] = []
     values: list[Any] = []
@@ -87,11 +96,11 @@ def candidates(
     ):
         if value is not None:
             where(condition, value)
-    # True of all text. Without statistics Postgres takes a thread for ten rows, and sorts all that
-    # it has; who asks twice more is taken for one who wants a row or two, in the index's order.
+    # Always true. Without statistics, Postgres estimates ten rows for a thread, and sorts all its
+    # rows. Two more conditions lower the estimate to a row or two: it reads in the index's order.
     where("c.checkpoint_id >= '' AND c.ns >= ''")
     everywhere = listing.thread_id is None
-    # of one thread the primary key has the order; over all threads an index of its own
+    # the primary key has this order for one thread; another index has it for all threads
     order = ("(c.checkpoint_id || '')", "c.thread_id") if everywhere else ("c.checkpoint_id",)
     if listing.position is not None:
         checkpoint_id, thread_id, ns = listing.position

@@ -1,4 +1,4 @@
-"""The public savers: how they are opened, and who closes what."""
+"""`PostgresSaver` and `AsyncPostgresSaver`: their arguments, and how they are opened and closed."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ class PostgresSaver(Adopts, FullSyncSaver):
     """Checkpoints in Postgres 14 or later, for threads; its async methods run in a worker thread.
 
     Args:
-        conn: a connection, used for one operation at a time, or a pool, for as many operations at
-            once as it has connections. It stays the caller's to close. In a transaction that is
-            open on a connection each call is a savepoint: the caller commits it or rolls it back.
-            So does a caller whose connection does not autocommit, which gives an
-            `UncommittedWarning`. Connections of a pool may be of either kind.
-        pipe: the pipeline in which `conn` is, as LangGraph's own saver takes it. It changes
-            nothing: each operation is one round trip, and is done when its call returns.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
-        schema: where the tables are; `setup()` creates it if it is not there.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
+        conn: a connection, which serves one operation at a time, or a pool, which serves as many
+            as it has connections. The caller closes it. If a transaction is open on a connection,
+            each call is a savepoint in it, and the caller commits or rolls back. On a connection
+            without autocommit, the first write begins such a transaction, and gives an
+            `UncommittedWarning`. Connections of a pool may have autocommit or not.
+        pipe: the pipeline of `conn`, as LangGraph's own saver takes it. It has no effect: each
+            operation is one round trip, and is done when its call returns.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
+        schema: the schema of the tables; `setup()` creates it if it does not exist.
+        on_unreadable: what a read does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
+            `"langgraph"`: return what LangGraph's serializer makes of it.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: then metadata is encrypted as well.
+        deduplicate: store chunks that a thread's large values share only once. False: store each
+            value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
-        reconnect: makes another connection when `conn` is lost; None: it is not replaced. A pool
+        reconnect: opens a new connection when `conn` is lost; None: it is not replaced. A pool
             needs none.
 
-    `setup()` must have been called once for a schema.
+    Call `setup()` once for a schema.
 
     Raises:
-        InvalidArgumentError: `conn` is neither of both, or a pool with a `pipe`, or the schema
-            cannot be a name.
+        InvalidArgumentError: `conn` is neither a connection nor a pool, or a pool with a `pipe`;
+            or another argument is invalid.
         MissingDriverError: psycopg is not installed.
     """
 
@@ -99,16 +99,16 @@ class PostgresSaver(Adopts, FullSyncSaver):
         self.conn, self.pipe = conn, pipe
 
     def setup(self, partitions: int | None = None) -> None:
-        """Create or migrate the schema. Safe from many processes at once; later a no-op.
+        """Create or migrate the schema. Many processes may call it at once; later a no-op.
 
         Args:
-            partitions: into how many partitions new tables are divided, by a hash of the thread;
-                None: none. It changes nothing about tables that are there.
+            partitions: number of hash partitions, by thread id, of new tables; None: they are not
+                partitioned. Existing tables stay as they are.
 
         Raises:
-            InvalidArgumentError: less than one partition.
+            InvalidArgumentError: `partitions` is less than 1.
             PermissionDeniedError: the role may not create the schema or tables in it.
-            SchemaVersionError: a newer version of this library was here.
+            SchemaVersionError: a newer version of this library has migrated the tables.
         """
         self._drive(self._postgres.setup(partitions))
 
@@ -137,8 +137,8 @@ class PostgresSaver(Adopts, FullSyncSaver):
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
-            pipeline: taken because LangGraph's own saver takes it, where it saves round trips.
-                It changes nothing: each operation is one round trip anyway.
+            pipeline: as LangGraph's own saver takes it, where it saves round trips. It has no
+                effect: each operation is one round trip anyway.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
             schema: as in the constructor.
@@ -151,11 +151,11 @@ class PostgresSaver(Adopts, FullSyncSaver):
             call_timeout: as in the constructor; seconds.
 
         Raises:
-            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
             PermissionDeniedError: the server refused the login.
-            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
-                at once only where waiting mends nothing (no such database), and else when it is
-                asked for a connection for as long as its `timeout`.
+            BackendUnavailableError: connecting failed; the message has the reason. With a pool,
+                only if retries cannot help (no such database); otherwise a call raises it after
+                it has waited for the pool's `timeout`.
         """
         with connected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
             saver = cls(
@@ -184,26 +184,26 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
     Args:
         conn: as in `PostgresSaver`: an `AsyncConnection` or an `AsyncConnectionPool`.
         pipe: as in `PostgresSaver`.
-        serde: LangGraph's `JsonPlusSerializer` unless another is given.
+        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
         schema: as in `PostgresSaver`.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: the serializer encrypts, though it is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: metadata goes through it, too.
-        deduplicate: store what a thread's large values have in common once. Without it each is
-            stored whole, which saves time where values are replaced and never grow.
+        on_unreadable: what a read does with a value that the serializer cannot rebuild:
+            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
+            `"langgraph"`: return what LangGraph's serializer makes of it.
+        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
+            has no `cipher`: then metadata is encrypted as well.
+        deduplicate: store chunks that a thread's large values share only once. False: store each
+            value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        clock: epoch seconds, for `ttl`.
+        clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
         reconnect: as in `PostgresSaver`, awaitable.
 
-    `await saver.setup()` must have been called once for a schema.
+    Call `await saver.setup()` once for a schema.
 
     Raises:
-        InvalidArgumentError: `conn` is neither of both, or a pool with a `pipe`, or the schema
-            cannot be a name.
+        InvalidArgumentError: `conn` is neither a connection nor a pool, or a pool with a `pipe`;
+            or another argument is invalid.
         MissingDriverError: psycopg is not installed.
     """
 

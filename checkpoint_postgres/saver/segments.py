@@ -1,4 +1,4 @@
-"""The threads' logs in Postgres: rows of a thread, by where in its log they begin."""
+"""The threads' logs in Postgres: a segment's key is its thread and its offset in the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _to_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def ranges_text(layout: bytes | None) -> str | None:
-    """What a layout needs of its log, as Postgres writes an int8multirange."""
+    """The ranges of the log that a layout refers to, in the text form of an int8multirange."""
     if layout is None:
         return None
     return "{" + ",".join(f"[{first},{end})" for first, end in ranges_of([layout])) + "}"
@@ -32,8 +32,12 @@ def columns(stored: Stored) -> tuple[Any, ...]:
 def parameters(
     salt: bytes, prepared: EncodedValues, rows: Iterable[tuple[Mapping[str, Any], Stored]]
 ) -> tuple[bytes, str, str]:
-    """What a put's statement takes: binary data, JSON of the segments, JSON of the rows, each of
-    which is its other columns, and a value with its checksum.
+    """Parameters of a put's statement: all binary data, JSON of the segments, JSON of the rows.
+
+    Args:
+        salt: of the thread.
+        prepared: the segments.
+        rows: of values or writes: other columns by name, and the value with its checksum.
     """
     pieces: list[bytes] = []
     at = 1  # SQL counts from 1
@@ -56,7 +60,7 @@ def parameters(
 
 
 def keys_json(values: Iterable[ValueKey]) -> str:
-    """Which values, as JSON."""
+    """The keys of values, as JSON."""
     return _to_json([{"channel": channel, "version": version} for channel, version in values])
 
 

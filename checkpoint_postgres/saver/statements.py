@@ -1,4 +1,4 @@
-"""The SQL of this backend, for one schema: read from its files and put together once."""
+"""The SQL statements of this backend: read from files, assembled for a schema, and cached."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _LONGEST = 63  # bytes of an identifier
 
 
 def quoted(schema: str) -> str:
-    """A schema's name as SQL.
+    """A schema's name as a quoted identifier.
 
     Raises:
-        InvalidArgumentError: it cannot be one.
+        InvalidArgumentError: it is no text, is empty, or is too long.
     """
     name = text("schema", schema)
     if not name or len(name.encode()) > _LONGEST:
@@ -42,7 +42,7 @@ def _in_schema(sql: str, schema: str, source: str = "") -> str:
 
 @lru_cache
 def statements(schema: str) -> Mapping[str, str]:
-    """All named statements. Those of puts and reads are built of the blocks of their files."""
+    """The statements of a saver. Those of puts and reads are assembled from their files' blocks."""
     plain = load_queries(_PACKAGE)
     put, read = load_queries(_PACKAGE, "put.sql"), load_queries(_PACKAGE, "read.sql")
     new, known = {"open": "open"}, {"open": "reopen"}
@@ -58,7 +58,7 @@ def statements(schema: str) -> Mapping[str, str]:
         "special_known": _filled(put, "put_writes", known | of_special),
         "newest": _filled(read, "single", {"found": "newest"}),
         "one": _filled(read, "single", {"found": "one"}),
-        # `list` fills in what it looks for
+        # `list` fills the slot with its SELECT of checkpoints
         "found": _filled(read, "whole", {"found": ""}),
         "bare": _filled(read, "bare", {"found": ""}),
         "columns": read["columns"],
@@ -70,12 +70,12 @@ def statements(schema: str) -> Mapping[str, str]:
 
 @lru_cache
 def rights_statement() -> str:
-    """The statement that says which rights a role does not have."""
+    """The statement that returns the rights which the current role lacks."""
     return load_queries(_PACKAGE, "rights.sql")["rights"]
 
 
 def _filled(blocks: Mapping[str, str], name: str, choice: Mapping[str, str]) -> str:
-    """A block, with the blocks that it names in braces; `choice` says otherwise for some."""
+    """A block, in which each `{name}` is replaced by the block `choice[name]`, or else `name`."""
 
     def block(match: re.Match[str]) -> str:
         wanted = choice.get(match[1], match[1])
@@ -111,7 +111,7 @@ def store_statements(schema: str) -> Mapping[str, str]:
 
 @lru_cache
 def store_statement(schema: str, name: str, **named: str) -> str:
-    """A statement of a store that has slots for more than the schema, all filled at once."""
+    """A statement of a store that has more slots than the schema; `named` fills them."""
     names = {"schema": quoted(schema), **named}
 
     def slot(match: re.Match[str]) -> str:
@@ -141,7 +141,7 @@ def store_migrations(schema: str) -> tuple[Migration, ...]:
 
 
 def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, ...]:
-    """The migrations, for this schema; tables divided into so many partitions, or into none."""
+    """The migrations of a saver, whose tables have hash partitions if `partitions` is given."""
     found = load_migrations(_PACKAGE)
     if partitions is not None:
         found = tuple(
@@ -152,7 +152,7 @@ def migrations(schema: str, partitions: int | None = None) -> tuple[Migration, .
 
 
 def _partitioned(partitions: int, table: re.Match[str]) -> str:
-    """A CREATE TABLE, followed by one for each partition, which has the settings of storage."""
+    """CREATE TABLE for a partitioned table and its partitions, which have the storage settings."""
     name, columns, settings = table.groups()
     pieces = [f"CREATE TABLE {name} {columns} PARTITION BY HASH (thread_id);"]
     pieces += [

@@ -1,4 +1,4 @@
-"""Storing checkpoints and pending writes with one statement each."""
+"""Stores a checkpoint, or a task's pending writes, with one statement."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from checkpoint_postgres.saver.segments import PostgresDedupWriter, columns, key
 
 
 class OneStatementWriting(SqlWriting):
-    """Plans that store.
+    """Plans of `put` and `put_writes`.
 
-    A put is tried as one statement, on what is known of the thread's log. Where that is not so any
-    more, the statement did nothing, and a transaction of a few statements looks first.
+    Each is tried as one statement, which relies on the cached state of the thread's log. If that is
+    out of date, the statement changes nothing, and a transaction reads the state and stores.
     """
 
     _logs: PostgresDedupWriter
@@ -50,7 +50,7 @@ class OneStatementWriting(SqlWriting):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> Plan[RunnableConfig]:
-        """Store a checkpoint: one statement."""
+        """Store a checkpoint: one statement, or a transaction after it; see the class."""
         draft = codec.draft(config, checkpoint, metadata, new_versions)
         to = draft.checkpoint
         parent = (yield from self._parent(draft)) if draft.needs_parent else None
@@ -66,7 +66,7 @@ class OneStatementWriting(SqlWriting):
             for one, stored in zip(put.values, prepared.stored, strict=True)
         ]
         data, segments, values_json = parameters(salt, prepared, rows_of_values)
-        if put.kept or parent is not None:  # a new thread would not have what is taken for granted
+        if put.kept or parent is not None:  # a new thread has no values to refer to
             kind = "known"
         values = [
             *place,
@@ -93,8 +93,8 @@ class OneStatementWriting(SqlWriting):
     def _looked_for(
         put: PutRecord, parent: Channels | None, prepared: EncodedValues
     ) -> Sequence[ValueKey]:
-        """Which of the kept values the statement looks for: none, where it compares the log with
-        one that says that they are there.
+        """The stored values that the put refers to, and whose existence the statement checks. None
+        of them if it compares the log's state, and the cache knows that state to have them all.
         """
         log = prepared.appender
         if parent is None or log is None or not log.shares:
@@ -103,7 +103,7 @@ class OneStatementWriting(SqlWriting):
         return () if parent.has_records(put.kept, now) else put.kept
 
     def _parent(self, draft: Draft) -> Plan[Channels | None]:
-        """What the parent of a put has: known of the last read or put, or else read now."""
+        """The channels of a put's parent: cached since the last read or put, or else read now."""
         to, known = draft.checkpoint, self._logs.known
         salt = known.salts.get(to.thread_id)
         if parent := known.channels.get(to.thread_id, to.ns, to.parent_id, salt):
@@ -113,7 +113,7 @@ class OneStatementWriting(SqlWriting):
         if found is None:
             return None
         salt, *columns = found
-        known.salts.put(to.thread_id, salt)  # a wrong one is refused
+        known.salts.put(to.thread_id, salt)  # statements refuse a wrong salt
         if columns[0] is None:
             return None
         return Channels.of(ThreadRows(to.thread_id, salt).checkpoint(columns))
@@ -135,13 +135,12 @@ class OneStatementWriting(SqlWriting):
     def _prepare(
         self, thread_id: str, records: Sequence[ChannelRecord]
     ) -> tuple[int | None, EncodedValues]:
-        """The records' values, and the epoch for the thread if this put is the one that makes it.
-
-        A thread whose salt is not known is taken for a new one.
+        """Encode the records' values; returns the epoch for the thread if this put creates it, or
+        else None, and the encoded values. A thread whose salt is not cached is assumed to be new.
         """
         epoch = self._logs.new_epoch()
         prepared = self._logs.prepare(thread_id, records, ChunkIndex(epoch, 0))
-        assert prepared is not None  # noqa: S101 (there is a log to take it for)
+        assert prepared is not None  # noqa: S101 (a chunk index is given)
         log = prepared.appender
         makes = log is None or not log.shares or log.epoch == epoch
         salt = self._logs.known.salts.get(thread_id) or new_salt()
@@ -150,7 +149,7 @@ class OneStatementWriting(SqlWriting):
     def _opening(
         self, thread_id: str, ttl: float | None, epoch: int | None, prepared: EncodedValues
     ) -> tuple[str, list[Any]]:
-        """Which statement it is, and $1 to $9."""
+        """The statement's kind ("new" may create the thread, "known" may not), and $1 to $9."""
         logs, log = self._logs, prepared.appender
         begin = end = 0
         if log is not None and log.shares:
@@ -163,7 +162,7 @@ class OneStatementWriting(SqlWriting):
     def _noted(
         self, thread_id: str, reply: Row, prepared: EncodedValues, put: PutRecord | None = None
     ) -> Plan[None]:
-        """A statement stored `prepared`."""
+        """Update the chunk index after a statement has stored `prepared`."""
         epoch, log_end = reply[:2]
         prepared = prepared._replace(log=LogState(epoch, log_end))
         if not (yield from self._is_uncommitted(thread_id)):
@@ -179,8 +178,8 @@ class OneStatementWriting(SqlWriting):
             self._logs.committed(thread_id, prepared)
 
     def _is_uncommitted(self, thread_id: str) -> Plan[bool]:
-        """Whether the caller may still roll back what was stored. Then it is not cached; and the
-        next put reads the newest digests, to share with it.
+        """Whether the caller may still roll back what was stored. If so, the thread's chunk index
+        is dropped, and the next put reads the newest digests, to share chunks with this one.
         """
         is_uncommitted = yield from in_callers_transaction()
         if is_uncommitted:
@@ -201,7 +200,7 @@ class OneStatementWriting(SqlWriting):
         task_id: str,
         task_path: str,
     ) -> Plan[None]:
-        """Store a task's writes: one statement."""
+        """Store a task's writes: one statement, or a transaction after it; see the class."""
         at = address(config, checkpoint=True)
         if not writes:
             return
@@ -235,6 +234,6 @@ class OneStatementWriting(SqlWriting):
             return
         yield from self._noted(at.thread_id, replied[0], prepared)
         if replied[0][2] < len(records) and prepared.segments:
-            # another writer stored the same at the same moment: ours may be needed by nothing
+            # another writer has stored the same writes meanwhile: these segments may be garbage
             counted = prepared.appended, at.thread_id
             yield from write(execute, self._queries["add_garbage"], counted)

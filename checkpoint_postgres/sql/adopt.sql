@@ -1,5 +1,4 @@
--- What `adopt` reads of LangGraph's own tables, which are in {source}, and what it asks of ours.
--- Of {source} it only reads.
+-- The statements of `adopt`. LangGraph's own tables are in {source}, and are only read.
 
 -- name: source_version
 SELECT max(v) FROM {source}.checkpoint_migrations
@@ -8,7 +7,7 @@ SELECT max(v) FROM {source}.checkpoint_migrations
 SELECT 1 WHERE to_regclass('{source}.checkpoint_migrations') IS NOT NULL
 
 -- name: count_threads
--- From one thread to the next in the index, however many checkpoints each of them has.
+-- Skips from one thread to the next in the index, however many checkpoints each of them has.
 WITH RECURSIVE t AS (
     (SELECT thread_id FROM {source}.checkpoints ORDER BY thread_id LIMIT 1)
     UNION ALL
@@ -36,7 +35,7 @@ WITH RECURSIVE t AS (
 SELECT thread_id FROM t ORDER BY n
 
 -- name: state
--- Another one after any change of the thread's rows.
+-- A fingerprint of the thread, which any change of its rows changes.
 SELECT concat_ws(' ',
     (SELECT concat(count(*), ':', sum(hashtext(concat(xmin, ctid))::bigint))
         FROM {source}.checkpoints WHERE thread_id = $1),
@@ -46,8 +45,8 @@ SELECT concat_ws(' ',
         FROM {source}.checkpoint_writes WHERE thread_id = $1))
 
 -- name: next_places
--- The next checkpoints, or writes without one; what reading each of them takes, and its values:
--- JSON of [channel, version, bytes].
+-- The keys of the next checkpoints, or of writes without a checkpoint; with each, the bytes of its
+-- rows, and JSON of its values: [channel, version, bytes].
 WITH p AS (
     SELECT checkpoint_ns AS ns, checkpoint_id AS id FROM (
         (
@@ -117,8 +116,8 @@ FROM unnest($2::text[], $3::text[]) AS p (ns, id), LATERAL (
 SELECT 1 WHERE to_regclass('{schema}.saver_adopted') IS NOT NULL
 
 -- name: create_adopted
--- Threads that were copied: `state` is what the original was like, `ns` and `checkpoint_id` how far
--- it is copied, NULL when it is copied whole.
+-- Threads that were copied. `state` is the fingerprint of the original, `ns` and `checkpoint_id` the
+-- last checkpoint that is copied, or NULL if all are.
 CREATE TABLE IF NOT EXISTS {schema}.saver_adopted (
     thread_id text COLLATE "C" PRIMARY KEY,
     state text NOT NULL,
@@ -135,8 +134,8 @@ ON CONFLICT (thread_id) DO UPDATE SET
     state = excluded.state, ns = excluded.ns, checkpoint_id = excluded.checkpoint_id
 
 -- name: own
--- Something of ours in a thread that the original does not have. (With the collation of the
--- original's columns, whose indexes serve no other.)
+-- A checkpoint or write of this saver that the original lacks. The collation is that of the
+-- original's columns, since their indexes serve no other.
 (
     SELECT 'checkpoint ' || o.checkpoint_id FROM {schema}.saver_checkpoints AS o
     WHERE o.thread_id = $1 AND NOT EXISTS (

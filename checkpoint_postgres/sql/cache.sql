@@ -17,7 +17,7 @@ WHERE id = ANY (ARRAY(SELECT json_array_elements_text($1::json)))
     AND (expires_at IS NULL OR expires_at > $2::double precision)
 
 -- name: put
--- The entries come in the order of their ids: rows are locked in one order.
+-- The entries are sorted by id, so that puts lock rows in one order, and avoid deadlocks.
 INSERT INTO {schema}.cache_entries (id, data, size, expires_at, stored_at)
 SELECT e.id, e.data, octet_length(e.data), e.expires_at, $4::double precision
 FROM unnest($1::text[], $2::bytea[], $3::double precision[]) AS e (id, data, expires_at)

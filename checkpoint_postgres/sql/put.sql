@@ -1,18 +1,20 @@
--- A put or put_writes is one statement: `t` takes the thread's row, whose lock makes the writers
--- of a thread wait for each other, and checks what it finds there after it has the lock. All
--- else selects from `t`: if the log is not what it was taken for, nothing is written at all.
+-- A put or put_writes is one statement. `t` locks the thread's row, so that the writers of a thread
+-- wait for each other, and checks the row after it has the lock. All other parts select from `t`:
+-- if the log is not in the expected state, nothing is written.
 --
--- A put that takes values for granted makes no thread, and does nothing if one of them is not there.
--- It looks before it has the lock; but whoever removes values gives the thread a new epoch. (With
--- OFFSET 0 each value is looked up by the index: as a join, all of the thread's might be read.)
+-- A put that refers to stored values ("known") creates no thread, and does nothing if one of them
+-- is missing. It checks this on its snapshot, before it has the lock. A writer that removes values
+-- gives the thread a new epoch, so the epoch must still be that of the snapshot.
+-- (With OFFSET 0, Postgres looks up each value in the index. For a join it might read all values.)
 --
--- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver  $5 horizon
--- $6 epoch  $7 where the log ends  $8 where it ends afterwards  $9 whether the log is needed
+-- $1 thread_id  $2 now  $3 ttl of this run, minutes  $4 ttl of the saver, minutes
+-- $5 threads that expire until this moment count as absent
+-- $6 expected epoch  $7 expected end of the log  $8 its end afterwards  $9 whether to check both
 -- $10 namespace  $11 checkpoint_id
--- $12 all binary data of the segments and values, one after the other
--- $13 JSON of the segments: their start, where in $12 they are, sizes of their digests and data
---     (arrays would be escaped by the driver one by one, and those of bytea as text)
--- $14 salt of the checksums: a new thread gets it, and another thread must have it
+-- $12 all binary data of the segments and values, concatenated
+-- $13 JSON of the segments: start, position in $12, sizes of digests and data. (psycopg would
+--     escape the elements of arrays one by one, and those of bytea as text.)
+-- $14 salt of the checksums: a new thread gets it, an existing thread must have it
 
 -- name: open
 INSERT INTO {schema}.saver_threads AS t
@@ -47,7 +49,7 @@ RETURNING t.thread_id, t.epoch, t.log_end
 
 -- name: garbage_of_writes
 ,
-    -- About what the replaced writes need of the log and the new ones do not.
+    -- About how many bytes of the log the replaced writes refer to and the new ones do not.
     garbage = t.garbage + (
         SELECT coalesce(sum(upper(r) - lower(r)), 0)
         FROM json_to_recordset($18::json) AS n (idx integer, ranges text)

@@ -43,7 +43,7 @@ WHERE thread_id = $6
 UPDATE {schema}.saver_threads SET expires_at = $1 WHERE thread_id = $2
 
 -- name: read_thread
--- A reader without a policy leaves the thread its expiry.
+-- If neither the thread nor the reader has a TTL, the expiry stays.
 UPDATE {schema}.saver_threads
 SET expires_at = $2::double precision + coalesce(ttl_override, $3::double precision) * 60
 WHERE thread_id = $1 AND coalesce(ttl_override, $3::double precision) IS NOT NULL
@@ -185,8 +185,8 @@ WHERE w.thread_id = $1 AND w.ns = $2 AND w.checkpoint_id < $3
     )
 
 -- name: delete_thread
--- The thread goes only if nobody wrote to it since this statement began: what they wrote, the
--- statement would not see. Then the reply has seen one and deleted none.
+-- Deletes nothing if another writer has changed the thread since this statement's snapshot, since
+-- the statement does not see the rows of that writer. The reply is then 1, otherwise 0.
 WITH seen AS (
     SELECT thread_id, xmin AS state FROM {schema}.saver_threads WHERE thread_id = $1
 ),
@@ -301,7 +301,7 @@ WHERE (expires_at IS NULL OR expires_at > $1::double precision)
     AND ($3::double precision IS NULL OR updated_at < $3::double precision)
     AND ($4::double precision IS NULL OR updated_at > $4::double precision)
     AND ($5::double precision IS NULL OR (updated_at, thread_id) < ($5::double precision, $6::text))
-    -- the same by the minute, which is indexed
+    -- the same conditions by the minute, which has an index
     AND updated_minute <= floor(least($3::double precision, $5::double precision, 1e15) / 60)::bigint
     AND updated_minute >= floor(greatest($4::double precision, -1e15) / 60)::bigint
 ORDER BY updated_minute DESC, updated_at DESC, thread_id DESC LIMIT $7::bigint

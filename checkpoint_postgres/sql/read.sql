@@ -1,8 +1,8 @@
--- Checkpoints with all that belongs to them: one statement. Sets of keys go through arrays and
--- LATERAL … OFFSET 0, so that a table is always entered by its key, whatever statistics say.
+-- Checkpoints with their values, writes and segments, in one statement. Sets of keys are joined as
+-- arrays with LATERAL … OFFSET 0: so Postgres uses a table's key, whatever its statistics say.
 
--- A version that begins with `-` is that of a channel without a value, one with `=` that of a value
--- that is embedded in the checkpoint's row (versions.versions_json): only the others have a record.
+-- In `versions`, a version that begins with `-` is of a channel without a value, and one with `=`
+-- of a value embedded in the checkpoint's row (versions.versions_json): only others have a record.
 
 -- name: columns
 t.thread_id, t.epoch, t.log_end, t.expires_at, t.ttl_override, t.salt, c.ns, c.checkpoint_id,
@@ -79,7 +79,7 @@ v AS MATERIALIZED (
 )
 
 -- name: their_writes
--- A checkpoint before version 4 has its sends among its parent's writes.
+-- The sends of a checkpoint before version 4 are among its parent's writes.
 w AS MATERIALIZED (
     SELECT w.*
     FROM (

@@ -21,7 +21,7 @@ i.value, i.created_at, i.updated_at, i.expires_at, i.ttl
 SELECT {contents} FROM {schema}.store_items AS i WHERE i.ns = $1 AND i.key = $2
 
 -- name: get_some
--- $1: JSON, [[ns, …], [key, …]]. Each item's place, and what it is besides its name.
+-- $1: JSON, [[ns, …], [key, …]]. Returns the position there and the contents of each item found.
 SELECT want.place, {contents}
 FROM ROWS FROM (
     json_array_elements_text($1::json -> 0), json_array_elements_text($1::json -> 1)
@@ -64,20 +64,21 @@ WHERE i.ns = p.ns AND i.key = p.key AND p.value IS NULL
 SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM {schema}.store_embeddings)
 
 -- name: put_plain
--- Where nothing is embedded, and no item has embeddings to be removed.
+-- Puts and deletes if the store has no embeddings, which puts and deletes might have to remove.
+-- Otherwise it does nothing, and returns no row.
 WITH free AS MATERIALIZED ({is_free}),
 stored AS ({put_free}),
 deleted AS ({delete_free})
 SELECT 1 FROM free
 
 -- name: put_only
--- The same where nothing is deleted: $1 is read once.
+-- The same without deletes, so that $1 is parsed only once.
 WITH free AS MATERIALIZED ({is_free}),
 stored AS ({put_free})
 SELECT 1 FROM free
 
 -- name: put_after_expiry
--- put_items, where some put embeds nothing: what has expired has no vectors that it could keep.
+-- put_items, if some puts keep the vectors of unchanged texts: those of expired items are removed.
 WITH gone AS (
     DELETE FROM {schema}.store_embeddings AS e
     USING json_to_recordset($1::json) AS n (ns text, key text, fields text[]),
@@ -88,11 +89,12 @@ WITH gone AS (
 {put_items}
 
 -- name: put_embeddings
--- $1 JSON of the embeddings: where in $2 their data is.  $3 JSON of all items of the batch
--- Rows are made anew: columns that this store does not know of must not keep what they had. A key
--- that was deleted may have been put again since: then this transaction does not have its lock, and
--- its embeddings are not ours. An item that is not embedded (it has `fields`) keeps those of the
--- texts that it still has (`digests`). Embeddings of other fields than those: for the caller to judge.
+-- $1 JSON of the embeddings, with their position in $2  $2 their data  $3 JSON of the batch's items
+-- Rows are deleted and inserted, not updated: otherwise vector columns that this store does not use
+-- would keep their old values. If a deleted item exists, another transaction has put it again, and
+-- its embeddings are left alone. An item that is put without embeddings (it has `fields`) keeps the
+-- embeddings of unchanged texts (`digests`). Returns its embeddings of fields that are not in
+-- `fields`: the caller decides whether they stay.
 WITH p AS MATERIALIZED (
     SELECT * FROM json_to_recordset($1::json) AS p
         (ns text, key text, digest text, field text, at integer, size integer, vector text)
@@ -136,7 +138,8 @@ embeddings AS (
 SELECT count(*) FROM gone
 
 -- name: namespaces
--- From one to the next in the index; what lies under one of $3 labels is passed over.
+-- Skips from one namespace to the next in the index. After one that is deeper than $3 labels, skips
+-- all that have the same first $3 labels.
 WITH RECURSIVE seek AS (
     (
         SELECT i.ns FROM {schema}.store_items AS i
@@ -173,7 +176,7 @@ SELECT
         + pg_total_relation_size('{schema}.store_embeddings'::regclass)
 
 -- name: extension
--- pgvector: its version and schema where it is; else whether this role could have it.
+-- pgvector: its version and schema if it is installed, and whether this role may install it.
 SELECT e.extversion, n.nspname, v.name IS NOT NULL
 FROM (SELECT 1) AS one
 LEFT JOIN (pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace)
@@ -225,7 +228,7 @@ SELECT count(*) FROM (
 SELECT count(*) FROM {schema}.store_embeddings WHERE {column} IS NOT NULL
 
 -- name: give_memory
--- pgvector builds HNSW in memory, and takes many times as long where it does not fit.
+-- pgvector builds an HNSW index in memory. If it does not fit, that takes many times as long.
 SELECT set_config('maintenance_work_mem', greatest(
     pg_size_bytes(current_setting('maintenance_work_mem')), $1::bigint
 ) / 1024 || 'kB', true)

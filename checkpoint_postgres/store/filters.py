@@ -1,4 +1,4 @@
-"""Filters as SQL over filter keys. They only spare rows: `Filter.matches` decides."""
+"""Store filters as SQL on filter keys. They may select too many rows: `Filter.matches` decides."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from store_vector.filters.keys import INDEXES, Keys, index_name, indexed, pushed
 from store_vector.filters.operators import Filter
 
 Mark = Callable[[object, str], str]
-"""Adds a value of a type to a statement; gives its place there."""
+"""Adds a value of an SQL type to a statement; returns its placeholder."""
 
 Clause = Callable[[Mark], str]
-"""A condition. It adds its values only when it is used: Postgres refuses one that nothing uses."""
+"""Makes a condition, and only then adds its values: Postgres refuses values that are not used."""
 
 
 def clauses(wanted: Filter, mark: Mark) -> list[str]:
-    """What holds of every item that the filter matches, and of few others, of store_items AS i."""
+    """Conditions on store_items AS i that hold for all items that match, and for few others."""
     return [clause(mark) for clause in pushed_down(wanted.parts, _clause, _any_of)]
 
 
@@ -46,8 +46,8 @@ def _any_of(branches: Sequence[Sequence[Clause]]) -> Clause:
 
 
 def indexed_clauses(wanted: Filter, declared: Sequence[str], mark: Mark) -> list[str]:
-    """Conditions on declared fields, so that their indexes are used. Only its own text finds an
-    index: a path, which has no quotes, cannot be a parameter.
+    """A filter's conditions on declared fields, written so that Postgres uses their indexes: these
+    need the same text, so the path is no parameter; it contains no quotes.
     """
     return [_at(f"(i.keys ->> '{path}')", keys, mark) for path, keys in indexed(wanted, declared)]
 
@@ -55,7 +55,9 @@ def indexed_clauses(wanted: Filter, declared: Sequence[str], mark: Mark) -> list
 def setup_indexes(
     queries: Mapping[str, str], lock: str, declared: Sequence[str], *, drop_undeclared: bool
 ) -> Plan[None]:
-    """Create the indexes that are missing, one a transaction; drop others if that is wanted."""
+    """Create the missing indexes of declared fields, each in a transaction of its own; with
+    `drop_undeclared`, drop those of other fields.
+    """
     if not declared and not drop_undeclared:
         return
     found = yield from read(rows, queries["field_indexes"], (INDEXES,))

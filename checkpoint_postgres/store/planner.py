@@ -1,4 +1,4 @@
-"""The operations of a store on Postgres: what is asked of the database, in which order."""
+"""Plans of a store on Postgres: the statements of each operation, in their order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from store_vector.namespaces import NamespaceQuery
 from store_vector.records import Found, Name, Put, Read, Record, Search, StoreStats
 
 INDEXED_FROM: Final = 5000
-"""Vectors that there must be before `setup` builds an approximate index."""
+"""Default of how many vectors there must be before `setup` builds an approximate index."""
 
 _CONVERTED_AT_ONCE: Final = 500
 _LOOK_AGAIN: Final = 60.0  # seconds
@@ -39,15 +39,15 @@ _log = logging.getLogger("checkpoint_postgres.store.store")
 
 
 class PostgresStorePlanner(SqlSetup):
-    """Plans for Postgres.
+    """Plans of a store on Postgres.
 
     Args:
-        settings: the index, or None.
+        settings: of vector search; None: there is none.
         ttl: how items expire.
-        clock: epoch seconds, for the record of migrations.
-        schema: where the tables are.
+        clock: gives epoch seconds, which are stored with each migration.
+        schema: the schema of the tables.
         indexed_from: how many vectors there must be before `setup` builds an approximate index.
-        fields: the paths of declared fields (`filter_keys`).
+        fields: the paths of declared fields, as in `filter_keys`.
     """
 
     database = "this Postgres schema"
@@ -88,8 +88,8 @@ class PostgresStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ setup
 
     def setup(self, drop_undeclared: bool = False) -> Plan[None]:
-        """Create or migrate the schema, and build what the index of vectors needs, and those of
-        declared fields.
+        """Create or migrate the schema, pgvector's column and indexes, and the indexes of declared
+        fields. With `drop_undeclared`, drop the indexes of other fields.
         """
         yield from unlimited(self._set_up(drop_undeclared))
 
@@ -104,7 +104,7 @@ class PostgresStorePlanner(SqlSetup):
         if engine is not None:
             yield from self._convert(engine)
             yield from write(self._build, engine)
-        if not (yield from in_callers_transaction()):  # the caller may still undo all of it
+        if not (yield from in_callers_transaction()):  # which may be rolled back
             self._engine = engine
 
     def _create(self) -> Plan[None]:
@@ -114,7 +114,9 @@ class PostgresStorePlanner(SqlSetup):
         yield from self._migrate()
 
     def _equip(self, settings: IndexSettings) -> Plan[Engine | None]:
-        """Make the extension and a column of its type, if they are not there and can be."""
+        """Create the extension and a column of its type, if they are missing and this role may.
+        None: there is no pgvector that can be used.
+        """
         yield from rows(self._savers["lock_setup"])
         ((version, schema, is_possible),) = yield from rows(self._queries["extension"])
         if version is None and is_possible:
@@ -144,15 +146,17 @@ class PostgresStorePlanner(SqlSetup):
             )
 
     def _convert(self, engine: Engine) -> Plan[None]:
-        """Fill the column of what was put without it. Only rows that need it are locked, so that
-        a role that may only read can call `setup`.
+        """Fill pgvector's column in rows that were put without it. Nothing is locked if there are
+        none, so that a role that may only read can call `setup`.
         """
         any_left = self._filled("any_unconverted", missing=engine.unconverted)
         while (yield from rows(any_left)) and (yield from write(self._convert_some, engine)):
             pass
 
     def _convert_some(self, engine: Engine) -> Plan[bool]:
-        """Nobody puts others there meanwhile: the rows are locked."""
+        """Convert some rows; returns whether there were any. They are locked, so that no put
+        replaces their vectors meanwhile.
+        """
         unconverted = self._filled("unconverted", missing=engine.unconverted)
         found = yield from rows(unconverted, (_CONVERTED_AT_ONCE,))
         entries = [
@@ -165,7 +169,9 @@ class PostgresStorePlanner(SqlSetup):
         return bool(entries)
 
     def _build(self, engine: Engine) -> Plan[None]:
-        """Build the indexes: of vectors, once there is enough to be indexed."""
+        """Build the index of unconverted rows and, once there are enough vectors, the approximate
+        index.
+        """
         queries = self._queries
         yield from rows(self._savers["lock_setup"])
         if not (yield from rows(self._filled("has_index", index=engine.unconverted_index))):
@@ -189,7 +195,9 @@ class PostgresStorePlanner(SqlSetup):
         yield from execute(statement)
 
     def _look(self, now: float) -> Plan[Engine | None]:
-        """The engine as another process has set it up, which it may still do."""
+        """The engine. While there is none, check every _LOOK_AGAIN seconds whether another process
+        has set it up.
+        """
         is_due = self._engine is None and abs(now - self._looked_at) >= _LOOK_AGAIN
         if not is_due or self._settings is None or self._is_exact:
             return self._engine
@@ -204,7 +212,7 @@ class PostgresStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ get
 
     def get(self, reads: Sequence[Read], now: float) -> Plan[Sequence[Record | None]]:
-        """Items: one statement, and another where that moves an expiry."""
+        """Read items: one statement, and another if it refreshes a TTL."""
         if len(reads) == 1:
             ns, key, _ = reads[0]
             found = [(1, *one) for one in (yield from rows(self._queries["get"], (ns, key)))]
@@ -232,7 +240,7 @@ class PostgresStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ search
 
     def search(self, search: Search, now: float) -> Plan[Sequence[Found]]:
-        """Items found: one statement if that finds enough; another where expiries move."""
+        """Search items: one statement if it finds enough, and another if it refreshes a TTL."""
         horizon = self._ttl.horizon(now)
         if search.vector is None or self._meaning is None:
             records = yield from self._browsing.search(search, horizon)
@@ -247,7 +255,7 @@ class PostgresStorePlanner(SqlSetup):
         return found
 
     def namespaces(self, query: NamespaceQuery, now: float) -> Plan[Iterable[str]]:
-        """Namespaces: one statement, a step for each that is given."""
+        """List namespaces: one statement, which does one index lookup for each."""
         first, end = query.bounds or ("", None)
         depth, enough = _DEEPEST, None
         if query.is_one_range:
@@ -259,8 +267,8 @@ class PostgresStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ put
 
     def put(self, puts: Sequence[Put], now: float) -> Plan[None]:
-        """Put and delete: one statement where nothing is embedded, else one transaction."""
-        puts = sorted(puts, key=lambda one: (one.ns, one.key))  # locks are taken in one order
+        """Put and delete: one statement if the store has no embeddings, else one transaction."""
+        puts = sorted(puts, key=lambda one: (one.ns, one.key))  # avoids deadlocks
         values = (json.dumps([_entry(one) for one in puts]), now, self._ttl.horizon(now))
         if not any(one.vectors for one in puts):
             name = "put_plain" if any(one.value is None for one in puts) else "put_only"
@@ -297,7 +305,7 @@ class PostgresStorePlanner(SqlSetup):
     # ------------------------------------------------------------------ expiry, size
 
     def sweep(self, now: float) -> Plan[int]:
-        """Remove what has expired: one statement."""
+        """Remove expired items, and return their number: one statement."""
         ((count,),) = (yield from attempt(self._queries["sweep"], (now,))) or [(0,)]
         return int(count)
 
@@ -317,7 +325,7 @@ def _columns(names: Sequence[Name] | Sequence[Read]) -> list[list[str]]:
 
 
 def _entry(one: Put) -> dict[str, Any]:
-    """A put as its statements read it; what it lacks is NULL."""
+    """A put as its statements read it from JSON, where a missing key is NULL."""
     item: dict[str, Any] = {"ns": one.ns, "key": one.key}
     if one.value is not None:
         item |= {"value": one.value, "keys": one.keys}
@@ -329,7 +337,7 @@ def _entry(one: Put) -> dict[str, Any]:
 
 
 def _embeddings(puts: Sequence[Put], engine: Engine | None) -> tuple[str, bytes]:
-    """JSON of the embeddings, and their data one after the other."""
+    """JSON of the embeddings, and their concatenated data."""
     entries: list[dict[str, Any]] = []
     pieces: list[bytes] = []
     texts: dict[bytes, str] = {}

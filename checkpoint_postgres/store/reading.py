@@ -1,4 +1,4 @@
-"""Searches without a meaning: plans. One statement each, unless a filter lets through too much."""
+"""Searches of a store without a query: one statement each, or more while too few items match."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from store_vector.filters.keys import indexed
 from store_vector.records import Record, Search
 
 FEW: Final = 200
-"""A namespace with so many items is sorted; of a larger one, the newest of all are looked at."""
+"""Up to so many items of a namespace are read and sorted. If it has more, the newest items of the
+whole store are searched first.
+"""
 
 _NEWEST: Final = "ORDER BY i.updated_at DESC, i.ns, i.key"
 _WINDOW: Final = 2000
-"""Of all that there is, so many of the newest."""
+"""How many of the newest items of the whole store are searched."""
 _COLUMNS: Final = 7
 _NO_ITEM: Final = ("NULL::text",) * 3 + ("NULL::double precision",) * 4
 _REMEMBERED: Final = 1000
@@ -27,18 +29,18 @@ Form = Callable[[Mapping[str, str], Search, float | None, int], tuple[str, list[
 
 
 class Statement:
-    """A statement in the making: its values, and what they are called in it."""
+    """The values of a statement that is being built, and their placeholders."""
 
     def __init__(self, *values: Any) -> None:
         self.values: list[Any] = list(values)
 
     def mark(self, value: Any, kind: str) -> str:
-        """Add a value of a type; what stands for it."""
+        """Add a value of an SQL type; returns its placeholder."""
         self.values.append(value)
         return f"${len(self.values)}::{kind}"
 
     def conditions(self, search: Search, horizon: float | None) -> list[str]:
-        """What items that may be found fulfil besides their namespace, of store_items AS i."""
+        """The conditions of a search on store_items AS i for filter and expiry."""
         found = clauses(search.filter, self.mark)
         if horizon is not None:
             mark = self.mark(horizon, "double precision")
@@ -46,7 +48,7 @@ class Statement:
         return found
 
     def within(self, search: Search, column: str = "i.ns") -> list[str]:
-        """What their namespace fulfils."""
+        """The conditions of a search for the namespace."""
         if search.bounds is None:
             return []
         first, end = (self.mark(bound, "text") for bound in search.bounds)
@@ -54,7 +56,7 @@ class Statement:
 
 
 def where(conditions: list[str]) -> str:
-    """A WHERE clause; none of no conditions."""
+    """A WHERE clause; without conditions, the empty text."""
     return f"WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
@@ -68,10 +70,10 @@ class Browsing:
 
     def __init__(self, queries: Mapping[str, str], declared: Sequence[str]) -> None:
         self._queries, self._declared = queries, declared
-        self._large: dict[str, None] = {}  # namespaces that had many items when last asked
+        self._large: dict[str, None] = {}  # namespaces that had many items when last counted
 
     def search(self, search: Search, horizon: float | None) -> Plan[list[Record]]:
-        """The items that a search gives, newest first."""
+        """Search without a query; returns the page of items, newest first."""
         form: Form = _first if search.bounds or search.filter else _sorted
         if indexed(search.filter, self._declared):
             form = partial(_selected, self._declared)
@@ -81,7 +83,7 @@ class Browsing:
         while True:
             found = yield from rows(*form(self._queries, search, horizon, count))
             is_all = form is _sorted
-            if form is _first or isinstance(form, partial):  # a row in any case says so
+            if form is _first or isinstance(form, partial):  # a first row always says so
                 is_all = found[0][0]
                 if form is _first:
                     self._note(search.ns, is_large=not is_all)
@@ -92,7 +94,7 @@ class Browsing:
                 return matching[search.offset : search.end]
             count *= 4 if is_all else 1
             if form is _newest:
-                self._large.pop(search.ns, None)  # or it is not any more
+                self._large.pop(search.ns, None)  # it may have shrunk
             form = _sorted
 
     def _note(self, ns: str, *, is_large: bool) -> None:
@@ -105,7 +107,7 @@ class Browsing:
 def _sorted(
     queries: Mapping[str, str], search: Search, horizon: float | None, count: int
 ) -> tuple[str, list[Any]]:
-    """The newest of those that pass: all of the namespace are looked at, or all there are."""
+    """Reads all items of the namespace, or of the store, and sorts those that match."""
     statement = Statement()
     conditions = [*statement.within(search), *statement.conditions(search, horizon)]
     sql = (
@@ -118,11 +120,11 @@ def _sorted(
 def _newest(
     queries: Mapping[str, str], search: Search, horizon: float | None, count: int
 ) -> tuple[str, list[Any]]:
-    """What is found among the newest of all, which may not be enough."""
+    """Searches the newest items of the whole store, which may find too few."""
     statement = Statement()
     conditions = [*statement.within(search), *statement.conditions(search, horizon)]
     sql = (
-        f"SELECT {queries['columns']} FROM ("  # noqa: S608 (constants, places, integers)
+        f"SELECT {queries['columns']} FROM ("  # noqa: S608 (constants, placeholders, integers)
         f"SELECT * FROM {queries['items']} AS i {_NEWEST} LIMIT {_WINDOW}"
         f") AS i {where(conditions)} LIMIT {int(count)}"
     )
@@ -132,14 +134,14 @@ def _newest(
 def _first(
     queries: Mapping[str, str], search: Search, horizon: float | None, count: int
 ) -> tuple[str, list[Any]]:
-    """The same of a namespace that has few; else what is found among the newest of all, which may
-    not be enough. What the planner takes prefixes and filters for does not count.
+    """As `_sorted` if the namespace has few items, else as `_newest`. The statement counts them,
+    since Postgres estimates badly how many items have a prefix and match a filter.
     """
     statement = Statement()
     within = statement.within(search)
     conditions = [*within, *statement.conditions(search, horizon)]
     items = f"{queries['items']} AS i"
-    # constants, places of values and integers only
+    # constants, placeholders and integers only
     sql = f"""
         WITH few AS MATERIALIZED (
             SELECT count(*) <= {FEW} AS yes FROM {_few(items, within)} AS i
@@ -166,15 +168,15 @@ def _selected(
     horizon: float | None,
     count: int,
 ) -> tuple[str, list[Any]]:
-    """The same with conditions on declared fields: of the namespace or of what one of these
-    conditions selects, whatever is the least, if it is few; else among the newest of all.
+    """For filters with conditions on declared fields. Of the namespace and of what each condition
+    selects, reads the one with the fewest items. If all have many, as `_newest`.
     """
     statement, items = Statement(), f"{queries['items']} AS i"
     within = statement.within(search)
     conditions = [*within, *statement.conditions(search, horizon)]
     fields = indexed_clauses(search.filter, declared, statement.mark)
     sources = [*([" AND ".join(within)] if within else []), *fields]
-    # constants, places of values and integers only
+    # constants, placeholders and integers only
     selected = [f"(SELECT 1 FROM {items} WHERE {one} LIMIT {_WINDOW + 1})" for one in fields]  # noqa: S608
     counted = [(one, _WINDOW) for one in selected]
     if within:
@@ -214,8 +216,8 @@ def _selected(
 
 
 def _few(items: str, within: list[str]) -> str:
-    """What of a namespace counts whether it has few items: as many as make it large, if it has
-    more. A range with two ends the planner takes for few items, all of which it may collect.
+    """A subquery to count a namespace's items up to FEW + 1. Its LIMIT applies before the upper
+    bound: for a range with two bounds Postgres expects few items, and may read all before it stops.
     """
-    some = f"SELECT i.ns FROM {items} {where(within[:1])} ORDER BY i.ns, i.key LIMIT {FEW + 1}"  # noqa: S608 (constants, places, integers)
+    some = f"SELECT i.ns FROM {items} {where(within[:1])} ORDER BY i.ns, i.key LIMIT {FEW + 1}"  # noqa: S608 (constants, placeholders, integers)
     return f"(SELECT 1 FROM ({some}) AS i {where(within[1:])})"  # noqa: S608

@@ -1,4 +1,4 @@
-"""The public stores: how they are opened, and who closes what."""
+"""`PostgresStore` and `AsyncPostgresStore`: their arguments, and how they are opened and closed."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ TTL = TTLConfig | StoreTTL | None
 class PostgresStore(SyncStore):
     """Long-term memory in Postgres 14 or later; its async methods run in a worker thread.
 
-    Search by meaning uses pgvector 0.8 or later where it is, and else compares all vectors that
-    pass namespace and filter. An approximate index is built by `setup()` once there is enough to
-    be indexed; until then, and where few items pass, search is exact.
+    Vector search uses pgvector 0.8 or later if it is installed, or else compares all vectors of
+    items that match namespace and filter. `setup()` builds an approximate index once there are
+    `indexed_from` vectors; until then, and if few items match, search is exact.
 
     Args:
-        conn: a connection, used for one operation at a time, or a pool, for as many operations at
-            once as it has connections. It stays the caller's to close. In a transaction that is
-            open on a connection each call is a savepoint, as with `PostgresSaver`.
+        conn: a connection, which serves one operation at a time, or a pool, which serves as many
+            as it has connections. The caller closes it. If a transaction is open on a connection,
+            each call is a savepoint in it, as with `PostgresSaver`.
         pipe: as in `PostgresSaver`.
-        deserializer: makes the value of an item of its JSON text, as UTF-8; None: `json`.
+        deserializer: decodes an item's value from its JSON text (UTF-8 bytes); None: `json`.
         index: LangGraph's `IndexConfig`, with `ann_index_config`, `distance_type`, `ef_search`,
-            `probes` and `engine`; None: no search by meaning.
+            `probes` and `engine`; None: no vector search.
         ttl: LangGraph's `TTLConfig`, in minutes.
-        schema: where the tables are; `setup()` creates it if it is not there.
-        clock: epoch seconds, for times and `ttl`.
+        schema: the schema of the tables; `setup()` creates it if it does not exist.
+        clock: gives epoch seconds, for the items' times and `ttl`.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
-        reconnect: makes another connection when `conn` is lost; None: it is not replaced.
+        reconnect: opens a new connection when `conn` is lost; None: it is not replaced.
         indexed_from: how many vectors there must be before `setup()` builds an approximate index.
         filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() makes an index for each, one after the other, while nobody can put. The same as
-            `index["filter_fields"]`.
+            `setup()` creates an index for each, one after the other; puts wait meanwhile. The same
+            as `index["filter_fields"]`.
 
-    `setup()` must have been called once for a schema. A saver may share it.
+    Call `setup()` once for a schema. A saver may share it.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used, or a
-            pool with a `pipe`.
+        InvalidArgumentError: `conn`, `index`, `ttl` or `schema` is invalid, or `conn` is a pool
+            and `pipe` is given.
         MissingDriverError: psycopg is not installed.
     """
 
@@ -112,11 +112,11 @@ class PostgresStore(SyncStore):
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
-            pipeline: taken because LangGraph's own store takes it. It changes nothing: operations
-                are one round trip as it is.
+            pipeline: as LangGraph's own store takes it. It has no effect: operations are one round
+                trip anyway.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
                 None: one connection, replaced when it is lost.
-            pool_config: the same, by the name that LangGraph's own store has for it.
+            pool_config: the same as `pool`, under the name in LangGraph's own store.
             index: as in the constructor.
             ttl: as in the constructor; minutes.
             schema: as in the constructor.
@@ -126,11 +126,11 @@ class PostgresStore(SyncStore):
             filter_fields: as in the constructor.
 
         Raises:
-            InvalidArgumentError: `conn_string`, `pool` or one of the others cannot be used.
+            InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
             PermissionDeniedError: the server refused the login.
-            BackendUnavailableError: no connection came to be, with the reason. A pool raises it
-                at once only where waiting mends nothing (no such database), and else when it is
-                asked for a connection for as long as its `timeout`.
+            BackendUnavailableError: connecting failed; the message has the reason. With a pool,
+                only if retries cannot help (no such database); otherwise a call raises it after
+                it has waited for the pool's `timeout`.
         """
         options = pool_options(pool, pool_config)
         with connected(cls.__name__, conn_string, options, call_timeout) as (conn, reconnect):
@@ -154,8 +154,8 @@ class PostgresStore(SyncStore):
 
 
 class AsyncPostgresStore(AsyncStore):
-    """Long-term memory in Postgres, for an event loop; what is asked for in one tick is one batch.
-    Its sync methods work from other threads. Otherwise as `PostgresStore`.
+    """Long-term memory in Postgres, for an event loop. Operations of one tick of the loop are one
+    batch. Its sync methods work from other threads. Otherwise as `PostgresStore`.
 
     Args:
         conn: an `AsyncConnection` or an `AsyncConnectionPool`.
@@ -164,18 +164,17 @@ class AsyncPostgresStore(AsyncStore):
         index: as in `PostgresStore`.
         ttl: LangGraph's `TTLConfig`, in minutes.
         schema: as in `PostgresStore`.
-        clock: epoch seconds, for times and `ttl`.
-        call_timeout: seconds that each step of a call may take, with its retries and its wait for
-            a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
+        clock: as in `PostgresStore`.
+        call_timeout: as in `PostgresStore`; seconds.
         reconnect: as in `PostgresStore`, awaitable.
         indexed_from: as in `PostgresStore`.
         filter_fields: as in `PostgresStore`.
 
-    `await store.setup()` must have been called once for a schema.
+    Call `await store.setup()` once for a schema.
 
     Raises:
-        InvalidArgumentError: a `conn`, an `index`, a `ttl` or a `schema` that cannot be used, or a
-            pool with a `pipe`.
+        InvalidArgumentError: `conn`, `index`, `ttl` or `schema` is invalid, or `conn` is a pool
+            and `pipe` is given.
         MissingDriverError: psycopg is not installed.
     """
 

@@ -1,4 +1,4 @@
-"""Search by meaning on Postgres: what the database ranks is scored again, from what was put."""
+"""Vector search on Postgres: vectors that pgvector ranks are scored again, as they were put."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from store_vector.vectors.ranking import Ranking, Vectors, precise
 
 _LEAST: Final = 32
 _PAGE_BYTES: Final = 1 << 25
-"""Vectors that are held at a time where they are compared here."""
+"""Bytes of vectors that are in memory at a time when they are compared without pgvector."""
 _MOST_NEAR: Final = 4096
-"""Nearest vectors that an index is asked for; who wants more has all compared."""
+"""Maximum of nearest vectors to read by the index; if a search needs more, all are compared."""
 
 
 class PostgresVectorSearch:
-    """Searches over the embeddings of a schema.
+    """Vector searches of a store.
 
     Args:
         queries: named statements.
-        settings: the index.
+        settings: of vector search.
     """
 
     def __init__(self, queries: Mapping[str, str], settings: IndexSettings) -> None:
@@ -40,7 +40,13 @@ class PostgresVectorSearch:
     def search(
         self, engine: Engine | None, search: Search, horizon: float | None
     ) -> Plan[list[Found]]:
-        """What a search gives."""
+        """Search by a vector; returns the page.
+
+        Args:
+            engine: pgvector; None: compare the vectors here.
+            search: the vector, namespace, filter and page.
+            horizon: epoch seconds; items that expire until then are left out. None: none are.
+        """
         query = search.vector
         if query is None:
             return []
@@ -56,7 +62,7 @@ class PostgresVectorSearch:
     def _near(
         self, engine: Engine, search: Search, query: Array, horizon: float | None
     ) -> Plan[list[Found] | None]:
-        """By the index; None: it does not reach far enough."""
+        """Search by the index. None: it finds too few items, or too many are not in it."""
         count = _rounded(search.end)
         while count <= _MOST_NEAR:
             reply = _Reply.of(
@@ -88,7 +94,7 @@ class PostgresVectorSearch:
             count *= 8
 
     def _ranked(self, search: Search, query: Array, reply: _Reply) -> _Ranked:
-        """Score the nearest vectors, and those that were not ranked."""
+        """Score the nearest vectors, and those that pgvector could not rank."""
         some = [*reply.near, *reply.unconverted]
         if not some:
             return _Ranked(search, [], 0.0, 0.0)
@@ -111,7 +117,9 @@ class PostgresVectorSearch:
     # ------------------------------------------------------------------ without pgvector
 
     def _numpy(self, search: Search, query: Array, horizon: float | None) -> Plan[list[Found]]:
-        """All that pass are fetched: in one statement, or page by page if they are many."""
+        """Fetch and compare the vectors of all items that match: one statement, or for more than a
+        page of vectors a read transaction.
+        """
         some = yield from rows(*self._passing(search, horizon, None))
         if len(some) < self._page:
             yield from offload()
@@ -153,7 +161,7 @@ class PostgresVectorSearch:
     def _best_of(
         self, search: Search, query: Array, some: Sequence[Row], known: list[Found]
     ) -> list[Found]:
-        """The best of those that are known and of some more, in order."""
+        """The best items of `known` and of the rows `some`, best first."""
         vectors: dict[Name, list[bytes]] = defaultdict(list)
         records: dict[Name, Record] = {}
         for *columns, data, _ in some:
@@ -175,12 +183,12 @@ class PostgresVectorSearch:
 
 
 class _Reply(NamedTuple):
-    """What the database gave: vectors, each behind the columns of its item.
+    """The rows of a search: the columns of an item, and one of its vectors.
 
     Attributes:
-        compared_all: whether it ranked all that pass, and not only what an index led to.
-        near: the nearest.
-        unconverted: those that it could not rank.
+        compared_all: whether pgvector ranked the vectors of all matching items, without the index.
+        near: the nearest vectors.
+        unconverted: vectors that are missing in pgvector's column, and not ranked.
     """
 
     compared_all: bool
@@ -189,7 +197,7 @@ class _Reply(NamedTuple):
 
     @classmethod
     def of(cls, found: Sequence[Row]) -> _Reply:
-        """Rows, each behind `compared_all`, or NULL if it was not ranked."""
+        """Split rows by their first column: `compared_all`, or NULL for an unconverted vector."""
         near = [one for one in found if one[0] is not None]
         return cls(
             bool(near and near[0][0]),
@@ -199,7 +207,7 @@ class _Reply(NamedTuple):
 
     @property
     def has_too_many(self) -> bool:
-        """Whether there are more that it could not rank."""
+        """Whether more than MOST_UNCONVERTED vectors are unconverted."""
         return len(self.unconverted) > MOST_UNCONVERTED
 
 
@@ -207,10 +215,10 @@ class _Ranked(NamedTuple):
     """The items of the nearest vectors.
 
     Attributes:
-        search: what they were sought for.
-        best: those that match, in order.
-        worst: the score of the farthest vector that was read.
-        scale: how large what was multiplied is.
+        search: the search.
+        best: the items that match the filter, best first.
+        worst: the lowest score of the nearest vectors.
+        scale: how large the vectors are; rounding errors are proportional to it.
     """
 
     search: Search
@@ -220,11 +228,11 @@ class _Ranked(NamedTuple):
 
     @property
     def page(self) -> list[Found]:
-        """What the search gives."""
+        """The page that the search asks for."""
         return self.best[self.search.offset : self.search.end]
 
     def is_enough(self, precision: float) -> bool:
-        """Whether nothing that was not read can belong to the page, or be as near as its last."""
+        """Whether no vector that was not read can be on the page, or as near as its last item."""
         if len(self.best) < self.search.end:
             return False
         last = self.best[self.search.end - 1].score or 0.0
@@ -236,7 +244,9 @@ def _place(found: Found) -> tuple[float, Name]:
 
 
 def _rounded(wanted: int) -> int:
-    """How many to ask for: some more, and few different numbers, since each is a statement."""
+    """How many vectors to read: at least twice as many as items, and one of few numbers, since each
+    number makes a statement to be prepared.
+    """
     count = _LEAST
     while count < 2 * wanted:
         count *= 4

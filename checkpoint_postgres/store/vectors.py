@@ -1,4 +1,4 @@
-"""pgvector: columns and indexes of its types, and the searches that use them."""
+"""The SQL for pgvector: columns and indexes of its types, and searches that use them."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ OPERATORS: Final[Mapping[str, str]] = {"cosine": "<=>", "l2": "<->", "inner_prod
 _CLASSES: Final[Mapping[str, str]] = {"cosine": "cosine", "l2": "l2", "inner_product": "ip"}
 _LONGEST: Final[Mapping[str, int]] = {"vector": 2000, "halfvec": 4000}
 _FEW: Final = 2000
-"""Where so few items pass namespace, filter and expiry, all of them are compared."""
+"""If up to so many items match namespace, filter and expiry, all of them are compared."""
 MOST_UNCONVERTED: Final = 500
-"""If more vectors are not in the column, all that pass are compared without it."""
+"""If more vectors are missing in pgvector's column, all are compared without pgvector."""
 _EF_SEARCH: Final = 100
 _LEAST_PROBES: Final = 10
 _NEWEST_NEEDED: Final = (0, 8)
 
 
 def text_of(vector: Array) -> str:
-    """A vector as pgvector reads it; nine digits give each float32 back."""
+    """A vector as pgvector's text; nine digits represent each float32 exactly."""
     return "[" + ",".join(["%.9g"] * len(vector)) % tuple(vector.tolist()) + "]"
 
 
 def text_of_bytes(data: bytes) -> str:
-    """The same of a stored one."""
+    """`text_of` a stored vector."""
     return text_of(np.frombuffer(data, dtype=FLOAT32))
 
 
 def is_new_enough(version: str) -> bool:
-    """Whether pgvector goes on where a filter left too little: since 0.8."""
+    """Whether pgvector continues a scan of the index if a filter leaves too few rows: since 0.8."""
     return tuple(int(part) for part in version.split(".")[:2]) >= _NEWEST_NEEDED
 
 
 def _passing(queries: Mapping[str, str], conditions: Sequence[str]) -> str:
-    """The condition of an embedding that its item passes these, which are of constants, places of
-    values and integers only.
+    """The condition that an embedding's item fulfils `conditions`, which are constants,
+    placeholders and integers only.
     """
     if not conditions:
         return ""
@@ -54,11 +54,11 @@ def _passing(queries: Mapping[str, str], conditions: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Engine:
-    """How vectors are compared in the database.
+    """Compares vectors in the database, by pgvector.
 
     Attributes:
-        settings: the index.
-        schema: where pgvector is.
+        settings: of vector search.
+        schema: the schema of the extension.
     """
 
     settings: IndexSettings
@@ -66,27 +66,27 @@ class Engine:
 
     @property
     def column(self) -> str:
-        """Where vectors of this length and type are."""
+        """The column for vectors of this length and type."""
         return f"{self.settings.vector_type}_{self.settings.dims}"
 
     @property
     def type(self) -> str:
-        """Their type."""
+        """The type of `column`."""
         return f"{quoted(self.schema)}.{self.settings.vector_type}({self.settings.dims})"
 
     @property
     def is_approximate(self) -> bool:
-        """Whether there can be an index."""
+        """Whether an approximate index is wanted, and pgvector can index vectors of this length."""
         settings = self.settings
         return settings.kind != "flat" and settings.dims <= _LONGEST[settings.vector_type]
 
     @property
     def index(self) -> str:
-        """The index's name."""
+        """The name of the approximate index."""
         return f"store_{self.column}_{self.settings.distance}_{self.settings.kind}"
 
     def index_statement(self, queries: Mapping[str, str], count: int) -> str:
-        """What builds the index over so many vectors."""
+        """The statement that builds the approximate index over `count` vectors."""
         settings = self.settings
         found: dict[str, int | None] = {
             "m": settings.m,
@@ -104,32 +104,34 @@ class Engine:
 
     @property
     def unconverted(self) -> str:
-        """Whether a vector of this length lacks the column: who put it did not know of it."""
+        """The condition of rows whose vector is not in `column`: a process that did not know of the
+        column has put them.
+        """
         return f"{self.column} IS NULL AND octet_length(data) = {4 * self.settings.dims}"
 
     @property
     def unconverted_index(self) -> str:
-        """The name of the index of such rows, of which there are few."""
+        """The name of the partial index of unconverted rows."""
         return f"store_{self.column}_unconverted"
 
     def unconverted_index_statement(self, queries: Mapping[str, str]) -> str:
-        """What builds it."""
+        """The statement that builds `unconverted_index`."""
         table = queries["embeddings"]
         name = self.unconverted_index
         return f"CREATE INDEX IF NOT EXISTS {name} ON {table} (ns, key) WHERE {self.unconverted}"
 
     def lists(self, count: int) -> int:
-        """How many lists IVFFlat divides so many vectors into."""
+        """The number of lists of an IVFFlat index over `count` vectors."""
         return self.settings.lists or max(1, min(count // 1000, 1000))
 
     def distance(self, query: str) -> str:
-        """The distance of a row of store_embeddings AS e, in SQL."""
+        """The SQL for the distance of store_embeddings AS e from the query."""
         operator = f"{quoted(self.schema)}.{OPERATORS[self.settings.distance]}"
         return f"e.{self.column} OPERATOR({operator}) {query}"
 
     @property
     def precision(self) -> float:
-        """By how much pgvector's order may be off: it adds up in float32, or has rounded before."""
+        """The relative error of pgvector's distances: it sums in float32, and rounds to halfvec."""
         return 4e-3 if self.settings.vector_type == "halfvec" else 2e-5
 
     # ------------------------------------------------------------------ searches
@@ -137,11 +139,13 @@ class Engine:
     def exact(
         self, queries: Mapping[str, str], search: Search, horizon: float | None, count: int
     ) -> tuple[str, list[Any]]:
-        """The nearest vectors of all items that pass, each behind `true`; and the unconverted."""
+        """The statement, and its values, for the nearest vectors of all matching items (the first
+        column is true), and for the unconverted ones (NULL).
+        """
         statement, query = self._begun(search)
         conditions = [*statement.within(search, "e.ns"), *statement.conditions(search, horizon)]
         converted = where([*conditions, f"e.{self.column} IS NOT NULL"])
-        # constants, places of values and integers only
+        # constants, placeholders and integers only
         sql = f"""
             (
                 SELECT true, {queries["columns"]}, e.data FROM {queries["embeddings"]} AS e
@@ -153,7 +157,7 @@ class Engine:
         return sql, statement.values
 
     def _unconverted(self, queries: Mapping[str, str], conditions: list[str]) -> str:
-        """Those of items that pass, each behind NULL; one too many if they are too many."""
+        """The unconverted vectors of matching items, after a NULL; at most MOST_UNCONVERTED + 1."""
         missing = where([*conditions, self.unconverted])
         return f"""(
             SELECT NULL::boolean, {queries["columns"]}, e.data FROM {queries["embeddings"]} AS e
@@ -164,9 +168,9 @@ class Engine:
     def near(
         self, queries: Mapping[str, str], search: Search, horizon: float | None, count: int
     ) -> tuple[str, list[Any]]:
-        """The nearest vectors: by the index, unless few items pass. One statement; each row says
-        first whether all that pass were compared, and there is one row in any case. And the
-        unconverted.
+        """The statement, and its values, for the nearest vectors, by the index unless few items
+        match, and for the unconverted ones. The first column says whether the vectors of all
+        matching items were compared; at least one row does. NULL: unconverted.
         """
         statement, query = self._begun(search)
         conditions = [*statement.within(search), *statement.conditions(search, horizon)]
@@ -175,7 +179,7 @@ class Engine:
             f"set_config({statement.mark(name, 'text')}, {statement.mark(value, 'text')}, true)"
             for name, value in self._tuning()
         )
-        # constants, places of values and integers only
+        # constants, placeholders and integers only
         sql = f"""
             WITH passing AS MATERIALIZED (
                 SELECT i.ns, i.key FROM {queries["items"]} AS i {where(conditions)} LIMIT {_FEW + 1}
@@ -215,7 +219,9 @@ class Engine:
         return statement, f"{statement.mark(vector, 'text')}::{self.type}"
 
     def _sortable(self, query: str) -> str:
-        """The distance as no index has it. That of a vector without a direction is 1."""
+        """The distance as an expression that no index is on, so that Postgres compares all. The
+        cosine distance from a zero vector (NaN) is taken as 1.
+        """
         return f"coalesce(nullif({self.distance(query)}, 'NaN'), 1)"
 
     @property
