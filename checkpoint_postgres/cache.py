@@ -132,12 +132,12 @@ class PostgresCache(SyncCache):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Connect, and disconnect at the end of the `with` block.
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
-            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
-                None: one connection, replaced when it is lost.
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
+                10); None: one connection, replaced when it is lost.
             serde: as in the constructor.
             encrypted: as in the constructor.
             max_bytes: as in the constructor.

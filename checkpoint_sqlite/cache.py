@@ -69,7 +69,7 @@ class SqliteCache(SyncCache):
             removed; see `checkpoint_base.cache.Cache`. None: no limit.
         clock: gives epoch seconds, to which a `CachePolicy`'s `ttl` (seconds) is added.
         call_timeout: seconds that each step of a call may take, with its wait for the connection;
-            None: no limit. The smallest limit of all who share the connection holds for each.
+            None: no limit. If others use the connection, the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 
@@ -161,7 +161,7 @@ class AsyncSqliteCache(AsyncCache):
         encrypted: as in `SqliteCache`.
         max_bytes: as in `SqliteCache`.
         clock: as in `SqliteCache`.
-        call_timeout: as in `SqliteCache`; seconds.
+        call_timeout: as in `SqliteCache`, but others on the connection keep their own; seconds.
         reader: as in `SqliteCache`.
         synchronous: as in `SqliteCache`.
 

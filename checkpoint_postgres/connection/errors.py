@@ -119,7 +119,7 @@ def is_denied(error: psycopg.Error, request: Any) -> bool:
 
 
 def denied(error: psycopg.Error) -> Plan[CheckpointError]:
-    """The error for a statement that was refused; it names the missing rights: one statement.
+    """The error for a refused statement, which names the missing rights. Costs one statement.
 
     Postgres's message names the object, in the server's language, but not the right. So each word
     of the message is looked up as an object on which the role lacks a right. A standby refuses

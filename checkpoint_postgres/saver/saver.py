@@ -133,14 +133,14 @@ class PostgresSaver(Adopts, FullSyncSaver):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Connect as LangGraph's own saver does; disconnect at the end of the `with` block.
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
             pipeline: as LangGraph's own saver takes it, where it saves round trips. It has no
                 effect: each operation is one round trip anyway.
-            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
-                None: one connection, replaced when it is lost.
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
+                10); None: one connection, replaced when it is lost.
             schema: as in the constructor.
             serde: as in the constructor.
             on_unreadable: as in the constructor.

@@ -135,8 +135,8 @@ class OneStatementWriting(SqlWriting):
     def _prepare(
         self, thread_id: str, records: Sequence[ChannelRecord]
     ) -> tuple[int | None, EncodedValues]:
-        """Encode the records' values; returns the epoch for the thread if this put creates it, or
-        else None, and the encoded values. A thread whose salt is not cached is assumed to be new.
+        """Encode the records' values; returns the epoch for the thread if this put may create it,
+        or else None, and the values. A thread whose salt is not cached is assumed to be new.
         """
         epoch = self._logs.new_epoch()
         prepared = self._logs.prepare(thread_id, records, ChunkIndex(epoch, 0))

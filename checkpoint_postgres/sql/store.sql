@@ -78,7 +78,7 @@ stored AS ({put_free})
 SELECT 1 FROM free
 
 -- name: put_after_expiry
--- put_items, if some puts keep the vectors of unchanged texts: those of expired items are removed.
+-- put_items, if some puts keep the vectors of unchanged texts: it removes those of expired items.
 WITH gone AS (
     DELETE FROM {schema}.store_embeddings AS e
     USING json_to_recordset($1::json) AS n (ns text, key text, fields text[]),
@@ -138,8 +138,8 @@ embeddings AS (
 SELECT count(*) FROM gone
 
 -- name: namespaces
--- Skips from one namespace to the next in the index. After one that is deeper than $3 labels, skips
--- all that have the same first $3 labels.
+-- Skips from one namespace to the next in the index. After one that has $3 labels or more, it skips
+-- all that begin with the same $3 labels.
 WITH RECURSIVE seek AS (
     (
         SELECT i.ns FROM {schema}.store_items AS i

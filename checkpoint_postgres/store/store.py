@@ -108,14 +108,14 @@ class PostgresStore(SyncStore):
         indexed_from: int = INDEXED_FROM,
         filter_fields: Sequence[str] | None = None,
     ) -> Iterator[Self]:
-        """Connect, and disconnect at the end.
+        """Connect as LangGraph's own store does; disconnect at the end of the `with` block.
 
         Args:
             conn_string: `postgresql://…`, or `host=… dbname=…`.
             pipeline: as LangGraph's own store takes it. It has no effect: operations are one round
                 trip anyway.
-            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (10);
-                None: one connection, replaced when it is lost.
+            pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
+                10); None: one connection, replaced when it is lost.
             pool_config: the same as `pool`, under the name in LangGraph's own store.
             index: as in the constructor.
             ttl: as in the constructor; minutes.

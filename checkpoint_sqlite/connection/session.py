@@ -83,11 +83,7 @@ class SqliteSession:
             warnings.warn(_MANUAL, UncommittedWarning, stacklevel=5)
 
     def lower_limit(self, call_timeout: float | None) -> None:
-        """Apply the `call_timeout` of another saver or store on this connection, if it is smaller.
-
-        Raises:
-            CheckpointError: the connection cannot be used.
-        """
+        """Apply the `call_timeout` of a saver or store on this connection, if it is smallest."""
         try:
             self._limit.lower(call_timeout)
         except sqlite3.Error as error:

@@ -48,8 +48,8 @@ class SqliteSaver(FullSyncSaver):
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
-            share the connection holds for each.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. If others use the connection,
+            the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 
@@ -162,8 +162,8 @@ class AsyncSqliteSaver(FullAsyncSaver):
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
-            share the connection holds for each.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. Others that use the connection
+            keep theirs, but none waits longer than the smallest for a locked file.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
 

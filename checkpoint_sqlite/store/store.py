@@ -45,8 +45,8 @@ class SqliteStore(SyncStore):
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: gives epoch seconds, for the items' times and `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. The smallest limit of all who
-            share the connection holds for each.
+            (`checkpoint_base.deadlines.timeouts`); None: no limit. If others use the connection,
+            the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
         cache_bytes: limit of the vectors in memory, 4 bytes for each dimension of each vector.
@@ -154,7 +154,7 @@ class AsyncSqliteStore(AsyncStore):
         index: as in `SqliteStore`.
         ttl: LangGraph's `TTLConfig`, in minutes.
         clock: as in `SqliteStore`.
-        call_timeout: as in `SqliteStore`; seconds.
+        call_timeout: as in `SqliteStore`, but others on the connection keep their own; seconds.
         reader: as in `SqliteStore`.
         synchronous: as in `SqliteStore`.
         cache_bytes: as in `SqliteStore`.
