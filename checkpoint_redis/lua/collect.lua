@@ -6,7 +6,8 @@
 -- thread had expired when the collection began (else ''); names of checkpoints and writes; names of
 -- values; start offsets of segments.
 -- Reply: 'done'; 'empty' and the time of the last update if no checkpoint or write was left and the
--- thread was deleted; 'other' if the journal is full or another's: the caller begins again.
+-- thread was deleted; 'other' if the thread is gone, or its journal is full or replaced: the caller
+-- begins again.
 require_intact()
 local id, epoch, step, now, records, values, segments =
   arg(), arg(), arg(), tonumber(arg()), args(), args(), args()

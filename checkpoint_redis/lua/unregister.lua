@@ -1,7 +1,7 @@
 -- Removes the entry of a thread that does not exist from the registry, unless a put has registered
 -- the thread since.
--- ARGV: thread id; the entry is removed if its last update or its expiry is not after these two
--- times.
+-- ARGV: thread id; two times: the entry is removed if its last update is not after the first, or
+-- its expiry is not after the second.
 -- Reply: 1 if it was removed, else 0.
 local thread = ARGV[1]
 local function is_at_most(key, time)

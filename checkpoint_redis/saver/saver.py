@@ -160,8 +160,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         deduplicate: as in `RedisSaver`.
         ttl: as in `RedisSaver`; minutes.
         clock: as in `RedisSaver`; epoch seconds.
-        call_timeout: seconds that a step of a call may take; None: no limit. The client needs no
-            `socket_timeout`.
+        call_timeout: as in `RedisSaver`, but only a cluster's client needs a `socket_timeout`.
 
     Call `await saver.setup()` once for each prefix.
 
