@@ -155,7 +155,13 @@ class ThreadQuery:
         limit: int,
         cursor: str | None,
     ) -> ThreadQuery:
-        """Convert the arguments of `list_threads`."""
+        """Convert the arguments of `list_threads`.
+
+        Raises:
+            InvalidArgumentError: `prefix` or `limit` is invalid.
+        """
+        if limit < 0:
+            raise InvalidArgumentError(f"limit: wanted 0 or more, got {limit}")
         return cls(
             text("prefix", prefix), _epoch(updated_before), _epoch(updated_after), limit, cursor
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, TypedDict
+from typing import NamedTuple, TypedDict
 
 from checkpoint_base.saver.records.embedded import NOTHING, EmbeddedValues
 
@@ -115,6 +115,3 @@ class Stats(TypedDict):
     segments: int
     writes: int
     bytes: int
-
-
-Filter = Mapping[str, Any]

@@ -175,6 +175,13 @@ class ThreadsClauses(SaverClauses):
         with pytest.raises(ValueError, match="cursor"):
             saver.list_threads(cursor=cursor)
 
+    def test_threads_invalid_limit(self, saver: Facade) -> None:
+        """A negative limit is an error, not a page that lacks its last threads."""
+        touch(saver, "one", "two", "three")
+        with pytest.raises(ValueError, match="limit"):
+            saver.list_threads(limit=-1)
+        assert names(saver.list_threads(limit=0)) == []
+
     def test_threads_namespaces_runs_and_writes_are_one_thread(self, saver: Facade) -> None:
         """A thread is listed once, however much it has; deleted ones are not listed."""
         thread = new_thread()
