@@ -174,12 +174,12 @@ class Harness(FaultHooks):
             raise TypeError(f"{type(self).__name__} has neither `open` nor `aopen`")
 
     def open(self, *_: Any, **options: Any) -> AbstractContextManager[Any]:
-        """A sync saver or store, set up, on this harness's database (the same one each time).
+        """Open a sync saver or store, already set up, on the database of this harness.
 
         Args:
-            **options: As the class under test takes them: `serde` and `ttl` for savers, and for
-                two capabilities of their own `on_unreadable` and `encrypted`; `index` and `ttl`
-                for stores. Clauses that need one which `open` does not take are `not looked at`.
+            **options: Options of the class under test. Savers: `serde`, `ttl`, `on_unreadable`,
+                `encrypted`; stores: `index`, `ttl`. Clauses that need an option which `open` does
+                not accept are `not looked at`.
         """
         not_offered(f"the harness opens nothing in the sync flavour, options {sorted(options)}")
 

@@ -1,1 +1,1 @@
-"""The contract of savers, one file per capability; `SaverConformance` is all of it."""
+"""Clauses about savers, one file per capability; `SaverConformance` combines them."""

@@ -1,4 +1,4 @@
-"""The fixtures that all clauses share. A backend's test class overrides `harness`."""
+"""Fixtures of the clauses about savers. A backend's test class overrides `harness`."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from conformance_tests.samples.driver_adapter import Facade, Flavour, opened
 
 
 class Opener(Protocol):
-    """Opens the harness's saver once more, on the same database, until the clause ends."""
+    """Opens another saver on the harness's database, until the clause ends."""
 
     def __call__(self, **options: Any) -> Facade:
         """A facade of the flavour under test; options are those of `SaverHarness.open`."""
 
 
 class SaverClauses(Clauses):
-    """Base of all mixins: how a clause gets its saver."""
+    """Base class of the mixins, with the fixtures that open savers."""
 
     contract = "saver"
 
@@ -32,7 +32,7 @@ class SaverClauses(Clauses):
 
     @pytest.fixture
     def reopened(self, harness: SaverHarness, flavour: Flavour) -> Iterator[Opener]:
-        """Opens savers; all of them are closed after the clause."""
+        """A function that opens savers; they are closed after the clause."""
         with ExitStack() as stack:
 
             def open_again(**options: Any) -> Facade:
@@ -47,10 +47,10 @@ class SaverClauses(Clauses):
 
 
 def rows_if_seen(harness: SaverHarness) -> dict[str, int]:
-    """What is stored, beside what the saver itself gives; nothing where the harness cannot look."""
+    """The stored rows by kind; empty if the harness cannot count them."""
     return dict(harness.rows()) if harness.looks("rows") else {}
 
 
 def row_count(harness: SaverHarness) -> int:
-    """All rows of all records."""
+    """The number of stored rows of all kinds."""
     return sum(harness.rows().values())

@@ -1,4 +1,4 @@
-"""All clauses in one class, for a backend's test file to subclass."""
+"""`SaverConformance`, the base class with all clauses about savers, which a backend subclasses."""
 
 from __future__ import annotations
 

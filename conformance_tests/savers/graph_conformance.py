@@ -1,4 +1,4 @@
-"""Clauses with real compiled LangGraph graphs, for any backend: subclass `GraphConformance`."""
+"""`GraphConformance`, the base class with all clauses about compiled graphs."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class GraphConformance(
     PrunedDeltaClauses,
     CopiedDeltaClauses,
 ):
-    """What a compiled graph may expect of its checkpointer, sync and async.
+    """Clauses about compiled graphs with a checkpointer, sync and async.
 
-    A backend's test class subclasses it and gives one fixture, `harness`::
+    A backend's test class subclasses it and defines the fixture `harness`::
 
         class TestMyGraphs(GraphConformance):
             @pytest.fixture
             def harness(self) -> Iterator[SaverHarness]: ...
 
-    Where it makes sense a clause also runs on LangGraph's InMemorySaver, and the outputs and
-    the full histories have to be equal.
+    Most clauses also run on LangGraph's InMemorySaver, and compare the outputs and the full
+    histories.
     """
 
     profile: ClassVar[Profile] = "langgraph"

@@ -1,4 +1,4 @@
-"""setup and the methods of the other flavour: what a saver does before and besides its work."""
+"""Clauses about setup, and about calling async methods on a sync saver and vice versa."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SetupClauses(SaverClauses):
     """Clauses of `setup`."""
 
     def test_setup_any_number_of_times(self, saver: Facade, reopened: Opener) -> None:
-        """Every start of a server calls it; data stays."""
+        """Repeated calls of `setup` keep the data: every start of a server calls it."""
         chain = Chain(saver)
         chain.put({"a": 1})
         for each in (saver, reopened(), saver):
@@ -37,7 +37,7 @@ class SetupClauses(SaverClauses):
             assert values(each.get_tuple(on(chain.thread_id))) == {"a": 1}
 
     def test_setup_both_names(self, saver: Facade) -> None:
-        """`asetup` is there on every saver, also where `setup` is a coroutine function itself."""
+        """Every saver has `asetup`, also if its `setup` is a coroutine function."""
         called = saver.raw.setup()
         if isinstance(saver, AsyncFacade) and asyncio.iscoroutine(called):
             saver.loop.run(called)
@@ -45,7 +45,7 @@ class SetupClauses(SaverClauses):
         assert callable(saver.raw.asetup)
 
     def test_setup_eight_savers_at_once(self, harness: SaverHarness, flavour: Flavour) -> None:
-        """The workers of one process open the new database at the same moment."""
+        """Eight savers of one process set up an empty database at the same time."""
 
         def run(n: int) -> list[str]:
             with opened(harness, flavour) as saver:
@@ -60,10 +60,11 @@ class SetupClauses(SaverClauses):
 
 @clauses_of(Capability.BRIDGE)
 class BridgeClauses(SaverClauses):
-    """Clauses about the methods of the other flavour."""
+    """Clauses about async methods of sync savers, and sync methods of async savers."""
 
     def test_bridge_the_other_flavour_from_another_thread(self, saver: Facade) -> None:
-        """A tool calls `get_state` in a thread while the graph runs async, or the reverse."""
+        """Methods of the other flavour work from another thread: a tool calls `get_state` in a
+        thread while the graph runs async, or vice versa."""
         chain = Chain(saver)
         chain.put({"a": 1})
         body = checkpoint({"a": 2})
@@ -80,22 +81,22 @@ class BridgeClauses(SaverClauses):
 
     @staticmethod
     async def calls(saver: Facade, arguments: Any, thread: str) -> Any:
-        """The a-methods of a sync saver."""
+        """Call the async methods of a sync saver."""
         raw = saver.raw
         stored = await raw.aput(*arguments)
         found = await raw.aget_tuple(stored), await raw.aget_tuple(on(thread))
         return stored, found, ids([each async for each in raw.alist(None)])
 
     def test_bridge_blocking_call_on_the_event_loop(self, saver: Facade) -> None:
-        """On the loop's own thread a sync call works, or says at once that it cannot: it must
-        not wait for itself."""
+        """On the event loop's thread, a sync call works or raises an error at once; it must not
+        deadlock."""
         chain = Chain(saver)
         chain.put({"a": 1})
 
         async def block() -> object:
             try:
                 return values(saver.raw.get_tuple(chain.head))
-            except asyncio.InvalidStateError as error:  # LangGraph's own raise it
+            except asyncio.InvalidStateError as error:  # as LangGraph's own savers do
                 return error
 
         on_loop = saver.loop.run if isinstance(saver, AsyncFacade) else asyncio.run
@@ -103,13 +104,14 @@ class BridgeClauses(SaverClauses):
         assert got == {"a": 1} or "aget_tuple" in str(got)
 
     def test_bridge_sync_sweeper_and_async_sweeper(self, saver: Facade) -> None:
-        """Both names are there on every saver."""
+        """Every saver has the sync and the async methods of the sweeper."""
         for name in ("start_ttl_sweeper", "stop_ttl_sweeper", "sweep_ttl", "list_threads", "stats"):
             assert callable(getattr(saver.raw, name))
             assert callable(getattr(saver.raw, f"a{name}"))
 
     def test_bridge_one_sync_saver_on_many_loops(self, harness: SaverHarness) -> None:
-        """A sync saver's a-methods belong to no loop: scripts call `asyncio.run` repeatedly."""
+        """A sync saver's async methods work on any event loop: scripts call `asyncio.run`
+        repeatedly."""
         with opened(harness, "sync") as saver:
             for n in range(3):
                 body = checkpoint({"n": n})

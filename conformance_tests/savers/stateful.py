@@ -1,10 +1,10 @@
-"""A state machine: long random sequences of calls must end as they end in the reference saver.
+"""A Hypothesis state machine, which compares random sequences of calls with MemorySaver.
 
-Two savers are open on the database under test, and calls go to either. Every call goes to a
-MemorySaver as well. At the end all that can be read is compared, everything is deleted, and no row
-may be left. `CONFORMANCE_EXAMPLES` sets how many sequences are tried (30 by default); they are the
-same in each run unless `CONFORMANCE_RANDOM` is set. A failure is shown as it was found;
-`CONFORMANCE_SHRINK` makes Hypothesis look for a shorter one, which can take minutes.
+Two savers are open on the database under test; each call goes to one of them and to a MemorySaver.
+At the end, all readable data is compared, everything is deleted, and no row may be left.
+`CONFORMANCE_EXAMPLES` sets the number of sequences (default 30), which are the same in each run
+unless `CONFORMANCE_RANDOM` is set. Failures are not shrunk, unless `CONFORMANCE_SHRINK` is set:
+that can take minutes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ NAMESPACES = st.sampled_from(["", "sub:1"])
 RUNS = st.sampled_from(["r1", "r2", "r3"])
 CHANGES = st.sampled_from(["copy", "keep_latest", "run", "reopen", "thread", "delete", "nothing"])
 WHO = st.integers(0, 1)
-BACK = st.integers(0, 4)  # so many checkpoints before the newest one
+BACK = st.integers(0, 4)  # number of checkpoints back from the newest one
 
 SMALL = st.none() | st.integers(-9, 9) | st.text("ab\0é", max_size=3)
 LARGE = st.lists(st.integers(0, 3), min_size=1, max_size=4).map(
@@ -46,7 +46,7 @@ WRITES = st.lists(
 
 
 class Known(NamedTuple):
-    """A checkpoint that was put at some time; it may be gone."""
+    """A checkpoint that was put earlier; it may have been deleted since."""
 
     id: str
     parent: str | None
@@ -55,7 +55,7 @@ class Known(NamedTuple):
 
 
 class SaverMachine(RuleBasedStateMachine):
-    """Drives the savers under test and the reference with the same calls."""
+    """Makes the same calls on the savers under test and on the reference."""
 
     def __init__(self, harness: SaverHarness, flavour: Flavour) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ class SaverMachine(RuleBasedStateMachine):
         self.open()
 
     def open(self) -> None:
-        """Open both savers, on the same database."""
+        """Open both savers on the same database."""
         self.savers = [
             self.stack.enter_context(opened(self.harness, self.flavour)) for _ in range(2)
         ]
 
     def both(self, who: int, name: str, *args: Any, **kwargs: Any) -> None:
-        """Make the same call on both sides; an error must be an error on both."""
+        """Make a call on a saver under test and on the reference; both or neither must fail."""
         outcomes = []
         for saver in (self.savers[who], self.model):
             try:
@@ -110,7 +110,7 @@ class SaverMachine(RuleBasedStateMachine):
         run: str,
         delta: bool,
     ) -> None:
-        """The next checkpoint, of the newest one or as a fork of an earlier one."""
+        """Put a child of the newest checkpoint, or of an earlier one as a fork."""
         there = self.known.setdefault((thread, ns), [])
         parent = there[-1 - back] if back < len(there) else None
         self.puts += 1
@@ -140,7 +140,7 @@ class SaverMachine(RuleBasedStateMachine):
     def put_again(
         self, who: int, thread: str, ns: str, back: int, value: Any, run: str, same: bool
     ) -> None:
-        """A checkpoint that was put before, changed or not, perhaps under the same version."""
+        """Put an earlier checkpoint again, changed or not, perhaps with the same versions."""
         there = self.known.get((thread, ns), [])
         if back >= len(there):
             return
@@ -174,7 +174,7 @@ class SaverMachine(RuleBasedStateMachine):
     def write(
         self, who: int, thread: str, ns: str, back: int, writes: Any, task: str, path: str
     ) -> None:
-        """A task's writes, at times before their checkpoint is there."""
+        """Put writes of a task, at times before their checkpoint exists."""
         there = self.known.get((thread, ns), [])
         early = f"{self.puts + 1:08}"
         name = early if back < 0 or back >= len(there) else there[-1 - back].id
@@ -182,16 +182,16 @@ class SaverMachine(RuleBasedStateMachine):
 
     @rule(thread=THREADS, ns=NAMESPACES, runs=st.lists(RUNS, min_size=2, max_size=5), value=LARGE)
     def steps(self, thread: str, ns: str, runs: list[str], value: list[str]) -> None:
-        """A few super-steps as a graph runs them, each on the other saver than the one before."""
+        """Make a few super-steps as a graph does, alternating between the two savers."""
         for n, run in enumerate(runs):
             log = [("log", n), ("log", value)]
             self.write(n % 2, thread, ns, 0, log, "task 1", "~path")
             self.put(n % 2, thread, ns, 0, {"a": [*value, n]}, {"log"}, set(), run, delta=True)
 
-    # One rule, so that what is put outweighs what is removed.
+    # A single rule, so that puts are more frequent than removals.
     @rule(who=WHO, what=CHANGES, thread=THREADS, other=THREADS, run=RUNS)
     def change(self, who: int, what: str, thread: str, other: str, run: str) -> None:
-        """Copy, delete, thin out, or only close both savers and open them again."""
+        """Copy, delete or prune threads, or reopen both savers."""
         if what == "copy":
             self.copy(who, thread, other)
         elif what == "thread":
@@ -208,7 +208,7 @@ class SaverMachine(RuleBasedStateMachine):
             self.both(who, "prune", [thread, other], strategy=what)
 
     def copy(self, who: int, source: str, to: str) -> None:
-        """Copy a thread, where the target is free."""
+        """Copy a thread, if the target does not exist."""
         self.both(who, "copy_thread", source, to)
         if next(self.model.list(on(to, ns=None), limit=1), None) is not None:
             for ns in ("", "sub:1"):
@@ -216,14 +216,14 @@ class SaverMachine(RuleBasedStateMachine):
 
     @rule(who=WHO)
     def look(self, who: int) -> None:
-        """Compare all that can be read, and how many rows there are."""
+        """Compare all readable data, and the numbers of rows."""
         saver = self.savers[who]
         assert_same(everything(self.model), everything(saver), "everything")
         assert_same(threads(self.model), threads(saver), "threads")
         told, rows = self.model.stats(), self.harness.rows()
         for name in ("threads", "checkpoints", "writes"):
             assert rows[name] == told[name], f"{rows[name]} {name}, but model: {told[name]}"
-        # fewer: the model leaves what puts replace until it is pruned, and embeds none
+        # may be fewer: the model keeps replaced values until a prune, and embeds no values
         assert rows["values"] <= told["values"], f"{rows['values']}, but model: {told['values']}"
         for thread, ns in {place[:2] for place in everything(self.model)}:
             for found, expected in zip(
@@ -232,7 +232,7 @@ class SaverMachine(RuleBasedStateMachine):
                 assert_same(expected, found, f"thread {thread}, namespace {ns!r}")
 
     def teardown(self) -> None:
-        """Compare, and leave nothing behind."""
+        """Compare, delete everything, and check that no row is left."""
         try:
             for who in (0, 1):
                 self.look(who)
@@ -248,12 +248,12 @@ class SaverMachine(RuleBasedStateMachine):
 
 
 def everything(saver: Facade) -> dict[tuple[str, str, str], Any]:
-    """Each checkpoint that can be listed; those of one id come in no certain order."""
+    """All checkpoints by place, since the order of checkpoints with equal ids is undefined."""
     return {place(found): plain(found) for found in saver.list(None)}
 
 
 def place(found: CheckpointTuple) -> tuple[str, str, str]:
-    """Thread, namespace, checkpoint."""
+    """The thread, the namespace and the id of a checkpoint."""
     named = plain(found)["config"]
     return named["thread_id"], named["checkpoint_ns"], named["checkpoint_id"]
 
@@ -264,7 +264,7 @@ def threads(saver: Facade) -> list[str]:
 
 
 def readings(saver: Facade, thread: str, ns: str) -> list[Any]:
-    """What a run that goes on here would read."""
+    """What a run that continues in this namespace would read."""
     found = saver.get_tuple(on(thread, ns))
     history = saver.get_delta_channel_history(config=on(thread, ns), channels=list(CHANNELS))
     return [found and plain(found), {name: dict(entry) for name, entry in history.items()}]
@@ -277,8 +277,8 @@ class ModelClauses(SaverClauses):
     def test_model_random_sequences_end_as_in_the_model(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """Put, fork, put again, write, prune, copy, delete, delete by run, reopen, from two savers,
-        with small and large values: the same answers as from MemorySaver, and no orphan row."""
+        """Random sequences of put, fork, put again, write, prune, copy, delete, delete by run and
+        reopen on two savers give the same results as MemorySaver, and leave no orphaned row."""
         budget = settings(
             max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "30")),
             stateful_step_count=25,

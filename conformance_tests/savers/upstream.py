@@ -1,4 +1,4 @@
-"""LangGraph's own conformance suite, run on the harness: each of its tests is a case of ours."""
+"""Runs LangGraph's official conformance tests on the harness, each as a case of a clause."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from conformance_tests.harness import SaverHarness
 from conformance_tests.samples.driver_adapter import Flavour
 from conformance_tests.savers.base import SaverClauses
 
-CLAUSES = 81  # of langgraph-checkpoint-conformance 0.0.2; fewer would mean that some did not run
+CLAUSES = 81  # tests of langgraph-checkpoint-conformance 0.0.2, to notice missing ones
 
 Test = Callable[[Any], Awaitable[None]]
 
 
 def their_tests() -> dict[str, Test]:
-    """Their tests by name, capability first."""
+    """The official tests by name, `capability:test`."""
     found: dict[str, Test] = {}
     for capability in TheirCapability:
         module = importlib.import_module(
@@ -41,7 +41,7 @@ THEIRS = their_tests()
 
 @asynccontextmanager
 async def saver_of(harness: SaverHarness, flavour: Flavour) -> AsyncIterator[Any]:
-    """The harness's saver; they call the a-methods of whatever they get."""
+    """Open the harness's saver. The official tests call async methods in both flavours."""
     if flavour == "sync":
         with harness.open() as saver:
             yield saver
@@ -51,7 +51,7 @@ async def saver_of(harness: SaverHarness, flavour: Flavour) -> AsyncIterator[Any
 
 
 def official(request: pytest.FixtureRequest) -> str | None:
-    """Which of their tests is running, if it is one of theirs."""
+    """The name of the running official test; None for other tests."""
     callspec = getattr(request.node, "callspec", None)
     theirs: str | None = callspec.params.get("theirs") if callspec else None
     return theirs
@@ -62,21 +62,21 @@ class UpstreamClauses(SaverClauses):
     """Clauses of langgraph-checkpoint-conformance."""
 
     def capability_under_test(self, request: pytest.FixtureRequest) -> Capability:
-        """A gap in one of their capabilities is declared under its own name."""
+        """The official test's capability, so that a gap in it is declared by its own name."""
         theirs = official(request)
         if theirs is None:
             return super().capability_under_test(request)
         return Capability(theirs.split(":")[0])
 
     def gap_must_fail(self, request: pytest.FixtureRequest) -> bool:
-        """Some of theirs pass without the capability: they let every exception go by."""
+        """False for official tests: some ignore all exceptions, and pass without the capability."""
         return official(request) is None and super().gap_must_fail(request)
 
     @pytest.mark.parametrize("theirs", THEIRS)
     def test_upstream_official(self, harness: SaverHarness, flavour: Flavour, theirs: str) -> None:
-        """LangGraph's maintainers say what a saver must do."""
+        """Each test of LangGraph's official conformance package passes."""
 
-        # theirs call no other method that is optional
+        # official tests of a capability call no other optional method
         method = f"a{theirs.split(':', maxsplit=1)[0]}"
 
         async def run() -> str | None:
@@ -96,7 +96,7 @@ class UpstreamClauses(SaverClauses):
             not_offered(reason)
 
     def test_upstream_official_report(self, harness: SaverHarness, flavour: Flavour) -> None:
-        """Their own runner detects every capability, and counts 81 of 81 passed."""
+        """The official runner detects every capability, and reports 81 of 81 tests passed."""
 
         @checkpointer_test(name=harness.name)
         async def registered() -> AsyncIterator[Any]:

@@ -1,4 +1,4 @@
-"""Many threads, one saver: nothing is lost, nothing is mixed, nothing is read half."""
+"""Clauses about many threads on one saver: no lost, mixed up or partly read data."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from conformance_tests.savers.base import Opener, SaverClauses, row_count
 T = TypeVar("T")
 THREADS = 16
 LARGE = 1 << 20
-TURN_WITHIN = 10.0  # seconds; only a saver that holds up its loop waits so long
+TURN_WITHIN = 10.0  # timeout in seconds, reached only if the saver blocks its event loop
 
 
 class WaitsForTheLoop(JsonPlusSerializer):
-    """Encodes and decodes a large value only after the event loop had a turn: where that is done on
-    the loop itself, it has none.
+    """A serializer that detects work on the event loop's thread: for a large value, it waits until
+    the loop has run a callback, which never happens if the loop itself is waiting.
 
     Attributes:
-        held_up: What was done on the loop.
+        held_up: The operations (encoded, decoded) that ran on the loop.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class WaitsForTheLoop(JsonPlusSerializer):
         self.loops: list[asyncio.AbstractEventLoop] = []
 
     def _wait(self, doing: str, size: int) -> None:
-        if size < LARGE or self.held_up:  # once is enough
+        if size < LARGE or self.held_up:  # after one failure, do not wait again
             return
         for loop in self.loops:
             turn = threading.Event()
@@ -71,7 +71,7 @@ class WaitsForTheLoop(JsonPlusSerializer):
 
 
 def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Run each job in a thread of its own, all starting together; returns their results."""
+    """Run each job in its own thread, all starting at once; returns their results."""
     start = threading.Barrier(len(jobs))
 
     def run(job: Callable[[], T]) -> T:
@@ -83,12 +83,12 @@ def at_once(jobs: Sequence[Callable[[], T]]) -> list[T]:
 
 
 def told(n: int, step: int) -> dict[str, Any]:
-    """Channels that belong together: all say the same."""
+    """Channel values of one put, which all contain `n` and `step`."""
     return {"a": [n, step], "b": f"{n}/{step} " + large(n), "c": {"n": n, "step": step}}
 
 
 def assert_whole(state: dict[str, Any]) -> None:
-    """Fail unless all channels are of one put."""
+    """Fail unless all channel values are from the same put."""
     assert_same(told(*state["a"]), state, "the values of one put")
 
 
@@ -97,7 +97,7 @@ class ConcurrencyClauses(SaverClauses):
     """Clauses about 16 threads; in the async flavour their calls run on one event loop."""
 
     def test_concurrency_each_thread_its_own_thread_id(self, saver: Facade) -> None:
-        """A server answers 16 users at once."""
+        """A server handles 16 users at once: each thread has all its own checkpoints and writes."""
         chains = [Chain(saver) for _ in range(THREADS)]
 
         def run(n: int) -> None:
@@ -134,12 +134,12 @@ class ConcurrencyClauses(SaverClauses):
         assert serde.held_up == [], "by get_delta_channel_history"
         chain.put({"a": state})
         saver.delete_thread(chain.thread_id)
-        chain.put({"n": 1})  # so "a" is not stored any more, though it has not changed
+        chain.put({"n": 1})  # channel "a" is unchanged, but was deleted, so it is encoded again
         assert serde.held_up == [], "by put of what was deleted meanwhile"
         assert values(saver.get_tuple(chain.head)) == {"a": state, "n": 1}
 
     def test_concurrency_all_on_one_thread_id(self, saver: Facade) -> None:
-        """A user with 16 tabs: every put is there, whole, with its own values."""
+        """A user has 16 tabs open: every put on the thread is stored whole, with its own values."""
         thread = new_thread()
         chains = [Chain(saver, thread) for _ in range(THREADS)]
 
@@ -153,7 +153,7 @@ class ConcurrencyClauses(SaverClauses):
             assert got == [told(n, step) for step in range(4)]
 
     def test_concurrency_writes_of_parallel_tasks(self, saver: Facade) -> None:
-        """16 tasks of one super-step finish at the same moment."""
+        """16 tasks of one super-step finish at the same moment: all their writes are stored."""
         chain = Chain(saver)
         chain.put({"a": 0})
 
@@ -171,7 +171,8 @@ class ConcurrencyClauses(SaverClauses):
         assert writes(saver.get_tuple(chain.head)) == expected
 
     def test_concurrency_one_task_written_by_many(self, saver: Facade) -> None:
-        """One of them is the first, for good; one of them is the last."""
+        """Of concurrent writes of one task, one regular write wins and is never replaced, and one
+        special write is the last."""
         chain = Chain(saver)
         chain.put({"a": 0})
 
@@ -186,7 +187,7 @@ class ConcurrencyClauses(SaverClauses):
         assert {each[1][2] for each in seen} == {final[1][2]}, "the first write changed"
 
     def test_concurrency_the_same_checkpoint_put_by_many(self, saver: Facade) -> None:
-        """A put that was retried by 16 workers is one checkpoint."""
+        """A put that 16 workers retry results in one checkpoint."""
         thread, first = new_thread(), Chain(saver)
         first.put(told(0, 0))
         name = first.head["configurable"]["checkpoint_id"]
@@ -201,8 +202,8 @@ class ConcurrencyClauses(SaverClauses):
     def test_concurrency_readers_see_whole_checkpoints(
         self, saver: Facade, reopened: Opener
     ) -> None:
-        """A checkpoint is there with all its values or not at all, and the newest never gets
-        older."""
+        """A reader sees a checkpoint with all its values or not at all, and the newest checkpoint
+        never moves back."""
         chain, other = Chain(saver), reopened()
         chain.put(told(0, 0))
         done = threading.Event()
@@ -238,7 +239,7 @@ class ConcurrencyClauses(SaverClauses):
         assert all(counts[1:])
 
     def test_concurrency_deletion_against_puts(self, saver: Facade, harness: SaverHarness) -> None:
-        """Threads come and go at once; what is left at the end is nothing."""
+        """Threads are put and deleted concurrently; after a last deletion, no row is left."""
         threads = [new_thread() for _ in range(4)]
 
         def put(n: int) -> None:
@@ -265,7 +266,7 @@ class ConcurrencyClauses(SaverClauses):
         assert row_count(harness) == 0, dict(harness.rows())
 
     def test_concurrency_a_failing_call_fails_alone(self, saver: Facade) -> None:
-        """Calls that are committed together must not share an error, nor a rollback."""
+        """Calls that the saver batches in one transaction must not share an error or a rollback."""
         source, target = Chain(saver), Chain(saver)
         source.put({"a": 1})
         target.put({"a": 2})
@@ -288,7 +289,7 @@ class ConcurrencyClauses(SaverClauses):
         assert values(saver.get_tuple(on(target.thread_id))) == {"a": 2}
 
     def test_concurrency_pruning_against_puts(self, saver: Facade) -> None:
-        """A run that goes on loses nothing that its newest checkpoint needs."""
+        """Pruning during a run removes nothing that its newest checkpoint needs."""
         chain = Chain(saver)
         chain.put({"same": large(7), **told(0, 0)})
         done = threading.Event()
@@ -309,14 +310,14 @@ class ConcurrencyClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == expected
 
     def test_concurrency_pruning_against_readers(self, saver: Facade, reopened: Opener) -> None:
-        """While others remove it, a checkpoint is found with all its values and writes, or not."""
+        """During its removal, a checkpoint is read with all values and writes, or not at all."""
         chain, remover, reader = Chain(saver), reopened(), reopened()
         thread, names = chain.thread_id, [f"{step:08}" for step in range(12)]
         done, newest = threading.Event(), [names[0]]
 
         def write() -> int:
             for step, name in enumerate(names):
-                for task in ("first", "second"):  # before it: whoever finds it finds them
+                for task in ("first", "second"):  # before the checkpoint, so readers find them
                     saver.put_writes(on(thread, "", name), [("a", large(step))], task)
                 chain.put(told(0, step), id=name)
                 newest.append(name)
@@ -343,7 +344,7 @@ class ConcurrencyClauses(SaverClauses):
         assert all(at_once([write, remove, *readers]))
 
     def test_concurrency_two_savers_on_one_thread(self, saver: Facade, reopened: Opener) -> None:
-        """What a saver remembers of a thread may be out of date: another one has been there."""
+        """A saver's cache about a thread may be stale, because another saver has written to it."""
         savers = [saver, reopened()]
         thread, state = new_thread(), {"list": [large(n) for n in range(5)]}
         for turn in range(6):
@@ -357,7 +358,7 @@ class ConcurrencyClauses(SaverClauses):
             savers[(turn + 1) % 2].prune([thread], strategy="delete")
 
     def test_concurrency_cancelled_calls(self, saver: Facade) -> None:
-        """A client hangs up: its put is there whole or not at all, and nobody waits for it."""
+        """A client disconnects: its put is stored whole or not at all, and blocks no other call."""
         threads = [new_thread() for _ in range(20)]
         body = checkpoint(told(1, 1))
         arguments = body, metadata(), new_versions(body)
@@ -387,7 +388,8 @@ class ConcurrencyClauses(SaverClauses):
     def test_concurrency_a_cancelled_put_is_not_stored_later(
         self, saver: Facade, reopened: Opener
     ) -> None:
-        """Once the calls have ended, their threads are deleted, and a late put brings none back."""
+        """When cancelled calls have ended and their threads are deleted, no late put restores
+        one."""
         other, deleted = reopened(), list[str]()
         body = checkpoint(told(1, 1))
         arguments = body, metadata(), new_versions(body)

@@ -1,4 +1,6 @@
-"""Ids are any text: two different ones never meet, and what cannot be kept is refused."""
+"""Clauses about hostile ids: different ids never collide, and ids that cannot be stored are
+rejected.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +31,12 @@ from conformance_tests.savers.base import SaverClauses, row_count
 
 
 def body_with_id(name: str) -> Any:
-    """A checkpoint of this id."""
+    """A checkpoint with this id."""
     return checkpoint({"a": 1}, id=name)
 
 
 def put(saver: Facade, config: Any, body: Any) -> Any:
-    """A put without anything special."""
+    """Put a checkpoint whose channels have all changed."""
     return saver.put(config, body, metadata(), new_versions(body))
 
 
@@ -68,7 +70,7 @@ REFUSED: dict[str, Callable[[Facade, str], Any]] = {
         config=on(bad), channels=["a"]
     ),
 }
-"""Calls with an id in every place that takes one."""
+"""Calls with the hostile id in each argument that takes an id."""
 
 NO_THREAD: dict[str, Callable[[Facade, Any], Any]] = {
     "put": lambda s, config: put(s, config, checkpoint({"a": 1})),
@@ -86,7 +88,7 @@ class HostileInputClauses(SaverClauses):
     """Clauses about ids, namespaces, channels and tasks."""
 
     def test_hostile_input_thread_ids_never_collide(self, saver: Facade) -> None:
-        """A thread id is often a user's own text: nobody may read another one's thread."""
+        """A thread id is often a user's text: no user may read another user's thread."""
         for thread in HOSTILE:
             chain = Chain(saver, thread)
             chain.put({"whose": thread})
@@ -99,7 +101,7 @@ class HostileInputClauses(SaverClauses):
             assert [values(each) for each in saver.list(on(thread))] == [{"whose": thread}]
 
     def test_hostile_input_deleting_a_thread_deletes_only_that_one(self, saver: Facade) -> None:
-        """`a*` deletes the thread `a*`; so do copy and prune mean the thread they name."""
+        """Deleting `a*` deletes only the thread `a*`; copy and prune also take ids literally."""
         for thread in HOSTILE:
             chain = Chain(saver, thread)
             chain.put({"whose": "nobody's"})
@@ -117,7 +119,7 @@ class HostileInputClauses(SaverClauses):
 
     @pytest.mark.parametrize("given", [7, -1, uuid.UUID(int=5), 2**70])
     def test_hostile_input_thread_ids_of_other_types(self, saver: Facade, given: Any) -> None:
-        """An int or a UUID is the thread of its text."""
+        """An int or a UUID names the thread whose id is its text."""
         chain = Chain(saver, given)
         chain.put({"a": 1})
         chain.write(("a", 2))
@@ -133,7 +135,7 @@ class HostileInputClauses(SaverClauses):
         assert saver.get_tuple(on("copy")) is not None
 
     def test_hostile_input_namespaces_never_collide(self, saver: Facade) -> None:
-        """Neither with each other nor with a thread of the same text."""
+        """Namespaces collide neither with each other nor with a thread id of the same text."""
         thread, shared = new_thread(), new_id()
         for ns in HOSTILE:
             chain = Chain(saver, thread, ns)
@@ -147,7 +149,7 @@ class HostileInputClauses(SaverClauses):
             assert [values(each) for each in saver.list(on(thread, ns))] == [{"where": ns}]
 
     def test_hostile_input_separators_do_not_shift(self, saver: Facade) -> None:
-        """Keys that are joined somewhere must not read alike: ("a:b", "c") is not ("a", "b:c")."""
+        """Keys that a backend joins must stay unambiguous: ("a:b", "c") is not ("a", "b:c")."""
         places = [
             *[("a:b", "c"), ("a", "b:c"), ("a/b", "c"), ("a", "b/c"), ("a|b", "c"), ("a", "b|c")],
             *[
@@ -166,7 +168,7 @@ class HostileInputClauses(SaverClauses):
             assert values(saver.get_tuple(on(f"x{thread}", ns))) == {"at": [thread, ns]}
 
     def test_hostile_input_checkpoint_ids_are_any_text(self, saver: Facade) -> None:
-        """They are mostly UUIDs, but nothing says so."""
+        """Checkpoint ids are usually UUIDs, but may be any text."""
         thread = new_thread()
         for name in HOSTILE:
             body = checkpoint({"which": name}, {"which": name}, id=name)
@@ -179,7 +181,7 @@ class HostileInputClauses(SaverClauses):
         assert ids(saver.list(on(thread))) == sorted(HOSTILE, reverse=True)
 
     def test_hostile_input_channels_and_tasks_are_any_text(self, saver: Facade) -> None:
-        """A channel is named by the user's code, `a.b`, `$set` or `__proto__` included."""
+        """The user's code names channels: `a.b`, `$set` and `__proto__` are legal names."""
         chain = Chain(saver)
         chain.put({name: f"value of {name}" for name in HOSTILE})
         for name in HOSTILE:
@@ -193,8 +195,8 @@ class HostileInputClauses(SaverClauses):
     def test_hostile_input_what_cannot_be_kept_is_refused(
         self, saver: Facade, harness: SaverHarness, where: str
     ) -> None:
-        """NUL and lone surrogates: an error that names the argument, on every backend, instead of
-        another id that the database makes of it."""
+        """An id with NUL or a lone surrogate is rejected by an error that names the argument, on
+        every backend, so that no database silently changes the id."""
         for bad in UNSTORABLE:
             with pytest.raises(ValueError, match=r"(?s)."):
                 REFUSED[where](saver, bad)
@@ -203,7 +205,7 @@ class HostileInputClauses(SaverClauses):
     @pytest.mark.parametrize("call", NO_THREAD)
     @pytest.mark.parametrize("missing", ["no thread_id", "None", "no configurable"])
     def test_hostile_input_missing_thread_id(self, saver: Facade, call: str, missing: str) -> None:
-        """The most common mistake of a newcomer gets a message that names it."""
+        """A config without a thread id, a common mistake, raises an error that names the key."""
         config: Any = {
             "no thread_id": {"configurable": {"checkpoint_ns": "", "checkpoint_id": "c"}},
             "None": on(None, "", "c"),

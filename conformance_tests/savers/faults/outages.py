@@ -1,4 +1,6 @@
-"""Faults: an outage is an error, never "no such checkpoint", and what was acknowledged stays."""
+"""Clauses about outages: they raise errors, never return "no such checkpoint", and acknowledged
+data is not lost.
+"""
 
 from __future__ import annotations
 
@@ -37,12 +39,12 @@ CALLS: dict[str, Callable[[Facade, Any], Any]] = {
 
 
 _AT_MOST = 90.0
-"""Seconds; a call that has not ended by then is taken for one that never does."""
+"""Timeout in seconds, after which a call counts as hanging."""
 
 
 @contextmanager
 def behind_proxy(harness: SaverHarness, flavour: Flavour) -> Iterator[tuple[Facade, Proxy]]:
-    """The saver under test, with a proxy between it and its server."""
+    """Open the saver with a proxy between it and its server."""
     with (
         Proxy(*harness.address()) as proxy,
         opened(harness.through(proxy.host, proxy.port), flavour) as far,
@@ -58,7 +60,8 @@ class NetworkClauses(SaverClauses):
     def test_network_an_outage_is_an_error(
         self, harness: SaverHarness, flavour: Flavour, call: str
     ) -> None:
-        """A graph that is told "no such checkpoint" begins its conversation anew."""
+        """An outage raises an error. A graph that is told "no such checkpoint" would start its
+        conversation anew."""
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
             chain.put({"a": 1})
@@ -70,7 +73,7 @@ class NetworkClauses(SaverClauses):
     def test_network_cut_connections_are_replaced(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A server in production lives longer than any connection."""
+        """After connections are reset, calls succeed on new ones: a server outlives connections."""
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
             for n in range(3):
@@ -83,7 +86,7 @@ class NetworkClauses(SaverClauses):
     def test_network_an_answer_cut_short_is_no_answer(
         self, harness: SaverHarness, flavour: Flavour, part: float
     ) -> None:
-        """Half a reply must not be read as a smaller state, nor as none."""
+        """A truncated reply must be an error, not a smaller state and not an absent one."""
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
             chain.put({"a": large(1, 60_000), "b": "small"})
@@ -101,7 +104,7 @@ class NetworkClauses(SaverClauses):
     def test_network_a_put_cut_short_is_there_whole_or_not_at_all(
         self, harness: SaverHarness, flavour: Flavour, saver: Facade, part: float
     ) -> None:
-        """Whoever was cut off does not know; what is stored is a state that was put."""
+        """After a connection loss during a put, the stored state is the old one or the new one."""
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
             before = chain.put({"a": large(1, 40_000)})
@@ -109,7 +112,7 @@ class NetworkClauses(SaverClauses):
                 chain.put({"a": large(2, 40_000)})
             body = checkpoint({"a": large(3, 40_000), "b": large(4, 40_000)})
             proxy.cut_after(int(part * 2 * counted.sent["server"]), towards="server")
-            with suppress(Exception):  # then it may be there or not
+            with suppress(Exception):  # after an error, the put may be stored or not
                 far.put(chain.head, body, metadata(), new_versions(body))
             found = saver.get_tuple(on(chain.thread_id))
             whole = body["channel_values"], {"a": large(2, 40_000)}
@@ -121,7 +124,7 @@ class NetworkClauses(SaverClauses):
     def test_network_a_stalled_call_ends_when_the_network_goes_on(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A switch that restarts holds up a call; it does not break it, or it breaks it loudly."""
+        """When a stalled network recovers, the call returns its result or raises an error."""
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
             chain.put({"a": large(1, 30_000)})
@@ -136,8 +139,8 @@ class NetworkClauses(SaverClauses):
     def test_network_a_peer_that_swallows_packets_ends_a_call(
         self, harness: SaverHarness, flavour: Flavour, call: str
     ) -> None:
-        """A firewall forgets a connection and tells neither side: a run that waits for an answer
-        on it would hang until somebody restarts the process.
+        """A firewall drops a connection without telling either side: the call must end with an
+        error by a timeout, or the run would hang until the process is restarted.
         """
         with behind_proxy(harness, flavour) as (far, proxy):
             chain = Chain(far)
@@ -164,7 +167,7 @@ class NetworkClauses(SaverClauses):
     def test_network_a_slow_one_changes_nothing(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """Another availability zone is milliseconds away: slower, and the same."""
+        """Latency of milliseconds, as between availability zones, does not change results."""
         with behind_proxy(harness, flavour) as (far, proxy):
             proxy.delay = 0.02
             chain = Chain(far)
@@ -176,12 +179,12 @@ class NetworkClauses(SaverClauses):
 
 @clauses_of(Capability.SERVER_DEATH)
 class ServerDeathClauses(SaverClauses):
-    """Clauses in which the server gets a SIGKILL."""
+    """Clauses in which the server is killed by SIGKILL."""
 
     def test_server_death_keeps_what_was_acknowledged(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A put that returned is a promise; a graph has acted on it."""
+        """A put that has returned survives a crash of the server: the graph has relied on it."""
         with opened(harness.through(*harness.address()), flavour) as saver:
             chains = [Chain(saver) for _ in range(3)]
             for n in range(4):
@@ -199,7 +202,8 @@ class ServerDeathClauses(SaverClauses):
     def test_server_death_is_an_error_until_it_runs_again(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """The saver that was open goes on; nobody has to restart the application as well."""
+        """While the server is down, calls raise errors; then the open saver works again, without
+        a restart of the application."""
         with opened(harness.through(*harness.address()), flavour) as saver:
             chain = Chain(saver)
             chain.put({"n": 0})
@@ -216,7 +220,7 @@ class DiskFullClauses(SaverClauses):
     def test_disk_full_is_an_error_and_nothing_half(
         self, harness: SaverHarness, saver: Facade
     ) -> None:
-        """What was stored before stays readable, and when there is room again the graph goes on."""
+        """On a full disk, a put fails as a whole and reads work; with room, puts succeed again."""
         chain = Chain(saver)
         chain.put({"a": "before"})
         size = 3_000_000
@@ -235,7 +239,7 @@ class DiskFullClauses(SaverClauses):
     def test_disk_full_writes_of_a_task_are_all_there_or_none(
         self, harness: SaverHarness, saver: Facade
     ) -> None:
-        """A task that is half stored would be half applied."""
+        """All writes of a task are stored or none: a part would be applied as if complete."""
         chain = Chain(saver)
         chain.put({"a": 1})
         batch = [("a", large(n, 1_500_000)) for n in range(3)]
@@ -252,19 +256,20 @@ class DiskFullClauses(SaverClauses):
 
 @clauses_of(Capability.ROUND_TRIPS)
 class RoundTripClauses(SaverClauses):
-    """Clauses that count what goes over the wire."""
+    """Clauses that count round trips."""
 
     def test_round_trips_are_those_that_the_harness_states(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """Over a network of 2 ms, a call is as slow as its round trips are many."""
+        """No call takes more round trips than the harness's `budgets` allow: they determine its
+        latency over a network."""
         chain_values = [{"log": [f"{n} {large(n, 400)}" for n in range(size)]} for size in (9, 10)]
         with (
             Proxy(*harness.address()) as proxy,
             opened(harness.through(proxy.host, proxy.port), flavour) as far,
         ):
             chain, taken = Chain(far, new_thread()), {}
-            for state in chain_values:  # the first round opens connections and prepares statements
+            for state in chain_values:  # the first pass opens connections and prepares statements
                 chain.put(state)
                 calls: dict[str, Callable[[], Any]] = {
                     "put": lambda: chain.put({"log": ["short"]}),

@@ -1,4 +1,4 @@
-"""Permissions: what the database does not allow is an error that says so, and changes nothing."""
+"""Clauses about a read-only database user: writes are errors that change nothing, reads work."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ WRITES: dict[str, Callable[[Facade, Any], Any]] = {
 
 @clauses_of(Capability.PERMISSIONS)
 class PermissionClauses(SaverClauses):
-    """Clauses with a user who may only read."""
+    """Clauses with a database user that has only read permission."""
 
     @pytest.mark.parametrize("call", WRITES)
     def test_permissions_a_write_that_is_refused_is_an_error(
         self, harness: SaverHarness, flavour: Flavour, saver: Facade, call: str
     ) -> None:
-        """An operator has to learn which right is missing; a graph must not go on unsaved."""
+        """A write without permission raises an error that names the problem, and stores nothing."""
         chain = Chain(saver)
         chain.put({"a": large(1)})
         before = harness.rows()
@@ -55,7 +55,7 @@ class PermissionClauses(SaverClauses):
     def test_permissions_reading_needs_no_right_to_write(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A dashboard shows threads, also those whose expiry a reader would move."""
+        """Reads work without write permission, also if they would normally refresh a TTL."""
         ttl = {"default_ttl": 10, "refresh_on_read": True}
         with opened(harness, flavour, ttl=ttl) as saver:
             chain = Chain(saver)

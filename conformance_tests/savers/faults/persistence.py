@@ -1,4 +1,4 @@
-"""Persistence: what was stored is there when the saver is opened again."""
+"""Clauses about persistence: stored data is found by a saver that is opened later."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from conformance_tests.savers.threads.delete_thread import filled_thread
 
 @clauses_of(Capability.PERSISTENCE)
 class PersistenceClauses(SaverClauses):
-    """Clauses about closing and opening."""
+    """Clauses about several savers on one database, one after the other or at once."""
 
     def test_persistence_everything_is_there_after_reopening(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A server was restarted."""
+        """After a restart, everything is found again."""
         with opened(harness, flavour) as saver:
             chain = filled_thread(saver)
             chain.put(COMMON)
@@ -41,7 +41,7 @@ class PersistenceClauses(SaverClauses):
     def test_persistence_the_other_flavour_sees_it(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """A script reads sync what the server wrote async, and the reverse."""
+        """A sync saver reads what an async saver wrote, and vice versa."""
         other: Flavour = FLAVOURS[FLAVOURS.index(flavour) - 1]
         with opened(harness, flavour) as saver, opened(harness, other) as second:
             chain = filled_thread(saver)
@@ -55,7 +55,7 @@ class PersistenceClauses(SaverClauses):
             assert values(saver.get_tuple(on(chain.thread_id)))["n"] == "second"
 
     def test_persistence_two_open_savers_see_each_other_at_once(self, reopened: Opener) -> None:
-        """Two workers share a database: the next request may reach either."""
+        """Two workers share a database: what one stores, the other reads at once."""
         savers = [reopened(), reopened()]
         chain = Chain(savers[0])
         for turn in range(10):
@@ -70,7 +70,7 @@ class PersistenceClauses(SaverClauses):
     def test_persistence_what_others_deleted_is_stored_again(
         self, saver: Facade, reopened: Opener
     ) -> None:
-        """A put leaves out what it knows to be stored; it must notice that it no longer is."""
+        """A put omits values that it believes to be stored; it must detect their deletion."""
         other, text = reopened(), large(1, 50_000)
         for removal in ("delete", "prune", "drop"):
             chain = Chain(saver)
@@ -91,7 +91,7 @@ class PersistenceClauses(SaverClauses):
     def test_persistence_thread_that_was_deleted_and_written_by_another(
         self, saver: Facade, reopened: Opener
     ) -> None:
-        """The thread is there again, but it is another one: what was known of it is void."""
+        """If another saver deletes and recreates a thread, cached knowledge about it is invalid."""
         other, thread = reopened(), new_thread()
         Chain(saver, thread).put({"text": large(1, 50_000)})
         other.delete_thread(thread)
@@ -101,8 +101,8 @@ class PersistenceClauses(SaverClauses):
         assert values(other.get_tuple(chain.head)) == {"text": large(1, 50_000)}
 
     def test_persistence_values_of_all_sizes_from_two_savers(self, reopened: Opener) -> None:
-        """Whether a value is small, large, or at the edge, what one saver stored after the other
-        had looked does not get in the way of what that one stores next."""
+        """For values of all sizes, two savers that write to a thread in turn do not corrupt each
+        other's values, although each has a stale view of the thread."""
         dice, savers = random.Random(7), [reopened(), reopened()]
         chain = Chain(savers[0])
         stored = [(chain.put({"a": b"first"}), b"first")]

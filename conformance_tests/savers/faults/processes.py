@@ -1,4 +1,4 @@
-"""Several processes on one database, as servers with workers run it."""
+"""Clauses about several processes on one database, as servers with worker processes have."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _start: dict[int, Any] = {}
 
 
 def take_barriers(barriers: dict[int, Any]) -> None:
-    """Runs first in each worker: barriers are passed on when a process starts, not later."""
+    """Initializer of each worker: barriers can be passed only when a process starts."""
     _start.update(barriers)
 
 
 def put_and_read(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) -> int:
-    """In a worker: fill a thread of its own, and a thread that all share."""
+    """In a worker: put to its own thread and to a shared one, and read them."""
     harness = kind.reopen(at)
     with opened(harness, flavour) as saver:
         _start[PROCESSES].wait(GIVE_UP_AFTER)
@@ -47,7 +47,7 @@ def put_and_read(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) ->
 
 
 def set_up_and_put(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) -> int:
-    """In a worker: open the new database together with all others, and use it."""
+    """In a worker: set up the empty database at the same time as the others, and use it."""
     _start[SETUPS].wait(GIVE_UP_AFTER)
     with opened(kind.reopen(at), flavour) as saver:
         saver.setup()
@@ -57,7 +57,7 @@ def set_up_and_put(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) 
 
 
 def delete_and_put(kind: type[SaverHarness], at: str, flavour: Flavour, n: int) -> int:
-    """In a worker: put and delete the same threads as everybody else."""
+    """In a worker: put and delete the same threads as the others."""
     with opened(kind.reopen(at), flavour) as saver:
         _start[PROCESSES].wait(GIVE_UP_AFTER)
         for step in range(STEPS):
@@ -82,7 +82,7 @@ class ProcessClauses(SaverClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def workers(cls) -> Iterator[ProcessPoolExecutor]:
-        """New processes, for all clauses."""
+        """A pool of worker processes, for all clauses."""
         made = processes()
         barriers = {count: made.Barrier(count) for count in (PROCESSES, SETUPS)}
         with ProcessPoolExecutor(SETUPS, made, take_barriers, (barriers,)) as pool:
@@ -92,7 +92,7 @@ class ProcessClauses(SaverClauses):
     def run(
         pool: ProcessPoolExecutor, count: int, work: Work, harness: SaverHarness, flavour: Flavour
     ) -> list[int]:
-        """Run this work in so many processes at once."""
+        """Run `work` in `count` processes at once."""
         place = type(harness), harness.location(), flavour
         jobs = [pool.submit(work, *place, n) for n in range(count)]
         return [job.result(GIVE_UP_AFTER) for job in jobs]
@@ -100,7 +100,8 @@ class ProcessClauses(SaverClauses):
     def test_processes_four_processes_write(
         self, harness: SaverHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """Nothing is lost, mixed or half, on threads of their own and on a shared one."""
+        """Four processes write to their own threads and to a shared one: nothing is lost or mixed
+        up, and every checkpoint is whole."""
         with opened(harness, flavour) as saver:
             self.run(workers, PROCESSES, put_and_read, harness, flavour)
             for n in range(PROCESSES):
@@ -121,7 +122,7 @@ class ProcessClauses(SaverClauses):
     def test_processes_eight_processes_set_up(
         self, harness: SaverHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """A deployment starts all its workers on an empty database in the same second."""
+        """A deployment starts eight workers at once on an empty database: all set it up safely."""
         done = self.run(workers, SETUPS, set_up_and_put, harness, flavour)
         assert sorted(done) == list(range(SETUPS))
         with opened(harness, flavour) as saver:
@@ -130,7 +131,7 @@ class ProcessClauses(SaverClauses):
     def test_processes_delete_what_others_put(
         self, harness: SaverHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """What a process knows of a thread may be gone; whatever is left is whole."""
+        """Processes delete each other's threads: every checkpoint that is left is whole."""
         with opened(harness, flavour) as saver:
             self.run(workers, PROCESSES, delete_and_put, harness, flavour)
             for found in saver.list(None):
@@ -144,7 +145,7 @@ class ProcessClauses(SaverClauses):
     def test_processes_another_process_sees_it_at_once(
         self, harness: SaverHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """An answer may reach another worker than the question."""
+        """What one process stores, another reads at once: the next request may reach it."""
         with opened(harness, flavour) as saver:
             chain = Chain(saver, "own 0")
             chain.put(told(0, 0))
@@ -156,7 +157,7 @@ class ProcessClauses(SaverClauses):
 
 
 def read_all(kind: type[SaverHarness], at: str, flavour: Flavour, thread: str) -> Any:
-    """In a worker: what there is on a thread."""
+    """In a worker: read all checkpoints of a thread."""
     with opened(kind.reopen(at), flavour) as saver:
         found = saver.get_tuple(on(thread))
         return values(found), writes(found)

@@ -1,4 +1,4 @@
-"""Clauses: chats over several runs, threads, durability, history's arguments, stream modes."""
+"""Clauses about graphs: chats, concurrent threads, durability, history, stream modes."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def texts(messages: list[AnyMessage]) -> list[str]:
 @clauses_of(Capability.GET_TUPLE)
 class ChatClauses(GraphClauses):
     def test_a_chat_goes_on_in_reopened_savers(self, graphs: Graphs) -> None:
-        """Each turn may meet another worker: the conversation and its whole history are those
-        of InMemorySaver.
+        """Each turn may run in another worker: the conversation and its history are the same as
+        with InMemorySaver.
         """
 
         def story(opened: Open) -> Any:
@@ -50,7 +50,7 @@ class ChatClauses(GraphClauses):
         assert len(history) == 3 * len(TURNS)
 
     def test_a_message_is_replaced_and_removed_by_its_id(self, graphs: Graphs) -> None:
-        """Users edit and delete messages; the edited state is what the next turn reads."""
+        """Users edit and delete messages; the next turn reads the edited state."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -67,7 +67,7 @@ class ChatClauses(GraphClauses):
         assert texts(history[1]["values"]["messages"]) == ["one", "1: one", "two", "3: two"]
 
     def test_two_threads_at_once_stay_apart(self, graphs: Graphs) -> None:
-        """Two users talk at the same time and never see each other's words."""
+        """Two users chat at the same time and never see each other's messages."""
         names = ("ann", "bob")
 
         def story(opened: Open) -> Any:
@@ -85,7 +85,7 @@ class ChatClauses(GraphClauses):
             assert own[::2] == [f"{name} {at}" for at in range(4)]
 
     def test_many_threads_at_once_in_one_saver(self, graphs: Graphs) -> None:
-        """One saver serves a dozen conversations at once, and mixes none."""
+        """One saver serves a dozen concurrent conversations without mixing them up."""
         names = [f"thread-{k}" for k in range(12)]
         with graphs.open() as session:
             bot = session.drive(chat(session.saver))
@@ -95,7 +95,7 @@ class ChatClauses(GraphClauses):
         assert states == outs
 
     def test_thread_ids_that_are_no_strings(self, graphs: Graphs) -> None:
-        """A graph that was called with thread 7 goes on when asked for thread "7"."""
+        """The thread id 7 names the same thread as "7"."""
         config: RunnableConfig = {"configurable": {"thread_id": 7}}
         with graphs.open() as session:
             out = session.drive(chat(session.saver)).invoke(said("hi", 0), config)
@@ -106,7 +106,7 @@ class ChatClauses(GraphClauses):
 @clauses_of(Capability.COPY_THREAD)
 class CopiedChatClauses(GraphClauses):
     def test_a_copied_thread_goes_its_own_way(self, graphs: Graphs) -> None:
-        """The copy has the whole history, and a turn on it leaves the source as it was."""
+        """The copy has the whole history, and a turn on it does not change the source."""
         with graphs.open() as session:
             bot = session.drive(chat(session.saver))
             bot.invoke(said("one", 0), on_thread("from"))
@@ -125,7 +125,7 @@ class CopiedChatClauses(GraphClauses):
 class DurabilityClauses(GraphClauses):
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_two_runs(self, graphs: Graphs, durability: Durability) -> None:
-        """Whatever the durability, a second run on a thread goes on from the first one's state."""
+        """In each durability mode, a second run continues from the first one's state."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -143,7 +143,7 @@ class DurabilityClauses(GraphClauses):
 
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_resume_after_a_failure(self, graphs: Graphs, durability: Durability) -> None:
-        """What had finished before a node failed is not run again, whatever the durability."""
+        """In each durability mode, nodes that finished before a failure are not run again."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -171,7 +171,7 @@ class DurabilityClauses(GraphClauses):
         assert self._stored_at_each_step(graphs, "exit") == [0, 0, 0]
 
     def _stored_at_each_step(self, graphs: Graphs, durability: Durability) -> list[int]:
-        """How many checkpoints a second saver finds when each node begins."""
+        """The number of checkpoints that a second saver finds when each node begins."""
         seen: list[int] = []
 
         class Looks(RunLog):
@@ -235,7 +235,7 @@ class HistoryClauses(GraphClauses):
             whole = [checkpoint_id(one.config) for one in bot.history(on_thread("h"))]
             paged: list[str | None] = []
             options: dict[str, Any] = {"limit": 5}
-            # bounded, so that a saver that ignores `before` fails instead of paging for ever
+            # bounded, so that a saver that ignores `before` fails instead of looping forever
             while len(paged) <= len(whole) and (page := bot.history(on_thread("h"), **options)):
                 paged += [checkpoint_id(one.config) for one in page]
                 options["before"] = page[-1].config
@@ -246,7 +246,7 @@ class HistoryClauses(GraphClauses):
 @clauses_of(Capability.PUT)
 class StreamClauses(GraphClauses):
     def test_updates(self, graphs: Graphs) -> None:
-        """What a graph streams does not depend on its checkpointer."""
+        """The updates that a graph streams do not depend on its checkpointer."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -260,8 +260,8 @@ class StreamClauses(GraphClauses):
         ]
 
     def test_checkpoints_are_those_of_the_history(self, graphs: Graphs) -> None:
-        """A client that streamed the checkpoints can name them later: the same ids, parents and
-        values.
+        """Streamed checkpoints have the same ids, parents and values as those of the history, so
+        that a client can refer to them later.
         """
         with graphs.open() as session:
             steps = session.drive(three_steps(session.saver, graphs.run_log()))

@@ -1,4 +1,4 @@
-"""What the clauses share: fixtures, the comparison with InMemorySaver, histories as plain data."""
+"""Base class of the clauses about graphs, and the comparison of histories with InMemorySaver."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ T = TypeVar("T")
 
 
 class Graphs:
-    """The backend under test in one flavour, with InMemorySaver in the same flavour beside it."""
+    """Opens the backend under test and InMemorySaver, in one flavour."""
 
     def __init__(self, harness: SaverHarness, flavour: Flavour, folder: Path) -> None:
         self.harness, self.flavour, self.folder = harness, flavour, folder
         self._logs = 0
 
     def open(self) -> AbstractContextManager[GraphSession]:
-        """Opens the harness's saver (again): nothing but the database is left of earlier ones."""
+        """Open a new saver, which shares only the database with earlier ones."""
         return session(self.harness, self.flavour)
 
     def run_log(self) -> RunLog:
-        """An empty log in this test's folder."""
+        """A new log of runs in this test's folder."""
         self._logs += 1
         return RunLog(str(self.folder / f"runs-{self._logs}"))
 
     def as_in_memory(self, story: Callable[[Open], T]) -> T:
-        """What a story returns on the backend, once it is equal to InMemorySaver's."""
+        """Run a story on the backend and on InMemorySaver, assert equal results, and return one."""
         expected = story(memory_opener(self.flavour))
         got = story(self.open)
         assert got == expected
@@ -45,18 +45,18 @@ class Graphs:
 
 
 class GraphClauses(SaverClauses):
-    """Base of the mixins: how a clause gets its graphs."""
+    """Base class of the mixins about graphs."""
 
     contract = "graph"
 
     @pytest.fixture
     def graphs(self, harness: SaverHarness, flavour: Flavour, tmp_path: Path) -> Graphs:
-        """The harness's database, for the graphs of the clause in its flavour."""
+        """The backend and InMemorySaver, in the flavour of the clause."""
         return Graphs(harness, flavour, tmp_path)
 
 
 def checkpoint_id(config: RunnableConfig | None) -> str | None:
-    """The id of the checkpoint that a config names."""
+    """The checkpoint id in a config; None without one."""
     if config is None:
         return None
     found: str | None = config["configurable"].get("checkpoint_id")
@@ -64,9 +64,9 @@ def checkpoint_id(config: RunnableConfig | None) -> str | None:
 
 
 def told(snapshots: Iterable[StateSnapshot]) -> list[dict[str, Any]]:
-    """A history as data that two runs of one story have in common.
+    """A history as data that is the same in each run of a story.
 
-    Ids and times differ from run to run, so a parent is its distance in the list instead.
+    Ids and times differ between runs, so a parent is given by its distance in the list.
     """
     history = list(snapshots)
     places = {checkpoint_id(one.config): at for at, one in enumerate(history)}

@@ -1,4 +1,4 @@
-"""Clauses: a DeltaChannel (beta in LangGraph), whose value is rebuilt from writes and snapshots."""
+"""Clauses about DeltaChannels (beta in LangGraph), which are rebuilt from writes and snapshots."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _spoken(snapshots: list[StateSnapshot]) -> list[list[str]]:
 class DeltaClauses(GraphClauses):
     @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
     def test_every_state_of_the_history(self, graphs: Graphs, durability: Durability) -> None:
-        """A DeltaChannel is stored as writes; every state of the past is rebuilt from them."""
+        """A DeltaChannel is stored as writes, from which every earlier state can be rebuilt."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -48,7 +48,7 @@ class DeltaClauses(GraphClauses):
         assert len(history[0]["values"]["messages"]) == 2 * TURNS
 
     def test_the_story_has_steps_with_and_without_a_snapshot(self, graphs: Graphs) -> None:
-        """Some steps store a snapshot and some do not, so the other delta clauses test both."""
+        """Checks the other delta clauses: some of their steps store a snapshot and some do not."""
         with graphs.open() as session:
             _talk(session)
         with graphs.harness.open() as saver:
@@ -59,7 +59,7 @@ class DeltaClauses(GraphClauses):
         assert 2 <= sum(kept) <= len(kept) - 2 * TURNS // 2
 
     def test_fork(self, graphs: Graphs) -> None:
-        """A state rebuilt at a fork has the writes of its own branch and none of the other."""
+        """A state rebuilt after a fork has the writes of its own branch only."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -79,7 +79,7 @@ class DeltaClauses(GraphClauses):
         graphs.as_in_memory(story)
 
     def test_overwrite(self, graphs: Graphs) -> None:
-        """`Overwrite` replaces a delta channel; writes from before it must not come back."""
+        """`Overwrite` replaces a delta channel; earlier writes must not reappear."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -98,7 +98,7 @@ class DeltaClauses(GraphClauses):
         ]
 
     def test_parallel_writes_are_rebuilt_in_order(self, graphs: Graphs) -> None:
-        """Parallel tasks write a delta channel in one order, live and rebuilt."""
+        """Writes of parallel tasks are rebuilt in the same order as in the live run."""
 
         def story(opened: Open) -> Any:
             for at in range(3):
@@ -120,8 +120,8 @@ class DeltaClauses(GraphClauses):
 class PrunedDeltaClauses(GraphClauses):
     @pytest.mark.parametrize("turns_after", [0, 1, 2])
     def test_prune_keeps_what_rebuilds_the_value(self, graphs: Graphs, turns_after: int) -> None:
-        """Pruning takes the history and leaves the state, delta channels included, and the chat
-        goes on.
+        """Pruning removes the history and keeps the state, including delta channels, and the chat
+        can continue.
         """
         with graphs.open() as session:
             bot = _talk(session)
@@ -145,7 +145,7 @@ class PrunedDeltaClauses(GraphClauses):
 @clauses_of(Capability.COPY_THREAD)
 class CopiedDeltaClauses(GraphClauses):
     def test_copied_thread(self, graphs: Graphs) -> None:
-        """The copy of a thread with delta channels lives on when the source is gone."""
+        """The copy of a thread with delta channels still works after the source is deleted."""
         with graphs.open() as session:
             bot = _talk(session)
             before = told(bot.history(on_thread("d")))

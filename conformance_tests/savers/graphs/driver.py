@@ -1,8 +1,8 @@
-"""One clause, two flavours: compiled graphs driven by their sync or by their async methods.
+"""Adapters that call compiled graphs by their sync or async methods, for clauses in both flavours.
 
-A clause opens a `GraphSession` (a saver that is open), lets it `drive` a compiled graph, and calls
-plain methods on the driver. In the async flavour each of them runs the graph's a-method on the
-event loop of the session's facade, over the harness's async saver.
+A clause opens a `GraphSession` (an open saver), gets a driver for a compiled graph by `drive`, and
+calls sync methods on it. In the async flavour, the driver runs the graph's async methods on the
+event loop of the session's facade, with the harness's async saver.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ Saver = BaseCheckpointSaver[Any]
 
 
 def on_thread(thread_id: str) -> RunnableConfig:
-    """The config of a thread, as a user of a graph writes it."""
+    """The config of a thread, without a namespace, as users write it."""
     return {"configurable": {"thread_id": thread_id}}
 
 
 class GraphDriver(abc.ABC):
-    """A compiled graph's methods, called alike in both flavours."""
+    """The methods of a compiled graph, with the same interface in both flavours."""
 
     @abc.abstractmethod
     def invoke(self, said: Any, config: RunnableConfig, **options: Any) -> Any:
-        """The graph's output."""
+        """Run the graph; returns its output."""
 
     @abc.abstractmethod
     def stream(self, said: Any, config: RunnableConfig, **options: Any) -> list[Any]:
-        """Every part that the graph streams."""
+        """Run the graph; returns all streamed parts."""
 
     @abc.abstractmethod
     def get_state(self, config: RunnableConfig, *, subgraphs: bool = False) -> StateSnapshot:
-        """The state of a thread, or at the checkpoint that the config names."""
+        """The state at the checkpoint that the config names, or else the thread's newest state."""
 
     @abc.abstractmethod
     def history(self, config: RunnableConfig, **options: Any) -> list[StateSnapshot]:
@@ -63,11 +63,11 @@ class GraphDriver(abc.ABC):
     def update_state(
         self, config: RunnableConfig, values: Any, as_node: str | None = None
     ) -> RunnableConfig:
-        """The config of the checkpoint that the update made."""
+        """Update the state; returns the config of the new checkpoint."""
 
     @abc.abstractmethod
     def at_once(self, runs: Sequence[tuple[Any, RunnableConfig]]) -> list[Any]:
-        """Invokes (input, config) pairs at the same time; outputs in their order."""
+        """Invoke the graph concurrently with (input, config) pairs; outputs in their order."""
 
 
 class SyncGraphDriver(GraphDriver):
@@ -100,7 +100,7 @@ class SyncGraphDriver(GraphDriver):
 
 
 class AsyncGraphDriver(GraphDriver):
-    """Calls the graph's a-methods on a loop."""
+    """Calls the graph's async methods on an event loop."""
 
     def __init__(self, graph: Graph, loop: LoopThread) -> None:
         self.graph, self.loop = graph, loop
@@ -138,22 +138,22 @@ class AsyncGraphDriver(GraphDriver):
 
 @dataclass(frozen=True)
 class GraphSession:
-    """An open saver, and the flavour in which its graphs are driven.
+    """An open saver, and the flavour in which its graphs are called.
 
     Attributes:
-        calls: The saver behind its facade, for a clause that calls it itself.
+        calls: The saver's facade, for clauses that call the saver directly.
     """
 
     calls: Facade
 
     @property
     def saver(self) -> Saver:
-        """What a graph is compiled with."""
+        """The saver to compile a graph with."""
         saver: Saver = self.calls.raw
         return saver
 
     def drive(self, graph: Graph) -> GraphDriver:
-        """Drives a graph that was compiled with `self.saver`."""
+        """A driver for a graph that was compiled with `self.saver`."""
         if isinstance(self.calls, AsyncFacade):
             return AsyncGraphDriver(graph, self.calls.loop)
         return SyncGraphDriver(graph)
@@ -164,13 +164,13 @@ Open = Callable[[], AbstractContextManager[GraphSession]]
 
 @contextmanager
 def session(harness: SaverHarness, flavour: Flavour) -> Iterator[GraphSession]:
-    """Opens the harness's saver of a flavour and closes it afterwards."""
+    """Open the harness's saver in a flavour; close it at the end of the block."""
     with opened(harness, flavour) as facade:
         yield GraphSession(facade)
 
 
 def memory_opener(flavour: Flavour) -> Open:
-    """Opens LangGraph's own InMemorySaver, the same one each time."""
+    """A function that opens sessions on one and the same InMemorySaver."""
     saver = InMemorySaver()
 
     @contextmanager

@@ -1,6 +1,6 @@
-"""Workflows of the functional API, importable from another process.
+"""Sample workflows of the functional API. A module, so that another process can import them.
 
-Without `from __future__ import annotations`: `entrypoint` reads the annotations as they stand.
+No `from __future__ import annotations`: `entrypoint` needs annotations as objects.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from conformance_tests.savers.graphs.questions import in_context
 
 
 def running_total(saver: Saver) -> Graph:
-    """Returns the total before this run, saves the one after it."""
+    """A workflow that returns the total before this run, and saves the one after it."""
 
     @entrypoint(checkpointer=saver)
     def add(number: int, *, previous: Any = None) -> entrypoint.final[int, int]:
@@ -26,7 +26,7 @@ def running_total(saver: Saver) -> Graph:
 
 
 def remembers_its_answer(saver: Saver) -> Graph:
-    """Without `entrypoint.final`, `previous` is what the last run returned."""
+    """A workflow without `entrypoint.final`: `previous` is the return value of the last run."""
 
     @entrypoint(checkpointer=saver)
     def chain(word: str, *, previous: Any = None) -> list[str]:
@@ -36,7 +36,7 @@ def remembers_its_answer(saver: Saver) -> Graph:
 
 
 def shaky_workflow(saver: Saver, log: RunLog) -> Graph:
-    """Three tasks; the last one fails in its first run, when the others have finished."""
+    """A workflow of three tasks; the last one fails in its first run, after the others."""
 
     @task
     def double(number: int) -> int:
@@ -63,7 +63,7 @@ def shaky_workflow(saver: Saver, log: RunLog) -> Graph:
 
 
 def approved_workflow(saver: Saver, log: RunLog) -> Graph:
-    """A task, then a question, then a task with the answer."""
+    """A workflow of a task, an interrupt, and a task that uses the answer."""
 
     @task
     def write(topic: str) -> str:

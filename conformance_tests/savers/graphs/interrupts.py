@@ -1,4 +1,6 @@
-"""Clauses: interrupts answered later, by id, in another process; a process killed in a step."""
+"""Clauses about interrupts that are answered later, by id, or in another process, and about a
+process that is killed in a step.
+"""
 
 from __future__ import annotations
 
@@ -28,37 +30,37 @@ ASKED = {"question": "go on?", "plan": "plan for tea"}
 
 
 def ask_for_tea(session: GraphSession, log: RunLog) -> Any:
-    """Runs `approval` up to its question."""
+    """Run `approval` up to its interrupt."""
     out = session.drive(approval(session.saver, log)).invoke({"wish": "tea"}, on_thread("i"))
     return [one.value for one in out["__interrupt__"]]
 
 
 def answer_tea(session: GraphSession, log: RunLog) -> Any:
-    """Answers the question of `approval`; the state before it and the output."""
+    """Answer the interrupt of `approval`; returns the state before it and the output."""
     graph = session.drive(approval(session.saver, log))
     before = told([graph.get_state(on_thread("i"))])[0]
     return before, graph.invoke(Command(resume="yes"), on_thread("i"))
 
 
 def answer_both(session: GraphSession, log: RunLog) -> Any:
-    """Answers both questions of `parallel_questions` by their ids."""
+    """Answer both interrupts of `parallel_questions` by their ids."""
     graph = session.drive(parallel_questions(session.saver, log))
     return graph.invoke(Command(resume=_answers(graph)), on_thread("p"))
 
 
 def publish(session: GraphSession, log: RunLog) -> Any:
-    """Answers the question of `approved_workflow`."""
+    """Answer the interrupt of `approved_workflow`."""
     workflow = session.drive(approved_workflow(session.saver, log))
     return workflow.invoke(Command(resume="fine"), on_thread("w"))
 
 
 def run_shaky_again(session: GraphSession, log: RunLog) -> Any:
-    """Resumes `shaky_workflow` after its failure."""
+    """Resume `shaky_workflow` after its failure."""
     return session.drive(shaky_workflow(session.saver, log)).invoke(None, on_thread("w"))
 
 
 def run_into_a_hang(session: GraphSession, log: RunLog) -> None:
-    """Runs `hangs_beside`, whose node `hangs` never returns."""
+    """Run `hangs_beside`, whose node `hangs` never returns."""
     graph = session.drive(hangs_beside(session.saver, log, hang=True))
     graph.invoke({"trail": []}, on_thread("k"), durability="sync")
 
@@ -84,8 +86,8 @@ BOTH = [
 @clauses_of(Capability.PUT_WRITES)
 class InterruptClauses(GraphClauses):
     def test_resume_in_a_reopened_saver(self, graphs: Graphs) -> None:
-        """A human answers hours later: the question is there, and nodes before it do not run
-        again.
+        """A human answers hours later: the interrupt is still there, and nodes before it are not
+        run again.
         """
 
         def story(opened: Open) -> Any:
@@ -104,7 +106,7 @@ class InterruptClauses(GraphClauses):
         assert counts == {"plan": 1, "approve": 2, "act": 1}
 
     def test_three_questions_of_one_node(self, graphs: Graphs) -> None:
-        """Answers already given are kept while a node asks its next question."""
+        """If a node interrupts several times, earlier answers are kept."""
 
         def story(opened: Open) -> Any:
             log, asked = graphs.run_log(), []
@@ -125,7 +127,7 @@ class InterruptClauses(GraphClauses):
         )
 
     def test_parallel_questions_answered_together_by_id(self, graphs: Graphs) -> None:
-        """Each of two waiting tasks gets the answer that was meant for it."""
+        """Each of two waiting tasks gets the answer with its interrupt id."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -144,14 +146,14 @@ class InterruptClauses(GraphClauses):
         assert counts == {"left": 2, "quiet": 1, "right": 2, "gather": 1}
 
     def test_parallel_questions_answered_one_by_one(self, graphs: Graphs) -> None:
-        """An answer to one task leaves the other one waiting, and finished tasks finished."""
+        """An answer to one task keeps the other one waiting, and finished tasks finished."""
 
         def story(opened: Open) -> Any:
             log, steps = graphs.run_log(), []
             with opened() as session:
                 graph = session.drive(parallel_questions(session.saver, log))
                 graph.invoke({"trail": []}, on_thread("p"))
-            for _ in range(6):  # two are asked; a lost answer is asked for again and again
+            for _ in range(6):  # two suffice; bounded, since a lost answer repeats its interrupt
                 with opened() as session:
                     graph = session.drive(parallel_questions(session.saver, log))
                     answers = _answers(graph)
@@ -171,7 +173,7 @@ class InterruptClauses(GraphClauses):
 
     @pytest.mark.parametrize("stop", ["interrupt_before", "interrupt_after"])
     def test_static_breakpoints(self, graphs: Graphs, stop: str) -> None:
-        """A graph that stops before or after a node goes on there, and runs each node once."""
+        """A graph that stops before or after a node resumes there, and runs each node once."""
 
         def story(opened: Open) -> Any:
             log, states = graphs.run_log(), []
@@ -191,12 +193,12 @@ class InterruptClauses(GraphClauses):
 
 @clauses_of(Capability.PROCESSES)
 class OtherProcessClauses(GraphClauses):
-    """A backend whose data ends with its process cannot hold these."""
+    """Clauses that an in-memory backend cannot fulfil."""
 
     @pytest.fixture(scope="class")
     @classmethod
     def worker(cls) -> Iterator[ProcessPoolExecutor]:
-        """A new process, for all clauses."""
+        """A worker process, for all clauses."""
         with ProcessPoolExecutor(1, processes()) as pool:
             yield pool
 
@@ -204,11 +206,11 @@ class OtherProcessClauses(GraphClauses):
     def elsewhere(
         self, worker: ProcessPoolExecutor, harness: SaverHarness, flavour: Flavour
     ) -> OtherProcess:
-        """The other process, on this clause's database."""
+        """A runner of steps in the worker process, on this clause's database."""
         return OtherProcess(worker, harness, flavour)
 
     def test_answer_in_another_process(self, graphs: Graphs, elsewhere: OtherProcess) -> None:
-        """The answer reaches another worker than the question, and the run goes on there."""
+        """Another worker than the interrupted one gets the answer, and continues the run."""
         log = graphs.run_log()
         with graphs.open() as session:
             assert ask_for_tea(session, log) == [ASKED]
@@ -227,7 +229,7 @@ class OtherProcessClauses(GraphClauses):
             assert graph.get_state(on_thread("i")).values == out
 
     def test_question_of_another_process(self, graphs: Graphs, elsewhere: OtherProcess) -> None:
-        """What another worker asked is answered here."""
+        """An interrupt of another worker can be answered in this process."""
         log = graphs.run_log()
         assert elsewhere.run(ask_for_tea, log) == [ASKED]
         with graphs.open() as session:
@@ -239,7 +241,7 @@ class OtherProcessClauses(GraphClauses):
     def test_parallel_questions_answered_by_id_in_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
-        """Interrupt ids mean the same in every process."""
+        """Interrupt ids are valid in every process."""
         log = graphs.run_log()
         with graphs.open() as session:
             graph = session.drive(parallel_questions(session.saver, log))
@@ -250,7 +252,7 @@ class OtherProcessClauses(GraphClauses):
     def test_workflow_goes_on_in_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
-        """A functional workflow takes its tasks' results from the database, not from memory."""
+        """A functional workflow reads results of finished tasks from the database."""
         log = graphs.run_log()
         with graphs.open() as session:
             workflow = session.drive(approved_workflow(session.saver, log))
@@ -262,7 +264,7 @@ class OtherProcessClauses(GraphClauses):
     def test_finished_tasks_are_not_run_again_by_another_process(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
-        """A task that was paid for is not run again because a worker was replaced."""
+        """Finished tasks, which may have been expensive, are not run again by another worker."""
         log = graphs.run_log()
         with graphs.open() as session:
             workflow = session.drive(shaky_workflow(session.saver, log))
@@ -274,8 +276,8 @@ class OtherProcessClauses(GraphClauses):
     def test_nothing_is_lost_when_the_process_is_killed_in_a_step(
         self, graphs: Graphs, elsewhere: OtherProcess
     ) -> None:
-        """After a `kill -9` in a step, the tasks whose writes were stored are done, the others
-        run again.
+        """After SIGKILL in the middle of a step, tasks whose writes were stored are not run again;
+        the others are.
         """
         log = graphs.run_log()
 
@@ -292,7 +294,7 @@ class OtherProcessClauses(GraphClauses):
 
 
 def _finished(graphs: Graphs, log: RunLog) -> list[str]:
-    """The tasks of the waiting step whose writes are stored."""
+    """The tasks of the running step whose writes are stored."""
     with graphs.open() as session:
         state = session.drive(hangs_beside(session.saver, log, hang=False)).get_state(
             on_thread("k")

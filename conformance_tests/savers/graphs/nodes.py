@@ -1,4 +1,4 @@
-"""The graphs that the clauses run: importable, so that another process can build them again."""
+"""Sample graphs of the clauses. A module, so that another process can import them."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from langgraph.types import Command, Send
 from conformance_tests.savers.graphs.driver import Graph, Saver, on_thread
 
 SNAPSHOT_EVERY = 3
-"""Updates between two snapshots of `delta_chat`: few, so that steps of both sorts occur."""
+"""Updates between two snapshots of `delta_chat`: few, so that steps with and without occur."""
 
 GIVE_UP_AFTER = 30.0
-"""Seconds until a wait for another task or process is called a hang."""
+"""Timeout of waits for another task or process, in seconds."""
 
 
 class NodeError(Exception):
-    """What a node raises on purpose."""
+    """An error that a node raises on purpose."""
 
 
 class RunLog:
-    """Counts runs of nodes and tasks in a file, so that those of other processes count too."""
+    """Counts runs of nodes and tasks in a file, which all processes share."""
 
     def __init__(self, path: str) -> None:
         self.path = Path(path)
 
     def mark(self, name: str) -> int:
-        """Notes a run; returns how many there were of this name, this one included."""
+        """Record a run; returns the number of runs of this name, including this one."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(f"{name}\n")
         return self.counts()[name]
@@ -48,7 +48,7 @@ class RunLog:
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:
-    """Polls; a hang becomes a failure that says what was waited for."""
+    """Poll until the condition holds; after a timeout, fail with `what` was awaited."""
     deadline = time.monotonic() + GIVE_UP_AFTER
     while not holds():
         if time.monotonic() > deadline:
@@ -61,7 +61,7 @@ class Chat(TypedDict):
 
 
 def said(text: str, at: int) -> dict[str, Any]:
-    """A turn's input; the id makes two runs of one story comparable."""
+    """The input of a turn. A fixed message id makes two runs of a story comparable."""
     return {"messages": [HumanMessage(text, id=f"h{at}")]}
 
 
@@ -71,7 +71,7 @@ def _answer(state: Chat) -> dict[str, Any]:
 
 
 def chat(saver: Saver) -> Graph:
-    """One node that answers with the number of messages so far."""
+    """A graph of one node, which answers with the number of messages so far."""
     build = StateGraph(Chat)
     build.add_node("bot", _answer)
     build.add_edge(START, "bot")
@@ -92,7 +92,7 @@ class DeltaChat(TypedDict):
 
 
 def delta_chat(saver: Saver) -> Graph:
-    """The chat again, its messages in a DeltaChannel, which stores only what is new."""
+    """The graph `chat`, with its messages in a DeltaChannel."""
 
     def bot(state: DeltaChat) -> dict[str, Any]:
         seen = state["messages"]
@@ -110,13 +110,13 @@ WRITERS = ("anna", "ben", "cleo", "dora", "emil", "fay")
 
 
 class DeltaNode(Protocol):
-    """A node of the graphs whose messages are in a DeltaChannel."""
+    """A node of a graph whose messages are in a DeltaChannel."""
 
     def __call__(self, state: DeltaChat) -> dict[str, Any]: ...
 
 
 def delta_chorus(saver: Saver) -> Graph:
-    """Six nodes that write to one DeltaChannel in one step: their order is that of their paths."""
+    """Six nodes that write to one DeltaChannel in one step. LangGraph orders them by task path."""
 
     def sings(name: str) -> DeltaNode:
         def node(state: DeltaChat) -> dict[str, Any]:
@@ -140,13 +140,13 @@ class Trail(TypedDict):
 
 
 class TrailNode(Protocol):
-    """A node of the graphs whose state is a trail."""
+    """A node of a graph whose state is a trail."""
 
     def __call__(self, state: Trail) -> Trail: ...
 
 
 def leaves_trail(name: str, log: RunLog) -> TrailNode:
-    """A node that notes its run, and its name with the length of the trail that it saw."""
+    """A node that logs its run, and appends its name and the length of the trail it read."""
 
     def node(state: Trail) -> Trail:
         log.mark(name)
@@ -156,7 +156,7 @@ def leaves_trail(name: str, log: RunLog) -> TrailNode:
 
 
 def three_steps(saver: Saver, log: RunLog, **options: Any) -> Graph:
-    """first -> second -> third."""
+    """A graph first -> second -> third."""
     build = StateGraph(Trail)
     for name in ("first", "second", "third"):
         build.add_node(name, leaves_trail(name, log))
@@ -173,14 +173,14 @@ def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
     last = ["and on"]
 
     def steady(state: Trail) -> list[Command[Any]]:
-        # two writes to one channel, whose order is to be kept
+        # two writes to one channel, whose order must be kept
         return [Command(update=steady_leaves(state)), Command(update={"trail": last})]
 
     def shaky(state: Trail, config: RunnableConfig) -> Trail:
         left = shaky_leaves(state)
         if log.counts()["shaky"] <= fails:
             thread = on_thread(config["configurable"]["thread_id"])
-            # Only when the sibling's writes are stored is it sure that the failure comes later.
+            # Fail only after the sibling's writes are stored, so that the order is certain.
             wait_until(lambda: _is_stored(saver, thread, last), "the finished sibling's writes")
             raise NodeError("shaky fails")
         return left
@@ -195,7 +195,7 @@ def failing_sibling(saver: Saver, log: RunLog, fails: int = 1) -> Graph:
 
 
 def hangs_beside(saver: Saver, log: RunLog, *, hang: bool) -> Graph:
-    """before -> steady beside hangs, which with `hang` does not return (until it gives up)."""
+    """before -> steady and hangs in parallel; with `hang`, the latter waits until a timeout."""
     leaves = leaves_trail("hangs", log)
 
     def hangs(state: Trail) -> Trail:
@@ -231,7 +231,7 @@ class Word(TypedDict):
 
 
 def fan_out(saver: Saver, log: RunLog, fail_on: str = "") -> Graph:
-    """A `Send` per word, then their sum; the first run with the word `fail_on` fails."""
+    """A `Send` for each word, then their sum. The first run with the word `fail_on` fails."""
 
     def measure(state: Word) -> dict[str, Any]:
         word = state["word"]

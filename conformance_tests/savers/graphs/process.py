@@ -1,4 +1,4 @@
-"""Runs a step of a clause in another process, on the same database."""
+"""Runs steps of a clause in another process, on the same database."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ T = TypeVar("T")
 
 
 class OtherProcess:
-    """A worker process that opens the harness's database for each step that it is given.
+    """A worker process that opens the harness's database for each step.
 
-    A step is a function of an importable module, `step(session, *args)`.
+    A step is a function `step(session, *args)` of an importable module.
     """
 
     def __init__(self, worker: ProcessPoolExecutor, harness: SaverHarness, flavour: Flavour):
         self.worker, self.harness, self.flavour = worker, harness, flavour
 
     def run(self, step: Callable[..., T], *args: Any) -> T:
-        """The step's result; what it raises there is raised here."""
+        """Run a step in the worker; returns its result or raises its error."""
         place = type(self.harness), self.harness.location(), self.flavour
         job = partial(take_step, *place, step, *args)
         return self.worker.submit(job).result(GIVE_UP_AFTER)
 
     def run_and_kill(self, once: Callable[[], bool], step: Callable[..., Any], *args: Any) -> None:
-        """Runs the step in a process of its own, which gets a SIGKILL once `once()` is true."""
+        """Run a step in a new process, and kill it by SIGKILL when `once()` is true."""
         place = type(self.harness), self.harness.location(), self.flavour
 
         def wait(process: Any) -> None:
@@ -48,6 +48,6 @@ def take_step(
     step: Callable[..., T],
     *args: Any,
 ) -> T:
-    """In the other process: the step, on a saver that is opened for it."""
+    """In the other process: open a saver, and run the step."""
     with session(kind.reopen(location), flavour) as opened:
         return step(opened, *args)

@@ -1,4 +1,4 @@
-"""Graphs whose nodes ask: importable, so that another process can answer."""
+"""Sample graphs with interrupts. A module, so that another process can import them."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ T = TypeVar("T")
 
 
 def in_context(config: RunnableConfig, call: Callable[..., T], *args: Any) -> T:
-    """Calls what looks for the config of its run in the context, as `interrupt` and tasks do.
+    """Call a function that reads the run's config from the context, as `interrupt` and tasks do.
 
-    LangGraph sets it itself, but not in async runs on Python 3.10, where asyncio's tasks take
-    no context.
+    LangGraph sets the context itself, except in async runs on Python 3.10, where asyncio tasks do
+    not accept a context.
     """
     with set_config_context(config) as context:
         return context.run(call, *args)
 
 
 def ask(config: RunnableConfig, question: Any) -> Any:
-    """The answer to a question, in this run or in a later one."""
+    """Interrupt the run with a question; returns the answer, in this run or a later one."""
     return in_context(config, interrupt, question)
 
 
@@ -40,7 +40,7 @@ class Request(TypedDict, total=False):
 
 
 def approval(saver: Saver, log: RunLog) -> Graph:
-    """plan -> approve (asks) -> act."""
+    """A graph plan -> approve (interrupts) -> act."""
 
     def plan(state: Request) -> Request:
         log.mark("plan")
@@ -66,7 +66,7 @@ def approval(saver: Saver, log: RunLog) -> Graph:
 
 
 def three_questions(saver: Saver, log: RunLog) -> Graph:
-    """One node that asks three times, so that all its answers have to be kept for its next run."""
+    """A graph of one node that interrupts three times, so earlier answers must be kept."""
 
     def asks(state: Trail, config: RunnableConfig) -> Trail:
         log.mark("asks")
@@ -89,7 +89,7 @@ class AskingNode(Protocol):
 
 
 def parallel_questions(saver: Saver, log: RunLog) -> Graph:
-    """Two nodes ask in the same step while a third one finishes in it."""
+    """A graph in which two nodes interrupt in the same step, and a third one finishes."""
     build = StateGraph(Trail)
 
     def asks(name: str) -> AskingNode:
@@ -125,10 +125,10 @@ class Inner(TypedDict, total=False):
 
 
 def with_subgraph(saver: Saver, *, own_memory: bool, asks: bool = False) -> Graph:
-    """before -> inside (note -> reply) -> after.
+    """A graph before -> inside (note -> reply) -> after.
 
-    With `own_memory` the subgraph keeps its channel `kept` from one run of the parent to the
-    next; without, it starts empty each time. With `asks` its second node interrupts.
+    With `own_memory`, the subgraph keeps its channel `kept` between runs of the parent; else it
+    starts empty each time. With `asks`, its second node interrupts.
     """
 
     def note(state: Inner) -> Inner:

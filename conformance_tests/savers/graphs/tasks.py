@@ -1,4 +1,4 @@
-"""Clauses: subgraphs, Send, the functional API, and failures that keep what had finished."""
+"""Clauses about subgraphs, Send, the functional API, and failed tasks beside finished ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SubgraphClauses(GraphClauses):
         ("own_memory", "second"), [(False, "ok: milk"), (True, "ok: tea, milk")]
     )
     def test_what_a_subgraph_remembers(self, graphs: Graphs, own_memory: bool, second: str) -> None:
-        """A subgraph with a memory of its own finds it again, one without starts anew."""
+        """A subgraph with its own checkpoints finds its state again; one without starts anew."""
 
         def story(opened: Open) -> Any:
             for asked in ("tea", "milk"):
@@ -51,9 +51,7 @@ class SubgraphClauses(GraphClauses):
 
     @pytest.mark.parametrize("own_memory", [False, True])
     def test_a_question_inside_a_subgraph(self, graphs: Graphs, own_memory: bool) -> None:
-        """A question asked in a subgraph has its own state and history, and resumes where it
-        was asked.
-        """
+        """An interrupted subgraph has its own state and history, and resumes where it stopped."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -74,7 +72,7 @@ class SubgraphClauses(GraphClauses):
         assert out["answers"] == ["asked for tea", "yes: tea"]
 
     def test_update_inside_a_subgraph(self, graphs: Graphs) -> None:
-        """A human edits the state of the waiting subgraph, and the answer is made from the edit."""
+        """A human edits the state of the waiting subgraph, which then uses the edited state."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -92,7 +90,7 @@ class SubgraphClauses(GraphClauses):
 
 
 def _inside(graph: GraphDriver) -> StateSnapshot:
-    """The state of the subgraph that waits for an answer."""
+    """The state of the interrupted subgraph."""
     found = graph.get_state(on_thread("s"), subgraphs=True).tasks[0].state
     assert isinstance(found, StateSnapshot)
     return found
@@ -106,7 +104,7 @@ def _namespace(state: StateSnapshot) -> RunnableConfig:
 @clauses_of(Capability.PUT_WRITES)
 class SendClauses(GraphClauses):
     def test_fan_out(self, graphs: Graphs) -> None:
-        """Results of many sends come in the order of the sends, and each is kept with its task."""
+        """Results of many sends are in the order of the sends, and each is stored with its task."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -127,8 +125,8 @@ class SendClauses(GraphClauses):
         assert counts == {**dict.fromkeys(WORDS, 1), "add": 1}
 
     def test_only_the_failed_send_runs_again(self, graphs: Graphs) -> None:
-        """Of a fan-out with one failure, the finished sends keep their results."""
-        # one after the other and the last one fails, so that it is sure which tasks finish
+        """If one send fails, the results of the finished sends are kept."""
+        # run one at a time, and let the last one fail, so that it is certain which tasks finish
         config: RunnableConfig = {**on_thread("f"), "max_concurrency": 1}
         last = WORDS[-1]
 
@@ -156,7 +154,7 @@ class SendClauses(GraphClauses):
 @clauses_of(Capability.PUT_WRITES)
 class FailureClauses(GraphClauses):
     def test_a_finished_sibling_is_not_run_again(self, graphs: Graphs) -> None:
-        """A task that finished beside one that failed is not run again."""
+        """If a task fails, finished tasks of the same step are not run again."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -177,7 +175,7 @@ class FailureClauses(GraphClauses):
         assert counts == {"steady": 1, "shaky": 2}
 
     def test_it_may_fail_more_than_once(self, graphs: Graphs) -> None:
-        """However often a task fails, its finished siblings keep their writes."""
+        """Even if a task fails repeatedly, the writes of its finished siblings are kept."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -222,7 +220,7 @@ class FunctionalClauses(GraphClauses):
         assert [one["values"] for one in history if one["next"] == ()] == [7, 3, 0]
 
     def test_previous_without_final(self, graphs: Graphs) -> None:
-        """The next run of a workflow gets what the last one returned."""
+        """Without `entrypoint.final`, `previous` is the return value of the last run."""
 
         def story(opened: Open) -> Any:
             for word in ("a", "b", "c"):
@@ -234,7 +232,7 @@ class FunctionalClauses(GraphClauses):
         assert graphs.as_in_memory(story) == ["a", "b", "c"]
 
     def test_finished_tasks_are_not_run_again_after_an_error(self, graphs: Graphs) -> None:
-        """A workflow that failed goes on from the results of its finished tasks."""
+        """A failed workflow continues with the results of its finished tasks."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -252,7 +250,7 @@ class FunctionalClauses(GraphClauses):
         assert counts == {"workflow": 2, "double-1": 1, "double-2": 1, "shaky": 2}
 
     def test_a_question_between_tasks(self, graphs: Graphs) -> None:
-        """A workflow that asks runs the tasks before its question once."""
+        """Tasks before an interrupt are run once."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()

@@ -1,4 +1,4 @@
-"""Clauses: replay from an earlier checkpoint, forks with update_state, both branches kept."""
+"""Clauses about replays from earlier checkpoints, and forks by update_state."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DONE = ["first@0", "second@1", "third@2"]
 @clauses_of(Capability.LIST)
 class TimeTravelClauses(GraphClauses):
     def test_history_of_a_run(self, graphs: Graphs) -> None:
-        """Each step of a run can be read again by its own config, with its parent."""
+        """Each step of a run can be read by its own config, with its parent."""
 
         def story(opened: Open) -> Any:
             with opened() as session:
@@ -46,7 +46,7 @@ class TimeTravelClauses(GraphClauses):
         assert [one["parent"] for one in history] == [1, 1, 1, 1, None]
 
     def test_replay_from_an_earlier_checkpoint(self, graphs: Graphs) -> None:
-        """A run from an earlier checkpoint repeats what came after it, and nothing before."""
+        """A run from an earlier checkpoint repeats the steps after it, and no earlier steps."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -66,7 +66,7 @@ class TimeTravelClauses(GraphClauses):
         assert [one["values"]["trail"] for one in history].count(DONE) == 2
 
     def test_fork_and_both_branches(self, graphs: Graphs) -> None:
-        """A fork has its parent, its own future, and leaves the main branch as it was."""
+        """A fork has its own parent and future, and does not change the main branch."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -91,7 +91,7 @@ class TimeTravelClauses(GraphClauses):
         assert counts == {"first": 1, "second": 2, "third": 2}
 
     def test_two_forks_of_one_checkpoint_do_not_meet(self, graphs: Graphs) -> None:
-        """Two branches change the same channel and read each its own value."""
+        """Two branches change the same channel, and each reads its own value."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -122,7 +122,7 @@ class TimeTravelClauses(GraphClauses):
         ]
 
     def test_update_as_another_node(self, graphs: Graphs) -> None:
-        """An update in the name of a node makes the graph go on after that node."""
+        """After an update with `as_node`, the graph continues after that node."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -140,7 +140,7 @@ class TimeTravelClauses(GraphClauses):
         assert counts == {"third": 1}
 
     def test_an_answered_question_is_asked_again_in_a_replay(self, graphs: Graphs) -> None:
-        """A replay asks again, and the earlier answer stays in its own branch."""
+        """A replay interrupts again, and the earlier answer stays in its own branch."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()
@@ -166,7 +166,8 @@ class TimeTravelClauses(GraphClauses):
         assert counts["plan"] == 1
 
     def test_command_goto_with_update(self, graphs: Graphs) -> None:
-        """A node that hands over with `Command` is taken from the checkpoint as it was planned."""
+        """A node's `Command` with `goto` and `update` is restored from the checkpoint as
+        planned."""
 
         def story(opened: Open) -> Any:
             log = graphs.run_log()

@@ -1,4 +1,4 @@
-"""Graphs whose state has classes of the user's: they come back as what they were."""
+"""Clauses about graphs whose state has user-defined classes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from conformance_tests.savers.graphs.questions import ask
 
 
 class Household(TypedDict, total=False):
-    """Classes of the user's, also inside of others, and of one that only a subgraph has."""
+    """User-defined classes, also nested, and one that only a subgraph uses."""
 
     person: Person
     purses: Annotated[list[Purse], operator.add]
@@ -36,13 +36,13 @@ def move_in(state: Household) -> Household:  # noqa: ARG001
 
 
 def furnish(state: Household, config: RunnableConfig) -> Household:
-    """In a subgraph, which reads what the graph gave it and asks a question."""
+    """A node of the subgraph: reads the parent's state, and interrupts."""
     verdict = ask(config, {"colours": state["colours"]})
     return {"purses": [Purse(verdict)], "oldest": Frozen(NOON, state["purses"][0])}
 
 
 def describe(state: Household) -> Household:
-    """Uses attributes and methods, which a dict in a value's place has not got."""
+    """Uses attributes and methods, so that it fails if a dict replaces an object."""
     person, oldest = state["person"], state["oldest"]
     assert oldest is not None
     owners = [purse.owner for purse in state["purses"]]
@@ -53,7 +53,7 @@ def describe(state: Household) -> Household:
 
 
 def household(saver: Saver) -> Graph:
-    """A graph with a subgraph, interrupted in it."""
+    """A graph that is interrupted in its subgraph."""
     inner = StateGraph(Household).add_node(furnish).add_edge(START, "furnish").compile()
     graph = StateGraph(Household).add_node(move_in).add_node("inner", inner).add_node(describe)
     graph.add_edge(START, "move_in").add_edge("move_in", "inner").add_edge("inner", "describe")
@@ -62,11 +62,11 @@ def household(saver: Saver) -> Graph:
 
 @clauses_of(Capability.FIDELITY)
 class TypesClauses(GraphClauses):
-    """Clauses about states that have classes of the user's."""
+    """Clauses about states with user-defined classes."""
 
     def test_types_of_the_users_are_resumed(self, graphs: Graphs) -> None:
-        """Whoever opens the saver again goes on with objects, in LangGraph's strict mode as well:
-        the graph's allow-list names the classes of its state."""
+        """A reopened saver restores objects of user-defined classes, also in LangGraph's strict
+        mode, since the graph's allowlist names the classes of its state."""
 
         def story(opened: Open) -> list[Any]:
             seen: list[Any] = []

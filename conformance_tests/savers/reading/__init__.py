@@ -1,1 +1,1 @@
-"""Clauses on reading and listing."""
+"""Clauses about reading and listing checkpoints."""

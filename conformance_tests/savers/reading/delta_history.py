@@ -1,4 +1,7 @@
-"""get_delta_channel_history: the writes along the ancestors, back to the nearest stored value."""
+"""Clauses about get_delta_channel_history, which collects writes along the ancestors.
+
+It walks back to the nearest stored value of a channel, its seed.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +31,13 @@ CHANNELS = ["a", "b", "c", "never"]
 
 
 def history(saver: Facade, config: Any, *channels: str) -> Any:
-    """The histories as plain dicts."""
+    """Call `get_delta_channel_history`; returns plain dicts."""
     found = saver.get_delta_channel_history(config=config, channels=list(channels))
     return {name: dict(entry) for name, entry in found.items()}
 
 
 def random_tree(saver: Facade, seed: int) -> list[Chain]:
-    """Branches whose channels are at times stored, at times empty, dropped or only written."""
+    """A random tree of checkpoints, whose channels are stored, empty, dropped or only written."""
     dice = random.Random(seed)
     branches = [Chain(saver)]
     for _ in range(14):
@@ -60,13 +63,13 @@ class DeltaHistoryClauses(SaverClauses):
     """Clauses of `get_delta_channel_history`."""
 
     def test_delta_history_it_is_the_savers_own(self, saver: Facade) -> None:
-        """The base class reads the chain checkpoint by checkpoint, a round trip each."""
+        """The saver overrides the base class's method, which takes a round trip per checkpoint."""
         for name in ("get_delta_channel_history", "aget_delta_channel_history"):
             assert getattr(type(saver.raw), name) is not getattr(BaseCheckpointSaver, name)
 
     @pytest.mark.parametrize("seed", range(12))
     def test_delta_history_as_the_base_class_walks(self, saver: Facade, seed: int) -> None:
-        """The base class is the specification: every checkpoint of a random tree, any channels."""
+        """On random trees, results equal those of the base class, which is the specification."""
         branches = random_tree(saver, seed)
         asked = [found.config for found in saver.list(on(branches[0].thread_id))]
         asked += [on(branches[0].thread_id), on(new_thread())]
@@ -77,8 +80,8 @@ class DeltaHistoryClauses(SaverClauses):
                 assert_same(dict(expected), dict(got), "history")
 
     def test_delta_history_seed_is_the_nearest_stored_value(self, saver: Facade) -> None:
-        """Writes stored at the seed's checkpoint are after it, so they count; older ones are in
-        it, so they do not; the target's own are pending, so they do not."""
+        """Writes at the seed's checkpoint come after the seed and are included. Older writes are
+        part of the seed, and the target's own writes are pending: neither is included."""
         chain = Chain(saver)
         chain.put({"log": ["too old"]})
         chain.write(("log", "in the seed"))
@@ -96,7 +99,7 @@ class DeltaHistoryClauses(SaverClauses):
         }
 
     def test_delta_history_no_seed_key_when_there_is_none(self, saver: Facade) -> None:
-        """LangGraph starts such a channel empty; `seed: None` would be a value."""
+        """Without a seed, the key is absent and the channel starts empty; None would be a value."""
         chain = Chain(saver)
         chain.put({"other": 1})
         chain.write(("log", 1))
@@ -107,7 +110,7 @@ class DeltaHistoryClauses(SaverClauses):
         }
 
     def test_delta_history_none_is_a_seed(self, saver: Facade) -> None:
-        """A stored None ends the walk as any other value does."""
+        """A stored None is a seed and ends the walk, as any other value does."""
         chain = Chain(saver)
         chain.put({"log": "older"})
         chain.put({"log": None})
@@ -116,7 +119,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, chain.head, "log") == {"log": {"writes": [], "seed": None}}
 
     def test_delta_history_a_value_of_the_target_is_no_seed(self, saver: Facade) -> None:
-        """The walk begins at the parent: what the target stores is what is being rebuilt."""
+        """The walk begins at the parent: a value stored at the target itself is not a seed."""
         chain = Chain(saver)
         chain.put({"log": "parent's"})
         chain.put({"log": "own"})
@@ -126,7 +129,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, first.head, "log") == {"log": {"writes": []}}
 
     def test_delta_history_parents_only_not_time_order(self, saver: Facade) -> None:
-        """Another branch is older or newer, but no ancestor."""
+        """Only ancestors count, not checkpoints of other branches, older or newer."""
         chain = Chain(saver)
         chain.put({"log": ["root"]})
         other = chain.fork()
@@ -140,7 +143,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert mine == {"writes": [("task-1", "log", "mine")], "seed": ["root"]}
 
     def test_delta_history_order_inside_a_step(self, saver: Facade) -> None:
-        """Reducers need not be order-invariant: the order is that of the live run."""
+        """Writes of a step are in the order of the live run: reducers may depend on the order."""
         chain = Chain(saver)
         chain.put({"n": 0})
         for path, task in (("~p, b", "t1"), ("~p, a", "t2"), ("", "t3")):
@@ -153,7 +156,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert got == [*expected, "next step"]
 
     def test_delta_history_latest_checkpoint_when_none_is_named(self, saver: Facade) -> None:
-        """A config without a checkpoint means the newest one, in its namespace."""
+        """A config without a checkpoint id means the newest checkpoint of its namespace."""
         chain = Chain(saver, ns="sub:1")
         chain.put({"log": "seed"})
         chain.write(("log", 1))
@@ -167,7 +170,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, on(chain.thread_id, ns=None), "log")["log"]["seed"] == "root's"
 
     def test_delta_history_absent_checkpoints_and_no_channels(self, saver: Facade) -> None:
-        """Nothing is known, and that is no error."""
+        """For an absent checkpoint or no channels, the result is empty, not an error."""
         chain = Chain(saver)
         chain.put({"log": 1})
         chain.put({"log": 2})
@@ -177,7 +180,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, chain.head) == {}
 
     def test_delta_history_missing_ancestor_ends_the_walk(self, saver: Facade) -> None:
-        """A parent that was removed with its run is where the known history begins."""
+        """The walk ends at a missing parent, which was deleted with its run."""
         chain = Chain(saver)
         chain.put({"log": "gone"}, run_id="one")
         chain.put({}, empty=["log"], run_id="two")
@@ -190,8 +193,8 @@ class DeltaHistoryClauses(SaverClauses):
         assert history(saver, chain.head, "log") == known
 
     def test_delta_history_of_a_ring_ends(self, saver: Facade) -> None:
-        """Ids put again can make two checkpoints each other's parent. That is a mistake of the
-        caller's; waiting for ever would be ours."""
+        """The walk ends also if two checkpoints are each other's parent, which a caller can cause
+        by reusing ids."""
         thread, names = new_thread(), ("one", "two")
         for name, parent in (names, names[::-1], names):
             saver.put(on(thread, "", parent), checkpoint({}, id=name), metadata(), {})
@@ -207,7 +210,8 @@ class DeltaHistoryClauses(SaverClauses):
         assert [value for _, _, value in found["log"]["writes"]] in ([], [own])
 
     def test_delta_history_snapshots_come_as_they_are(self, saver: Facade) -> None:
-        """LangGraph tells a snapshot from a plain value by its type."""
+        """A snapshot is returned with its type, by which LangGraph distinguishes it from a
+        value."""
         chain = Chain(saver)
         chain.put({"log": _DeltaSnapshot([1, large()])})
         chain.put({}, empty=["log"])
@@ -215,7 +219,7 @@ class DeltaHistoryClauses(SaverClauses):
         assert_same(_DeltaSnapshot([1, large()]), seed, "seed")
 
     def test_delta_history_long_chains(self, saver: Facade) -> None:
-        """Thousands of steps may lie between two snapshots."""
+        """The walk works over thousands of steps, which may lie between two snapshots."""
         chain = Chain(saver)
         chain.put({"log": "seed"})
         for n in range(250):

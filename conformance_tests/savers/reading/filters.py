@@ -1,4 +1,4 @@
-"""Metadata filters: equality per key, with one meaning on all backends."""
+"""Clauses about metadata filters: equality per key, with the same semantics on all backends."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ DIFFERENT: dict[str, tuple[Any, Any]] = {
     "sign": (1, -1),
     "1 and 1.5": (1, 1.5),
 }
-"""Pairs that are not equal as JSON values."""
+"""Pairs of different JSON values."""
 
 EQUAL: dict[str, tuple[Any, Any]] = {
     "text": ("é 日本 👩‍👧 '\"\\", "é 日本 👩‍👧 '\"\\"),
@@ -64,11 +64,11 @@ EQUAL: dict[str, tuple[Any, Any]] = {
     "null": (None, None),
     "hostile keys in a dict": ({"a.b": 1, "$gt": 2, "": 3}, {"$gt": 2, "": 3, "a.b": 1}),
 }
-"""Pairs that are equal as JSON values."""
+"""Pairs of equal JSON values."""
 
 
 def tagged(saver: Facade, *entries: dict[str, Any]) -> Chain:
-    """A thread whose checkpoints have these metadata entries, oldest first."""
+    """Put a thread whose checkpoints have these metadata entries, oldest first."""
     chain = Chain(saver)
     for each in entries:
         config = on(chain.thread_id)
@@ -77,7 +77,7 @@ def tagged(saver: Facade, *entries: dict[str, Any]) -> Chain:
 
 
 def matching(saver: Facade, chain: Chain, wanted: dict[str, Any]) -> list[Any]:
-    """The entries called "name" of what a filter selects, newest first."""
+    """The metadata entry "name" of the checkpoints that a filter selects, newest first."""
     found = saver.list(on(chain.thread_id), filter=wanted)
     return [each.metadata.get("name") for each in found]
 
@@ -87,7 +87,7 @@ class FilterClauses(SaverClauses):
     """Clauses of `list(filter=...)`."""
 
     def test_filter_equality_under_every_key(self, saver: Facade) -> None:
-        """All keys must match."""
+        """A checkpoint matches if all keys of the filter are equal in its metadata."""
         chain = tagged(
             saver,
             {"name": 1, "user": "ada", "level": 1},
@@ -102,7 +102,8 @@ class FilterClauses(SaverClauses):
 
     @pytest.mark.parametrize("case", DIFFERENT)
     def test_filter_different_json_values_do_not_match(self, saver: Facade, case: str) -> None:
-        """Equality, not containment, not comparison as text, not Python's True == 1."""
+        """Filters test equality of JSON values: not containment, not equality as text, and True is
+        not 1."""
         one, other = DIFFERENT[case]
         chain = tagged(saver, {"name": "one", "k": one}, {"name": "other", "k": other})
         assert matching(saver, chain, {"k": one}) == ["one"]
@@ -110,7 +111,7 @@ class FilterClauses(SaverClauses):
 
     @pytest.mark.parametrize("case", EQUAL)
     def test_filter_equal_json_values_match(self, saver: Facade, case: str) -> None:
-        """Whatever JSON can say can be searched for."""
+        """Any JSON value can be searched for."""
         one, other = EQUAL[case]
         chain = tagged(
             saver, {"name": "one", "k": one}, {"name": "x", "k": "x"}, {"name": "other", "k": other}
@@ -119,7 +120,7 @@ class FilterClauses(SaverClauses):
         assert matching(saver, chain, {"k": other}) == ["other", "one"]
 
     def test_filter_none_matches_null_and_missing(self, saver: Facade) -> None:
-        """What has no owner, whether that was written down or not."""
+        """None matches null and a missing key, such as an owner that was not recorded."""
         chain = tagged(
             saver, {"name": "null", "k": None}, {"name": "missing"}, {"name": "set", "k": 0}
         )
@@ -127,7 +128,7 @@ class FilterClauses(SaverClauses):
         assert matching(saver, chain, {"k": None, "name": "null"}) == ["null"]
 
     def test_filter_dotted_key_is_no_path(self, saver: Facade) -> None:
-        """A key `a.b` is that key."""
+        """The key `a.b` is a key with a dot, not a path."""
         chain = tagged(
             saver,
             {"name": "flat", "a.b": 1},
@@ -140,20 +141,20 @@ class FilterClauses(SaverClauses):
         assert matching(saver, chain, {"a.b": None}) == ["list", "nested"]
 
     def test_filter_array_index_is_no_path(self, saver: Facade) -> None:
-        """Neither are `a[0]`, `$.a` and `a.0`."""
+        """`a[0]`, `$.a` and `a.0` are keys, not paths."""
         chain = tagged(saver, {"name": "list", "a": [7]})
         for path in ("a[0]", "a.0", "$.a[0]", "$['a'][0]", "$.a", "/a/0", "#>>{a,0}"):
             assert matching(saver, chain, {path: 7}) == []
 
     def test_filter_operators_are_plain_values(self, saver: Facade) -> None:
-        """`{"$gt": 0}` is a dict to compare with, not a query."""
+        """`{"$gt": 0}` is a dict to compare with, not an operator."""
         chain = tagged(saver, {"name": "number", "k": 1}, {"name": "dict", "k": {"$gt": 0}})
         assert matching(saver, chain, {"k": {"$gt": 0}}) == ["dict"]
         assert matching(saver, chain, {"k": {"$ne": None}}) == []
         assert matching(saver, chain, {"$or": [{"k": 1}]}) == []
 
     def test_filter_every_string_is_a_legal_key(self, saver: Facade) -> None:
-        """None of it reaches a query as text, and no two keys are taken for one."""
+        """Keys are bound as parameters, not spliced into queries, and are never mixed up."""
         chain = tagged(saver, *({"name": key, key: f"value of {key}"} for key in HOSTILE))
         for key in HOSTILE:
             assert matching(saver, chain, {key: f"value of {key}"}) == [key]
@@ -162,19 +163,19 @@ class FilterClauses(SaverClauses):
             assert_same({**metadata(), "name": key, key: f"value of {key}"}, got, "metadata")
 
     def test_filter_every_string_is_a_legal_value(self, saver: Facade) -> None:
-        """Values are bound, never spliced in."""
+        """Values are bound as parameters, not spliced into queries."""
         chain = tagged(saver, *({"name": value, "k": value} for value in HOSTILE))
         for value in HOSTILE:
             assert matching(saver, chain, {"k": value}) == [value]
 
     def test_filter_nul_in_a_key(self, saver: Facade) -> None:
-        """Any string is a legal key, this one too."""
+        """A key may contain NUL, which some databases cannot store."""
         chain = tagged(saver, {"name": "nul", "a\0b": 1}, {"name": "plain", "ab": 1})
         assert matching(saver, chain, {"a\0b": 1}) == ["nul"]
         assert matching(saver, chain, {"ab": 1}) == ["plain"]
 
     def test_filter_limit_and_before_count_what_matches(self, saver: Facade) -> None:
-        """A filter applies first: `limit` matches come back whenever there are so many."""
+        """The filter applies before `limit`: it returns `limit` matches if there are so many."""
         thread, stored = new_thread(), []
         for n in range(150):
             entries = metadata(step=n, odd=n % 30 == 0)
@@ -186,7 +187,7 @@ class FilterClauses(SaverClauses):
         assert list(saver.list(on(thread), filter={"odd": True}, limit=0)) == []
 
     def test_filter_across_threads_and_namespaces(self, saver: Facade) -> None:
-        """A run is found wherever it has stored something."""
+        """A filter without a thread or namespace searches all of them, for example for a run."""
         chains = [Chain(saver), Chain(saver), Chain(saver, ns="sub:1")]
         for chain in chains:
             chain.put({"a": 1}, run_id="mine")
@@ -197,7 +198,8 @@ class FilterClauses(SaverClauses):
         ]
 
     def test_filter_by_what_the_config_said(self, saver: Facade) -> None:
-        """Scalars of `configurable` and `metadata` of the run's config are metadata."""
+        """Scalars of the config's `configurable` and `metadata` become metadata, and can be
+        filtered by."""
         config = on(new_thread(), user="ada")
         config["metadata"] = {"team": "x"}
         stored = saver.put(config, checkpoint({}), metadata(), {})

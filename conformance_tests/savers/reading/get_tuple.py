@@ -1,4 +1,4 @@
-"""get_tuple: a checkpoint as it was put, or None, or an error; never one for the other."""
+"""Clauses about get_tuple: a checkpoint as it was put, None if absent, or an error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class GetTupleClauses(SaverClauses):
     """Clauses of `get_tuple`."""
 
     def test_get_tuple_absent_is_none(self, saver: Facade) -> None:
-        """A new thread starts from nothing; that is no error."""
+        """For a new thread, the result is None, not an error."""
         chain = Chain(saver, ns="sub:1")
         stored = chain.put({"a": 1})
         name = stored["configurable"]["checkpoint_id"]
@@ -36,7 +36,7 @@ class GetTupleClauses(SaverClauses):
         assert saver.get(on(new_thread())) is None
 
     def test_get_tuple_latest_without_an_id(self, saver: Facade) -> None:
-        """A run goes on from the newest checkpoint of the thread's namespace."""
+        """Without a checkpoint id, the result is the newest checkpoint of the namespace."""
         chain, sub = Chain(saver), None
         for n in range(12):
             chain.put({"n": n})
@@ -49,7 +49,7 @@ class GetTupleClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id, "sub:1"))) == {"n": "sub"}
 
     def test_get_tuple_named_checkpoint(self, saver: Facade) -> None:
-        """Time travel names the checkpoint."""
+        """With a checkpoint id, the result is that checkpoint, as time travel needs."""
         chain = Chain(saver)
         stored = [chain.put({"n": n}) for n in range(5)]
         assert [values(saver.get_tuple(config)) for config in stored] == [
@@ -57,7 +57,7 @@ class GetTupleClauses(SaverClauses):
         ]
 
     def test_get_tuple_config_names_the_checkpoint(self, saver: Facade) -> None:
-        """`get_state(...).config` is what a user passes on to fork."""
+        """The config of the result names the checkpoint: users pass it on to fork."""
         chain = Chain(saver, ns="sub:1")
         stored = chain.put({"a": 1})
         for asked in (on(chain.thread_id, "sub:1"), stored):
@@ -65,12 +65,12 @@ class GetTupleClauses(SaverClauses):
             assert_same(stored["configurable"], plain(found)["config"], "config")
 
     def test_get_tuple_no_writes_is_an_empty_list(self, saver: Facade) -> None:
-        """LangGraph iterates over `pending_writes`."""
+        """Without writes, `pending_writes` is an empty list, over which LangGraph iterates."""
         chain = Chain(saver)
         assert writes(saver.get_tuple(chain.put({"a": 1}))) == []
 
     def test_get_tuple_list_gives_the_same_tuple(self, saver: Facade) -> None:
-        """Two ways to one checkpoint, one answer."""
+        """`get_tuple` and `list` return equal tuples."""
         chain = Chain(saver, ns="sub:1", user="ada")
         for n in range(3):
             chain.put({"n": n, f"only {n}": {"x": n}}, note=f"note {n}")
@@ -82,7 +82,7 @@ class GetTupleClauses(SaverClauses):
             assert_same(plain(the(saver.get_tuple(found.config))), plain(found), "tuple")
 
     def test_get_tuple_get_returns_the_checkpoint(self, saver: Facade) -> None:
-        """`get` is the short form that tools use."""
+        """`get` returns only the checkpoint."""
         chain = Chain(saver)
         chain.put({"a": 1})
         got = saver.get(on(chain.thread_id))
@@ -96,7 +96,7 @@ class PendingSendsClauses(SaverClauses):
 
     @staticmethod
     def sends(saver: Facade, v: int) -> tuple[Chain, list[Send]]:
-        """A child of format `v` whose parent has sends of two tasks, stored out of order."""
+        """A child with format `v`, whose parent has sends of two tasks, stored out of order."""
         chain = Chain(saver)
         chain.put({"a": 1}, v=v)
         chain.write((TASKS, Send("n", 3)), ("a", 0), (TASKS, Send("n", 4)), task="t1", path="~b")
@@ -108,7 +108,8 @@ class PendingSendsClauses(SaverClauses):
     def test_get_tuple_sends_of_old_checkpoints_come_from_the_parent(
         self, saver: Facade, v: int
     ) -> None:
-        """Threads that an older LangGraph began go on with the tasks that it had planned."""
+        """Checkpoints of older LangGraph versions get pending sends from their parent's writes, so
+        that planned tasks are run."""
         chain, expected = self.sends(saver, v)
         listed = next(iter(saver.list(on(chain.thread_id), limit=1)))
         for found in (the(saver.get_tuple(chain.head)), listed):
@@ -118,19 +119,19 @@ class PendingSendsClauses(SaverClauses):
             assert found.checkpoint["channel_versions"][TASKS] == own
 
     def test_get_tuple_new_checkpoints_have_their_own_sends(self, saver: Facade) -> None:
-        """Format 4 keeps them in a channel: the parent's writes are not looked at."""
+        """Format 4 stores sends in a channel: those in the parent's writes are not added."""
         chain, _ = self.sends(saver, 4)
         found = the(saver.get_tuple(chain.head)).checkpoint
         assert found["channel_values"] == {"a": 2}
         assert set(found["channel_versions"]) == {"a"}
 
     def test_get_tuple_old_checkpoints_without_sends(self, saver: Facade) -> None:
-        """No parent, or a parent without sends: nothing is added."""
+        """Without a parent, or if the parent has no sends, nothing is added."""
         chain = Chain(saver)
         first = chain.put({"a": 1}, v=3)
         chain.write(("a", 9))
         second = chain.put({"a": 2}, v=3)
-        chain.write((TASKS, Send("n", 1)))  # the second one's own: its child's business
+        chain.write((TASKS, Send("n", 1)))  # of the second checkpoint: only its child gets it
         for config, value in ((first, 1), (second, 2)):
             found = the(saver.get_tuple(config)).checkpoint
             assert found["channel_values"] == {"a": value}

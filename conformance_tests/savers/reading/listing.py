@@ -1,4 +1,4 @@
-"""list: newest first, and nothing is held between two items."""
+"""Clauses about list: newest first, and no lock or connection is held between two items."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from conformance_tests.samples.build import (
 from conformance_tests.samples.driver_adapter import Facade
 from conformance_tests.savers.base import Opener, SaverClauses
 
-PAGES = 130  # more checkpoints than a page of any backend is likely to hold
+PAGES = 130  # checkpoints: more than the page size of any backend is likely to be
 
 
 def chain_of(saver: Facade, length: int, thread: str | None = None, ns: str = "") -> Chain:
-    """A thread with this many checkpoints."""
+    """Put a thread of `length` checkpoints."""
     chain = Chain(saver, thread, ns)
     for n in range(length):
         chain.put({"n": n})
@@ -36,16 +36,17 @@ def chain_of(saver: Facade, length: int, thread: str | None = None, ns: str = ""
 
 @clauses_of(Capability.LIST)
 class ListClauses(SaverClauses):
-    """Clauses of `list` about what comes, and in which order."""
+    """Clauses of `list` about the selection and order of checkpoints."""
 
     def test_list_newest_first(self, saver: Facade) -> None:
-        """`get_state_history` starts with the present."""
+        """Checkpoints are listed newest first, as `get_state_history` shows them."""
         chain = Chain(saver)
         stored = [checkpoint_id(chain.put({"n": n})) for n in range(7)]
         assert ids(saver.list(on(chain.thread_id))) == stored[::-1]
 
     def test_list_order_is_that_of_ids_not_of_puts(self, saver: Facade) -> None:
-        """Ids compare as Python compares strings, whatever the database's collation."""
+        """The order is that of ids, compared as Python strings, whatever the database's
+        collation."""
         thread, names = new_thread(), ["b", "A", "a", "Z", "_", "1", "-", "B", "aa", "a-a", "é"]
         for name in names:
             saver.put(on(thread), checkpoint({}, id=name), metadata(), {})
@@ -55,7 +56,7 @@ class ListClauses(SaverClauses):
         assert before == sorted([n for n in names if n < "a"], reverse=True)
 
     def test_list_across_namespaces_when_none_is_given(self, saver: Facade) -> None:
-        """One order for all namespaces; a given one, even the root's "", selects."""
+        """Without a namespace, all are listed in one order; with one, also "", only that one is."""
         thread = new_thread()
         chains = [Chain(saver, thread, ns) for ns in ("", "sub:1", "sub:2|deep:1")]
         stored = [checkpoint_id(chain.put({"n": n})) for n in range(3) for chain in chains]
@@ -65,7 +66,7 @@ class ListClauses(SaverClauses):
             assert ids(saver.list(on(thread, chain.ns))) == own
 
     def test_list_across_threads_without_a_config(self, saver: Facade) -> None:
-        """Tools look at everything; one order for all threads."""
+        """Without a config, the checkpoints of all threads are listed, in one order."""
         chains = [Chain(saver) for _ in range(3)]
         stored = [checkpoint_id(chain.put({"n": n})) for n in range(4) for chain in chains]
         assert ids(saver.list(None)) == stored[::-1]
@@ -75,26 +76,26 @@ class ListClauses(SaverClauses):
         assert ids(saver.list(None, before=before)) == expected
 
     def test_list_named_checkpoint(self, saver: Facade) -> None:
-        """A config that names a checkpoint lists that one."""
+        """A config with a checkpoint id lists only that checkpoint."""
         chain = Chain(saver)
         stored = [chain.put({"n": n}) for n in range(3)]
         assert ids(saver.list(stored[1])) == [checkpoint_id(stored[1])]
         assert ids(saver.list(on(chain.thread_id, "", new_id()))) == []
 
     def test_list_absent_thread(self, saver: Facade) -> None:
-        """Nothing, and no error."""
+        """For an absent thread, the list is empty, not an error."""
         chain_of(saver, 2)
         assert list(saver.list(on(new_thread()))) == []
 
     @pytest.mark.parametrize("limit", [0, 1, 3, 5, 6, 1000])
     def test_list_limit(self, saver: Facade, limit: int) -> None:
-        """At most so many; 0 is none, not all."""
+        """At most `limit` checkpoints are listed; 0 means none, not all."""
         chain = Chain(saver)
         stored = [checkpoint_id(chain.put({"n": n})) for n in range(6)]
         assert ids(saver.list(on(chain.thread_id), limit=limit)) == stored[::-1][:limit]
 
     def test_list_before(self, saver: Facade) -> None:
-        """Older than the named checkpoint, which is left out."""
+        """`before` lists checkpoints older than the named one, without it."""
         chain = Chain(saver)
         stored = [chain.put({"n": n}) for n in range(6)]
         names = [checkpoint_id(config) for config in stored]
@@ -104,7 +105,7 @@ class ListClauses(SaverClauses):
         assert ids(saver.list(on(chain.thread_id), before=stored[0])) == []
 
     def test_list_before_need_not_exist(self, saver: Facade) -> None:
-        """A page goes on although the checkpoint it stopped at was deleted meanwhile."""
+        """Paging continues although the checkpoint named by `before` was deleted meanwhile."""
         chain = Chain(saver)
         names = [checkpoint_id(chain.put({"n": n})) for n in range(3)]
         gone = on(chain.thread_id, "", new_id())
@@ -112,17 +113,18 @@ class ListClauses(SaverClauses):
         assert ids(saver.list(on(chain.thread_id), before=gone)) == names[::-1]
 
     def test_list_pages_by_before_lose_and_repeat_nothing(self, saver: Facade) -> None:
-        """The way a user interface pages through a history."""
+        """Pages by `before` and `limit` make up the whole list, as user interfaces need."""
         chain, seen, before = Chain(saver), [], None
         stored = [checkpoint_id(chain.put({"n": n})) for n in range(23)]
-        for _ in range(6):  # no more: `before` may be ignored
+        for _ in range(6):  # bounded, since a saver may ignore `before`
             page = list(saver.list(on(chain.thread_id), before=before, limit=5))
             seen += ids(page)
             before = page[-1].config if page else before
         assert seen == stored[::-1]
 
     def test_list_long_histories_come_whole(self, saver: Facade) -> None:
-        """Pages inside the saver lose and repeat nothing, and each item is complete."""
+        """A long list, which the saver reads in pages, neither loses nor repeats an item, and each
+        item is complete."""
         chain = Chain(saver)
         for n in range(PAGES):
             chain.put({"n": n})
@@ -136,7 +138,8 @@ class ListClauses(SaverClauses):
         ]
 
     def test_list_parents_in_a_list(self, saver: Facade) -> None:
-        """The tree of forks is drawn from `parent_config`."""
+        """Each listed checkpoint has its `parent_config`, from which tools draw the tree of
+        forks."""
         chain = Chain(saver)
         root = chain.put({"n": 0})
         other = chain.fork()
@@ -151,10 +154,11 @@ class ListClauses(SaverClauses):
 
 @clauses_of(Capability.LIST)
 class ListWhileClauses(SaverClauses):
-    """Clauses of `list` about what may happen while it is half consumed."""
+    """Clauses of `list` about other calls while its iterator is partly consumed."""
 
     def test_list_get_tuple_inside_the_loop(self, saver: Facade) -> None:
-        """LangGraph itself does that for subgraphs; a held lock would never be released."""
+        """`get_tuple` works inside a loop over `list`, as LangGraph does for subgraphs; a lock held
+        by `list` would cause a deadlock."""
         chain = chain_of(saver, 12)
         seen = 0
         for found in saver.list(on(chain.thread_id)):
@@ -166,7 +170,7 @@ class ListWhileClauses(SaverClauses):
         assert seen == 12
 
     def test_list_other_calls_while_half_consumed(self, saver: Facade, reopened: Opener) -> None:
-        """No lock and no connection is held: neither this saver nor another has to wait."""
+        """No lock or connection is held between items: this saver and others can write."""
         chain = chain_of(saver, PAGES)
         other = reopened()
         listed = saver.list(on(chain.thread_id))
@@ -182,7 +186,7 @@ class ListWhileClauses(SaverClauses):
         assert first + rest == ids(saver.list(on(chain.thread_id)))
 
     def test_list_two_lists_at_once(self, saver: Facade) -> None:
-        """Each generator has a place of its own."""
+        """Two iterators of one saver are independent."""
         one, two = chain_of(saver, 9), chain_of(saver, 9)
         pairs = list(zip(saver.list(on(one.thread_id)), saver.list(on(two.thread_id)), strict=True))
         assert [found.checkpoint["channel_values"]["n"] for found, _ in pairs] == [
@@ -191,7 +195,7 @@ class ListWhileClauses(SaverClauses):
         assert {found.config["configurable"]["thread_id"] for _, found in pairs} == {two.thread_id}
 
     def test_list_new_checkpoints_while_half_consumed(self, saver: Facade) -> None:
-        """What comes later is newer: it does not disturb the rest of the history."""
+        """Checkpoints put during the iteration do not change the rest of the list."""
         chain = chain_of(saver, PAGES)
         expected = ids(saver.list(on(chain.thread_id)))
         got = []
@@ -202,7 +206,7 @@ class ListWhileClauses(SaverClauses):
         assert got == expected
 
     def test_list_deletion_while_half_consumed(self, saver: Facade) -> None:
-        """What is gone may or may not still come; what comes is whole, and it ends."""
+        """If checkpoints are deleted during the iteration, it ends, and every item is whole."""
         chain = chain_of(saver, PAGES)
         got = []
         for found in saver.list(on(chain.thread_id)):
@@ -214,7 +218,7 @@ class ListWhileClauses(SaverClauses):
         assert list(saver.list(on(chain.thread_id))) == []
 
     def test_list_abandoned_generator_holds_nothing(self, saver: Facade) -> None:
-        """`next(saver.list(...))` is how tools take the newest one."""
+        """An abandoned iterator, as of `next(saver.list(...))`, holds no lock or connection."""
         chain = chain_of(saver, PAGES)
         kept = [saver.list(on(chain.thread_id)) for _ in range(20)]
         assert {each.checkpoint["channel_values"]["n"] for each in map(next, kept)} == {PAGES - 1}

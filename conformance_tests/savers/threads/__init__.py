@@ -1,1 +1,1 @@
-"""Clauses on threads as such."""
+"""Clauses about whole threads: delete, copy, prune, list, expire."""

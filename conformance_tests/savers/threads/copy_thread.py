@@ -1,4 +1,4 @@
-"""copy_thread: the whole thread, chain and all, under another id."""
+"""Clauses about copy_thread, which copies a thread with its whole history."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from conformance_tests.savers.threads.delete_thread import filled_thread
 
 
 def without_thread(found: CheckpointTuple) -> dict[str, object]:
-    """A checkpoint tuple but for the thread it is on."""
+    """A checkpoint tuple as a dict, without the thread id."""
     told = plain(found)
     for entry in ("config", "parent_config"):
         if told[entry] is not None:
@@ -35,7 +35,7 @@ def without_thread(found: CheckpointTuple) -> dict[str, object]:
 
 
 def everything(saver: Facade, thread: str) -> list[dict[str, object]]:
-    """All of a thread, comparable with all of another one."""
+    """All checkpoints of a thread, comparable with those of another thread."""
     found = [without_thread(each) for each in saver.list(on(thread, ns=None))]
     return sorted(found, key=lambda each: str(each["config"]))
 
@@ -45,8 +45,8 @@ class CopyThreadClauses(SaverClauses):
     """Clauses of `copy_thread`."""
 
     def test_copy_thread_everything_is_copied(self, saver: Facade) -> None:
-        """All checkpoints with their parents, namespaces, values, metadata and writes: a delta
-        channel of the copy is rebuilt from its whole chain."""
+        """All checkpoints are copied, with parents, namespaces, values, metadata and writes: delta
+        channels of the copy are rebuilt from the whole chain."""
         source, target = filled_thread(saver), new_thread()
         before = everything(saver, source.thread_id)
         saver.copy_thread(source.thread_id, target)
@@ -55,7 +55,7 @@ class CopyThreadClauses(SaverClauses):
         assert_same(before, everything(saver, source.thread_id), "source")
 
     def test_copy_thread_copy_and_source_are_independent(self, saver: Facade) -> None:
-        """A fork for trying something must not reach back, nor die with its source."""
+        """Changes of the copy do not affect the source, and the copy outlives its source."""
         source, target = filled_thread(saver), new_thread()
         saver.copy_thread(source.thread_id, target)
         before = everything(saver, target)
@@ -70,7 +70,7 @@ class CopyThreadClauses(SaverClauses):
         assert values(saver.get_tuple(on(target))) == {"text": large(1) + "and more and more"}
 
     def test_copy_thread_takes_early_writes_along(self, saver: Facade) -> None:
-        """The early write of the source's "sub:2" belongs to the copy as well."""
+        """Writes whose checkpoint does not exist yet are copied, too."""
         source, target = Chain(saver), new_thread()
         source.put({"a": 1})
         saver.put_writes(on(source.thread_id, "sub:2", "f-id"), [("a", "early")], "task")
@@ -82,7 +82,7 @@ class CopyThreadClauses(SaverClauses):
         assert found.pending_writes == [("task", "a", "early")]
 
     def test_copy_thread_twice(self, saver: Facade, harness: SaverHarness) -> None:
-        """Idempotent: a retried copy, also one that adds what the source got since."""
+        """A retried copy is idempotent, and adds what the source got since."""
         source, target = filled_thread(saver), new_thread()
         saver.copy_thread(source.thread_id, target)
         rows, before = harness.rows(), everything(saver, target)
@@ -95,7 +95,8 @@ class CopyThreadClauses(SaverClauses):
         assert_same(everything(saver, source.thread_id), everything(saver, target), "copy")
 
     def test_copy_thread_target_that_holds_something_else(self, saver: Facade) -> None:
-        """Two histories must not be mixed: the copy is refused and nothing is changed."""
+        """If the target has other checkpoints, the copy is rejected and changes nothing, so that
+        two histories are not mixed."""
         source, target = filled_thread(saver), filled_thread(saver)
         before = everything(saver, target.thread_id)
         with pytest.raises(ValueError, match="target"):
@@ -103,7 +104,7 @@ class CopyThreadClauses(SaverClauses):
         assert_same(before, everything(saver, target.thread_id), "target")
 
     def test_copy_thread_target_that_holds_early_writes(self, saver: Facade) -> None:
-        """Writes that wait for their checkpoint are something, too: a run is under way."""
+        """If the target has writes without a checkpoint, the copy is rejected: a run is active."""
         source, target = filled_thread(saver), new_thread()
         early = on(target, checkpoint_id=new_id())
         saver.put_writes(early, [("a", 1)], "task")
@@ -113,7 +114,7 @@ class CopyThreadClauses(SaverClauses):
         assert writes(saver.get_tuple(early)) == [("task", "a", 1)]
 
     def test_copy_thread_absent_source(self, saver: Facade, harness: SaverHarness) -> None:
-        """Nothing to copy is nothing to do, whatever the target holds."""
+        """Copying an absent thread is a no-op, whatever the target contains."""
         saver.copy_thread(new_thread(), new_thread())
         assert row_count(harness) == 0
         target = filled_thread(saver)
@@ -122,14 +123,14 @@ class CopyThreadClauses(SaverClauses):
         assert_same(before, everything(saver, target.thread_id), "target")
 
     def test_copy_thread_onto_itself(self, saver: Facade) -> None:
-        """A copy onto itself is there already."""
+        """Copying a thread onto itself is a no-op."""
         source = filled_thread(saver)
         before = everything(saver, source.thread_id)
         saver.copy_thread(source.thread_id, source.thread_id)
         assert_same(before, everything(saver, source.thread_id), "thread")
 
     def test_copy_thread_delta_history_of_the_copy(self, saver: Facade) -> None:
-        """The copied chain leads back to the seed."""
+        """The delta history of the copy reaches back to the seed."""
         source, target = Chain(saver), new_thread()
         source.put({"log": ["seed"]})
         for n in range(5):
@@ -147,7 +148,7 @@ class CopyThreadClauses(SaverClauses):
     def test_copy_thread_deleting_both_leaves_nothing(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """A copy that shares nothing with its source leaves nothing behind."""
+        """When source and copy are deleted, no row is left."""
         source, target = filled_thread(saver), new_thread()
         saver.copy_thread(source.thread_id, target)
         saver.delete_thread(target)

@@ -1,4 +1,4 @@
-"""delete_for_runs: what a run has stored goes, what others need stays."""
+"""Clauses about delete_for_runs, which deletes what runs have stored and no others need."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class DeleteForRunsClauses(SaverClauses):
     """Clauses of `delete_for_runs`."""
 
     def test_delete_for_runs_the_runs_checkpoints_and_writes_go(self, saver: Facade) -> None:
-        """A rolled back run is as if it had not been."""
+        """Checkpoints and writes of the run are deleted: it is rolled back."""
         chain = Chain(saver)
         kept = chain.put({"a": 1}, run_id="kept")
         chain.write(("a", "kept"))
@@ -38,7 +38,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert writes(saver.get_tuple(kept)) == [("task-1", "a", "kept")]
 
     def test_delete_for_runs_across_threads_and_namespaces(self, saver: Facade) -> None:
-        """A run may touch several threads, and its subgraphs have namespaces."""
+        """The run's checkpoints are deleted in all threads and namespaces."""
         thread = new_thread()
         chains = [Chain(saver, thread), Chain(saver, thread, "sub:1"), Chain(saver)]
         kept = [checkpoint_id(chain.put({"a": 1}, run_id="one")) for chain in chains]
@@ -49,7 +49,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert ids(saver.list(None)) == kept[::-1]
 
     def test_delete_for_runs_values_that_others_need_stay(self, saver: Facade) -> None:
-        """A later checkpoint still refers to what the deleted run stored."""
+        """Values that the run stored and later checkpoints of other runs need are kept."""
         chain = Chain(saver)
         chain.put({"a": 1, "text": large()}, run_id="gone")
         chain.put({"a": 2}, run_id="kept")
@@ -61,7 +61,7 @@ class DeleteForRunsClauses(SaverClauses):
     def test_delete_for_runs_nothing_unreferenced_is_left(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Values, segments and writes of the run's checkpoints go with them."""
+        """Values, segments and writes that only the run's checkpoints needed are deleted."""
         chain = Chain(saver)
         chain.put({"a": large(1)}, run_id="one")
         rows = harness.rows()
@@ -74,7 +74,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert row_count(harness) == 0, dict(harness.rows())
 
     def test_delete_for_runs_no_runs_and_unknown_runs(self, saver: Facade) -> None:
-        """No-ops: neither "all runs" nor an error."""
+        """An empty list and unknown runs are no-ops: they do not mean all runs."""
         chain = Chain(saver)
         chain.put({"a": 1}, run_id="run")
         chain.put({"a": 2})
@@ -83,7 +83,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert len(ids(saver.list(on(chain.thread_id)))) == 2
 
     def test_delete_for_runs_one_id_is_no_list_of_ids(self, saver: Facade) -> None:
-        """A string is a sequence of letters, and each may be somebody's run: refused."""
+        """A string instead of a list is rejected, since each of its letters might be a run."""
         chain = Chain(saver)
         for run in ("abc", "a", "b", "c"):
             chain.put({"run": run}, run_id=run)
@@ -92,7 +92,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert len(ids(saver.list(on(chain.thread_id)))) == 4
 
     def test_delete_for_runs_twice(self, saver: Facade) -> None:
-        """Idempotent: a retried deletion is no error."""
+        """A retried deletion is idempotent, not an error."""
         chain = Chain(saver)
         chain.put({"a": 1}, run_id="kept")
         chain.put({"a": 2}, run_id="gone")
@@ -103,7 +103,7 @@ class DeleteForRunsClauses(SaverClauses):
     def test_delete_for_runs_put_again_moves_a_checkpoint_to_its_new_run(
         self, saver: Facade
     ) -> None:
-        """The run that a checkpoint belongs to is that of its last put."""
+        """A checkpoint belongs to the run of its last put."""
         chain = Chain(saver)
         first = chain.put({"a": 1}, run_id="old")
         again = Chain(saver, chain.thread_id)
@@ -114,7 +114,7 @@ class DeleteForRunsClauses(SaverClauses):
         assert saver.get_tuple(first) is None
 
     def test_delete_for_runs_many_runs(self, saver: Facade) -> None:
-        """More than fit into one statement's parameters."""
+        """More runs can be deleted at once than a statement has parameters."""
         chain = Chain(saver)
         chain.put({"a": 1}, run_id="run 0")
         kept = chain.put({"a": 2}, run_id="run -1")
@@ -125,8 +125,8 @@ class DeleteForRunsClauses(SaverClauses):
     def test_delete_for_runs_of_the_parent_of_a_run_under_way(
         self, reopened: Opener, whole: bool
     ) -> None:
-        """What a later run puts is whole, though the values that it did not change went with the
-        checkpoints that had them: with all of the thread, or with a part of it."""
+        """While a run is active, its parent's run is deleted, with the values that the active run
+        has not changed: the checkpoints that it puts are whole."""
         saver, other = reopened(), reopened()
         chain = Chain(saver)
         if not whole:

@@ -1,4 +1,4 @@
-"""delete_thread: all of a thread goes, nothing of any other."""
+"""Clauses about delete_thread, which deletes a whole thread and nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from conformance_tests.savers.base import Opener, SaverClauses, row_count, rows_
 
 
 def filled_thread(saver: Facade, thread: str | None = None) -> Chain:
-    """A thread with everything a thread can have: forks, namespaces, writes, large values."""
+    """Put a thread with forks, namespaces, writes and large values."""
     chain = Chain(saver, thread)
     chain.put({"text": large(1), "n": 0})
     chain.write(("n", 1), ("text", large(2)))
@@ -42,7 +42,8 @@ class DeleteThreadClauses(SaverClauses):
     """Clauses of `delete_thread`."""
 
     def test_delete_thread_nothing_is_left(self, saver: Facade, harness: SaverHarness) -> None:
-        """Checkpoints of all namespaces, values, segments, writes: no row stays behind."""
+        """Checkpoints of all namespaces, values, segments and writes are deleted: no row is
+        left."""
         chain = filled_thread(saver)
         saver.delete_thread(chain.thread_id)
         assert saver.get_tuple(chain.head) is None
@@ -52,7 +53,8 @@ class DeleteThreadClauses(SaverClauses):
         assert row_count(harness) == 0, dict(harness.rows())
 
     def test_delete_thread_other_threads_stay(self, saver: Facade) -> None:
-        """Also one whose id is a prefix, also one with the very same values."""
+        """Other threads are kept, also if their id has the deleted id as a prefix, or their values
+        are equal."""
         gone = filled_thread(saver, "thread-1")
         kept = [filled_thread(saver, name) for name in ("thread-10", "thread-", "Thread-1")]
         before = [list(saver.list(on(chain.thread_id, ns=None))) for chain in kept]
@@ -76,7 +78,7 @@ class DeleteThreadClauses(SaverClauses):
         assert rows_if_seen(harness) == rows
 
     def test_delete_thread_of_writes_only(self, saver: Facade, harness: SaverHarness) -> None:
-        """Writes whose checkpoint never came are the thread's, too."""
+        """Writes whose checkpoint was never stored are deleted, too."""
         early = on(new_thread(), checkpoint_id=new_id())
         saver.put_writes(early, [("a", large())], "task")
         if harness.looks("rows"):
@@ -88,7 +90,7 @@ class DeleteThreadClauses(SaverClauses):
         assert writes(saver.get_tuple(stored)) == []
 
     def test_delete_thread_begins_anew(self, saver: Facade) -> None:
-        """A thread id may be used again; nothing of the old thread shows through."""
+        """A thread id can be used again, and nothing of the old thread reappears."""
         chain = filled_thread(saver)
         saver.delete_thread(chain.thread_id)
         again = Chain(saver, chain.thread_id)
@@ -101,8 +103,8 @@ class DeleteThreadClauses(SaverClauses):
     def test_delete_thread_a_run_under_way_puts_whole_checkpoints(
         self, reopened: Opener, first: str
     ) -> None:
-        """It hands over all values of a checkpoint, not only the new ones: none may be lost because
-        another process has deleted the thread meanwhile, whoever is the first to make it anew."""
+        """While a run is active, another process deletes its thread. The run passes all values of
+        a checkpoint to `put`, so none may be lost, whichever saver recreates the thread."""
         saver, other = reopened(), reopened()
         chain = Chain(saver)
         chain.put({"a": 1, "text": large(), "b": 1})

@@ -1,4 +1,4 @@
-"""list_threads: which threads there are, in pages, without looking at their checkpoints."""
+"""Clauses about list_threads, which lists threads in pages without reading checkpoints."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def flat(pages: list[list[str]]) -> list[str]:
 
 
 def all_pages(saver: Facade, limit: int, **options: Any) -> list[list[str]]:
-    """Every page, until there is no cursor."""
+    """All pages, until the cursor is None."""
     pages: list[list[str]] = []
     cursor = None
     while True:
@@ -40,7 +40,7 @@ def all_pages(saver: Facade, limit: int, **options: Any) -> list[list[str]]:
 
 
 def touch(saver: Facade, *threads: str) -> None:
-    """Put something on each of these threads."""
+    """Put a checkpoint on each thread."""
     for thread in threads:
         Chain(saver, thread).put({"a": 1})
 
@@ -50,12 +50,12 @@ class ThreadsClauses(SaverClauses):
     """Clauses of `list_threads`."""
 
     def test_threads_no_threads(self, saver: Facade) -> None:
-        """An empty database is an empty page."""
+        """For an empty database, the page is empty and has no cursor."""
         page = saver.list_threads()
         assert (names(page), page.cursor) == ([], None)
 
     def test_threads_newest_update_first(self, saver: Facade, harness: SaverHarness) -> None:
-        """A list of conversations, last used first; every write is a use, no read is."""
+        """Threads are listed by their last write, newest first; reads do not count."""
         for thread in ("one", "two", "three"):
             touch(saver, thread)
             harness.advance(10)
@@ -69,7 +69,7 @@ class ThreadsClauses(SaverClauses):
         assert names(saver.list_threads()) == ["one", "two", "three"]
 
     def test_threads_times(self, saver: Facade, harness: SaverHarness) -> None:
-        """Aware datetimes: when the thread began, and when it was last written to."""
+        """A thread has the times of its first and last write, as datetimes with a time zone."""
         chain = Chain(saver)
         chain.put({"a": 1})
         (first,) = saver.list_threads().threads
@@ -83,7 +83,7 @@ class ThreadsClauses(SaverClauses):
         assert info.expires_at is None
 
     def test_threads_expiry(self, reopened: Any, harness: SaverHarness) -> None:
-        """When the thread will be gone if nobody uses it."""
+        """A thread has the time at which it expires if it is not used."""
         saver = reopened(ttl={"default_ttl": 0.4})
         touch(saver, "one")
         (info,) = saver.list_threads().threads
@@ -92,7 +92,7 @@ class ThreadsClauses(SaverClauses):
         assert names(saver.list_threads()) == []
 
     def test_threads_updated_before_and_after(self, saver: Facade, harness: SaverHarness) -> None:
-        """For clean-up jobs: what has not been used since, what has."""
+        """Threads can be selected by the time of their last write, for clean-up jobs."""
         for n in range(5):
             touch(saver, f"thread {n}")
             harness.advance(10)
@@ -111,7 +111,7 @@ class ThreadsClauses(SaverClauses):
     def test_threads_pages_lose_and_repeat_nothing(
         self, saver: Facade, harness: SaverHarness, limit: int
     ) -> None:
-        """Also where many threads were updated at the same moment."""
+        """Pages neither lose nor repeat a thread, also if many were updated at the same time."""
         expected = [f"thread {n}" for n in range(23)]
         for n, thread in enumerate(expected):
             touch(saver, thread)
@@ -125,7 +125,8 @@ class ThreadsClauses(SaverClauses):
     def test_threads_pages_while_threads_are_used(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """What is written to meanwhile moves to the front; what is not is met exactly once."""
+        """Threads written to during paging move to the front; all others are listed exactly
+        once."""
         for n in range(20):
             touch(saver, f"thread {n:02}")
             harness.advance(1)
@@ -135,7 +136,8 @@ class ThreadsClauses(SaverClauses):
         assert names(first) + rest == [f"thread {n:02}" for n in range(19, 0, -1)]
 
     def test_threads_prefix(self, saver: Facade) -> None:
-        """A tenant's threads; case counts, and the prefix is text, no pattern."""
+        """A prefix selects threads, such as those of a tenant. It is case-sensitive, not a
+        pattern."""
         threads = ["user-1", "user-10", "user-2", "User-1", "user", "%", "x%y", "xay", "x_y", "xyz"]
         touch(saver, *threads)
         for prefix in ("", "user", "user-1", "u", "U", "x%", "x_", "%", "_", "*", "nobody", "xay"):
@@ -143,7 +145,7 @@ class ThreadsClauses(SaverClauses):
             assert sorted(names(got)) == sorted(t for t in threads if t.startswith(prefix)), prefix
 
     def test_threads_every_string_is_a_legal_prefix(self, saver: Facade) -> None:
-        """Hostile ones too, and a thread id is a prefix of itself."""
+        """Hostile strings are legal prefixes, and a thread id is a prefix of itself."""
         touch(saver, *HOSTILE)
         for prefix in HOSTILE:
             expected = sorted(thread for thread in HOSTILE if thread.startswith(prefix))
@@ -153,7 +155,7 @@ class ThreadsClauses(SaverClauses):
     def test_threads_prefix_with_pages_and_bounds(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """All conditions hold on all pages."""
+        """Prefix and bounds of times apply on all pages."""
         for n in range(30):
             touch(saver, f"{'ab'[n % 2]} {n:02}")
             harness.advance(1)
@@ -162,7 +164,7 @@ class ThreadsClauses(SaverClauses):
         assert flat(pages) == [f"a {n:02}" for n in range(26, -1, -2)]
 
     def test_threads_default_limit(self, saver: Facade) -> None:
-        """100, and a cursor for the rest."""
+        """Without a limit, a page has 100 threads, and a cursor for the rest."""
         touch(saver, *[f"thread {n}" for n in range(103)])
         page = saver.list_threads()
         assert len(names(page)) == 100
@@ -170,7 +172,8 @@ class ThreadsClauses(SaverClauses):
 
     @pytest.mark.parametrize("cursor", ["", "x", "e30=", "null", "[1]", "é", "' OR 1=1"])
     def test_threads_invalid_cursor(self, saver: Facade, cursor: str) -> None:
-        """Not the first page over again, which would be an endless loop."""
+        """An invalid cursor raises an error: returning the first page would cause an endless
+        loop."""
         touch(saver, "one")
         with pytest.raises(ValueError, match="cursor"):
             saver.list_threads(cursor=cursor)
@@ -183,7 +186,8 @@ class ThreadsClauses(SaverClauses):
         assert names(saver.list_threads(limit=0)) == []
 
     def test_threads_namespaces_runs_and_writes_are_one_thread(self, saver: Facade) -> None:
-        """A thread is listed once, however much it has; deleted ones are not listed."""
+        """A thread is listed once, with any number of namespaces, runs and writes; a deleted one is
+        not listed."""
         thread = new_thread()
         for ns in ("", "sub:1", "sub:2"):
             chain = Chain(saver, thread, ns)
@@ -195,7 +199,7 @@ class ThreadsClauses(SaverClauses):
         assert names(saver.list_threads()) == [thread]
 
     def test_threads_copies_are_threads(self, saver: Facade, harness: SaverHarness) -> None:
-        """A copy is new: it is listed with the time of the copy."""
+        """A copy is listed as a new thread, with the time of the copy."""
         touch(saver, "source")
         harness.advance(60)
         saver.copy_thread("source", "target")

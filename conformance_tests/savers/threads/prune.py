@@ -1,4 +1,4 @@
-"""prune: history goes, and the state that a run goes on from stays as it is."""
+"""Clauses about prune, which deletes history but not the state that a run continues from."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ from conformance_tests.savers.threads.delete_thread import filled_thread
 
 
 class DeltaThread:
-    """A thread with delta channels, as LangGraph's loop writes it.
+    """Puts a thread with delta channels, as LangGraph's loop does.
 
-    A delta channel has a version at each checkpoint, and a stored value only where a snapshot was
-    taken; `counters_since_delta_snapshot` in the metadata names the channels that have none.
+    A delta channel has a version at each checkpoint, but a stored value only at snapshots. The
+    metadata `counters_since_delta_snapshot` names the channels without one.
     """
 
     def __init__(self, saver: Facade, *channels: str) -> None:
@@ -47,7 +47,7 @@ class DeltaThread:
         self.chain.put({})
 
     def step(self, *snapshots: str, **written: Any) -> None:
-        """Tasks write these channels; the next checkpoint snapshots the named ones."""
+        """Put writes of these channels, then a checkpoint with snapshots of the named channels."""
         self.chain.write(*written.items(), task=f"task {new_id()}")
         for name in self.channels:
             updates, steps = self.counts.get(name, (0, 0))
@@ -60,14 +60,14 @@ class DeltaThread:
         self.chain.put({**changed, "step": self.chain.step}, empty=rest, **extra)
 
     def state(self) -> dict[str, Any]:
-        """What LangGraph rebuilds each channel from: its value, or else its history."""
+        """The data from which LangGraph rebuilds each channel: its value, or else its history."""
         names = list(self.channels)
         stored = values(self.saver.get_tuple(self.chain.head))
         history = self.saver.get_delta_channel_history(config=self.chain.head, channels=names)
         return {name: stored.get(name, history[name]) for name in names}
 
     def replayed(self, name: str) -> list[Any]:
-        """The writes that the channel is rebuilt from."""
+        """The writes from which a channel is rebuilt."""
         return [value for _, _, value in self.state()[name]["writes"]]
 
     def fork(self) -> DeltaThread:
@@ -82,7 +82,8 @@ class PruneClauses(SaverClauses):
     """Clauses of `prune`."""
 
     def test_prune_keep_latest_keeps_the_newest_of_each_namespace(self, saver: Facade) -> None:
-        """Each subgraph that remembers goes on from its own newest checkpoint."""
+        """The newest checkpoint of each namespace is kept: a subgraph with memory continues from
+        its own."""
         thread, kept = new_thread(), {}
         for ns in ("", "sub:1", "sub:2|deep:1"):
             chain = Chain(saver, thread, ns)
@@ -99,7 +100,7 @@ class PruneClauses(SaverClauses):
             assert found.pending_writes == before.pending_writes
 
     def test_prune_keep_latest_is_the_default(self, saver: Facade) -> None:
-        """`prune(ids)` must not delete threads."""
+        """The default strategy is `keep_latest`: `prune(ids)` must not delete threads."""
         chain = filled_thread(saver)
         saver.prune([chain.thread_id])
         assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 2
@@ -107,7 +108,7 @@ class PruneClauses(SaverClauses):
     def test_prune_keep_latest_leaves_nothing_unreferenced(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Values that only old checkpoints had are gone; shared and unchanged ones stay."""
+        """Values that only deleted checkpoints needed are deleted; shared ones are kept."""
         chain = Chain(saver)
         chain.put({"n": 0, "same": large(9), "old": large(8)})
         for n in range(1, 6):
@@ -118,7 +119,7 @@ class PruneClauses(SaverClauses):
         rows = harness.rows()
         assert values(saver.get_tuple(chain.head)) == before
         assert rows["checkpoints"] == 1
-        assert rows["values"] <= 3  # small ones may be in the row of the checkpoint
+        assert rows["values"] <= 3  # small values may be embedded in the checkpoint's row
         assert rows["writes"] == 1
         again = Chain(saver, chain.thread_id)
         again.put({"grown": [large(i) for i in range(7)]})
@@ -127,7 +128,7 @@ class PruneClauses(SaverClauses):
     def test_prune_keep_latest_collects_what_puts_over_a_checkpoint_left(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Neither the values of the first puts nor a piece of them, whatever the versions."""
+        """If a checkpoint was put again, a prune deletes the replaced values and their segments."""
         chain = Chain(saver)
         stored = chain.put({"a": large(1, 60_000)})
         rows = harness.rows()
@@ -141,7 +142,7 @@ class PruneClauses(SaverClauses):
     def test_prune_keep_latest_collects_what_writes_replaced(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Of an answer that was given three times more, the last one alone is left."""
+        """If a special write was replaced several times, a prune leaves only the last one."""
         chain = Chain(saver)
         chain.put({"a": 1})
         chain.write((RESUME, large(1, 40_000)))
@@ -153,7 +154,7 @@ class PruneClauses(SaverClauses):
         assert harness.rows() == rows
 
     def test_prune_delete_removes_the_threads(self, saver: Facade, harness: SaverHarness) -> None:
-        """Strategy "delete" leaves nothing of them and everything of others."""
+        """Strategy "delete" deletes the named threads whole, and no others."""
         kept = filled_thread(saver)
         rows = rows_if_seen(harness)
         gone = [filled_thread(saver) for _ in range(3)]
@@ -163,7 +164,7 @@ class PruneClauses(SaverClauses):
         assert len(ids(saver.list(on(kept.thread_id, ns=None)))) == 4
 
     def test_prune_other_threads_stay(self, saver: Facade) -> None:
-        """Only the named ones are pruned."""
+        """Threads that are not named are not pruned."""
         pruned, kept = filled_thread(saver, "thread-1"), filled_thread(saver, "thread-10")
         before = list(saver.list(on(kept.thread_id, ns=None)))
         saver.prune([pruned.thread_id])
@@ -173,7 +174,7 @@ class PruneClauses(SaverClauses):
     def test_prune_nothing_to_prune(
         self, saver: Facade, harness: SaverHarness, strategy: str
     ) -> None:
-        """Unknown ids and empty lists are no-ops, and so is the second time."""
+        """Unknown ids, an empty list, and a repeated prune are no-ops."""
         chain = filled_thread(saver)
         rows, before = rows_if_seen(harness), ids(saver.list(on(chain.thread_id, ns=None)))
         saver.prune([], strategy=strategy)
@@ -188,7 +189,7 @@ class PruneClauses(SaverClauses):
 
     @pytest.mark.parametrize("strategy", ["", "all", "keep-latest", "DELETE"])
     def test_prune_unknown_strategy(self, saver: Facade, strategy: str) -> None:
-        """A misspelled strategy must not delete anything."""
+        """An unknown strategy is rejected, and deletes nothing."""
         chain = filled_thread(saver)
         with pytest.raises(ValueError, match="strategy"):
             saver.prune([chain.thread_id], strategy=strategy)
@@ -196,7 +197,7 @@ class PruneClauses(SaverClauses):
 
     @pytest.mark.parametrize("strategy", ["keep_latest", "delete"])
     def test_prune_one_id_is_no_list_of_ids(self, saver: Facade, strategy: str) -> None:
-        """A string is a sequence of letters, and each may be somebody's thread: refused."""
+        """A string instead of a list is rejected, since each of its letters might be a thread."""
         chains = [filled_thread(saver, thread) for thread in ("ann", "a", "n")]
         with pytest.raises((TypeError, ValueError)):
             saver.prune("ann", strategy=strategy)
@@ -204,7 +205,7 @@ class PruneClauses(SaverClauses):
             assert len(ids(saver.list(on(chain.thread_id, ns=None)))) == 4
 
     def test_prune_forks_keep_the_newest_only(self, saver: Facade) -> None:
-        """The newest id is the state; another branch is history."""
+        """Only the checkpoint with the highest id is kept; other branches are history."""
         chain = Chain(saver)
         chain.put({"a": 0, "text": large()})
         branches = [chain.fork() for _ in range(3)]
@@ -215,7 +216,8 @@ class PruneClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == {"a": "branch 2", "text": large()}
 
     def test_prune_writes_of_a_checkpoint_to_come_survive(self, saver: Facade) -> None:
-        """A run that goes on while the thread is pruned may have stored writes early."""
+        """Writes whose checkpoint does not exist yet are kept: an active run may have stored
+        them."""
         chain, coming = Chain(saver), None
         for n in range(3):
             chain.put({"n": n})
@@ -230,7 +232,8 @@ class PruneClauses(SaverClauses):
         assert writes(saver.get_tuple(sub.put({"n": 0}, id=coming))) == [("task", "n", "early")]
 
     def test_prune_pending_sends_of_an_old_head_survive(self, saver: Facade) -> None:
-        """The newest checkpoint reads the same, also one that takes its sends from its parent."""
+        """The newest checkpoint reads the same after a prune, also in an old format that takes
+        pending sends from its parent."""
         chain = Chain(saver)
         chain.put({"a": 0}, v=3)
         chain.put({"a": 1}, v=3)
@@ -242,8 +245,8 @@ class PruneClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == before
 
     def test_prune_of_the_parent_of_a_run_under_way(self, reopened: Opener) -> None:
-        """A run on an old checkpoint, which goes meanwhile, puts whole checkpoints: all values are
-        handed over, and those that did not change may be gone."""
+        """A run continues from an old checkpoint, which is pruned meanwhile. The run passes all
+        values to `put`, so its checkpoints are whole, although unchanged values were deleted."""
         saver, other = reopened(), reopened()
         chain = Chain(saver)
         chain.put({"a": 1, "text": large(), "b": 1})
@@ -258,7 +261,7 @@ class PruneClauses(SaverClauses):
         assert values(saver.get_tuple(chain.head)) == {"a": 2, "text": large(2), "b": 2}
 
     def test_prune_run_goes_on_after_pruning(self, saver: Facade) -> None:
-        """The next put has the kept checkpoint as its parent and its values unchanged."""
+        """After a prune, a run can continue from the kept checkpoint with its unchanged values."""
         chain = Chain(saver)
         for n in range(5):
             chain.put({"n": n, "text": large(n)})
@@ -273,11 +276,11 @@ class PruneClauses(SaverClauses):
 
 @clauses_of(Capability.PRUNE)
 class PruneDeltaClauses(SaverClauses):
-    """Clauses of `prune` for threads with a DeltaChannel, whose value is its history."""
+    """Clauses of `prune` for threads with a DeltaChannel, which is rebuilt from its history."""
 
     def test_prune_history_back_to_the_seed_stays(self, saver: Facade) -> None:
-        """A pruned delta channel must not be rebuilt as empty; what is older than its seed
-        goes."""
+        """The history of a delta channel is kept back to its seed, so that it can be rebuilt;
+        older history is deleted."""
         thread = DeltaThread(saver, "log")
         for n in range(4):
             thread.step(log=n)
@@ -293,7 +296,7 @@ class PruneDeltaClauses(SaverClauses):
         assert len(ids(saver.list(on(thread.chain.thread_id)))) == 5
 
     def test_prune_history_without_a_seed_stays_whole(self, saver: Facade) -> None:
-        """Without any snapshot, every write back to the root counts."""
+        """Without a snapshot, the history is kept back to the root."""
         thread = DeltaThread(saver, "log")
         for n in range(6):
             thread.step(log=n)
@@ -304,7 +307,7 @@ class PruneDeltaClauses(SaverClauses):
         assert "seed" not in before["log"]
 
     def test_prune_each_channel_back_to_its_own_seed(self, saver: Facade) -> None:
-        """The channel with the oldest seed decides how far back the chain must reach."""
+        """The chain is kept back to the oldest seed of all channels."""
         thread = DeltaThread(saver, "a", "b", "c")
         thread.step(a=0, b=0, c=0)
         thread.step("a", a=1, b=1)
@@ -319,7 +322,7 @@ class PruneDeltaClauses(SaverClauses):
         assert [thread.replayed(name) for name in "abc"] == [[2, 4, 5], [3, 4], [5]]
 
     def test_prune_snapshot_in_the_head_frees_the_rest(self, saver: Facade) -> None:
-        """A value that the head stores needs no history."""
+        """If the newest checkpoint has a snapshot, the history is deleted."""
         thread = DeltaThread(saver, "log")
         for n in range(4):
             thread.step(log=n)
@@ -330,7 +333,7 @@ class PruneDeltaClauses(SaverClauses):
         assert thread.state() == before
 
     def test_prune_other_branches_go(self, saver: Facade) -> None:
-        """Only the ancestors of the newest checkpoint are its history."""
+        """Other branches are deleted: only ancestors of the newest checkpoint are its history."""
         thread = DeltaThread(saver, "log")
         thread.step(log=0)
         thread.step(log=1)
@@ -347,7 +350,7 @@ class PruneDeltaClauses(SaverClauses):
         assert len(kept) == 5
 
     def test_prune_values_of_mere_ancestors_stay_readable(self, saver: Facade) -> None:
-        """What is kept for its writes is still a checkpoint: it reads as before."""
+        """An ancestor that is kept for its writes can still be read, with all its values."""
         thread = DeltaThread(saver, "log")
         for n in range(3):
             thread.step(log=n)
@@ -357,7 +360,7 @@ class PruneDeltaClauses(SaverClauses):
         assert_same(before, after, "history")
 
     def test_prune_twice_and_going_on(self, saver: Facade, harness: SaverHarness) -> None:
-        """Pruning in between runs changes nothing about what is rebuilt."""
+        """Repeated prunes between runs do not change the rebuilt values."""
         thread, expected = DeltaThread(saver, "log"), []
         for n in range(10):
             snapshot = n % 4 == 3
@@ -378,7 +381,7 @@ class PruneDeltaClauses(SaverClauses):
     def test_prune_delete_removes_delta_threads_too(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Strategy "delete" keeps nothing for anybody."""
+        """Strategy "delete" deletes threads with delta channels whole, too."""
         thread = DeltaThread(saver, "log")
         for n in range(3):
             thread.step(log=n)

@@ -1,4 +1,4 @@
-"""stats: what is stored, in numbers."""
+"""Clauses about stats, which counts stored data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StatsClauses(SaverClauses):
     """Clauses of `stats`."""
 
     def test_stats_says_what_it_talks_to(self, saver: Facade, harness: SaverHarness) -> None:
-        """A report of a problem begins with the versions."""
+        """`stats` names the backend and the server's version, for bug reports."""
         told = saver.stats()
         assert harness.name.startswith(told["backend"])
         assert told["server"]
@@ -34,7 +34,7 @@ class StatsClauses(SaverClauses):
         assert (told["threads"], told["checkpoints"], told["writes"]) == (3, 12, 12)
 
     def test_stats_of_one_thread(self, saver: Facade) -> None:
-        """What a single conversation costs; the threads add up to everything."""
+        """Numbers of a single thread; the sum over threads is the total."""
         big, small = filled_thread(saver), Chain(saver)
         small.put({"a": large(1, 5_000)})
         told = {each: saver.stats(each) for each in (big.thread_id, small.thread_id, None)}
@@ -47,14 +47,14 @@ class StatsClauses(SaverClauses):
         assert everything["bytes"] >= one["bytes"] + other["bytes"]
 
     def test_stats_of_an_absent_thread(self, saver: Facade) -> None:
-        """Zeros, and no error."""
+        """For an absent thread, the numbers are zero, not an error."""
         Chain(saver).put({"a": 1})
         told = saver.stats(new_thread())
         assert {name: told[name] for name in COUNTS} == dict.fromkeys(COUNTS, 0)
         assert told["bytes"] == 0
 
     def test_stats_bytes_follow_what_is_stored(self, saver: Facade) -> None:
-        """They grow with what is put and shrink with what is deleted."""
+        """The number of bytes grows with puts, and shrinks with deletions."""
         chain = Chain(saver)
         chain.put({"a": large(1, 100_000)})
         before = saver.stats(chain.thread_id)["bytes"]

@@ -1,4 +1,4 @@
-"""Time to live: a thread expires whole, by its own clock, and reads as absent from that moment."""
+"""Clauses about TTL: a thread expires as a whole, and reads as absent from then on."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from conformance_tests.samples.driver_adapter import GIVE_UP_AFTER, Facade, open
 from conformance_tests.savers.base import Opener, SaverClauses, row_count
 from conformance_tests.savers.threads.delete_thread import filled_thread
 
-SECONDS = 24.0  # what 0.4 minutes are
+SECONDS = 24.0  # 0.4 minutes
 
 
 def policy(**changes: Any) -> dict[str, Any]:
-    """A time to live of 24 seconds, in the shape of `langgraph.json`."""
+    """A TTL policy of 0.4 minutes, in the format of `langgraph.json`."""
     usual = {"strategy": "delete", "default_ttl": 0.4, "refresh_on_read": False}
     return {**usual, "sweep_interval_minutes": 60, **changes}
 
@@ -43,10 +43,10 @@ def listed(saver: Facade) -> list[str]:
 
 @clauses_of(Capability.TTL)
 class ExpiryClauses(SaverClauses):
-    """Clauses about when a thread expires, and what is seen of it then."""
+    """Clauses about when a thread expires, and reads after that."""
 
     def test_ttl_minutes_as_floats(self, reopened: Opener, harness: SaverHarness) -> None:
-        """0.4 means 24 seconds: neither 0 nor 0.4 seconds nor a whole minute."""
+        """A TTL of 0.4 minutes is 24 seconds: it is neither rounded nor taken as seconds."""
         chain = Chain(reopened(ttl=policy()))
         chain.put({"a": 1})
         harness.advance(SECONDS - 1)
@@ -57,7 +57,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_expired_reads_as_absent_before_any_sweep(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """Nobody may see a conversation that the policy says is gone, however late the sweep."""
+        """An expired thread reads as absent at once, however late the sweeper runs."""
         saver = reopened(ttl=policy())
         chain = filled_thread(saver)
         harness.advance(SECONDS + 1)
@@ -75,7 +75,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_expired_thread_is_not_copied(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """Absent for `copy_thread`, too; an expired target is free again."""
+        """`copy_thread` treats an expired source as absent, and an expired target as free."""
         saver = reopened(ttl=policy())
         chain, target = filled_thread(saver), filled_thread(saver)
         harness.advance(SECONDS + 1)
@@ -91,8 +91,8 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_writing_moves_the_clock(
         self, reopened: Opener, harness: SaverHarness, touch: str
     ) -> None:
-        """A thread that is in use does not expire, and expires whole: its namespaces and its
-        oldest checkpoints live as long as its newest write."""
+        """A write extends the expiry of the whole thread, including other namespaces and the
+        oldest checkpoints."""
         saver = reopened(ttl=policy())
         chain, sub = Chain(saver), None
         first = chain.put({"a": 1, "text": large()})
@@ -114,7 +114,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_reading_moves_the_clock_if_asked(
         self, reopened: Opener, harness: SaverHarness, read: str, refresh: bool
     ) -> None:
-        """`refresh_on_read` decides whether a thread that is looked at stays."""
+        """A read extends the expiry if and only if `refresh_on_read` is set."""
         saver = reopened(ttl=policy(refresh_on_read=refresh))
         chain = Chain(saver)
         chain.put({"a": 1})
@@ -136,7 +136,8 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_a_thread_that_is_read_again_and_again_stays(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """A saver may move an expiry only where that moves it far, but not too late."""
+        """A saver may skip small extensions of the expiry, but a thread that is read repeatedly
+        must not expire."""
         saver = reopened(ttl=policy(refresh_on_read=True))
         chain = Chain(saver)
         chain.put({"a": 1})
@@ -149,7 +150,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_reading_refreshes_the_thread_that_is_read(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """A neighbour's reader does not keep a thread alive."""
+        """A read extends the expiry of the thread that is read, and of no other."""
         saver = reopened(ttl=policy(refresh_on_read=True))
         read, unread = Chain(saver), Chain(saver)
         read.put({"a": 1})
@@ -162,7 +163,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_unchanged_channel_lives_as_long_as_its_thread(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """The value that was written first is part of the newest state."""
+        """The value of an unchanged channel does not expire before its thread."""
         saver = reopened(ttl=policy())
         chain = Chain(saver)
         chain.put({"a": 0, "old": large(), "small": "kept"})
@@ -176,7 +177,8 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_put_on_an_expired_thread_begins_anew(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """Nothing of the old thread shows through: no checkpoint, no value, no write."""
+        """A put on an expired thread starts a new one, without old checkpoints, values or
+        writes."""
         saver = reopened(ttl=policy())
         old = filled_thread(saver)
         coming = new_id()
@@ -198,8 +200,8 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_a_run_that_outlasts_it_puts_whole_checkpoints(
         self, reopened: Opener, harness: SaverHarness, first: str
     ) -> None:
-        """A node may take longer than a thread lives. Its run hands over all values of the next
-        checkpoint: those that did not change must not be taken for stored."""
+        """A node may run longer than the TTL. Its run passes all values of the next checkpoint to
+        `put`, which must not assume that unchanged values are still stored."""
         saver = reopened(ttl=policy())
         chain = Chain(saver)
         chain.put({"a": 1, "text": large(), "b": 1})
@@ -214,7 +216,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_write_on_an_expired_thread_begins_anew(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """A late task does not bring the old thread back."""
+        """A late write of a task on an expired thread does not restore the old thread."""
         saver = reopened(ttl=policy())
         old = filled_thread(saver)
         harness.advance(SECONDS + 1)
@@ -225,7 +227,7 @@ class ExpiryClauses(SaverClauses):
     def test_ttl_without_a_policy_nothing_expires(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """The default is to keep."""
+        """Without a TTL policy, threads never expire."""
         chain = Chain(saver)
         chain.put({"a": 1})
         harness.advance(1e9)
@@ -234,7 +236,7 @@ class ExpiryClauses(SaverClauses):
         assert saver.list_threads().threads[0].expires_at is None
 
     def test_ttl_expiry_is_the_stored_one(self, reopened: Opener, harness: SaverHarness) -> None:
-        """A thread keeps the expiry that it was given, whatever policy its next reader has."""
+        """A thread's expiry is stored with it; the policy of a later reader does not matter."""
         chain = Chain(reopened(ttl=policy()))
         chain.put({"a": 1})
         other = reopened(ttl=policy(default_ttl=1000))
@@ -247,7 +249,7 @@ class SweepClauses(SaverClauses):
     """Clauses about `sweep_ttl` and the sweeper."""
 
     def test_ttl_sweep_removes_what_expired(self, reopened: Opener, harness: SaverHarness) -> None:
-        """It tells how many threads that were, leaves no row of them and all of the others."""
+        """A sweep deletes all rows of expired threads and no others, and returns their number."""
         saver = reopened(ttl=policy())
         gone = [filled_thread(saver) for _ in range(3)]
         harness.advance(SECONDS * 0.75)
@@ -261,7 +263,7 @@ class SweepClauses(SaverClauses):
         assert row_count(harness) == 0, dict(harness.rows())
 
     def test_ttl_sweep_of_many_threads(self, reopened: Opener, harness: SaverHarness) -> None:
-        """More threads than a sweep is likely to take at once."""
+        """A sweep handles more threads than its batch size is likely to be."""
         saver = reopened(ttl=policy())
         for n in range(230):
             Chain(saver, f"thread {n}").put({"n": n})
@@ -272,7 +274,8 @@ class SweepClauses(SaverClauses):
     def test_ttl_keep_latest_prunes_and_keeps(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """The thread's state lives on; its history does not."""
+        """With strategy "keep_latest", a sweep keeps an expired thread's state, and deletes its
+        history."""
         saver = reopened(ttl=policy(strategy="keep_latest"))
         chain = Chain(saver)
         for n in range(4):
@@ -283,13 +286,13 @@ class SweepClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == state
         assert saver.sweep_ttl() == 1
         assert harness.rows()["checkpoints"] == 1
-        assert harness.rows()["values"] <= 2  # small ones may be in the row of the checkpoint
+        assert harness.rows()["values"] <= 2  # small values may be embedded in the checkpoint's row
         found = the(saver.get_tuple(on(chain.thread_id)))
         assert (values(found), writes(found)) == (state, [("task-1", "n", "pending")])
         assert saver.sweep_ttl() == 0
 
     def test_ttl_the_sweeper_sweeps(self, reopened: Opener, harness: SaverHarness) -> None:
-        """A server starts it once; starting twice and stopping twice are harmless."""
+        """The sweeper runs in the background; starting and stopping it twice is harmless."""
         saver = reopened(ttl=policy(sweep_interval_minutes=0.0005))
         filled_thread(saver)
         harness.advance(SECONDS + 1)
@@ -308,7 +311,7 @@ class SweepClauses(SaverClauses):
         assert harness.rows() == rows, "it went on after it was stopped"
 
     def test_ttl_closing_stops_the_sweeper(self, harness: SaverHarness, flavour: Any) -> None:
-        """A saver that is closed leaves no thread behind that uses its connection."""
+        """Closing a saver stops its sweeper, so that nothing uses the closed connection."""
         with opened(harness, flavour, ttl=policy(sweep_interval_minutes=0.0005)) as saver:
             Chain(saver, new_thread()).put({"a": 1})
             saver.call("start_ttl_sweeper")

@@ -1,4 +1,4 @@
-"""Time to live that a run asks for itself."""
+"""Clauses about the TTL that a run sets in its config."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RunTTLClauses(SaverClauses):
     """Clauses about `config["configurable"]["ttl"]`."""
 
     def test_ttl_a_run_may_ask_for_another(self, reopened: Opener, harness: SaverHarness) -> None:
-        """Minutes as well; longer or shorter than the policy's."""
+        """A run may set its own TTL in minutes, longer or shorter than the policy's."""
         saver = reopened(ttl=policy())
         short, usual, long = Chain(saver, ttl=0.1), Chain(saver), Chain(saver, ttl=10)
         for chain in (short, usual, long):
@@ -40,7 +40,7 @@ class RunTTLClauses(SaverClauses):
         assert listed(saver) == []
 
     def test_ttl_without_a_default(self, reopened: Opener, harness: SaverHarness) -> None:
-        """Only the runs that ask for an expiry get one."""
+        """Without a default TTL, only threads of runs that set one expire."""
         saver = reopened(ttl=policy(default_ttl=None))
         asked, usual = Chain(saver, ttl=0.4), Chain(saver)
         asked.put({"a": 1})
@@ -49,7 +49,8 @@ class RunTTLClauses(SaverClauses):
         assert listed(saver) == [usual.thread_id]
 
     def test_ttl_the_thread_remembers_it(self, reopened: Opener, harness: SaverHarness) -> None:
-        """The override is the thread's: later touches without one extend by the same time."""
+        """The TTL of a run is stored with the thread: later refreshes extend it by the same
+        time."""
         saver = reopened(ttl=policy(refresh_on_read=True))
         chain = Chain(saver, ttl=1)
         chain.put({"a": 1})
@@ -63,7 +64,8 @@ class RunTTLClauses(SaverClauses):
         assert saver.get_tuple(chain.head) is None
 
     def test_ttl_it_is_no_metadata(self, reopened: Opener) -> None:
-        """LangGraph copies scalars of `configurable` into the metadata; this one is for us."""
+        """The TTL is not stored in the metadata, into which LangGraph copies other scalars of
+        `configurable`."""
         chain = Chain(reopened(ttl=policy()), ttl=5, user="ada")
         entries = told(chain.saver.get_tuple(chain.put({"a": 1})))
         assert "ttl" not in entries
@@ -71,7 +73,7 @@ class RunTTLClauses(SaverClauses):
 
     @pytest.mark.parametrize("long", [1e9, 4e9, 5e9, 1e308])
     def test_ttl_of_thousands_of_years(self, saver: Facade, long: float) -> None:
-        """Refused, or shown: what one run asks for does not end everybody's list of threads."""
+        """A TTL of thousands of years is rejected or listed, but does not break `list_threads`."""
         usual, asked = Chain(saver), Chain(saver, ttl=long)
         usual.put({"a": 1})
         there = {usual.thread_id}
@@ -86,7 +88,7 @@ class RunTTLClauses(SaverClauses):
         ids=lambda bad: f"{bad!r:.9}",
     )
     def test_ttl_invalid_values(self, saver: Facade, harness: SaverHarness, bad: Any) -> None:
-        """Refused before anything is stored; none of them means "forever"."""
+        """Invalid TTLs are rejected before anything is stored; none of them means "forever"."""
         chain = Chain(saver, ttl=bad)
         with pytest.raises(ValueError, match="ttl"):
             chain.put({"a": 1})
@@ -110,7 +112,7 @@ class RunTTLClauses(SaverClauses):
     def test_ttl_invalid_policies(
         self, harness: SaverHarness, flavour: Any, bad: dict[str, Any]
     ) -> None:
-        """A misspelled policy must not quietly keep everything."""
+        """An invalid policy is rejected, so that a typo does not silently disable expiry."""
         with (
             pytest.raises(ValueError, match=next(iter(bad))),
             opened(harness, flavour, ttl={**policy(), **bad}),
