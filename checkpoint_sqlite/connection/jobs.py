@@ -65,8 +65,8 @@ class Single(NamedTuple):
     values: Sequence[Any]
     read: Callable[[list[Row]], Any]
     """makes the result from the rows; None: more rows are needed"""
-    rest: Callable[[list[Row] | None], Plan[Any]]
-    """makes the plan that reads everything; gets the rows if they are of its snapshot, else None"""
+    rest: Callable[[list[Row]], Plan[Any]]
+    """makes the plan that reads everything; gets the rows, which are of its snapshot"""
 
 
 def in_snapshot(request: Single) -> Plan[tuple[Any, bool]]:

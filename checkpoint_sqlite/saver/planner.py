@@ -149,7 +149,7 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
         statement, key = NEWEST_WHOLE, [at.thread_id, self._logs.horizon, at.namespace]
         if at.checkpoint_id is not None:
             statement, key = ONE_WHOLE, [*key, at.checkpoint_id]
-        answer, is_uncommitted = yield Single(statement, key, whole, partial(self._whole, at))
+        answer, is_uncommitted = yield Single(statement, key, whole, self._with_records)
         if not answer:
             return None
         if type(answer) is ReadSnapshot:
@@ -171,9 +171,9 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
             found = yield from row(_ONE, (*key, at.checkpoint_id))
         return found_of(found) if found else None
 
-    def _whole(self, at: Address, read: Sequence[Row] | None) -> Plan[ReadSnapshot | None]:
-        found = found_of(read[0]) if read else (yield from self._find(at))
-        return (yield from load([found], self._logs.known)) if found else None
+    def _with_records(self, read: Sequence[Row]) -> Plan[ReadSnapshot]:
+        """A checkpoint some of whose values have records of their own."""
+        return (yield from load([found_of(read[0])], self._logs.known))
 
     def delta_history(
         self, codec: Codec, config: RunnableConfig, channels: Sequence[str]
