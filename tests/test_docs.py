@@ -82,12 +82,20 @@ def test_every_target_of_make_is_documented() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "CODE_STYLE.md", "docs/reference/glossary.md"])
-def test_paths_that_are_named_exist(name: str) -> None:
-    named = re.findall(r"`((?:\w+/)+(?:[\w.]+)?)`", (ROOT / name).read_text(encoding="utf-8"))
-    of_this_tree = [path for path in named if (ROOT / path.partition("/")[0]).is_dir()]
-    assert of_this_tree
-    assert [path for path in of_this_tree if not (ROOT / path).exists()] == []
+PROSE = [*FILES, ROOT / "CODE_STYLE.md", ROOT / "SECURITY.md"]
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_paths_that_are_named_exist(path: Path) -> None:
+    named = re.findall(r"`((?:\w+/)+(?:[\w.]+)?)`", path.read_text(encoding="utf-8"))
+    of_this_tree = [each for each in named if (ROOT / each.partition("/")[0]).is_dir()]
+    assert [each for each in of_this_tree if not (ROOT / each).exists()] == []
+    assert of_this_tree or path.name != "CONTRIBUTING.md"
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
 
 
 OPTIONS = ROOT / "docs" / "reference" / "options.md"
