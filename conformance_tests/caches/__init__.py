@@ -1,4 +1,4 @@
-"""The contract of caches, one file per capability; `CacheConformance` is all of it."""
+"""Clauses about caches, one file per capability; `CacheConformance` combines them."""
 
 from conformance_tests.caches.conformance import CacheConformance
 from conformance_tests.caches.harness import CacheHarness

@@ -1,4 +1,4 @@
-"""The fixtures that all clauses of caches share."""
+"""Fixtures of the clauses about caches."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from conformance_tests.contract.clauses import Clauses
 from conformance_tests.samples.driver_adapter import Flavour
 
 AT: Final = (("node",), "key")
-"""A value's name: namespace and key."""
+"""A sample name of a value: (namespace, key)."""
 
 
 class CacheOpener(Protocol):
-    """Opens the harness's cache once more, on the same database, until the clause ends."""
+    """Opens another cache on the harness's database, until the clause ends."""
 
     def __call__(self, **options: Any) -> CacheFacade:
         """A facade of the flavour under test; options are `serde` and `max_bytes`."""
 
 
 class CacheClauses(Clauses):
-    """Base of all mixins: how a clause gets its cache."""
+    """Base class of the mixins, with the fixtures that open caches."""
 
     contract = "cache"
 
@@ -36,7 +36,7 @@ class CacheClauses(Clauses):
 
     @pytest.fixture
     def reopened(self, harness: CacheHarness, flavour: Flavour) -> Iterator[CacheOpener]:
-        """Opens caches; all of them are closed after the clause."""
+        """A function that opens caches; they are closed after the clause."""
         with ExitStack() as stack:
 
             def open_again(**options: Any) -> CacheFacade:

@@ -1,4 +1,4 @@
-"""All clauses of caches in one class, for a backend's test file to subclass."""
+"""`CacheConformance`, the base class with all clauses about caches, which a backend subclasses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CacheConformance(
     CacheProcessClauses,
     CacheGraphConformance,
 ):
-    """Every clause about caches, sync and async, with the graphs that are compiled with them.
+    """Every clause about caches and graphs compiled with them, sync and async.
 
     A backend's whole test file:
 

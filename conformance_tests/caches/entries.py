@@ -1,4 +1,4 @@
-"""Values: what was set is got, with its type, under exactly its name."""
+"""Clauses about entries: values are read back with their types, by their exact names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ VALUES: Final[dict[str, Any]] = {
     "a set": {1, 2, 3},
     "300 KB": "x" * 300_000,
 }
-"""Among them what LangGraph stores: the writes of a node."""
+"""Sample values by name, including a node's writes as LangGraph stores them."""
 
 
 @clauses_of(Capability.CACHE_ENTRIES)
@@ -39,27 +39,27 @@ class EntryClauses(CacheClauses):
 
     @pytest.mark.parametrize("kind", VALUES)
     def test_entries_come_back(self, cache: CacheFacade, kind: str) -> None:
-        """With its type: a node that is not run again must have the effect of one that was."""
+        """A value is read back with its type, since it replaces the result of running the node."""
         cache.put(AT, VALUES[kind])
         found = cache.get([AT])
         assert found == {AT: VALUES[kind]}
         assert type(found[AT]) is type(VALUES[kind])
 
     def test_entries_absent_ones_are_left_out(self, cache: CacheFacade) -> None:
-        """Not None: None is a value."""
+        """Absent entries are missing from the result, not None: None is a value."""
         cache.put(AT, None)
         assert cache.get([(("node",), "other"), AT, (("other",), "key")]) == {AT: None}
         assert cache.get([(("node",), "other")]) == {}
         assert cache.get([]) == {}
 
     def test_entries_are_replaced(self, cache: CacheFacade) -> None:
-        """The last one counts."""
+        """Setting an entry again replaces its value."""
         for n in range(3):
             cache.put(AT, n)
             assert cache.has(AT, n)
 
     def test_entries_many_at_once(self, cache: CacheFacade) -> None:
-        """A step with hundreds of tasks asks for all of their keys."""
+        """Hundreds of entries can be set and read in one call, as for a step with many tasks."""
         names = [(("node", f"{n % 7}"), f"{n}") for n in range(700)]
         cache.set({name: (n, None) for n, name in enumerate(names)})
         cache.set({})
@@ -67,7 +67,7 @@ class EntryClauses(CacheClauses):
         assert cache.get(asked) == {name: n for n, name in enumerate(names)}
 
     def test_entries_are_copies(self, cache: CacheFacade) -> None:
-        """Whoever changes what was set, or what was got, changes nothing that is cached."""
+        """Changing an object that was set or returned does not change the cached value."""
         value = {"list": [1]}
         cache.put(AT, value)
         value["list"].append(2)
@@ -75,7 +75,7 @@ class EntryClauses(CacheClauses):
         assert cache.has(AT, {"list": [1]})
 
     def test_entries_of_other_opens(self, reopened: CacheOpener) -> None:
-        """A cache is shared by all that are open on the same database."""
+        """Caches that are open on the same database share their entries."""
         first, second = reopened(), reopened()
         first.put(AT, "first")
         assert second.has(AT, "first")

@@ -1,4 +1,4 @@
-"""One way to call a cache, sync or async, so that every clause is written once."""
+"""Adapters that call a cache sync or async by the same interface."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from conformance_tests.samples.driver_adapter import Flavour, LoopThread, enter,
 
 
 class CacheFacade(abc.ABC):
-    """A cache under test. Methods are those of the sync cache, whatever the flavour.
+    """A cache under test, with the methods of a sync cache in both flavours.
 
     Attributes:
         raw: The cache itself.
-        prefix: What the names of the flavour's methods begin with.
+        prefix: Prefix of the flavour's method names: empty or `a`.
     """
 
     prefix = ""
@@ -30,7 +30,7 @@ class CacheFacade(abc.ABC):
 
     @abc.abstractmethod
     def _call(self, name: str, *args: Any) -> Any:
-        """Call the method `name`, or its a-twin, and return its result."""
+        """Call the method `name`, or its async version, and return its result."""
 
     @abc.abstractmethod
     def invoke(self, graph: Any, said: Any, config: Any = None) -> Any:
@@ -38,10 +38,10 @@ class CacheFacade(abc.ABC):
 
     @abc.abstractmethod
     def stream(self, graph: Any, said: Any, config: Any = None) -> list[Any]:
-        """The updates of a run."""
+        """Run a compiled graph; returns the streamed updates."""
 
     def call(self, name: str, /, *args: Any) -> Any:
-        """Call the method `name`, or its a-twin; a missing one ends the case as `not offered`."""
+        """Call the method `name` or its async version; if missing, the case is `not offered`."""
 
         def work() -> Any:
             return CALLS.make(name, lambda: self._call(name, *args), args, {})
@@ -49,7 +49,7 @@ class CacheFacade(abc.ABC):
         return call_offered(self.raw, name, self.prefix + name, work, self._raises_everywhere)
 
     def _raises_everywhere(self) -> bool:
-        """Whether not even a read of what nobody stored is implemented."""
+        """Whether even a read of an absent entry raises NotImplementedError."""
         try:
             self._call("get", [(("conformance",), "probe")])
         except NotImplementedError:
@@ -71,7 +71,7 @@ class CacheFacade(abc.ABC):
         self.set({name: (value, ttl)})
 
     def has(self, name: FullKey, value: Any) -> bool:
-        """Whether the cache gives this value, and no other."""
+        """Whether the cache returns exactly this value."""
         return self.get([name]) == {name: value}
 
 
@@ -89,7 +89,7 @@ class SyncCacheFacade(CacheFacade):
 
 
 class AsyncCacheFacade(CacheFacade):
-    """Calls the a-methods on a loop; may itself be called from any other thread."""
+    """Calls the async methods on an event loop. Can be called from any thread but the loop's."""
 
     prefix = "a"
 
@@ -112,7 +112,7 @@ class AsyncCacheFacade(CacheFacade):
 
 @contextmanager
 def opened(harness: CacheHarness, flavour: Flavour, **options: Any) -> Iterator[CacheFacade]:
-    """Open the harness's cache in one flavour and close it afterwards."""
+    """Open the harness's cache in one flavour; close it at the end of the block."""
     harness.check_options(flavour, options)
     if flavour == "sync":
         with harness.open(**options) as raw:
@@ -124,7 +124,7 @@ def opened(harness: CacheHarness, flavour: Flavour, **options: Any) -> Iterator[
 
 @contextmanager
 def on_loop(context: Any) -> Iterator[AsyncCacheFacade]:
-    """Open a cache on a loop of its own, by an async context."""
+    """Open a cache by an async context manager, on a new event loop."""
     loop = LoopThread()
     try:
         cache = loop.run(enter(context))

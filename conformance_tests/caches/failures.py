@@ -1,4 +1,4 @@
-"""A cache may forget, never lie, and never fails a run."""
+"""Clauses about failures of a cache: they are misses, never wrong values, and fail no run."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from conformance_tests.samples.driver_adapter import Flavour
 from conformance_tests.savers.values.unreadable import Handle, add_note, without_note
 
 OTHER: Final = (("other",), "key")
-PATIENCE: Final = 20.0  # seconds after which a loop that does not go on is taken for blocked
+PATIENCE: Final = 20.0  # timeout in seconds, after which an event loop counts as blocked
 
 
 @contextmanager
 def warned(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Something inside the block has to log a warning."""
+    """Fail unless the block logs a warning."""
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         yield
@@ -43,7 +43,7 @@ class CacheFailureClauses(CacheClauses):
 
     @pytest.fixture
     def users_module(self) -> Iterator[Any]:
-        """A module of the user's, with a class that values are of."""
+        """A module with a user-defined class."""
         module = ModuleType("conformance_users")
         sys.modules[module.__name__] = module
         add_note(module, "text")
@@ -53,7 +53,8 @@ class CacheFailureClauses(CacheClauses):
     def test_failures_a_damaged_value_is_a_miss(
         self, harness: CacheHarness, cache: CacheFacade, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Not an error, which would end the run, and not a wrong value; there is a warning."""
+        """A damaged value is a miss with a warning: not an error, which would end the run, and not
+        a wrong value."""
         cache.put(AT, {"answer": "forty-two " * 10})
         harness.damage()
         with warned(caplog):
@@ -68,7 +69,7 @@ class CacheFailureClauses(CacheClauses):
     def test_failures_a_value_whose_class_is_gone_is_a_miss(
         self, cache: CacheFacade, caplog: pytest.LogCaptureFixture, users_module: Any
     ) -> None:
-        """The next release has renamed it: no substitute, no dict, no None."""
+        """A value whose class was renamed is a miss, and is not read as a dict or None."""
         cache.set({AT: (users_module.Note("hi"), None), OTHER: ("kept", None)})
         with without_note(users_module), warned(caplog):
             assert cache.get([AT, OTHER]) == {OTHER: "kept"}
@@ -76,20 +77,22 @@ class CacheFailureClauses(CacheClauses):
     def test_failures_a_value_that_cannot_be_stored_is_left_out(
         self, cache: CacheFacade, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """The run goes on, the others are stored, and what it replaces is not given any more."""
+        """A value that cannot be serialized is skipped without an error. Others are stored, and an
+        older value of the same name is removed."""
         cache.put(AT, "before")
         with warned(caplog):
             cache.set({AT: (Handle(), None), OTHER: ("stored", None)})
         assert cache.get([AT, OTHER]) == {OTHER: "stored"}
 
     def test_failures_a_serializer_that_pickles_is_refused(self, reopened: CacheOpener) -> None:
-        """Whoever can write to the cache could run code wherever it is read."""
+        """A serializer that unpickles is rejected: an attacker with write access to the cache could
+        run code in every reader."""
         with pytest.raises(ValueError, match="pickle"):
             reopened(serde=JsonPlusSerializer(pickle_fallback=True))
 
 
 class Spy(JsonPlusSerializer):
-    """Notes in which threads it was used."""
+    """A serializer that records the threads in which it is used."""
 
     def __init__(self) -> None:
         super().__init__(pickle_fallback=False)
@@ -106,7 +109,7 @@ class Spy(JsonPlusSerializer):
 
 @contextmanager
 def awaited(harness: CacheHarness, flavour: Flavour, **options: Any) -> Iterator[AsyncCacheFacade]:
-    """The a-methods of the cache of a flavour: sync ones have them as well."""
+    """Open the cache of a flavour, and call its async methods, which sync caches have, too."""
     harness.check_options(flavour, options)
     if flavour == "async":
         context = harness.aopen(**options)
@@ -120,12 +123,12 @@ def awaited(harness: CacheHarness, flavour: Flavour, **options: Any) -> Iterator
 
 @clauses_of(Capability.CACHE_LOOP)
 class CacheLoopClauses(CacheClauses):
-    """Clauses about the event loop, which serves other users meanwhile."""
+    """Clauses about caches not blocking the event loop."""
 
     def test_loop_large_values_are_encoded_elsewhere(
         self, harness: CacheHarness, flavour: Flavour
     ) -> None:
-        """In another thread, whatever the cache is."""
+        """Large values are encoded and decoded in another thread, not on the event loop."""
         spy = Spy()
         with awaited(harness, flavour, serde=spy) as cache:
 
@@ -157,7 +160,7 @@ class CacheOutageClauses(CacheClauses):
         caplog: pytest.LogCaptureFixture,
         call: str,
     ) -> None:
-        """With a warning. When the server is back the cache is used again."""
+        """During an outage, calls are misses with a warning; afterwards the cache works again."""
         with Proxy(*harness.address()) as proxy:
             far = harness.through(proxy.host, proxy.port)
             with opened(far, flavour) as cache:
@@ -171,7 +174,8 @@ class CacheOutageClauses(CacheClauses):
                 assert cache.get([AT, OTHER]) == {AT: "value", OTHER: "again"}
 
     def test_outages_of_clear_are_errors(self, harness: CacheHarness, flavour: Flavour) -> None:
-        """Whoever clears a cache has a reason: wrong values must not come back."""
+        """During an outage, `clear` raises an error, since values that must be removed would
+        stay."""
         with Proxy(*harness.address()) as proxy:
             far = harness.through(proxy.host, proxy.port)
             with opened(far, flavour) as cache:
@@ -180,7 +184,7 @@ class CacheOutageClauses(CacheClauses):
                     cache.clear()
 
     def test_outages_fail_no_run(self, harness: CacheHarness, flavour: Flavour) -> None:
-        """The node runs as if there were no cache."""
+        """During an outage, a graph runs its nodes as without a cache."""
         with Proxy(*harness.address()) as proxy:
             far = harness.through(proxy.host, proxy.port)
             with opened(far, flavour) as cache:
@@ -193,7 +197,7 @@ class CacheOutageClauses(CacheClauses):
     def test_outages_do_not_hold_up_the_loop(
         self, harness: CacheHarness, flavour: Flavour, call: str
     ) -> None:
-        """A switch that restarts holds up one call and not the whole application."""
+        """A stalled network blocks one call, not the event loop."""
         arguments: dict[str, Any] = {"get": [AT], "set": {AT: (1, None)}, "clear": None}
         with Proxy(*harness.address()) as proxy:
             far = harness.through(proxy.host, proxy.port)

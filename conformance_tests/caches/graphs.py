@@ -1,4 +1,4 @@
-"""Compiled graphs with the cache under test: what is cached is not run again."""
+"""Clauses about compiled graphs with a cache: cached nodes and tasks are not run again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from conformance_tests.samples.workers import processes
 
 
 class CachedState(TypedDict, total=False):
-    """What the graphs pass on."""
+    """The state of the graphs."""
 
     said: str
     answer: str
@@ -30,7 +30,7 @@ class CachedState(TypedDict, total=False):
 
 
 def counting_graph(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[str]]:
-    """A graph of one cached node, and what that node was run with."""
+    """A graph of one cached node, and the list of inputs that the node was run with."""
     runs: list[str] = []
 
     def shout(state: CachedState) -> CachedState:
@@ -49,18 +49,18 @@ def counting_graph(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[str]]
 
 
 def is_cached(updates: list[Any]) -> bool:
-    """Whether a run says of something that it was cached."""
+    """Whether the updates of a run say that a result was cached."""
     return any(update.get("__metadata__", {}).get("cached", False) for update in updates)
 
 
 @clauses_of(Capability.CACHE_GRAPHS)
 class CacheGraphConformance(CacheClauses):
-    """What a compiled graph may expect of its cache, sync and async."""
+    """Clauses about compiled graphs with a cache, sync and async."""
 
     profile: ClassVar[Profile] = "langgraph"
 
     def test_graphs_a_cached_node_is_not_run_again(self, cache: CacheFacade) -> None:
-        """Of the same input; the run says that it was cached."""
+        """A cached node is not run again for the same input, and the updates say so."""
         graph, runs = counting_graph(cache, ttl=120)
         first = cache.stream(graph, {"said": "hi"})
         second = cache.stream(graph, {"said": "hi"})
@@ -72,7 +72,7 @@ class CacheGraphConformance(CacheClauses):
         assert runs == ["hi", "ho"]
 
     def test_graphs_a_cached_task_is_not_run_again(self, cache: CacheFacade) -> None:
-        """In the next run, which says so."""
+        """A cached task is not run again in the next run, and the updates say so."""
         main, runs = slow_task(cache, ttl=120)
         assert not is_cached(cache.stream(main, {"n": 2}))
         assert cache.invoke(main, {"n": 2}) == {"answer": 4}
@@ -82,7 +82,7 @@ class CacheGraphConformance(CacheClauses):
     def test_graphs_until_the_ttl_has_passed(
         self, harness: CacheHarness, cache: CacheFacade
     ) -> None:
-        """Then it is run, and cached, again."""
+        """After the TTL, a node is run and cached again."""
         graph, runs = counting_graph(cache, ttl=1)
         for _ in range(2):
             assert cache.invoke(graph, {"said": "hi"})["answer"] == "HI"
@@ -90,7 +90,7 @@ class CacheGraphConformance(CacheClauses):
         assert runs == ["hi", "hi"]
 
     def test_graphs_nodes_do_not_share(self, cache: CacheFacade) -> None:
-        """Each node has its own namespace: the same input is not the same result."""
+        """Nodes do not share results for the same input: each has its own namespace."""
 
         def shout(state: CachedState) -> CachedState:
             return {"answer": state["said"].upper()}
@@ -117,7 +117,7 @@ class CacheGraphConformance(CacheClauses):
             assert found == {"said": "hi", "answer": "HI", "length": 2}
 
     def test_graphs_clear_the_cache_of_a_node(self, cache: CacheFacade) -> None:
-        """`graph.clear_cache`, of the node that is named and of no other."""
+        """`graph.clear_cache` clears the named nodes only."""
         graph, runs = counting_graph(cache, ttl=None)
         cache.invoke(graph, {"said": "hi"})
         clear = graph.aclear_cache if isinstance(cache, AsyncCacheFacade) else graph.clear_cache
@@ -135,7 +135,7 @@ class CacheGraphConformance(CacheClauses):
         assert runs == ["hi", "hi"]
 
     def test_graphs_of_another_open(self, reopened: CacheOpener) -> None:
-        """A graph that is built again finds what the one before has cached."""
+        """A rebuilt graph with a newly opened cache finds the cached results."""
         for expected in (["hi"], []):
             graph, runs = counting_graph(reopened(), ttl=None)
             reopened().invoke(graph, {"said": "hi"})
@@ -143,7 +143,7 @@ class CacheGraphConformance(CacheClauses):
 
 
 def run_in_worker(kind: type[CacheHarness], at: str, flavour: Flavour) -> tuple[Any, list[int]]:
-    """In a process of its own: the task, on the same database."""
+    """In a worker: run the task, with a cache on the same database."""
     harness = kind.reopen(at)
     with opened(harness, flavour) as cache:
         main, runs = slow_task(cache, ttl=120)
@@ -157,14 +157,14 @@ class CacheProcessClauses(CacheClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def workers(cls) -> Iterator[ProcessPoolExecutor]:
-        """New processes, for all clauses."""
+        """A pool of worker processes, for all clauses."""
         with ProcessPoolExecutor(2, processes()) as pool:
             yield pool
 
     def test_processes_share_what_is_cached(
         self, harness: CacheHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """What one worker has computed, the others do not compute."""
+        """A result that one process has cached is not computed by others."""
         place = type(harness), harness.location(), flavour
         found = [
             workers.submit(run_in_worker, *place).result(GIVE_UP_AFTER),

@@ -1,4 +1,4 @@
-"""What the author of a cache writes: how to open it.
+"""The base class of harnesses of caches. A minimal harness:
 
     class MyCacheHarness(CacheHarness):
         name = "mine"
@@ -11,7 +11,7 @@
             with MyCache(self.folder, **options) as cache:
                 yield cache
 
-That is enough for most clauses; the others are `not looked at`.
+This is enough for most clauses; the others are `not looked at`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from conformance_tests.harness import Harness
 
 
 class CacheHarness(Harness):
-    """One empty database, and every way in which the clauses touch it. `open` takes the options
-    `serde` and `max_bytes`, if the cache does.
+    """An empty database, and all the ways in which clauses of caches access it. `open` takes the
+    options `serde` and `max_bytes`, if the cache does.
     """
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: without a clock that can be moved, by waiting."""
+        """Let time pass. This default sleeps; override it if the cache's clock can be moved."""
         time.sleep(seconds)
 
     def damage(self) -> None:
-        """Raw write: change one byte of what is stored of every value."""
+        """Raw write: change one byte of every stored value."""
         not_looked_at("the harness has no `damage` to change what is stored")

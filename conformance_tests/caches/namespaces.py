@@ -1,4 +1,4 @@
-"""Namespaces and keys: two names are one only if they are equal; `clear` clears what it says."""
+"""Clauses about namespaces and keys: names never collide, and `clear` clears the right ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATTERNS: Final = ("*", "a*", "?", "[ab]", "%", "_", "a_", "$where", ".*")
 
 
 def joined(separator: str) -> list[FullKey]:
-    """Names that are one if their parts are joined by this."""
+    """Names that would collide if their parts were joined by this separator."""
     return [
         (("a", "b"), "k"),
         ((f"a{separator}b",), "k"),
@@ -44,7 +44,7 @@ def joined(separator: str) -> list[FullKey]:
 
 
 def fill(cache: CacheFacade, names: list[FullKey]) -> dict[FullKey, str]:
-    """Store a value of its own under each name."""
+    """Store a different value under each name."""
     values = {name: repr(name) for name in names}
     cache.set({name: (value, None) for name, value in values.items()})
     return values
@@ -55,7 +55,7 @@ class CacheNamespaceClauses(CacheClauses):
     """Clauses about names."""
 
     def test_namespaces_are_kept_apart(self, cache: CacheFacade) -> None:
-        """One node must never get what another one has returned."""
+        """A node never gets the cached result of another node."""
         values = fill(cache, PLAIN)
         assert cache.get(PLAIN) == values
         for name, value in values.items():
@@ -63,41 +63,42 @@ class CacheNamespaceClauses(CacheClauses):
 
     @pytest.mark.parametrize("separator", SEPARATORS, ids=ascii)
     def test_namespaces_no_separator_joins_two(self, cache: CacheFacade, separator: str) -> None:
-        """The name of a node is the user's, and a key may be any text that `key_func` makes."""
+        """No separator in a namespace or key makes two names collide: users name nodes, and
+        `key_func` may return any text."""
         names = joined(separator)
         assert cache.get(names) == {}
         values = fill(cache, names)
         assert cache.get(names) == values
 
     def test_namespaces_clear_all(self, cache: CacheFacade) -> None:
-        """`clear(None)`, and `clear()`."""
+        """`clear(None)` and `clear()` clear all namespaces."""
         for clear in (lambda: cache.clear(None), lambda: cache.call("clear")):
             fill(cache, PLAIN)
             clear()
             assert cache.get(PLAIN) == {}
 
     def test_namespaces_clear_exactly_those(self, cache: CacheFacade) -> None:
-        """No longer ones that begin with it, no others that look like it."""
+        """`clear` clears exactly the given namespaces, not longer or similar ones."""
         values = fill(cache, PLAIN)
         cache.clear([("a",), ("b", "a"), ("never",)])
         gone = {name for name in PLAIN if name[0] in {("a",), ("b", "a")}}
         assert cache.get(PLAIN) == {n: value for n, value in values.items() if n not in gone}
 
     def test_namespaces_clear_the_empty_one(self, cache: CacheFacade) -> None:
-        """`clear([()])` is of the namespace without labels, and not of all."""
+        """`clear([()])` clears the namespace without labels, not all."""
         values = fill(cache, PLAIN)
         cache.clear([()])
         assert cache.get(PLAIN) == {n: value for n, value in values.items() if n[0]}
 
     def test_namespaces_clear_none_of_them(self, cache: CacheFacade) -> None:
-        """An empty list names no namespace."""
+        """`clear([])` clears nothing."""
         values = fill(cache, PLAIN)
         cache.clear([])
         assert cache.get(PLAIN) == values
 
     @pytest.mark.parametrize("pattern", PATTERNS)
     def test_namespaces_are_no_patterns(self, cache: CacheFacade, pattern: str) -> None:
-        """What a database takes for a pattern is a name like any other."""
+        """Wildcards of databases in a namespace are taken literally."""
         values = fill(cache, PLAIN)
         values |= fill(cache, [((pattern,), "k")])
         cache.clear([(pattern,)])

@@ -1,6 +1,6 @@
-"""A task of the functional API that is cached.
+"""A sample workflow of the functional API, with a cached task.
 
-Without `from __future__ import annotations`: `entrypoint` reads the annotations as they stand.
+No `from __future__ import annotations`: `entrypoint` needs annotations as objects.
 """
 
 import sys
@@ -14,11 +14,11 @@ from conformance_tests.caches.facade import AsyncCacheFacade, CacheFacade
 from conformance_tests.savers.graphs.questions import in_context
 
 HAS_CONTEXT = sys.version_info[:2] >= (3, 11)
-"""Before, LangGraph's tasks cannot be called in a coroutine: asyncio hands on no context."""
+"""On older versions, tasks cannot be called in coroutines: asyncio does not pass the context."""
 
 
 def slow_task(cache: CacheFacade, ttl: int | None) -> tuple[Any, list[int]]:
-    """The example of LangGraph's documentation: a workflow, and what its task was run with."""
+    """The workflow of LangGraph's documentation, and the list of inputs its task was run with."""
     runs: list[int] = []
 
     def add(n: int) -> int:

@@ -1,4 +1,4 @@
-"""Time to live, in seconds, and a bound of size."""
+"""Clauses about a cache's TTL (in seconds) and size limit."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ OTHER: Final = (("node",), "other")
 
 @clauses_of(Capability.CACHE_TTL)
 class CacheTTLClauses(CacheClauses):
-    """Clauses that let time pass: little, for a harness that has to wait."""
+    """Clauses about TTL. They let only seconds pass, since some harnesses have to sleep."""
 
     def test_ttl_has_passed(self, harness: CacheHarness, cache: CacheFacade) -> None:
-        """Then the value is absent, whether anything has removed it or not."""
+        """After its TTL, a value is absent, whether it was removed or not."""
         cache.set({AT: ("short", 1), OTHER: ("long", 100)})
         assert cache.get([AT, OTHER]) == {AT: "short", OTHER: "long"}
         harness.advance(1.2)
         assert cache.get([AT, OTHER]) == {OTHER: "long"}
 
     def test_ttl_none_is_for_ever(self, harness: CacheHarness, cache: CacheFacade) -> None:
-        """A `CachePolicy` without a ttl."""
+        """Without a TTL, a value never expires."""
         cache.put(AT, "kept", None)
         harness.advance(1.2)
         assert cache.has(AT, "kept")
 
     def test_ttl_is_that_of_the_last_set(self, harness: CacheHarness, cache: CacheFacade) -> None:
-        """Longer, or shorter, or none any more."""
+        """Setting a value again sets its TTL: longer, shorter or none."""
         cache.set({AT: (1, 1), OTHER: (1, 100)})
         cache.set({AT: (2, None), OTHER: (2, 1)})
         harness.advance(1.2)
         assert cache.get([AT, OTHER]) == {AT: 2}
 
     def test_ttl_zero_is_over_at_once(self, cache: CacheFacade) -> None:
-        """It replaces what was there as well."""
+        """A TTL of 0 expires at once, and removes an older value, too."""
         cache.put(AT, "before", None)
         cache.put(AT, "over", 0)
         assert cache.get([AT]) == {}
@@ -45,7 +45,7 @@ class CacheTTLClauses(CacheClauses):
     def test_ttl_sweep_removes_what_has_expired(
         self, harness: CacheHarness, cache: CacheFacade
     ) -> None:
-        """And nothing else; it says how many."""
+        """A sweep removes expired entries and no others, and returns their number."""
         cache.set({AT: (1, 1), OTHER: (1, 100), (("node",), "ever"): (1, None)})
         harness.advance(1.2)
         assert cache.call("sweep_ttl") == 1
@@ -58,7 +58,7 @@ class CacheSizeClauses(CacheClauses):
     """Clauses about `max_bytes`."""
 
     def test_size_the_oldest_go_first(self, harness: CacheHarness, reopened: CacheOpener) -> None:
-        """What was stored longest ago; storing again makes young."""
+        """If `max_bytes` is exceeded, entries that were set longest ago are removed first."""
         cache = reopened(max_bytes=5000)
         names = [(("node",), f"{n}") for n in range(5)]
         for n in (0, 1, 2, 0, 3, 4):
@@ -68,7 +68,8 @@ class CacheSizeClauses(CacheClauses):
         assert cache.call("stats")["bytes"] <= 5000
 
     def test_size_one_that_is_too_large_is_not_stored(self, reopened: CacheOpener) -> None:
-        """It would be the only one; and what it should replace is not given any more."""
+        """A value larger than `max_bytes` is not stored, and an older value of the name is
+        removed."""
         cache = reopened(max_bytes=5000)
         cache.set({AT: ("small", None), OTHER: ("small", None)})
         cache.put(AT, "x" * 6000)

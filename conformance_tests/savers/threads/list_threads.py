@@ -179,7 +179,8 @@ class ThreadsClauses(SaverClauses):
             saver.list_threads(cursor=cursor)
 
     def test_threads_invalid_limit(self, saver: Facade) -> None:
-        """A negative limit is an error, not a page that lacks its last threads."""
+        """A negative limit is rejected; Python's slicing would drop the last threads of the
+        page."""
         touch(saver, "one", "two", "three")
         with pytest.raises(ValueError, match="limit"):
             saver.list_threads(limit=-1)

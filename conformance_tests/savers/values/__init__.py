@@ -1,1 +1,1 @@
-"""Clauses on what is put, and comes back."""
+"""Clauses about the storage of checkpoints, values and writes."""

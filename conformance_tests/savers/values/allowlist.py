@@ -1,4 +1,4 @@
-"""with_allowlist: graph.compile clones the saver; the clone is the same saver otherwise."""
+"""Clauses about with_allowlist, by which graph.compile clones a saver with another allowlist."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from conformance_tests.savers.base import Opener, SaverClauses
 
 @dataclass
 class Listed:
-    """A type of the user's that the clone's allowlist names."""
+    """A user-defined type that the clone's allowlist names."""
 
     text: str
 
@@ -32,12 +32,12 @@ ALLOWED = [(Listed.__module__, Listed.__name__)]
 
 
 def strict() -> JsonPlusSerializer:
-    """A serializer that gives back only types it was told of."""
+    """A serializer that restores only the types of its allowlist."""
     return JsonPlusSerializer(allowed_msgpack_modules=[("collections", "OrderedDict")])
 
 
 def read_or_error(saver: Facade, chain: Chain) -> object:
-    """The channel `a` of the newest checkpoint, or what its saver raises instead."""
+    """The channel `a` of the newest checkpoint, or the error that the saver raises."""
     try:
         return values(saver.get_tuple(chain.head))["a"]
     except Exception as error:  # noqa: BLE001 (which one is the saver's business)
@@ -49,7 +49,7 @@ class AllowlistClauses(SaverClauses):
     """Clauses of `with_allowlist`."""
 
     def test_allowlist_clone_reads_and_writes_the_same_threads(self, reopened: Opener) -> None:
-        """What one stores the other sees, in both directions and at once."""
+        """The saver and its clone read each other's data at once."""
         saver = reopened(serde=strict())
         clone = saver.with_allowlist(ALLOWED)
         assert clone.raw is not saver.raw
@@ -67,17 +67,17 @@ class AllowlistClauses(SaverClauses):
             assert saver.get_tuple(on(chain.thread_id)) is None
 
     def test_allowlist_only_the_serializer_differs(self, reopened: Opener) -> None:
-        """The clone gives the listed type back, the saver itself as before does not."""
+        """The clone restores the listed type; the original saver still does not."""
         saver = reopened(serde=strict())
         clone = saver.with_allowlist(ALLOWED)
         chain = Chain(clone)
         chain.put({"a": Listed("x")})
         assert values(clone.get_tuple(chain.head)) == {"a": Listed("x")}
-        # an error, or something else in its place: see the capability `unreadable`
+        # an error, or another value: see the capability `unreadable`
         assert not isinstance(read_or_error(saver, chain), Listed)
 
     def test_allowlist_clone_of_a_saver_that_was_not_used_yet(self, reopened: Opener) -> None:
-        """`compile` clones before the first call: what the first call prepares is shared."""
+        """`compile` clones before the first call: what that call prepares is shared."""
         saver = reopened(serde=strict())
         clones = [saver.with_allowlist(ALLOWED), saver.with_allowlist([("other", "Type")])]
         for n, each in enumerate([*clones, saver]):
@@ -87,7 +87,8 @@ class AllowlistClauses(SaverClauses):
             assert values(saver.get_tuple(chain.head)) == {"n": n}
 
     def test_allowlist_copies_share_all_state(self, saver: Facade) -> None:
-        """`copy.copy` is what the base class clones with; it must not copy locks or caches."""
+        """The base class clones by `copy.copy`, which must share locks and caches, not copy
+        them."""
         twin = copy.copy(saver)
         twin.raw = copy.copy(saver.raw)
         chain = Chain(saver)

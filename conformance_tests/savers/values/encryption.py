@@ -1,4 +1,4 @@
-"""Encryption: nothing that the serializer encrypts can be read in the database."""
+"""Clauses about encryption: with an encrypting serializer, the database has no plaintext."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def encrypting(key: bytes = KEY) -> EncryptedSerializer:
 
 
 def secret(name: str) -> str:
-    """Text that cannot be missed in a dump, short enough not to be cut."""
+    """A text to search for in a dump, short enough not to be split into chunks."""
     return f"{MARKER}-{name}"
 
 
 def tell(chain: Chain) -> None:
-    """Put the marker everywhere a user's data can go."""
+    """Put the marker into every place for user data."""
     hidden: dict[str, Any] = {secret("metadata key"): 1}
     chain.put(
         {
@@ -69,7 +69,7 @@ class EncryptionClauses(SaverClauses):
     def test_encryption_no_plaintext_is_stored(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """Not of a value, not of a write, not of the user's metadata, not of a piece of them."""
+        """The database has no plaintext of values, writes or user metadata, whole or in part."""
         saver = reopened(serde=encrypting())
         chain = Chain(saver, user=secret("config"))
         for _ in range(3):
@@ -81,14 +81,14 @@ class EncryptionClauses(SaverClauses):
         assert stored.count(MARKER.encode()) == 0
 
     def test_encryption_the_dump_would_show_it(self, saver: Facade, harness: SaverHarness) -> None:
-        """The same without encryption is there: the clause above looks in the right place."""
+        """Without encryption, the plaintext is found, which validates the clause above."""
         tell(Chain(saver))
         stored = harness.stored()
         for name in ("value", "bytes", "large", "metadata", "nested metadata", "write", "error"):
             assert secret(name).encode() in stored, name
 
     def test_encryption_values_come_back(self, reopened: Opener) -> None:
-        """Encryption changes nothing about types, large values and unchanged channels."""
+        """With encryption, types, large values and unchanged channels are read back the same."""
         plain, saver = Chain(reopened(serde=JsonPlusSerializer())), reopened(serde=encrypting())
         chain = Chain(saver)
         for each in (plain, chain):
@@ -98,7 +98,7 @@ class EncryptionClauses(SaverClauses):
         assert_same(expected, values(saver.get_tuple(chain.head)), "channel_values")
 
     def test_encryption_metadata_comes_back_and_filters(self, reopened: Opener) -> None:
-        """Filters mean the same whether metadata is encrypted or not."""
+        """Filters on encrypted metadata give the same results as on plaintext."""
         saver = reopened(serde=encrypting())
         chain = Chain(saver)
         stored = [chain.put({}, n=n, user=f"u{n % 2}", tags=[n]) for n in range(6)]
@@ -120,7 +120,7 @@ class EncryptionClauses(SaverClauses):
         assert [each.metadata["step"] for each in found] == [2, 0]
 
     def test_encryption_runs_can_be_deleted(self, reopened: Opener) -> None:
-        """`run_id` is base metadata: the database finds a run without the key."""
+        """Runs can be deleted without decryption: the database stores `run_id` as plaintext."""
         saver = reopened(serde=encrypting())
         chain = Chain(saver)
         kept = chain.put({"a": 1}, run_id="kept")
@@ -130,8 +130,8 @@ class EncryptionClauses(SaverClauses):
 
     @pytest.mark.parametrize("what", ["value", "write", "large value"])
     def test_encryption_reading_what_was_not_encrypted(self, reopened: Opener, what: str) -> None:
-        """A value that somebody else put there is an error, not a pass: whoever can write to the
-        database must not be able to pass off a state as ours."""
+        """Reading an unencrypted value is an error: an attacker with write access to the database
+        must not be able to forge a state."""
         plain, saver = reopened(), reopened(serde=encrypting())
         thread = self.mixed(plain, saver, what)
         reads: list[Any] = [
@@ -145,7 +145,7 @@ class EncryptionClauses(SaverClauses):
 
     @staticmethod
     def mixed(plain: Facade, saver: Facade, what: str) -> str:
-        """A thread that is encrypted but for one record."""
+        """Put a thread that is encrypted except for one record."""
         chain = Chain(saver)
         chain.put({"a": 1})
         if what == "write":
@@ -156,7 +156,7 @@ class EncryptionClauses(SaverClauses):
         return str(chain.thread_id)
 
     def test_encryption_delta_history_of_what_was_not_encrypted(self, reopened: Opener) -> None:
-        """Rebuilding a delta channel reads writes and a seed: both must be ours."""
+        """Reading the delta history is an error if the seed or a write is not encrypted."""
         plain, saver = reopened(), reopened(serde=encrypting())
         forged_write, forged_seed = Chain(saver), Chain(plain)
         forged_write.put({"log": "seed"})
@@ -171,7 +171,7 @@ class EncryptionClauses(SaverClauses):
                 saver.get_delta_channel_history(config=chain.head, channels=["log"])
 
     def test_encryption_wrong_key(self, reopened: Opener) -> None:
-        """Whatever the cipher says, it is an error and no value."""
+        """Reading with the wrong key is an error, whatever the cipher returns."""
         chain = Chain(reopened(serde=encrypting()))
         chain.put({"a": large()})
         chain.write(("a", 1))
@@ -180,7 +180,7 @@ class EncryptionClauses(SaverClauses):
             other.get_tuple(chain.head)
 
     def test_encryption_writes_come_back(self, reopened: Opener) -> None:
-        """Pending writes are values, too."""
+        """Encrypted pending writes are read back."""
         saver = reopened(serde=encrypting())
         chain = Chain(saver)
         chain.put({"a": 1})
@@ -190,7 +190,7 @@ class EncryptionClauses(SaverClauses):
 
 
 class Turned:
-    """A serializer that encrypts, after a fashion, and that nobody knows to do so."""
+    """A custom serializer that encrypts (weakly), which the saver cannot detect."""
 
     def __init__(self) -> None:
         self._plus = JsonPlusSerializer()
@@ -205,18 +205,18 @@ class Turned:
 
 
 class TurnedByACipher(Turned):
-    """The same, with a `cipher` as LangGraph's `EncryptedSerializer` has one."""
+    """The same with an attribute `cipher`, as LangGraph's `EncryptedSerializer` has."""
 
     cipher = object()
 
 
 @clauses_of(Capability.OWN_ENCRYPTION)
 class OwnEncryptionClauses(SaverClauses):
-    """Clauses about savers whose serializer encrypts and is not LangGraph's."""
+    """Clauses about savers with an encrypting serializer that is not LangGraph's."""
 
     @pytest.fixture(params=["encrypted=True", "a cipher"])
     def options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        """What tells the saver that its serializer encrypts."""
+        """Options by which the saver learns that its serializer encrypts."""
         if request.param == "a cipher":
             return {"serde": TurnedByACipher()}
         return {"serde": Turned(), "encrypted": True}
@@ -224,7 +224,7 @@ class OwnEncryptionClauses(SaverClauses):
     def test_own_encryption_no_plaintext_is_stored(
         self, reopened: Opener, harness: SaverHarness, options: dict[str, Any]
     ) -> None:
-        """Metadata goes through the serializer as well; it comes back, and can be filtered by."""
+        """Metadata is encrypted by the serializer, too, is read back, and can be filtered by."""
         saver = reopened(**options)
         chain = Chain(saver, user=secret("config"))
         tell(chain)
@@ -238,7 +238,7 @@ class OwnEncryptionClauses(SaverClauses):
     def test_own_encryption_reading_what_was_not_encrypted(
         self, reopened: Opener, options: dict[str, Any]
     ) -> None:
-        """What the types tell to be another serializer's is an error, whatever it would read as."""
+        """Reading data whose type tag is another serializer's is an error."""
         plain, saver = reopened(), reopened(**options)
         chain = Chain(saver)
         chain.put({"a": 1})
@@ -249,13 +249,13 @@ class OwnEncryptionClauses(SaverClauses):
 
 @clauses_of(Capability.TTL)
 class SweepUnderAnotherKeyClauses(SaverClauses):
-    """Clauses about sweeps that meet what they cannot read."""
+    """Clauses about sweeps that find unreadable threads."""
 
     @pytest.mark.parametrize("limit", [None, 1])
     def test_ttl_a_sweep_passes_over_what_it_cannot_read(
         self, reopened: Opener, harness: SaverHarness, limit: int | None
     ) -> None:
-        """A thread of another key stays as it is, and ends no sweep: others expired after it."""
+        """A sweep skips a thread that is encrypted with another key, and sweeps those after it."""
         ttl = policy(strategy="keep_latest", sweep_limit=limit)
         saver = reopened(serde=encrypting(), ttl=ttl)
         other = reopened(serde=encrypting(KEY[::-1]), ttl=ttl)

@@ -1,4 +1,4 @@
-"""Every Python value comes back with its type, exactly as from InMemorySaver."""
+"""Clauses about fidelity: values are read back with their types, as from InMemorySaver."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from conformance_tests.savers.base import SaverClauses
 
 
 def reference(state: dict[str, Any]) -> dict[str, Any]:
-    """What InMemorySaver makes of these values."""
+    """These values as InMemorySaver returns them."""
     saver: InMemorySaver = InMemorySaver()
     body = checkpoint(state)
     stored = saver.put(on("reference"), body, metadata(), body["channel_versions"])
@@ -35,7 +35,7 @@ def reference(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def assert_survives(saver: Facade, others: Mapping[str, Any], specimen: Any) -> None:
-    """Fail unless a value comes back beside others: alone, in a large one, and as writes."""
+    """Fail unless a value is read back unchanged: alone, inside a large value, and as a write."""
     state = {"alone": specimen, "in a large one": {"text": large(), "x": [specimen]}}
     expected = reference({**others, **state})
     chain = Chain(saver)
@@ -54,12 +54,12 @@ class FidelityClauses(SaverClauses):
 
     @pytest.mark.parametrize("kind", COMMON)
     def test_fidelity_value_and_type_survive(self, saver: Facade, kind: str) -> None:
-        """Alone, inside a value large enough to be cut, and as writes: a graph that was developed
-        on InMemorySaver must not meet another type in production."""
+        """A value keeps its type: alone, inside a value large enough to be split, and as a write.
+        A graph developed on InMemorySaver must not get another type in production."""
         assert_survives(saver, {}, SPECIMENS[kind])
 
     def test_fidelity_all_in_one_checkpoint(self, saver: Facade) -> None:
-        """One state of all kinds, read by `get_tuple` and by `list`."""
+        """A state with values of all kinds is read back by `get_tuple` and by `list`."""
         expected = reference(COMMON)
         chain = Chain(saver)
         chain.put(COMMON)
@@ -69,10 +69,10 @@ class FidelityClauses(SaverClauses):
 
     @pytest.mark.parametrize("kind", UNUSUAL)
     def test_fidelity_unusual_values_survive(self, saver: Facade, kind: str) -> None:
-        """NaN, NUL in a text, an Enum that is a number: InMemorySaver keeps them, and LangGraph's
-        SQL savers do not."""
+        """NaN, NUL in a text, an Enum that is a number: values are kept as by InMemorySaver, while
+        LangGraph's SQL savers change them."""
         assert_survives(saver, SPECIMENS, SPECIMENS[kind])
 
     def test_fidelity_there_are_enough_kinds(self) -> None:
-        """40 Python types at the least."""
+        """The sample values have at least 40 Python types."""
         assert len({type(specimen) for specimen in SPECIMENS.values()}) >= 40

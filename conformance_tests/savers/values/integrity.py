@@ -1,4 +1,4 @@
-"""Integrity: what is read is checked, however it was stored."""
+"""Clauses about integrity: every read verifies checksums."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from conformance_tests.savers.values.sharing import said
 
 @clauses_of(Capability.INTEGRITY)
 class IntegrityClauses(SaverClauses):
-    """Clauses about a disk that lies."""
+    """Clauses about data that was damaged on the disk."""
 
     @pytest.mark.parametrize("read", ["get_tuple", "list", "delta history"])
     def test_integrity_damage_is_an_error(
         self, saver: Facade, harness: SaverHarness, read: str
     ) -> None:
-        """A flipped bit on the disk is never a wrong value, and never "no such checkpoint"."""
+        """A flipped bit raises an error: it is never read as a wrong value or as "no such
+        checkpoint"."""
         chain = Chain(saver)
         first = chain.put({"a": said(1, 30_000)})
         chain.put({}, empty=["a"])
@@ -42,7 +43,7 @@ class IntegrityClauses(SaverClauses):
     def test_integrity_the_error_names_the_thread(
         self, saver: Facade, harness: SaverHarness, read: str
     ) -> None:
-        """The operator learns from the message which thread to restore or to delete."""
+        """The error message names the thread, which the operator has to restore or delete."""
         chain = Chain(saver)
         chain.put({"a": said(1, 30_000)})
         harness.damage()
@@ -57,7 +58,7 @@ class IntegrityClauses(SaverClauses):
     def test_integrity_damaged_write_is_an_error(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Large writes are cut and checked as values are."""
+        """Large writes are split and verified as values are."""
         chain = Chain(saver)
         chain.put({"a": 1})
         chain.write(("a", said(1, 30_000)))
@@ -68,7 +69,7 @@ class IntegrityClauses(SaverClauses):
     def test_integrity_damage_is_found_by_a_new_process(
         self, saver: Facade, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """What a saver knows of earlier reads is not what is on the disk."""
+        """A new saver, whose caches are empty, detects the damage."""
         chain = Chain(saver)
         chain.put({"a": said(1, 30_000)})
         assert values(saver.get_tuple(chain.head))

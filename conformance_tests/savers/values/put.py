@@ -1,4 +1,4 @@
-"""put: a checkpoint is stored whole, and its values load by their versions."""
+"""Clauses about put: a checkpoint is stored whole, and its values are loaded by version."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class PutClauses(SaverClauses):
     """Clauses of `put`."""
 
     def test_put_returns_the_config_of_the_checkpoint(self, saver: Facade) -> None:
-        """The next step's parent is taken from the returned config."""
+        """`put` returns the config of the checkpoint, which LangGraph uses as the next parent."""
         thread, body = new_thread(), checkpoint({"a": 1})
         stored = saver.put(on(thread, "sub:1"), body, metadata(), new_versions(body))
         assert stored["configurable"]["thread_id"] == thread
@@ -40,7 +40,7 @@ class PutClauses(SaverClauses):
         assert the(saver.get_tuple(stored)).checkpoint["id"] == body["id"]
 
     def test_put_reads_back_as_from_in_memory_saver(self, saver: Facade) -> None:
-        """LangGraph's InMemorySaver is what graphs are developed on: no part may differ."""
+        """All parts are read back as from InMemorySaver, on which graphs are developed."""
         body = checkpoint(
             {"a": [1, "two", None], "b": {"c": 3.5}},
             versions_seen={"__input__": {}, "node": {"a": version(1), "b": version(2)}},
@@ -59,7 +59,7 @@ class PutClauses(SaverClauses):
         assert_same_tuple(the(expected), the(got))
 
     def test_put_body_entries_of_a_newer_langgraph_survive(self, saver: Facade) -> None:
-        """A field that this version does not know is the graph's, and comes back."""
+        """Unknown fields of a checkpoint, as of a newer LangGraph, are stored and returned."""
         body = checkpoint({"a": 1}, updated_channels=None, a_field_to_come={"x": [1]})
         stored = saver.put(on(new_thread()), body, metadata(), new_versions(body))
         got = dict(the(saver.get_tuple(stored)).checkpoint)
@@ -67,7 +67,7 @@ class PutClauses(SaverClauses):
         assert got["a_field_to_come"] == {"x": [1]}
 
     def test_put_parent_is_the_checkpoint_of_the_config(self, saver: Facade) -> None:
-        """Time travel and delta channels walk from child to parent."""
+        """The parent is the checkpoint of the config: time travel and delta channels follow it."""
         chain = Chain(saver, ns="sub:1")
         first = chain.put({"a": 1})
         branch = chain.fork()
@@ -78,7 +78,7 @@ class PutClauses(SaverClauses):
 
     @pytest.mark.parametrize("parent", [None, ""])
     def test_put_no_parent(self, saver: Facade, parent: str | None) -> None:
-        """The first checkpoint of a thread comes with None, or with an empty id."""
+        """The first checkpoint of a thread, with a parent id of None or "", has no parent."""
         thread, body = new_thread(), checkpoint({"a": 1})
         config = on(thread)
         config["configurable"]["checkpoint_id"] = parent
@@ -95,7 +95,8 @@ class PutClauses(SaverClauses):
             assert the(saver.get_tuple(config)).checkpoint["id"] == body["id"]
 
     def test_put_namespaces_are_apart(self, saver: Facade) -> None:
-        """A subgraph's state is not its parent's, even under one checkpoint id."""
+        """Namespaces are separate, even with equal checkpoint ids: a subgraph's state is not its
+        parent's."""
         thread, shared = new_thread(), new_id()
         namespaces = ["", "sub", "sub:1", "sub:1|inner:2", "sub|inner"]
         for ns in namespaces:
@@ -105,7 +106,7 @@ class PutClauses(SaverClauses):
             assert values(saver.get_tuple(on(thread, ns))) == {"where": ns}
 
     def test_put_unchanged_channel_is_still_there(self, saver: Facade) -> None:
-        """Only `new_versions` changed; everything else loads from earlier puts."""
+        """Channels that are not in `new_versions` are loaded from earlier puts."""
         chain = Chain(saver)
         chain.put({"a": 1, "b": "kept", "c": large()})
         for step in range(2, 6):
@@ -113,7 +114,7 @@ class PutClauses(SaverClauses):
         assert values(saver.get_tuple(chain.head)) == {"a": 5, "b": "kept", "c": large()}
 
     def test_put_values_load_by_version_not_by_what_the_put_carried(self, saver: Facade) -> None:
-        """A put that does not carry an unchanged value must not lose it."""
+        """An unchanged value that `put` does not pass again is still loaded by its version."""
         thread, versions = new_thread(), {"a": version(1), "b": version(1)}
         first = checkpoint({"a": 1, "b": 2}, versions)
         head = saver.put(on(thread), first, metadata(), new_versions(first))
@@ -126,8 +127,8 @@ class PutClauses(SaverClauses):
     def test_put_value_that_is_not_carried_outlives_its_parent(
         self, saver: Facade, reopened: Opener, writer: str
     ) -> None:
-        """A put that does not carry an unchanged value, small or large, keeps it for itself: also
-        where a saver puts that never read the parent, and when the parent is pruned."""
+        """An unchanged value, small or large, that `put` does not pass again is kept when the
+        parent is pruned, also if this saver never read the parent."""
         thread = new_thread()
         versions = {name: version(1) for name in ("a", "none", "small", "large", "empty")}
         carried = {"a": 1, "none": None, "small": ["kept"], "large": large()}
@@ -145,7 +146,7 @@ class PutClauses(SaverClauses):
             assert_same([expected], [values(one) for one in each.list(on(thread))], "list")
 
     def test_put_value_of_an_unchanged_channel_is_not_stored_again(self, saver: Facade) -> None:
-        """What the put carries for an unchanged channel is not new, whatever it says."""
+        """A value that `put` passes for an unchanged channel is not stored again."""
         thread, versions = new_thread(), {"a": version(1), "b": version(1)}
         first = checkpoint({"a": 1, "b": 2}, versions)
         head = saver.put(on(thread), first, metadata(), new_versions(first))
@@ -164,13 +165,14 @@ class PutClauses(SaverClauses):
         assert values(saver.get_tuple(before)) == {"a": 1, "b": 2}
 
     def test_put_dropped_channel_is_gone_although_its_value_is_carried(self, saver: Facade) -> None:
-        """`channel_versions` decides, not `channel_values`."""
+        """A channel is dropped if it is not in `channel_versions`, although `channel_values` has
+        it."""
         body = checkpoint({"a": 1, "b": 2}, {"a": version(1)})
         stored = saver.put(on(new_thread()), body, metadata(), {"a": body["channel_versions"]["a"]})
         assert values(saver.get_tuple(stored)) == {"a": 1}
 
     def test_put_emptied_channel_has_a_version_and_no_value(self, saver: Facade) -> None:
-        """An ephemeral channel is emptied by a new version that comes without a value."""
+        """A new version without a value empties a channel, as ephemeral channels need."""
         chain = Chain(saver)
         chain.put({"a": 1, "b": 2})
         found = the(saver.get_tuple(chain.put({}, empty=["b"])))
@@ -180,27 +182,27 @@ class PutClauses(SaverClauses):
         assert values(saver.get_tuple(again)) == {"a": 1, "b": 3}
 
     def test_put_none_is_a_value(self, saver: Facade) -> None:
-        """A channel that holds None is not an empty channel."""
+        """None is a value: the channel is not empty."""
         chain = Chain(saver)
         chain.put({"a": None, "b": []})
         assert_same({"a": None, "b": []}, values(saver.get_tuple(chain.head)))
 
     def test_put_checkpoint_without_channels(self, saver: Facade) -> None:
-        """The very first checkpoint of some graphs has none."""
+        """A checkpoint may have no channels, as the first one of some graphs."""
         stored = saver.put(on(new_thread()), checkpoint({}), metadata(), {})
         found = the(saver.get_tuple(stored))
         assert found.checkpoint["channel_values"] == {}
         assert found.checkpoint["channel_versions"] == {}
 
     def test_put_earlier_checkpoints_keep_their_values(self, saver: Facade) -> None:
-        """Time travel reads a checkpoint as it was."""
+        """Earlier checkpoints keep their values, for time travel."""
         chain = Chain(saver)
         stored = [chain.put({"n": n, "text": large(n)}) for n in range(6)]
         for n, config in enumerate(stored):
             assert values(saver.get_tuple(config)) == {"n": n, "text": large(n)}
 
     def test_put_forks_do_not_share_a_version(self, saver: Facade) -> None:
-        """Two children of one checkpoint change the same channel, each for itself."""
+        """Two children of a checkpoint change the same channel independently."""
         chain = Chain(saver)
         chain.put({"a": "root", "b": "same"})
         other = chain.fork()
@@ -209,7 +211,8 @@ class PutClauses(SaverClauses):
         assert values(saver.get_tuple(right)) == {"a": "right", "b": "same"}
 
     def test_put_the_latest_is_the_highest_id_not_the_last_put(self, saver: Facade) -> None:
-        """Background saving may store an older checkpoint after a newer one."""
+        """The newest checkpoint is the one with the highest id: background saving may store an
+        older one later."""
         thread, old, new = new_thread(), new_id(), new_id()
         for each in (new, old):
             body = checkpoint({"a": each}, id=each)

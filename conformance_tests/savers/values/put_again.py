@@ -1,4 +1,4 @@
-"""A put under an id that is stored already, and the versions that puts come under."""
+"""Clauses about putting a checkpoint again, versions of channels, and atomicity."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ POISON = "this value cannot be serialized"
 
 
 class FailingSerializer(JsonPlusSerializer):
-    """Fails on one value, as a serializer does on a type that it does not know."""
+    """A serializer that fails on one value, as on an unsupported type."""
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
         if obj == POISON:
@@ -45,10 +45,10 @@ class FailingSerializer(JsonPlusSerializer):
 
 @clauses_of(Capability.PUT)
 class PutAgainClauses(SaverClauses):
-    """Clauses of `put` for a checkpoint that is there already, versions and atomicity."""
+    """Clauses of `put` for an existing checkpoint, versions and atomicity."""
 
     def test_put_again_changes_nothing(self, saver: Facade, harness: SaverHarness) -> None:
-        """A retried put is not a second checkpoint."""
+        """A retried put does not create a second checkpoint."""
         thread, body = new_thread(), checkpoint({"a": 1, "b": large()})
         for _ in range(3):
             stored = saver.put(on(thread), body, metadata(), new_versions(body))
@@ -81,7 +81,7 @@ class PutAgainClauses(SaverClauses):
         assert ids(saver.list(on(chain.thread_id), filter={"other": "second"})) == [name]
 
     def test_put_again_replaces_the_parent(self, saver: Facade) -> None:
-        """The parent is that of the last put, as everything else is."""
+        """A repeated put also replaces the parent."""
         chain = Chain(saver)
         chain.put({"p": 0})
         before = chain.put({"a": 1})
@@ -90,7 +90,7 @@ class PutAgainClauses(SaverClauses):
         assert the(saver.get_tuple(stored)).parent_config is None
 
     def test_put_again_replaces_a_value_of_the_same_version(self, saver: Facade) -> None:
-        """An upsert: of two values under one version, the later one is read."""
+        """If a put passes another value under the same version, the later value is read."""
         thread, name, one = new_thread(), new_id(), {"a": version(1), "b": version(1)}
         for put in ("first", "second"):
             body = checkpoint({"a": put, "b": put + large()}, dict(one), id=name)
@@ -98,7 +98,7 @@ class PutAgainClauses(SaverClauses):
         assert values(saver.get_tuple(stored)) == {"a": "second", "b": "second" + large()}
 
     def test_put_again_keeps_the_pending_writes(self, saver: Facade) -> None:
-        """Finished tasks must not run again because their checkpoint was rewritten."""
+        """A repeated put keeps the pending writes, so that finished tasks are not run again."""
         thread, body = new_thread(), checkpoint({"a": 1})
         stored = saver.put(on(thread), body, metadata(), new_versions(body))
         saver.put_writes(stored, [("a", 2)], "task")
@@ -109,7 +109,7 @@ class PutAgainClauses(SaverClauses):
         "given", [f"{1:032}.0.25", "1", "not.a.number", "é", 1, 0, 2**40, 1.0, 1.5, 1e300]
     )
     def test_put_versions_keep_their_type(self, saver: Facade, given: Any) -> None:
-        """LangGraph compares versions with `>`, which a changed type breaks."""
+        """Versions keep their type, because LangGraph compares them with `>`."""
         body = checkpoint(
             {"a": "value"}, {"a": given, "empty": given}, versions_seen={"node": {"a": given}}
         )
@@ -121,7 +121,7 @@ class PutAgainClauses(SaverClauses):
 
     @pytest.mark.parametrize("counts", [(1, 2, 10), (1.0, 1.5, 2.0), ("1", "2", "10")])
     def test_put_versions_of_any_type_load_their_values(self, saver: Facade, counts: Any) -> None:
-        """Graphs of older savers have int or float versions."""
+        """Values are loaded also by int or float versions, which older savers make."""
         head, stored = on(new_thread()), []
         for count in counts:
             body = checkpoint({"a": f"at {count}"}, {"a": count})
@@ -131,7 +131,7 @@ class PutAgainClauses(SaverClauses):
             assert values(saver.get_tuple(config)) == {"a": f"at {count}"}
 
     def test_put_next_version_is_greater(self, saver: Facade) -> None:
-        """Whatever the type of a saver's versions: LangGraph compares them with `>`."""
+        """`get_next_version` returns a greater version: LangGraph compares them with `>`."""
         grown = [saver.raw.get_next_version(None, None)]
         for _ in range(12):
             grown.append(saver.raw.get_next_version(grown[-1], None))
@@ -141,7 +141,7 @@ class PutAgainClauses(SaverClauses):
         assert len(same) == 1, f"expected versions of one type, got {grown[:3]!r}"
 
     def test_put_next_version(self, saver: Facade) -> None:
-        """Versions grow as strings, and two forks never make the same one."""
+        """Versions grow in string order, and two forks never get the same one."""
         first = saver.raw.get_next_version(None, None)
         count, dot, fraction = first.partition(".")
         assert (len(count), int(count), dot) == (32, 1, ".")
@@ -154,7 +154,7 @@ class PutAgainClauses(SaverClauses):
         assert int(saver.raw.get_next_version(7, None).partition(".")[0]) == 8
 
     def test_put_arguments_are_not_changed_and_not_kept(self, saver: Facade) -> None:
-        """The running graph goes on using the objects that it passed."""
+        """`put` neither changes nor keeps its arguments, which the running graph still uses."""
         config, tags = on(new_thread(), user="ada"), ["x"]
         entries = metadata(tags=tags)
         body = checkpoint({"a": [1]}, versions_seen={"n": {"a": "1"}})
@@ -169,12 +169,12 @@ class PutAgainClauses(SaverClauses):
             assert values(found) == {"a": [1]}
             assert the(found).checkpoint["versions_seen"] == {"n": {"a": "1"}}
             assert told(found)["tags"] == ["x"]
-            # what was read is the reader's own, too
+            # results of reads are copies, too
             values(found)["a"].append(3)
             told(found)["tags"].append("z")
 
     def test_put_failed_put_leaves_nothing(self, reopened: Opener, harness: SaverHarness) -> None:
-        """Atomic: a checkpoint of which one value cannot be stored is not there at all."""
+        """A put is atomic: if one value cannot be stored, nothing is."""
         saver = reopened(serde=FailingSerializer())
         chain = Chain(saver)
         before = chain.put({"a": 1})
@@ -187,7 +187,7 @@ class PutAgainClauses(SaverClauses):
         assert values(saver.get_tuple(on(chain.thread_id))) == {"a": 1}
 
     def test_put_many_channels(self, saver: Facade) -> None:
-        """A state of 300 channels is one checkpoint."""
+        """A checkpoint may have 300 channels."""
         state = {f"channel {n}": {"n": n} for n in range(300)}
         chain = Chain(saver)
         chain.put(state)
@@ -195,7 +195,7 @@ class PutAgainClauses(SaverClauses):
         assert values(saver.get_tuple(chain.head)) == {**state, "channel 7": "changed"}
 
     def test_put_megabytes(self, saver: Facade) -> None:
-        """A document in the state is as safe as a message."""
+        """Values of megabytes, such as documents, are stored."""
         text = large(1, 3_000_000)
         chain = Chain(saver)
         chain.put({"document": text, "bytes": text.encode()})
@@ -206,7 +206,7 @@ class PutAgainClauses(SaverClauses):
         }
 
     def test_put_metadata_is_merged_as_langgraph_merges_it(self, saver: Facade) -> None:
-        """`config.metadata` and scalars of `configurable` are searchable, internal keys are not."""
+        """`config.metadata` and scalars of `configurable` become metadata; internal keys do not."""
         config = on(new_thread(), user="ada", level=3, flag=True, __internal="x", thing=object())
         config["metadata"] = {"team": "nul\0free", "step": "not mine", "listed": [1]}
         reference: InMemorySaver = InMemorySaver()

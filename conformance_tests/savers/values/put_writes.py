@@ -1,4 +1,4 @@
-"""put_writes: what tasks wrote is kept, in order, each write once."""
+"""Clauses about put_writes, which stores the writes of tasks, in order, each once."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ SPECIAL = (ERROR, SCHEDULED, INTERRUPT, RESUME)
 
 @clauses_of(Capability.PUT_WRITES)
 class WriteOrderClauses(SaverClauses):
-    """Clauses of `put_writes` about order and about who wins."""
+    """Clauses of `put_writes` about order, and about repeated writes."""
 
     def test_put_writes_order_is_path_then_task_then_index(self, saver: Facade) -> None:
-        """Reducers apply writes in the order of the live run, not in that of arrival."""
+        """Writes are ordered by path, task and index, as in the live run, not by arrival."""
         chain = Chain(saver)
         chain.put({"a": 0})
         arrival = [("~p, b", "t1"), ("", "t2"), ("~p, a", "t9"), ("~p, a", "t3"), ("", "t0")]
@@ -47,14 +47,15 @@ class WriteOrderClauses(SaverClauses):
         ]
 
     def test_put_writes_indexes_sort_as_numbers(self, saver: Facade) -> None:
-        """Write 10 comes after write 9, not after write 1."""
+        """Indexes sort as numbers: write 10 comes after write 9, not after write 1."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(*[("a", n) for n in range(25)])
         assert [value for _, _, value in writes(saver.get_tuple(chain.head))] == list(range(25))
 
     def test_put_writes_special_writes_come_first_in_their_order(self, saver: Facade) -> None:
-        """Their indexes are negative: RESUME -4, INTERRUPT -3, SCHEDULED -2, ERROR -1."""
+        """Special writes come first, by their indexes: RESUME -4, INTERRUPT -3, SCHEDULED -2, ERROR
+        -1."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", 1), *[(channel, channel) for channel in SPECIAL], ("b", 2))
@@ -62,7 +63,8 @@ class WriteOrderClauses(SaverClauses):
         assert [c for _, c, _ in writes(saver.get_tuple(chain.head))] == [*expected, "a", "b"]
 
     def test_put_writes_regular_writes_the_first_wins(self, saver: Facade) -> None:
-        """A task that was tried again must not change what others have seen."""
+        """A repeated regular write is ignored: a retried task must not change what others have
+        read."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", "first"), ("b", "first"))
@@ -70,7 +72,7 @@ class WriteOrderClauses(SaverClauses):
         assert [v for _, _, v in writes(saver.get_tuple(chain.head))] == ["first", "first"]
 
     def test_put_writes_the_first_wins_by_index_whatever_the_channel(self, saver: Facade) -> None:
-        """The key is (task, index): another channel at the same index is the same write."""
+        """A write is identified by (task, index): another channel at the same index is ignored."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", 1), ("b", 2))
@@ -80,7 +82,7 @@ class WriteOrderClauses(SaverClauses):
 
     @pytest.mark.parametrize("channel", SPECIAL)
     def test_put_writes_special_writes_the_last_wins(self, saver: Facade, channel: str) -> None:
-        """A second interrupt, answer or error of a task replaces the first."""
+        """A repeated special write (interrupt, answer, error) of a task replaces the first."""
         chain = Chain(saver)
         chain.put({"a": 0})
         for value in ("first", "second", ["third"]):
@@ -88,8 +90,7 @@ class WriteOrderClauses(SaverClauses):
         assert writes(saver.get_tuple(chain.head)) == [("task-1", channel, ["third"])]
 
     def test_put_writes_mixed_batch_is_judged_write_by_write(self, saver: Facade) -> None:
-        """One special write in a batch does not make the regular ones replaceable, nor one
-        regular write the special ones final."""
+        """In a batch of both kinds, special writes replace, and regular writes do not."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", "first"), (INTERRUPT, "first"), ("b", "first"), (RESUME, "first"))
@@ -102,8 +103,8 @@ class WriteOrderClauses(SaverClauses):
         ]
 
     def test_put_writes_special_writes_use_up_no_index(self, saver: Facade) -> None:
-        """A regular write's index is its place in the batch, special ones counted; the places
-        of special writes stay free."""
+        """A regular write's index is its position in the batch, counting special writes, whose
+        positions stay free."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", 1), (ERROR, "e"), ("b", 2))
@@ -112,7 +113,7 @@ class WriteOrderClauses(SaverClauses):
         assert got == [(ERROR, "e"), ("a", 1), ("late", 11), ("b", 2)]
 
     def test_put_writes_the_same_special_channel_twice_in_a_batch(self, saver: Facade) -> None:
-        """Both have one index, so the last of them wins."""
+        """Two writes to one special channel have the same index, so the last one wins."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write((INTERRUPT, "one"), (INTERRUPT, "two"), ("a", 1))
@@ -120,14 +121,14 @@ class WriteOrderClauses(SaverClauses):
         assert got == [(INTERRUPT, "two"), ("a", 1)]
 
     def test_put_writes_the_same_channel_twice_in_a_batch(self, saver: Facade) -> None:
-        """A task may write a channel many times; each is a write."""
+        """A task may write to a channel several times, and each write is stored."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", 1), ("a", 1), ("a", 2))
         assert [v for _, _, v in writes(saver.get_tuple(chain.head))] == [1, 1, 2]
 
     def test_put_writes_a_longer_batch_adds_what_is_new(self, saver: Facade) -> None:
-        """A task that got further in its second run adds to its first writes."""
+        """A longer batch of a retried task adds the writes that are new."""
         chain = Chain(saver)
         chain.put({"a": 0})
         chain.write(("a", 1))
@@ -135,7 +136,7 @@ class WriteOrderClauses(SaverClauses):
         assert [v for _, _, v in writes(saver.get_tuple(chain.head))] == [1, 2]
 
     def test_put_writes_tasks_do_not_replace_each_other(self, saver: Facade) -> None:
-        """Parallel tasks write the same channel at the same index."""
+        """Writes of different tasks to the same channel at the same index are separate."""
         chain = Chain(saver)
         chain.put({"a": 0})
         for task in ("t3", "t1", "t2"):
@@ -146,10 +147,10 @@ class WriteOrderClauses(SaverClauses):
 
 @clauses_of(Capability.PUT_WRITES)
 class PutWritesClauses(SaverClauses):
-    """Clauses of `put_writes` about where writes belong."""
+    """Clauses of `put_writes` about the checkpoint of writes, and atomicity."""
 
     def test_put_writes_empty_list_is_nothing(self, saver: Facade, harness: SaverHarness) -> None:
-        """A task without writes leaves no trace, not even a thread."""
+        """An empty list of writes stores nothing, not even a thread."""
         thread = new_thread()
         saver.put_writes(on(thread, checkpoint_id=new_id()), [], "task")
         assert saver.get_tuple(on(thread)) is None
@@ -161,7 +162,7 @@ class PutWritesClauses(SaverClauses):
         assert writes(saver.get_tuple(chain.head)) == []
 
     def test_put_writes_before_their_checkpoint(self, saver: Facade) -> None:
-        """Checkpoints are saved in the background: fast tasks are earlier."""
+        """Writes may be stored before their checkpoint, which is saved in the background."""
         thread, body = new_thread(), checkpoint({"a": 1})
         early = on(thread, "", body["id"])
         saver.put_writes(early, [("a", "early"), (INTERRUPT, "?")], "task", "path")
@@ -181,7 +182,8 @@ class PutWritesClauses(SaverClauses):
         assert writes(saver.get_tuple(stored)) == [("task", "a", 2)]
 
     def test_put_writes_belong_to_one_checkpoint_of_one_namespace(self, saver: Facade) -> None:
-        """Neither the child nor the subgraph nor another thread sees them."""
+        """Writes belong to one checkpoint: a child, a subgraph or another thread does not have
+        them."""
         shared, thread = new_id(), new_thread()
         chains = [Chain(saver, thread), Chain(saver, thread, "sub:1"), Chain(saver)]
         for chain in chains:
@@ -195,7 +197,7 @@ class PutWritesClauses(SaverClauses):
 
     @pytest.mark.parametrize("value", [None, "", b"", [], 0, False, large(), large().encode()])
     def test_put_writes_values_of_writes(self, saver: Facade, value: Any) -> None:
-        """Empty values are values, and large ones are kept whole."""
+        """Empty and large values of writes are read back."""
         chain = Chain(saver)
         chain.put({"a": 1})
         chain.write(("a", value), (RESUME, value))
@@ -203,7 +205,7 @@ class PutWritesClauses(SaverClauses):
         assert_same([("task-1", RESUME, value), ("task-1", "a", value)], got, "pending_writes")
 
     def test_put_writes_list_shows_the_same_writes(self, saver: Facade) -> None:
-        """`get_state_history` shows the tasks of each checkpoint."""
+        """`list` returns the same writes as `get_tuple`, for `get_state_history`."""
         chain = Chain(saver)
         for n in range(4):
             chain.put({"a": n})
@@ -214,7 +216,8 @@ class PutWritesClauses(SaverClauses):
             assert len(writes(found)) == 2 * found.metadata["step"]
 
     def test_put_writes_the_first_wins_across_savers(self, reopened: Opener) -> None:
-        """A second worker that runs the same task again must not change its writes."""
+        """Regular writes stored by another saver are not replaced: another worker may run the task
+        again."""
         chain = Chain(reopened())
         stored = chain.put({"a": 1})
         chain.write(("a", "first"), (INTERRUPT, "first"))
@@ -227,7 +230,7 @@ class PutWritesClauses(SaverClauses):
     def test_put_writes_failed_batch_leaves_nothing(
         self, reopened: Opener, harness: SaverHarness
     ) -> None:
-        """Atomic: of a batch with a write that cannot be stored, none is."""
+        """A batch is atomic: if one write cannot be stored, none is."""
         chain = Chain(reopened(serde=FailingSerializer()))
         chain.put({"a": 1})
         rows = harness.rows()
@@ -237,14 +240,14 @@ class PutWritesClauses(SaverClauses):
         assert writes(chain.saver.get_tuple(chain.head)) == []
 
     def test_put_writes_without_checkpoint_id_are_refused(self, saver: Facade) -> None:
-        """They would belong to nothing; a silent loss is the worst answer."""
+        """Writes without a checkpoint id are rejected, not silently lost."""
         with pytest.raises((ValueError, KeyError), match="checkpoint_id"):
             saver.put_writes(on(new_thread()), [("a", 1)], "task")
 
     def test_put_writes_replaced_writes_leave_nothing(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """A large answer that was replaced three times goes with the rest of its thread."""
+        """Replaced large writes leave no row after their thread is deleted."""
         chain = Chain(saver)
         chain.put({"a": 1})
         for n in range(4):
@@ -254,7 +257,7 @@ class PutWritesClauses(SaverClauses):
         assert row_count(harness) == 0, dict(harness.rows())
 
     def test_put_writes_that_lost_leave_nothing(self, saver: Facade, harness: SaverHarness) -> None:
-        """A regular write that came second is not stored, nor any piece of it."""
+        """An ignored regular write is not stored, not even in part."""
         chain = Chain(saver)
         chain.put({"a": 1})
         chain.write(("a", large(1, 40_000)), ("b", 2))

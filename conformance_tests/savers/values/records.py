@@ -1,4 +1,4 @@
-"""Integrity of each record: a changed byte, a lost row and a swapped row are errors."""
+"""Clauses about damaged records: a changed byte, a lost row or swapped rows raise errors."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from conformance_tests.savers.base import Opener, SaverClauses
 from conformance_tests.savers.values.sharing import said
 
 CHANGED = ["value", "longer value", "write", "body", "versions", "metadata", "digests"]
-"""What `SaverHarness.damage_record` changes."""
+"""Kinds of records that `SaverHarness.damage_record` changes."""
 SWAPPED = ["value", "write", "checkpoint"]
-"""What `SaverHarness.swap_records` exchanges."""
+"""Kinds of records that `SaverHarness.swap_records` exchanges."""
 
 
 def state(small: Any) -> dict[str, Any]:
-    """Channel values of all sizes; not all of them fit into a checkpoint's own record."""
+    """Channel values of all sizes, some too large to be embedded in a checkpoint's record."""
     longer = {name: said(number, 1500)[:1500] for number, name in enumerate(["one", "two"])}
     return {"small": small, **longer, "large": said(1, 30_000)}
 
 
 def reads(saver: Facade, chain: Chain) -> dict[str, Callable[[], Any]]:
-    """The ways in which a chain's last checkpoint is read."""
+    """All ways to read the last checkpoint of a chain."""
     return {
         "get_tuple": lambda: saver.get_tuple(chain.head),
         "list": lambda: list(saver.list(on(chain.thread_id))),
@@ -45,15 +45,15 @@ def reads(saver: Facade, chain: Chain) -> dict[str, Callable[[], Any]]:
 
 @clauses_of(Capability.RECORD_INTEGRITY)
 class RecordIntegrityClauses(SaverClauses):
-    """Clauses about a disk that lies or forgets, whatever the size of a record."""
+    """Clauses about records of any size that were damaged or lost on the disk."""
 
     @pytest.mark.parametrize("read", ["get_tuple", "list"])
     @pytest.mark.parametrize("record", CHANGED)
     def test_record_integrity_each_byte_counts(
         self, saver: Facade, reopened: Opener, harness: SaverHarness, record: str, read: str
     ) -> None:
-        """A changed byte in a small value, in a write or in what describes a checkpoint is an
-        error: it is never read as something else, and never as "no such checkpoint"."""
+        """A changed byte in a small value, a write or a part of a checkpoint raises an error: it
+        is never read as something else or as "no such checkpoint"."""
         chain = Chain(saver)
         chain.put(state("pay 100"), note="a metadata entry")
         chain.write(("small", "pay 200"))
@@ -66,7 +66,7 @@ class RecordIntegrityClauses(SaverClauses):
     def test_record_integrity_the_error_names_the_thread(
         self, saver: Facade, harness: SaverHarness, record: str
     ) -> None:
-        """The operator learns from the message which thread to restore or to delete."""
+        """The error message names the thread, which the operator has to restore or delete."""
         chain = Chain(saver)
         chain.put(state(1), note="a metadata entry")
         chain.write(("small", 2))
@@ -79,8 +79,8 @@ class RecordIntegrityClauses(SaverClauses):
     def test_record_integrity_a_lost_value_is_an_error(
         self, saver: Facade, harness: SaverHarness, read: str
     ) -> None:
-        """A value that is gone is never read as a channel without a value, also by a later
-        checkpoint that shares it; a channel that has none is still read without one."""
+        """A lost value raises an error, also for a later checkpoint that shares it; a channel that
+        never had a value is still read without one."""
         chain = Chain(saver)
         chain.put({"lost": said(1, 5_000), "emptied": said(2, 5_000)})
         chain.put({"other": 2}, empty=["emptied"])
@@ -93,7 +93,8 @@ class RecordIntegrityClauses(SaverClauses):
     def test_record_integrity_a_lost_seed_is_an_error(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """Delta history does not look for an older value where the nearest one is gone."""
+        """If the nearest stored value is lost, delta history raises an error, and does not use an
+        older value."""
         chain = Chain(saver)
         chain.put({"log": ["first", said(1, 5_000)]})
         chain.put({"log": ["second", said(2, 5_000)]})
@@ -107,7 +108,7 @@ class RecordIntegrityClauses(SaverClauses):
     def test_record_integrity_prune_follows_no_damaged_checkpoint(
         self, saver: Facade, harness: SaverHarness, record: str
     ) -> None:
-        """`prune` does not take a damaged checkpoint's word for what may be removed."""
+        """`prune` does not rely on a damaged checkpoint to decide what can be deleted."""
         chain = Chain(saver)
         chain.put({"a": 1})
         harness.damage_record(record)
@@ -119,7 +120,7 @@ class RecordIntegrityClauses(SaverClauses):
     def test_record_integrity_a_damaged_thread_can_be_deleted(
         self, saver: Facade, harness: SaverHarness
     ) -> None:
-        """`delete_thread` reads nothing that could be damaged."""
+        """A damaged thread can be deleted: `delete_thread` does not read damaged records."""
         chain = Chain(saver)
         chain.put(state(1))
         chain.write(("small", 2))
@@ -131,15 +132,15 @@ class RecordIntegrityClauses(SaverClauses):
 
 @clauses_of(Capability.RECORD_IDENTITY)
 class RecordIdentityClauses(SaverClauses):
-    """Clauses about whole records that stand where others belong."""
+    """Clauses about valid records in the place of others."""
 
     @pytest.mark.parametrize("read", ["get_tuple", "list"])
     @pytest.mark.parametrize("record", SWAPPED)
     def test_record_identity_swapped_records_are_an_error(
         self, saver: Facade, harness: SaverHarness, record: str, read: str
     ) -> None:
-        """Two records of one kind whose contents are exchanged are found, though no byte of either
-        is damaged."""
+        """If the contents of two records of one kind are exchanged, reads raise errors, although
+        neither record is damaged."""
         chain = Chain(saver)
         chain.put({"a": f"for ann: {said(1, 5_000)}", "b": f"for bob: {said(2, 5_000)}"})
         chain.put({})
@@ -152,8 +153,8 @@ class RecordIdentityClauses(SaverClauses):
     def test_record_identity_records_of_another_thread_are_an_error(
         self, saver: Facade, harness: SaverHarness, record: str
     ) -> None:
-        """The same channel at the same version, or a checkpoint of the same id, is another record
-        in another thread."""
+        """A record of another thread is an error, even if it has the same channel and version, or
+        the same checkpoint id."""
         names = {"ann": new_thread(), "bob": new_thread()}
         versions = {"name": version(1)}
         size = 5_000 if record == "value" else 10

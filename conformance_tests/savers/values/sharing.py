@@ -1,4 +1,4 @@
-"""Sharing: a value that grows is stored by what is new in it."""
+"""Clauses about deduplication: of a growing value, only new parts are stored."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ TURNS = 100
 
 
 def said(turn: int, size: int = 1000) -> str:
-    """A message that resembles no other."""
+    """A message of `size` characters of random text, deterministic for `turn`."""
     dice = random.Random(turn)
     return " ".join(f"{dice.randrange(10**9):x}" for _ in range(size // 8))
 
 
 @clauses_of(Capability.SHARING)
 class SharingClauses(SaverClauses):
-    """Clauses about large values that have much in common."""
+    """Clauses about large values with common parts."""
 
     def test_sharing_growing_list_of_messages(self, saver: Facade, harness: SaverHarness) -> None:
-        """LangGraph hands over the whole list at each step. 100 turns stored whole are 50 times
-        the last one; here it is less than 5 times, rows, indexes and metadata included."""
+        """LangGraph passes the whole list of messages at each step. 100 turns stored whole take 50
+        times the size of the last list; they must take less than 5 times, metadata included."""
         chain, messages = Chain(saver), list[AnyMessage]()
         for turn in range(TURNS):
             messages.append(HumanMessage(said(turn), id=f"message {turn}"))
@@ -40,7 +40,8 @@ class SharingClauses(SaverClauses):
             assert values(each)["messages"] == messages[:length]
 
     def test_sharing_change_in_the_middle(self, saver: Facade) -> None:
-        """An edit moves everything behind it, and is still a small change."""
+        """An edit in the middle of a large value, which moves the rest, is stored as a small
+        change."""
         parts = [said(n) for n in range(60)]
         chain = Chain(saver)
         chain.put({"parts": list(parts)})
@@ -53,7 +54,8 @@ class SharingClauses(SaverClauses):
         assert values(saver.get_tuple(chain.head))["parts"] == parts
 
     def test_sharing_the_same_value_again(self, saver: Facade) -> None:
-        """In another channel, at another version, in another namespace of the thread."""
+        """An equal value in another channel, version or namespace of the thread is not stored
+        again."""
         chain = Chain(saver)
         text = said(1, 200_000)
         chain.put({"a": text})
@@ -66,8 +68,8 @@ class SharingClauses(SaverClauses):
         assert values(sub.saver.get_tuple(sub.head)) == {"a": text}
 
     def test_sharing_what_begins_to_grow(self, saver: Facade) -> None:
-        """A saver may give up on a value that is replaced at each step, but not for good: once it
-        grows, it is stored by what is new in it."""
+        """A saver may stop deduplicating a channel that is replaced at each step, but must resume
+        when its value begins to grow."""
         chain = Chain(saver)
         for turn in range(10):
             text = said(turn, 20_000)

@@ -1,4 +1,4 @@
-"""Values that the serializer cannot store or rebuild: an error says which, and nothing is lost."""
+"""Clauses about values that the serializer cannot store or rebuild: errors name the value."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def add_note(module: Any, *fields: str) -> None:
 
 @contextmanager
 def without_note(module: Any) -> Iterator[None]:
-    """The class is gone inside the block."""
+    """Remove the class during the block."""
     kept = module.Note
     del module.Note
     try:
@@ -53,22 +53,22 @@ def without_note(module: Any) -> Iterator[None]:
 
 
 def remove_class(module: Any) -> None:
-    """Renamed: the name that was stored is not there."""
+    """Remove the class, as if it had been renamed."""
     del module.Note
 
 
 def remove_module(module: Any) -> None:
-    """Moved: the module that was stored is not there."""
+    """Remove the module, as if it had been moved."""
     del sys.modules[module.__name__]
 
 
 def change_class(module: Any) -> None:
-    """Another class of that name, which does not take what was stored."""
+    """Replace the class by one with other fields."""
     add_note(module, "title", "body")
 
 
 def read_error(read: Callable[[], Any]) -> str:
-    """What reading says, which must be an error and no value."""
+    """The message of the error that reading must raise."""
     try:
         found = read()
     except UnreadableValueError as error:
@@ -77,25 +77,25 @@ def read_error(read: Callable[[], Any]) -> str:
 
 
 class Handle:
-    """Nothing that could be stored."""
+    """A type that cannot be serialized."""
 
     def __reduce__(self) -> Any:
         raise TypeError("cannot pickle a handle")
 
 
 def store_error(store: Callable[[], Any]) -> str:
-    """What storing says, which must be the serializer's own kind of error."""
+    """The message of the error that storing must raise, of the serializer's type."""
     with pytest.raises(TypeError) as caught:
         store()
     return str(caught.value)
 
 
 class UsersClauses(SaverClauses):
-    """Base: states with a class of the user's."""
+    """Base class, with a module of a user-defined class."""
 
     @pytest.fixture
     def users(self) -> Iterator[Any]:
-        """A module with a class `Note` that a clause can take away."""
+        """A module with a class `Note`, which clauses can remove or change."""
         made = ModuleType(USERS)
         sys.modules[USERS] = made
         add_note(made, "text")
@@ -111,8 +111,8 @@ class UnreadableClauses(UsersClauses):
     def test_unreadable_value_is_an_error(
         self, saver: Facade, users: Any, change: Callable[[Any], None]
     ) -> None:
-        """A value whose class is not what it was is never None, a dict or an absent channel: the
-        error names the thread, the channel and the class."""
+        """A value whose class was removed or changed raises an error that names the thread, the
+        channel and the class. It is never read as None, a dict or an absent channel."""
         chain = Chain(saver)
         first = chain.put({"note": [users.Note("x")], "n": 1})
         chain.put({}, empty=["note"])
@@ -130,7 +130,8 @@ class UnreadableClauses(UsersClauses):
     def test_unreadable_what_the_allowlist_blocks_is_an_error(
         self, reopened: Opener, users: Any
     ) -> None:
-        """LangGraph's strict mode gives the fields of a blocked class as a dict."""
+        """A class that the allowlist blocks raises an error; LangGraph's strict mode returns a dict
+        of its fields."""
         saver = reopened(serde=JsonPlusSerializer(allowed_msgpack_modules=None))
         chain = Chain(saver)
         chain.put({"note": users.Note("x")})
@@ -140,7 +141,7 @@ class UnreadableClauses(UsersClauses):
         assert values(clone.get_tuple(chain.head)) == {"note": users.Note("x")}
 
     def test_unreadable_write_is_an_error(self, saver: Facade, users: Any) -> None:
-        """A pending write as well; the error names its channel and its task."""
+        """An unreadable pending write raises an error that names its channel and its task."""
         chain = Chain(saver)
         chain.put({"n": 1})
         chain.write(("note", users.Note("x")), task="task-7")
@@ -151,14 +152,14 @@ class UnreadableClauses(UsersClauses):
         assert [value for *_, value in writes(saver.get_tuple(chain.head))] == [users.Note("x")]
 
     def test_unreadable_large_value_is_an_error(self, saver: Facade, users: Any) -> None:
-        """However a value is stored: this one is cut."""
+        """An unreadable large value, which is stored in chunks, raises an error."""
         chain = Chain(saver)
         chain.put({"note": {"text": large(), "note": users.Note(large(1))}})
         with without_note(users):
             assert NOTE in read_error(lambda: saver.get_tuple(chain.head))
 
     def test_unreadable_metadata_is_an_error(self, saver: Facade, users: Any) -> None:
-        """An object in the metadata is a value, too."""
+        """An unreadable object in the metadata raises an error."""
         chain = Chain(saver)
         chain.put({}, note=users.Note("x"))
         with without_note(users):
@@ -169,7 +170,8 @@ class UnreadableClauses(UsersClauses):
     def test_unreadable_is_left_out_on_demand(
         self, reopened: Opener, users: Any, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """For a class that is gone for good: the rest of the thread is read, with a warning."""
+        """With `on_unreadable="skip"`, unreadable values are omitted with a warning, and the rest
+        of the thread is read."""
         saver = reopened(on_unreadable="skip")
         chain = Chain(saver)
         chain.put({"note": users.Note("x"), "n": 1}, note=users.Note("x"), user="ada")
@@ -192,7 +194,7 @@ class UnreadableClauses(UsersClauses):
         assert values(saver.get_tuple(parent)) == {"note": users.Note("x"), "n": 1}
 
     def test_unreadable_as_langgraph_gives_it_on_demand(self, reopened: Opener, users: Any) -> None:
-        """The option restores what `InMemorySaver` gives."""
+        """With `on_unreadable="langgraph"`, unreadable values are read as by InMemorySaver."""
         state = {"note": [users.Note("x")], "n": 1}
         reference: InMemorySaver = InMemorySaver()
         body = checkpoint(state)
@@ -208,7 +210,8 @@ class UnreadableClauses(UsersClauses):
             assert_same(list(expected.values()), [v for *_, v in writes(found)], "writes")
 
     def test_unreadable_what_cannot_be_stored_is_named(self, saver: Facade) -> None:
-        """An error that says which channel, which task and which type; and nothing is stored."""
+        """Storing an unsupported type raises an error that names the channel, the task and the
+        type, and stores nothing."""
         chain = Chain(saver)
         before = chain.put({"n": 1})
         told = store_error(lambda: chain.put({"n": 2, "handle": Handle()}))
@@ -222,7 +225,7 @@ class UnreadableClauses(UsersClauses):
 
 
 def noted(saver: Facade, users: Any, run: str = "run") -> Chain:
-    """A thread whose values, writes and metadata have objects of the user's class."""
+    """Put a thread whose values, writes and metadata have objects of the user's class."""
     chain = Chain(saver)
     for n in range(3):
         chain.put({"note": users.Note(n), "more": large(n)}, note=users.Note(n), run_id=run)
@@ -231,16 +234,16 @@ def noted(saver: Facade, users: Any, run: str = "run") -> Chain:
 
 
 def notes(saver: Facade, thread_id: str) -> list[Any]:
-    """The channel of each checkpoint, newest first."""
+    """The channel `note` of each checkpoint, newest first."""
     return [values(one)["note"] for one in saver.list(on(thread_id))]
 
 
 @clauses_of(Capability.DELETE_THREAD)
 class DeleteUnreadableClauses(UsersClauses):
-    """Deleting decodes nothing."""
+    """Clauses about deleting threads without decoding values."""
 
     def test_delete_thread_of_unreadable_values(self, saver: Facade, users: Any) -> None:
-        """A thread whose class is gone can be deleted."""
+        """A thread with unreadable values can be deleted."""
         chain = noted(saver, users)
         with without_note(users):
             saver.delete_thread(chain.thread_id)
@@ -249,10 +252,10 @@ class DeleteUnreadableClauses(UsersClauses):
 
 @clauses_of(Capability.DELETE_FOR_RUNS)
 class DeleteRunsUnreadableClauses(UsersClauses):
-    """Deleting runs decodes nothing."""
+    """Clauses about deleting runs without decoding values."""
 
     def test_delete_for_runs_of_unreadable_values(self, saver: Facade, users: Any) -> None:
-        """A run whose class is gone can be deleted; what other runs stored is whole."""
+        """A run with unreadable values can be deleted; data of other runs stays whole."""
         gone, kept = noted(saver, users, "run 1"), noted(saver, users, "run 2")
         with without_note(users):
             saver.delete_for_runs(["run 1"])
@@ -262,10 +265,11 @@ class DeleteRunsUnreadableClauses(UsersClauses):
 
 @clauses_of(Capability.PRUNE)
 class PruneUnreadableClauses(UsersClauses):
-    """Pruning decodes no value, and of metadata nothing that needs a class."""
+    """Clauses about pruning, which decodes no values, and only the plain part of metadata."""
 
     def test_prune_unreadable_values(self, saver: Facade, users: Any) -> None:
-        """What is kept is whole when the class is back."""
+        """After a prune of a thread with unreadable values, the kept checkpoint is whole when the
+        class is available again."""
         chain = noted(saver, users)
         with without_note(users):
             saver.prune([chain.thread_id])
@@ -275,7 +279,8 @@ class PruneUnreadableClauses(UsersClauses):
     def test_prune_finds_delta_channels_beside_unreadable_metadata(
         self, saver: Facade, users: Any
     ) -> None:
-        """The counters that name the delta channels stand beside an object of the user's."""
+        """A prune finds the counters of delta channels in metadata that also has an unreadable
+        object."""
         chain = Chain(saver)
         chain.put({"log": "seed"})
         for n in range(3):
@@ -291,10 +296,11 @@ class PruneUnreadableClauses(UsersClauses):
 
 @clauses_of(Capability.COPY_THREAD)
 class CopyUnreadableClauses(UsersClauses):
-    """Copying decodes nothing."""
+    """Clauses about copying without decoding values."""
 
     def test_copy_thread_of_unreadable_values(self, saver: Facade, users: Any) -> None:
-        """The copy is whole when the class is back."""
+        """A thread with unreadable values can be copied; the copy is whole when the class is
+        available again."""
         chain = noted(saver, users)
         copy = f"copy of {chain.thread_id}"
         with without_note(users):
