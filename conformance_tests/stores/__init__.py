@@ -1,4 +1,4 @@
-"""The contract of stores, one file per capability; `StoreConformance` is all of it."""
+"""Clauses about stores, one file per capability; `StoreConformance` combines them."""
 
 from conformance_tests.stores.conformance import StoreConformance
 from conformance_tests.stores.harness import StoreHarness

@@ -1,4 +1,4 @@
-"""The fixtures that all clauses of stores share, and what they read out of items."""
+"""Fixtures of the clauses about stores, a sample embedding model, and accessors of items."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from conformance_tests.stores.harness import StoreHarness
 
 
 class StoreOpener(Protocol):
-    """Opens the harness's store once more, on the same database, until the clause ends."""
+    """Opens another store on the harness's database, until the clause ends."""
 
     def __call__(self, **options: Any) -> StoreFacade:
         """A facade of the flavour under test; options are the store's `index` and `ttl`."""
 
 
 class StoreClauses(Clauses):
-    """Base of all mixins: how a clause gets its store."""
+    """Base class of the mixins, with the fixtures that open stores."""
 
     contract = "store"
 
@@ -34,7 +34,7 @@ class StoreClauses(Clauses):
 
     @pytest.fixture
     def reopened(self, harness: StoreHarness, flavour: Flavour) -> Iterator[StoreOpener]:
-        """Opens stores; all of them are closed after the clause."""
+        """A function that opens stores; they are closed after the clause."""
         with ExitStack() as stack:
 
             def open_again(**options: Any) -> StoreFacade:
@@ -49,7 +49,7 @@ class StoreClauses(Clauses):
 
 
 class Numbers:
-    """Embeds the numbers that a text begins with, so that clauses choose the vectors: `"1 0 0"`.
+    """An embedding function whose vector is the numbers at the start of a text, such as `"1 0 0"`.
 
     Attributes:
         calls: The texts of each call.
@@ -64,7 +64,7 @@ class Numbers:
         return [self.vector(text) for text in texts]
 
     def vector(self, text: str) -> list[float]:
-        """The vector of one text; `"broken"` has none."""
+        """The vector of a text; `"broken"` raises EmbeddingError."""
         if "broken" in text:
             raise EmbeddingError(text)
         numbers = [float(word) for word in text.partition(" #")[0].split()]
@@ -72,11 +72,11 @@ class Numbers:
 
 
 class EmbeddingError(ConnectionError):
-    """What a provider of embeddings may raise; it must not pass for an error of the database."""
+    """An error of the embedding provider, which must not be reported as one of the database."""
 
 
 def index_of(harness: StoreHarness, embed: Any, dims: int = 3, **more: Any) -> dict[str, Any]:
-    """An index over the field `text`, on the harness's engine."""
+    """The `index` option for the field `text`, with the harness's engine."""
     return {"dims": dims, "embed": embed, "fields": ["text"], **harness.engine, **more}
 
 
@@ -86,21 +86,21 @@ def keys(items: Iterable[Item]) -> list[str]:
 
 
 def names(items: Iterable[Item]) -> list[tuple[tuple[str, ...], str]]:
-    """The names of items, in order."""
+    """The (namespace, key) of items, in order."""
     return [(item.namespace, item.key) for item in items]
 
 
 def scores(items: Iterable[SearchItem]) -> Mapping[str, float | None]:
-    """The score of each key."""
+    """Key -> score of items."""
     return {item.key: item.score for item in items}
 
 
 def item_of(item: Item | None) -> Item:
-    """An item that must be there."""
+    """Assert that the item exists, and return it."""
     assert item is not None, "expected the item that was put, got None: no such item"
     return item
 
 
 def value_of(item: Item | None) -> dict[str, Any]:
-    """The value of an item that must be there."""
+    """The value of an item, which must exist."""
     return item_of(item).value

@@ -1,4 +1,4 @@
-"""All clauses of stores in one class, for a backend's test file to subclass."""
+"""`StoreConformance`, the base class with all clauses about stores, which a backend subclasses."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from conformance_tests.stores.search.search import SearchClauses
 from conformance_tests.stores.stateful import StoreFieldModelClauses, StoreModelClauses
 
 WITHOUT_INDEX = (ItemClauses, BatchClauses, SearchClauses, StoreFilterClauses, NamespaceClauses)
-"""They open stores without an index: a backend with several engines of search runs them with one of
-them.
+"""Clauses that open stores without an index. A backend with several vector engines needs to run
+them with only one of these.
 """
 
 

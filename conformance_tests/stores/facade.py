@@ -1,4 +1,4 @@
-"""One way to call a store, sync or async, so that every clause is written once."""
+"""Adapters that call a store sync or async by the same interface."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ Call = tuple[str, Sequence[Any], Mapping[str, Any]]
 
 
 class StoreFacade(abc.ABC):
-    """A store under test. Methods are those of the sync store, whatever the flavour.
+    """A store under test, with the methods of a sync store in both flavours.
 
     Attributes:
         raw: The store itself.
-        prefix: What the names of the flavour's methods begin with.
+        prefix: Prefix of the flavour's method names: empty or `a`.
     """
 
     prefix = ""
@@ -40,22 +40,22 @@ class StoreFacade(abc.ABC):
 
     @abc.abstractmethod
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin, and return its result."""
+        """Call the method `name`, or its async version, and return its result."""
 
     @abc.abstractmethod
     def together(self, calls: Sequence[Call]) -> list[Any]:
-        """Make calls (name, args, kwargs) at once, in async in one tick; errors are results."""
+        """Make (name, args, kwargs) calls, async in one tick, sync in turn. Returns errors, too."""
 
     @abc.abstractmethod
     def plain(self, name: str, *args: Any) -> Any:
-        """Call the method `name` itself, which LangGraph's async stores await."""
+        """Call the method `name` without the prefix `a`; the async flavour awaits its result."""
 
     @abc.abstractmethod
     def wait(self, begun: Any) -> Any:
-        """The result of a future that the store gave, or of a task."""
+        """Wait for a future or a task that the store returned; returns its result."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
-        """Call the method `name`, or its a-twin; a missing one ends the case as `not offered`."""
+        """Call the method `name` or its async version; if missing, the case is `not offered`."""
 
         def work() -> Any:
             return CALLS.make(name, lambda: self._call(name, *args, **kwargs), args, kwargs)
@@ -63,11 +63,11 @@ class StoreFacade(abc.ABC):
         return call_offered(self.raw, name, self.prefix + name, work, self._raises_everywhere)
 
     def offers(self, name: str) -> bool:
-        """Whether the method is there; it may still raise NotImplementedError."""
+        """Whether the store has the method. It may still raise NotImplementedError."""
         return lacks(self.raw, self.prefix + name) is None
 
     def _raises_everywhere(self) -> bool:
-        """Whether not even a read of an item that nobody put is implemented."""
+        """Whether even a read of an absent item raises NotImplementedError."""
         try:
             self._call("get", ("conformance",), "probe")
         except NotImplementedError:
@@ -124,7 +124,7 @@ class SyncStoreFacade(StoreFacade):
 
 
 class AsyncStoreFacade(StoreFacade):
-    """Calls the a-methods on a loop; may itself be called from any other thread."""
+    """Calls the async methods on an event loop. Can be called from any thread but the loop's."""
 
     prefix = "a"
 
@@ -156,7 +156,7 @@ class AsyncStoreFacade(StoreFacade):
 
 @contextmanager
 def opened(harness: StoreHarness, flavour: Flavour, **options: Any) -> Iterator[StoreFacade]:
-    """Open the harness's store in one flavour and close it afterwards."""
+    """Open the harness's store in one flavour; close it at the end of the block."""
     harness.check_options(flavour, options)
     if flavour == "sync":
         with harness.open(**options) as raw:

@@ -1,4 +1,4 @@
-"""Compiled graphs with the store under test as their memory: subclass `StoreGraphConformance`."""
+"""`StoreGraphConformance`, the base class with all clauses about compiled graphs with a store."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ from conformance_tests.stores.harness import StoreHarness
 
 MEMORIES = ("memories", "ada")
 HAS_CONTEXT = sys.version_info[:2] >= (3, 11)
-"""Before, LangGraph's `get_store()` knows nothing in async nodes: asyncio hands on no context."""
+"""On older versions, `get_store()` does not work in async nodes: asyncio does not pass the
+context."""
 SAID = {"north": "0 1 0", "east": "1 0 0"}
 
 
 class State(TypedDict, total=False):
-    """What the graphs pass on."""
+    """The state of the graphs."""
 
     messages: Annotated[list[AnyMessage], add_messages]
     found: list[str]
@@ -68,7 +69,7 @@ async def aremember(what: str, memory: Annotated[BaseStore, InjectedStore()]) ->
 
 
 class Scripted(BaseChatModel):
-    """Says, one after the other, what it was given to say."""
+    """A chat model that returns the given messages, one after the other."""
 
     script: list[AIMessage]
     turn: int = 0
@@ -78,7 +79,7 @@ class Scripted(BaseChatModel):
         return "scripted"
 
     def bind_tools(self, tools: Sequence[Any], **_: Any) -> Runnable[Any, AIMessage]:
-        """The tools are in the script."""
+        """Ignore the tools: the scripted messages contain their calls."""
         del tools
         return self
 
@@ -90,20 +91,20 @@ class Scripted(BaseChatModel):
 
 
 def calling(name: str, *what: str) -> AIMessage:
-    """A message that calls a tool."""
+    """A message that calls a tool once for each argument."""
     calls = [ToolCall(name=name, args={"what": one}, id=one, type="tool_call") for one in what]
     return AIMessage("", tool_calls=calls)
 
 
 @clauses_of(Capability.STORE_GRAPHS)
 class StoreGraphConformance(StoreClauses):
-    """What a compiled graph may expect of its store, sync and async."""
+    """Clauses about compiled graphs with a store, sync and async."""
 
     profile: ClassVar[Profile] = "langgraph"
 
     @pytest.fixture
     def memory(self, reopened: StoreOpener, harness: StoreHarness) -> StoreFacade:
-        """A store, with an index over the field `text` where the harness opens one."""
+        """A store, with an index over the field `text` if the harness supports the option."""
         if not harness.takes("index"):
             return reopened()
         return reopened(index=index_of(harness, Numbers()))
@@ -123,7 +124,7 @@ class StoreGraphConformance(StoreClauses):
         return builder.compile(checkpointer=InMemorySaver(), store=memory.raw)
 
     def test_graphs_put_and_get_in_a_node(self, store: StoreFacade) -> None:
-        """What a node keeps is there for the next thread, without any index."""
+        """An item that a node puts is read on another thread, without an index."""
 
         def sync_node(state: State, *, store: BaseStore) -> State:
             before = store.get(MEMORIES, "said")
@@ -142,7 +143,7 @@ class StoreGraphConformance(StoreClauses):
             assert state["found"] == known
 
     def test_graphs_search_in_a_node(self, indexed: StoreFacade) -> None:
-        """The store that a node is given finds what was put outside, and across threads."""
+        """A node's store finds items that were put outside of the graph or on other threads."""
 
         def sync_node(state: State, *, store: BaseStore) -> State:
             said = str(state["messages"][-1].content)
@@ -164,7 +165,7 @@ class StoreGraphConformance(StoreClauses):
         assert sorted(keys(indexed.search(MEMORIES))) == ["east", "north"]
 
     def test_graphs_get_store(self, memory: StoreFacade) -> None:
-        """And the runtime's `store` is the same one."""
+        """`get_store()` and the runtime's `store` are the graph's store."""
         memory.put(MEMORIES, "north", {"text": "0 1 0"})
 
         def sync_node(_: State, runtime: Runtime) -> State:
@@ -182,7 +183,7 @@ class StoreGraphConformance(StoreClauses):
         assert invoke(memory, graph, {"messages": []})["found"] == ["north"]
 
     def test_graphs_injected_into_tools(self, memory: StoreFacade) -> None:
-        """Several calls of one message run at once, each with the store."""
+        """The store is injected into tools, also into concurrent calls of one message."""
         is_async = isinstance(memory, AsyncStoreFacade)
         used = aremember if is_async else remember
         graph = self.compiled(memory, ToolNode([used]))
@@ -193,7 +194,7 @@ class StoreGraphConformance(StoreClauses):
 
     @pytest.mark.filterwarnings("ignore:create_react_agent has been moved")
     def test_graphs_react_agent(self, memory: StoreFacade) -> None:
-        """An agent with a scripted model keeps something, and another one finds it."""
+        """A ReAct agent with a scripted model puts an item, and another agent finds it."""
         is_async = isinstance(memory, AsyncStoreFacade)
         used = aremember if is_async else remember
         model = Scripted(script=[calling(used.name, "north"), AIMessage("I will remember.")])

@@ -1,4 +1,4 @@
-"""What the author of a store writes: how to open it, and how to look at it behind its back."""
+"""The base class of harnesses of stores, by which the suite opens and inspects them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from conformance_tests.harness import Harness
 
 
 class StoreHarness(Harness):
-    """One empty database, and every way in which the clauses touch it. `rows` counts `items` and
-    `vectors`.
+    """An empty database, and all the ways in which clauses of stores access it. `rows` counts
+    `items` and `vectors`.
 
     Attributes:
-        engine: What the engine under test adds to the index's configuration, e.g.
+        engine: Options of the vector engine under test, which are added to `index`, e.g.
             `{"ann_index_config": {"kind": "hnsw"}}`.
     """
 
     engine: Mapping[str, Any] = MappingProxyType({})
 
     def end_what_is_left(self) -> None:
-        """End now what a client that was killed has left open, if the database would only do so
-        after a while: transactions, locks.
+        """End transactions and locks of a killed client at once, if the database would do so only
+        after a timeout.
         """

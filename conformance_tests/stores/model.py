@@ -1,4 +1,4 @@
-"""A store as plain dicts: what every backend must answer, in the shortest way to say it."""
+"""The reference store: a short implementation on dicts, with which backends are compared."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LOGIC = ("$and", "$or", "$not")
 
 @dataclass
 class ModelEntry:
-    """An item of the model."""
+    """An item of the reference store."""
 
     value: dict[str, Any]
     created: float
@@ -37,14 +37,14 @@ class ModelEntry:
 
 
 class ModelStore:
-    """Carries out batches on a dict. Expired items are omitted."""
+    """Runs batches on a dict. Expired items are hidden."""
 
     def __init__(self, clock: Callable[[], float], embed: Numbers) -> None:
         self.clock, self.embed = clock, embed
         self.items: dict[Name, ModelEntry] = {}
 
     def batch(self, ops: Iterable[Op]) -> list[Any]:
-        """Reads on the state before, then of each key the last put."""
+        """Run operations: reads on the state before the batch, then the last put of each key."""
         ops = list(ops)
         results = [self._read(op) for op in ops]
         puts = {(op.namespace, op.key): op for op in ops if isinstance(op, PutOp)}
@@ -62,7 +62,7 @@ class ModelStore:
         }
 
     def sweep(self) -> int:
-        """Remove the others; how many those were."""
+        """Remove expired items; returns their number."""
         before, self.items = len(self.items), self.shown()
         return before - len(self.items)
 
@@ -142,13 +142,13 @@ def holds(value: Any, wanted: dict[str, Any]) -> bool:
 
 
 def field_holds(is_object: bool, value: Any, name: str, condition: Any) -> bool:
-    """Whether a field of a value, which may have no such field, is what a filter wants."""
+    """Whether a field, which may be absent, fulfils a condition."""
     is_there = is_object and name in value
     return fulfils(is_there, value[name] if is_there else None, condition)
 
 
 def fulfils(is_there: bool, found: Any, condition: Any) -> bool:
-    """Whether what is there, if anything is, fulfils a condition."""
+    """Whether a field's value, if it exists, fulfils a condition."""
     if not isinstance(condition, dict):
         return is_there and equal(found, condition)
     if not any(op.startswith("$") for op in condition):
@@ -167,7 +167,7 @@ def fulfils(is_there: bool, found: Any, condition: Any) -> bool:
 
 
 def logic(op: str, operand: Any, is_true: Callable[[Any], bool]) -> bool:
-    """Whether parts of a filter hold together."""
+    """Evaluate `$and`, `$or` or `$not`."""
     if op == "$not":
         return not is_true(operand)
     return (any if op == "$or" else all)(is_true(part) for part in operand)
@@ -187,18 +187,18 @@ def compare(found: Any, op: str, operand: Any) -> bool:
 
 
 def equal(found: Any, operand: Any) -> bool:
-    """Whether JSON calls two values equal, which are no objects: 1 is 1.0 and not true."""
+    """Equality of JSON values that are not objects: 1 equals 1.0, but not true."""
     if isinstance(found, list) and isinstance(operand, list):
         return len(found) == len(operand) and all(map(equal, found, operand))
     return isinstance(found, bool) == isinstance(operand, bool) and bool(found == operand)
 
 
 def best(vectors: list[list[float]], query: list[float]) -> float:
-    """The cosine of the best vector, rounded: what differs only by rounding is equal."""
+    """The cosine of the best vector, rounded, so that rounding errors do not break ties."""
     return max(round(cosine(vector, query), 9) for vector in vectors)
 
 
 def cosine(a: list[float], b: list[float]) -> float:
-    """The cosine of two vectors; 0 where one has no direction."""
+    """The cosine of two vectors; 0 for a zero vector."""
     lengths = math.hypot(*a) * math.hypot(*b)
     return sum(x * y for x, y in zip(a, b, strict=True)) / lengths if lengths else 0.0

@@ -1,8 +1,8 @@
-"""A state machine: random batches must be answered as a store made of plain dicts answers them.
+"""A Hypothesis state machine, which compares random batches with the reference store.
 
-Two stores are open on the database under test, and batches go to either. `CONFORMANCE_EXAMPLES`
-sets how many sequences are tried (30 by default); they are the same in each run unless
-`CONFORMANCE_RANDOM` is set. `CONFORMANCE_SHRINK` makes Hypothesis look for a shorter failure.
+Two stores are open on the database under test; each batch goes to one of them.
+`CONFORMANCE_EXAMPLES` sets the number of sequences (default 30), which are the same in each run
+unless `CONFORMANCE_RANDOM` is set. Failures are shrunk only if `CONFORMANCE_SHRINK` is set.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from conformance_tests.stores.model import ModelStore
 SPACES = st.sampled_from([("a",), ("a", "1"), ("a", "10"), ("a", "1", "x"), ("b", "1"), ("\x01",)])
 PREFIXES = st.sampled_from([(), ("a",), ("a", "1"), ("b",), ("c",)])
 KEYS = st.sampled_from(["k1", "k2", "k3"])
-# small whole numbers: cosines differ clearly, or are equal
+# small integers, so that two cosines are equal or differ clearly
 TEXTS = st.builds("{} {} {}".format, *[st.integers(-2, 2)] * 3)
 FIELD = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.5, 1.0, "", "a", "b"])
 LISTS = st.lists(FIELD, max_size=3)
@@ -57,7 +57,7 @@ COMPARED = st.one_of(
 
 
 def nested(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """`$and`, `$or` and `$not` of parts."""
+    """A strategy for `$and`, `$or` and `$not` of parts."""
     several = st.lists(inner, max_size=3)
     return (
         st.builds(lambda parts: {"$or": parts}, several)
@@ -73,9 +73,9 @@ FIELDS = st.one_of(
 )
 
 
-@st.composite  # its repr is its name, where that of the whole would be 30 kB
+@st.composite  # for a short repr: that of the whole strategy would be 30 kB
 def filters(draw: st.DrawFn) -> dict[str, Any] | None:
-    """A filter, or none."""
+    """A filter, or None."""
     return draw(st.none() | FIELDS | nested(FIELDS))
 
 
@@ -112,7 +112,7 @@ BATCHES = st.lists(PUTS | PUTS | GETS | SEARCHES | LISTINGS, min_size=1, max_siz
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Drives the stores under test and the model with the same batches."""
+    """Runs the same batches on the stores under test and on the reference."""
 
     def __init__(self, harness: StoreHarness, flavour: Flavour, **of_one: Any) -> None:
         super().__init__()
@@ -126,7 +126,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.start = self.time()
 
     def open(self) -> None:
-        """Open both stores, on the same database."""
+        """Open both stores on the same database."""
         options = {
             "index": index_of(self.harness, Numbers()),
             "ttl": {"omit_expired": True},
@@ -138,7 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.used = False
 
     def time(self) -> float:
-        """The harness's clock, as it shows in items."""
+        """The time of the harness's clock, read from an item."""
         store = self.stores[0]
         store.put(("clock",), "now", {})
         item = store.get(("clock",), "now")
@@ -152,10 +152,10 @@ class StoreMachine(RuleBasedStateMachine):
         got = [self.plain(result) for result in self.stores[who].batch(ops)]
         assert got == self.model.batch(ops)
 
-    # One rule, so that batches outweigh it: opening a store is slower than all that it then does.
+    # A single rule, so that batches are more frequent: opening a store is slow.
     @rule(who=st.integers(0, 1), what=st.sampled_from([0.1, 0.5, 1.0, 3.0, "sweep", "reopen"]))
     def change(self, who: int, what: float | str) -> None:
-        """So many minutes go by, expired items are removed, or both stores are opened again."""
+        """Advance the clock by minutes, sweep, or reopen both stores."""
         if what == "sweep":
             assert self.stores[who].sweep_ttl() == self.model.sweep()
         elif what == "reopen":
@@ -170,7 +170,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.open()
 
     def plain(self, result: Any) -> Any:
-        """A result as the model gives it."""
+        """Convert a result to the form of the reference's results."""
         if isinstance(result, Item):
             created, updated = (
                 round(moment.timestamp() - self.start, 3)
@@ -183,7 +183,7 @@ class StoreMachine(RuleBasedStateMachine):
         return result
 
     def teardown(self) -> None:
-        """Everything is deleted, and nothing may be left."""
+        """Delete everything, and check that no row is left."""
         try:
             store = self.stores[0]
             found = store.search((), limit=1000, refresh_ttl=False)
@@ -196,7 +196,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 
 def answers_as_a_dict(examples: int, machine: Callable[[], StoreMachine]) -> None:
-    """Try so many sequences, if `CONFORMANCE_EXAMPLES` does not say otherwise."""
+    """Run `examples` sequences, or as many as `CONFORMANCE_EXAMPLES` says."""
     budget = settings(
         max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", examples)),
         stateful_step_count=25,
@@ -206,7 +206,7 @@ def answers_as_a_dict(examples: int, machine: Callable[[], StoreMachine]) -> Non
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
-    made: Any = machine  # their type is wrong
+    made: Any = machine  # Hypothesis's annotation of the argument is wrong
     run_state_machine_as_test(made, settings=budget)
 
 
@@ -215,13 +215,14 @@ class StoreModelClauses(StoreClauses):
     """Clauses about sequences of batches.
 
     Attributes:
-        examples: How many sequences.
+        examples: Number of sequences.
     """
 
     examples: ClassVar[int] = 30
 
     def test_model_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
-        """Puts, deletes, gets, searches, lists, expiry, sweeps, two stores: as a dict does it."""
+        """Random batches of puts, deletes, gets, searches and lists, with expiry and sweeps, on two
+        stores give the same results as the reference store."""
         answers_as_a_dict(self.examples, lambda: StoreMachine(harness, flavour))
 
 
@@ -230,13 +231,14 @@ class StoreFieldModelClauses(StoreClauses):
     """Clauses about sequences of batches, where one of two stores declares fields.
 
     Attributes:
-        field_examples: How many sequences.
+        field_examples: Number of sequences.
     """
 
     field_examples: ClassVar[int] = 20
 
     def test_filter_fields_random_batches(self, harness: StoreHarness, flavour: Flavour) -> None:
-        """Two versions of an application run at once: what is declared changes no answer."""
+        """If only one of two stores declares filter fields, as during a deployment, both give the
+        same results."""
         fields = ["n", "in.deep"]
         answers_as_a_dict(
             self.field_examples, lambda: StoreMachine(harness, flavour, filter_fields=fields)

@@ -1,1 +1,1 @@
-"""Clauses on outages, processes, permissions and hostile input."""
+"""Clauses about concurrency, outages, processes and permissions."""

@@ -1,4 +1,4 @@
-"""Many threads and many tasks on one store."""
+"""Clauses about many threads and many tasks on one store."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class StoreConcurrencyClauses(StoreClauses):
     def test_concurrency_each_its_own_namespace(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Everybody finds what they put, by name and by meaning, and nothing else."""
+        """Each thread finds the items that it put, by key and by vector search, and no others."""
         store = reopened(index=index_of(harness, Numbers()))
 
         def run(n: int) -> None:
@@ -54,7 +54,7 @@ class StoreConcurrencyClauses(StoreClauses):
         assert dict(harness.rows()) == {"items": THREADS * 7, "vectors": THREADS * 7}
 
     def test_concurrency_the_same_item(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """One of the values is there in the end, whole."""
+        """After concurrent puts of one item, it has one of the values, whole."""
 
         def run(n: int) -> None:
             for step in range(8):
@@ -69,7 +69,8 @@ class StoreConcurrencyClauses(StoreClauses):
     def test_concurrency_a_batch_is_seen_whole(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Also by searches by meaning, whose vectors may be in memory."""
+        """Readers see a batch whole or not at all, also by vector search, which may use cached
+        vectors."""
         store = reopened(index=index_of(harness, Numbers()))
         rounds = 12
 
@@ -95,7 +96,8 @@ class StoreConcurrencyClauses(StoreClauses):
     def test_concurrency_calls_of_one_tick(
         self, reopened: StoreOpener, harness: StoreHarness, flavour: str
     ) -> None:
-        """Are one batch on an event loop: embedded together, results each in its place."""
+        """Calls of one event-loop tick form a batch: one call of the embedding model, and each call
+        gets its own result."""
         embed = Numbers()
         store = reopened(index=index_of(harness, embed))
         texts = [f"{n} 1 0" for n in range(20)]
@@ -122,7 +124,8 @@ class StoreConcurrencyClauses(StoreClauses):
     def test_concurrency_one_of_a_tick_fails_alone(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """A failing embedding or a bad argument fails its own call, and writes nothing of it."""
+        """In a tick, an embedding error or an invalid argument fails only its own call, of which
+        nothing is written."""
         store = reopened(index=index_of(harness, Numbers()))
         good, broken, bad, search, last = store.together(
             [
@@ -146,7 +149,8 @@ class StoreTaskClauses(StoreClauses):
     """Clauses about tasks of an event loop, on the async store."""
 
     def test_concurrency_a_cancelled_call_harms_no_other(self, harness: StoreHarness) -> None:
-        """Neither before its tick is over nor while its batch is under way."""
+        """Cancelling a call, before its tick ends or while its batch runs, does not affect other
+        calls."""
 
         async def run() -> None:
             entered, go_on = asyncio.Event(), asyncio.Event()
@@ -161,7 +165,7 @@ class StoreTaskClauses(StoreClauses):
                     asyncio.create_task(store.aput(AT, key, {"text": key})) for key in "abc"
                 )
                 await asyncio.sleep(0)
-                first.cancel()  # all of it is still waiting
+                first.cancel()  # its batch has not started
                 await asyncio.wait_for(entered.wait(), GIVE_UP_AFTER)
                 second.cancel()  # the batch is being embedded
                 go_on.set()
@@ -173,7 +177,8 @@ class StoreTaskClauses(StoreClauses):
         in_a_loop(run())
 
     def test_concurrency_a_cancelled_put_is_not_stored_later(self, harness: StoreHarness) -> None:
-        """Once the calls have ended, their items are deleted, and a late put brings none back."""
+        """After cancelled calls have ended and their items are deleted, no late put restores
+        one."""
 
         async def run() -> None:
             async with harness.aopen() as store, harness.aopen() as other:
@@ -183,7 +188,7 @@ class StoreTaskClauses(StoreClauses):
                     puts = []
                     for key in some:
                         puts.append(asyncio.ensure_future(store.aput(AT, key, {"n": 1})))
-                        for _ in range(first // 12 * 2):  # so that they are several batches
+                        for _ in range(first // 12 * 2):  # yield, so that several batches form
                             await asyncio.sleep(0)
                     for put in puts:
                         put.cancel()
@@ -196,7 +201,8 @@ class StoreTaskClauses(StoreClauses):
         in_a_loop(run())
 
     def test_concurrency_a_put_that_was_given_up_stays_away(self, harness: StoreHarness) -> None:
-        """Who timed out over a slow embedding deletes the item, or puts another: that counts."""
+        """A put that timed out during a slow embedding is not written later: the caller may have
+        deleted or replaced the item since."""
 
         async def run() -> None:
             entered, go_on = asyncio.Event(), asyncio.Event()
@@ -220,17 +226,17 @@ class StoreTaskClauses(StoreClauses):
                 await store.aput(AT, "replaced", {"text": "new"})
                 go_on.set()
                 await tick[2]
-            async with harness.aopen() as store:  # what was under way is over
+            async with harness.aopen() as store:  # opened after all earlier calls have ended
                 found = {item.key: item.value["text"] for item in await store.asearch(AT)}
             assert found == {"replaced": "new", "wanted": "slow"}
 
         in_a_loop(run())
 
     def test_concurrency_closing_waits(self, harness: StoreHarness) -> None:
-        """What was asked for before the store was closed is there afterwards; no task is left."""
+        """Closing a store waits for the calls made before, and leaves no task."""
 
         async def embed(texts: list[str]) -> list[list[float]]:
-            await asyncio.sleep(0.1)  # closing comes first
+            await asyncio.sleep(0.1)  # so that the store is closed first
             return [[1.0, 0.0, 0.0] for _ in texts]
 
         async def run() -> None:
@@ -246,7 +252,7 @@ class StoreTaskClauses(StoreClauses):
         in_a_loop(run())
 
     def test_concurrency_other_loops(self, harness: StoreHarness) -> None:
-        """An async method awaited on another loop runs on the store's own."""
+        """An async method can be awaited on another event loop; it runs on the store's own."""
         loop, other = LoopThread(), LoopThread()
         try:
             context = harness.aopen()
@@ -262,15 +268,15 @@ class StoreTaskClauses(StoreClauses):
 
 
 def in_a_loop(work: Any) -> None:
-    """Run a coroutine, but not for ever."""
+    """Run a coroutine with a timeout."""
     asyncio.run(asyncio.wait_for(work, GIVE_UP_AFTER))
 
 
 async def entered(context: Any) -> Any:
-    """Enter an async context."""
+    """Enter an async context manager."""
     return await context.__aenter__()
 
 
 async def left(context: Any) -> None:
-    """Leave it."""
+    """Exit an async context manager without an error."""
     await context.__aexit__(None, None, None)

@@ -1,4 +1,6 @@
-"""Faults: an outage is an error, never "nothing is known", and what was acknowledged stays."""
+"""Clauses about outages: they raise errors, never return empty results, and acknowledged data is
+not lost.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ CALLS: dict[str, Callable[[StoreFacade], Any]] = {
 
 @contextmanager
 def behind_proxy(harness: StoreHarness, flavour: Flavour) -> Iterator[tuple[StoreFacade, Proxy]]:
-    """The store under test, with a proxy between it and its server."""
+    """Open the store with a proxy between it and its server."""
     with Proxy(*harness.address()) as proxy:
         far = harness.through(proxy.host, proxy.port)
         with opened(far, flavour, index=index_of(harness, Numbers())) as store:
@@ -46,20 +48,20 @@ def behind_proxy(harness: StoreHarness, flavour: Flavour) -> Iterator[tuple[Stor
 
 
 def noise(n: int, size: int) -> str:
-    """Text that no database can store in less."""
+    """Random text, which databases cannot compress well."""
     return random.Random(n).randbytes(size // 2).hex()
 
 
 def written(n: int, size: int = 20_000) -> list[Op]:
-    """A batch that changes every item: what is stored is of one such batch, or it is half."""
+    """A batch that changes every item to number `n`, so that a partly stored batch is noticed."""
     more = {"text": f"{n} 1 0", "n": n, "size": size, "long": noise(n, size)}
     gone: Op = PutOp(AT, "odd", None) if n % 2 == 0 else PutOp(AT, "odd", more)
     return [PutOp(AT, "a", more), PutOp(AT, "b", more), gone]
 
 
 def batches(store: StoreFacade) -> set[int]:
-    """The batches that the items are of, as they are found by name and by meaning."""
-    # of what both find, `scores` has those of the last
+    """The numbers of the batches of all items, as found by a plain and by a vector search."""
+    # items of the vector search come last, so `scores` has their scores
     found = [*store.search(AT), *store.search(AT, query="1 0 0")]
     numbers = {int(item.value["n"]) for item in found}
     for n in numbers:
@@ -78,7 +80,8 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_an_outage_is_an_error(
         self, harness: StoreHarness, flavour: Flavour, call: str
     ) -> None:
-        """An agent that is told "nothing is known of this user" asks everything again."""
+        """An outage raises an error. An agent that gets an empty result would ask everything
+        again."""
         with behind_proxy(harness, flavour) as (far, proxy):
             far.put(AT, "a", {"text": "1 0 0"})
             with proxy.down(), pytest.raises(Exception):  # noqa: B017, PT011 (any, but not an answer)
@@ -88,7 +91,7 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_cut_connections_are_replaced(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """A server in production lives longer than any connection."""
+        """After connections are reset, calls succeed on new ones: a server outlives connections."""
         with behind_proxy(harness, flavour) as (far, proxy):
             for n in range(3):
                 works_again(partial(far.put, AT, "a", {"text": f"{n + 1} 0 0", "n": n}))
@@ -102,10 +105,10 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_an_answer_cut_short_is_no_answer(
         self, harness: StoreHarness, flavour: Flavour, part: float
     ) -> None:
-        """Half of a page of memories must not pass for all that there is."""
+        """A truncated reply must be an error, not a shorter result."""
         with behind_proxy(harness, flavour) as (far, proxy):
             far.batch(written(1))
-            far.search(AT)  # from now on nothing is prepared that was not
+            far.search(AT)  # warm up, so that all statements are prepared
             with proxy.counting() as counted:
                 expected = far.search(AT)
             proxy.cut_after(int(part * counted.sent["client"]))
@@ -119,14 +122,15 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_a_batch_cut_short_is_there_whole_or_not_at_all(
         self, harness: StoreHarness, flavour: Flavour, reopened: StoreOpener, part: float
     ) -> None:
-        """Whoever was cut off does not know; what is stored is of one batch, vectors included."""
+        """After a connection loss during a batch, all of it is stored or nothing, also of
+        vectors."""
         near = reopened(index=index_of(harness, Numbers()))
         with behind_proxy(harness, flavour) as (far, proxy):
             far.batch(written(1))
             with proxy.counting() as counted:
                 far.batch(written(2))
             proxy.cut_after(int(part * counted.sent["server"]), towards="server")
-            with suppress(Exception):  # then it may be there or not
+            with suppress(Exception):  # after an error, the batch may be stored or not
                 far.batch(written(3))
             assert batches(near) in ({2}, {3})
             works_again(lambda: far.batch(written(5)))
@@ -136,7 +140,7 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_a_stalled_call_ends_when_the_network_goes_on(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """A switch that restarts holds up a call; it does not break it, or it breaks it loudly."""
+        """When a stalled network recovers, the call returns its result or raises an error."""
         with behind_proxy(harness, flavour) as (far, proxy):
             far.batch(written(1))
             proxy.stall_after(100)
@@ -149,7 +153,7 @@ class StoreNetworkClauses(StoreClauses):
     def test_network_a_slow_one_changes_nothing(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """Another availability zone is milliseconds away: slower, and the same."""
+        """Latency of milliseconds, as between availability zones, does not change results."""
         with behind_proxy(harness, flavour) as (far, proxy):
             proxy.delay = 0.02
             for n in (1, 2, 3):
@@ -159,12 +163,12 @@ class StoreNetworkClauses(StoreClauses):
 
 @clauses_of(Capability.STORE_SERVER_DEATH)
 class StoreServerDeathClauses(StoreClauses):
-    """Clauses in which the server gets a SIGKILL."""
+    """Clauses in which the server is killed by SIGKILL."""
 
     def test_server_death_keeps_what_was_acknowledged(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """A put that returned is a promise, a delete too; by meaning as by name."""
+        """Puts and deletes that have returned survive a crash of the server, vectors included."""
         index = index_of(harness, Numbers())
         with opened(harness.through(*harness.address()), flavour, index=index) as store:
             for n in (1, 2, 3):
@@ -179,7 +183,8 @@ class StoreServerDeathClauses(StoreClauses):
     def test_server_death_is_an_error_until_it_runs_again(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """The store that was open goes on; nobody has to restart the application as well."""
+        """While the server is down, calls raise errors; then the open store works again, without
+        a restart of the application."""
         index = index_of(harness, Numbers())
         with opened(harness.through(*harness.address()), flavour, index=index) as store:
             store.batch(written(1))
@@ -196,7 +201,8 @@ class StoreDiskFullClauses(StoreClauses):
     def test_disk_full_is_an_error_and_nothing_half(
         self, harness: StoreHarness, reopened: StoreOpener
     ) -> None:
-        """What was stored before is found, and when there is room again the agent goes on."""
+        """On a full disk, a put fails as a whole and older items are found; with room, puts succeed
+        again."""
         store = reopened(index=index_of(harness, Numbers()))
         store.batch(written(1))
         with harness.disk_full():

@@ -1,4 +1,4 @@
-"""Permissions: what the database does not allow is an error that says so, and changes nothing."""
+"""Clauses about a read-only database user: writes are errors that change nothing, reads work."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ WRITES: dict[str, Callable[[StoreFacade], Any]] = {
 
 @clauses_of(Capability.STORE_PERMISSIONS)
 class StorePermissionClauses(StoreClauses):
-    """Clauses with a user who may only read."""
+    """Clauses with a database user that has only read permission."""
 
     @pytest.mark.parametrize("call", WRITES)
     def test_permissions_a_write_that_is_refused_is_an_error(
         self, harness: StoreHarness, flavour: Flavour, reopened: StoreOpener, call: str
     ) -> None:
-        """An operator has to learn which right is missing; an agent must not trust its memory."""
+        """A write without permission raises an error that names the problem, and stores nothing."""
         index = index_of(harness, Numbers())
         store = reopened(index=index)
         store.put(AT, "k", {"text": "1"})
@@ -50,7 +50,7 @@ class StorePermissionClauses(StoreClauses):
     def test_permissions_reading_needs_no_right_to_write(
         self, harness: StoreHarness, flavour: Flavour, reopened: StoreOpener
     ) -> None:
-        """Items are found by whoever may read, also those whose expiry a reader would move."""
+        """Reads work without write permission, also if they would normally refresh a TTL."""
         options = {
             "index": index_of(harness, Numbers()),
             "ttl": {"default_ttl": 10, "refresh_on_read": True},

@@ -1,4 +1,4 @@
-"""Several processes on one database, as servers with workers run it."""
+"""Clauses about several processes on one database, as servers with worker processes have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEPS = 10
 
 
 def put_and_search(kind: type[StoreHarness], at: str, flavour: Flavour, n: int) -> int:
-    """In a worker: open the store together with all others, fill it, search what all have put."""
+    """In a worker: open the store at the same time as the others, put items, and search all."""
     barriers[PROCESSES].wait(GIVE_UP_AFTER)
     harness = kind.reopen(at)
     with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
@@ -40,7 +40,7 @@ def put_and_search(kind: type[StoreHarness], at: str, flavour: Flavour, n: int) 
 
 
 def put_one(kind: type[StoreHarness], at: str, flavour: Flavour, n: int) -> int:
-    """In a worker: put an item, change one and delete one that others may have in memory."""
+    """In a worker: put, change and delete items that other processes may have cached."""
     harness = kind.reopen(at)
     with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
         store.batch(
@@ -54,7 +54,7 @@ def put_one(kind: type[StoreHarness], at: str, flavour: Flavour, n: int) -> int:
 
 
 def put_for_ever(kind: type[StoreHarness], at: str, flavour: Flavour) -> None:
-    """In a process that is killed: batches that change all items at once."""
+    """In a process that is killed: repeat batches that change all items."""
     harness = kind.reopen(at)
     with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
         for n in itertools.count(1):
@@ -71,7 +71,7 @@ class StoreProcessClauses(StoreClauses):
     @pytest.fixture(scope="class")
     @classmethod
     def workers(cls) -> Iterator[ProcessPoolExecutor]:
-        """New processes, for all clauses."""
+        """A pool of worker processes, for all clauses."""
         made = processes()
         together = {PROCESSES: made.Barrier(PROCESSES)}
         with ProcessPoolExecutor(PROCESSES, made, take_barriers, (together,)) as pool:
@@ -80,7 +80,8 @@ class StoreProcessClauses(StoreClauses):
     def test_processes_put_and_search(
         self, harness: StoreHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """All set up at once; nothing is lost or mixed."""
+        """Processes set up the store at the same time and put items: nothing is lost or mixed
+        up."""
         place = type(harness), harness.location(), flavour
         jobs = [workers.submit(put_and_search, *place, n) for n in range(PROCESSES)]
         assert [job.result(GIVE_UP_AFTER) for job in jobs] == list(range(PROCESSES))
@@ -94,7 +95,7 @@ class StoreProcessClauses(StoreClauses):
     def test_processes_vectors_in_memory_follow(
         self, harness: StoreHarness, flavour: Flavour, workers: ProcessPoolExecutor
     ) -> None:
-        """What another process wrote counts in the very next search."""
+        """The next search sees what another process wrote, although vectors may be cached."""
         place = type(harness), harness.location(), flavour
         with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
             store.batch([PutOp(("m",), f"{n}", {"text": f"1 0 {n}"}) for n in range(5)])
@@ -111,7 +112,8 @@ class StoreProcessClauses(StoreClauses):
     def test_processes_one_that_is_killed_leaves_whole_batches(
         self, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """A `kill -9` of a worker is not an outage for the others, who go on with what it left."""
+        """If a worker is killed by SIGKILL, its batches are stored whole or not at all, and other
+        processes continue."""
         place = type(harness), harness.location(), flavour
         with opened(harness, flavour, index=index_of(harness, Numbers())) as store:
 

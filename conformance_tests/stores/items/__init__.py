@@ -1,1 +1,1 @@
-"""Clauses on items and namespaces."""
+"""Clauses about items, batches, namespaces and TTL."""

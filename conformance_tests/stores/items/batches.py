@@ -1,4 +1,4 @@
-"""Batches: reads see the state before, puts come last, results are in order."""
+"""Clauses about batches: reads see the state before the batch's puts; results are in order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class BatchClauses(StoreClauses):
     """Clauses about several operations at once."""
 
     def test_batch_results_in_order(self, store: StoreFacade) -> None:
-        """One of each kind, mixed."""
+        """Results of mixed operations are in the order of the operations."""
         store.put(A, "1", {"n": 1})
         store.put(B, "2", {"n": 2})
         results = store.batch(
@@ -40,7 +40,7 @@ class BatchClauses(StoreClauses):
         assert (put, none, spaces, nothing) == (None, None, [A, B], [])
 
     def test_batch_reads_see_the_state_before(self, store: StoreFacade) -> None:
-        """Wherever they stand among the puts."""
+        """Reads see the state before the batch, at any position among its puts."""
         store.put(A, "old", {"n": 1})
         results = store.batch(
             [
@@ -63,7 +63,7 @@ class BatchClauses(StoreClauses):
         assert sorted(keys(store.search(()))) == ["new", "other"]
 
     def test_batch_the_last_put_wins(self, store: StoreFacade) -> None:
-        """Of puts and deletes of one key, in their order."""
+        """Of several puts and deletes of one key, the last one counts."""
         store.batch(
             [
                 PutOp(A, "x", {"n": 1}),
@@ -82,7 +82,7 @@ class BatchClauses(StoreClauses):
         }
 
     def test_batch_the_same_read_twice(self, store: StoreFacade) -> None:
-        """Each has its result, and a value of its own."""
+        """Two reads of one item both have results, with separate copies of the value."""
         store.put(A, "x", {"list": [1]})
         one, two, three = store.batch([GetOp(A, "x"), GetOp(A, "x"), GetOp(A, "none")])
         assert value_of(one) == value_of(two) == {"list": [1]}  # type: ignore[arg-type]
@@ -90,7 +90,7 @@ class BatchClauses(StoreClauses):
         assert three is None
 
     def test_batch_large(self, store: StoreFacade) -> None:
-        """More operations than a statement has parameters, of several namespaces."""
+        """A batch may have more operations than a statement has parameters, in many namespaces."""
         count = 3000
         store.batch([PutOp(("n", str(n % 7)), f"{n}", {"n": n}) for n in range(count)])
         results = store.batch([GetOp(("n", str(n % 7)), f"{n}") for n in range(count)])
@@ -99,11 +99,11 @@ class BatchClauses(StoreClauses):
         assert store.search(()) == []
 
     def test_batch_empty(self, store: StoreFacade) -> None:
-        """Nothing to do."""
+        """An empty batch is a no-op."""
         assert store.batch([]) == []
 
     def test_batch_whole_or_not_at_all(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """An operation that cannot be carried out takes the others with it."""
+        """A batch is atomic: if one operation is invalid, no operation is run."""
         for bad in (
             PutOp(A, "y", {"n": {1, 2}}),
             PutOp(A, "n\0", {"n": 1}),

@@ -1,4 +1,4 @@
-"""A store without items: just set up, or emptied again. An agent reads before it ever writes."""
+"""Clauses about a store without items, newly set up or emptied. Agents read before they write."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ Query = Callable[[dict[str, Any]], list[Any]]
 
 
 class EmptyStoreClauses(StoreClauses):
-    """How a clause gets a store without items, in each of the ways in which one can be so."""
+    """Base class, with a fixture for stores that are empty in different ways."""
 
     @pytest.fixture(params=["just set up", "emptied"])
     def empty(
         self, request: pytest.FixtureRequest, reopened: StoreOpener, harness: StoreHarness
     ) -> StoreFacade:
-        """A store without an item, and with an index where the backend has one."""
+        """A store without items, with an index if the backend supports one."""
         options: dict[str, Any] = {}
         if Capability.STORE_MEANING not in harness.gaps and harness.takes("index"):
             options["index"] = index_of(harness, Numbers())
@@ -89,10 +89,10 @@ class EmptyStoreClauses(StoreClauses):
 
 @clauses_of(Capability.STORE_ITEMS)
 class EmptyItemClauses(EmptyStoreClauses):
-    """Clauses about single items that are not there."""
+    """Clauses about absent items."""
 
     def test_items_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """Nothing is found, and deleting nothing is no error."""
+        """In an empty store, no item is found, and deleting an absent item is not an error."""
         assert empty.get(AT, "k") is None
         assert empty.get(AT, "k", refresh_ttl=True) is None
         empty.delete(AT, "k")
@@ -101,10 +101,10 @@ class EmptyItemClauses(EmptyStoreClauses):
 
 @clauses_of(Capability.STORE_BATCH)
 class EmptyBatchClauses(EmptyStoreClauses):
-    """Clauses about batches where nothing is."""
+    """Clauses about batches on an empty store."""
 
     def test_batch_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """Every kind of operation, each alone, all of them at once, and none at all."""
+        """All kinds of operations work on an empty store, alone and in one batch."""
         nothing: list[Result] = [None, [], [], [], []]
         assert empty.batch([]) == []
         assert empty.batch([PutOp(AT, "k", None)]) == [None]
@@ -117,10 +117,10 @@ class EmptyBatchClauses(EmptyStoreClauses):
 
 @clauses_of(Capability.STORE_SEARCH)
 class EmptySearchClauses(EmptyStoreClauses):
-    """Clauses about searches without a query where nothing is."""
+    """Clauses about searches without a query on an empty store."""
 
     def test_search_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """Whatever namespace, page and expiry are asked for."""
+        """A search on an empty store is empty, with any namespace, page and TTL option."""
         for asked in SEARCHES:
             assert empty.search((), **asked) == []
             assert empty.search(AT, **asked) == []
@@ -128,10 +128,10 @@ class EmptySearchClauses(EmptyStoreClauses):
 
 @clauses_of(Capability.STORE_FILTER)
 class EmptyFilterClauses(EmptyStoreClauses):
-    """Clauses about filters where nothing is."""
+    """Clauses about filters on an empty store."""
 
     def test_filter_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """Whatever is asked of the values."""
+        """A search on an empty store is empty, with any filter."""
         for condition in FILTERS:
             for asked in SEARCHES:
                 assert empty.search((), filter=condition, **asked) == []
@@ -140,20 +140,20 @@ class EmptyFilterClauses(EmptyStoreClauses):
 
 @clauses_of(Capability.STORE_NAMESPACES)
 class EmptyNamespaceClauses(EmptyStoreClauses):
-    """Clauses about lists of namespaces where nothing is."""
+    """Clauses about lists of namespaces on an empty store."""
 
     def test_namespaces_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """None, by any prefix, suffix, depth and page."""
+        """An empty store has no namespaces, with any prefix, suffix, depth and page."""
         for asked in LISTS:
             assert empty.list_namespaces(**asked) == []
 
 
 @clauses_of(Capability.STORE_MEANING)
 class EmptyMeaningClauses(EmptyStoreClauses):
-    """Clauses about rankings of nothing."""
+    """Clauses about vector search on an empty store."""
 
     def test_meaning_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """A memory tool looks for memories on the first turn, before there are any."""
+        """A vector search on an empty store is empty: memory tools search on the first turn."""
         for query in ("1 0 0", "0 0 0"):
             for asked in SEARCHES:
                 assert empty.search((), query=query, **asked) == []
@@ -169,20 +169,20 @@ class EmptyMeaningClauses(EmptyStoreClauses):
 
 @clauses_of(Capability.STORE_TTL)
 class EmptyTTLClauses(EmptyStoreClauses):
-    """Clauses about expiry where nothing is."""
+    """Clauses about TTL on an empty store."""
 
     def test_ttl_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """A sweep of nothing removes nothing."""
+        """A sweep of an empty store removes 0 items."""
         assert empty.sweep_ttl() == 0
         assert empty.get(AT, "k") is None
 
 
 @clauses_of(Capability.STORE_LIFE)
 class EmptyLifeClauses(EmptyStoreClauses):
-    """Clauses about what is around the operations where nothing is."""
+    """Clauses about setup and statistics of an empty store."""
 
     def test_life_on_an_empty_store(self, empty: StoreFacade) -> None:
-        """There are no items and no vectors, also after another `setup`."""
+        """An empty store has 0 items and 0 vectors, also after another `setup`."""
         for _ in range(2):
             stats = empty.call("stats")
             assert (stats.items, stats.vectors) == (0, 0)

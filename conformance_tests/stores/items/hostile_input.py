@@ -1,4 +1,4 @@
-"""Names that have broken somebody's database layer before: kept apart, or refused."""
+"""Clauses about hostile labels, keys and queries: they never collide, or are rejected."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from conformance_tests.stores.base import (
 from conformance_tests.stores.facade import Call, StoreFacade
 from conformance_tests.stores.harness import StoreHarness
 
-LABELS = tuple(label for label in HOSTILE if "." not in label)  # LangGraph's own rule
+LABELS = tuple(label for label in HOSTILE if "." not in label)  # LangGraph forbids periods
 CONTROL = ("a\x01", "\x01a", "a\x01b", "a\x02", "\x02", "\x02\x02", "\x02\x03", "\x01\x01", "\x03")
 
 
@@ -36,7 +36,7 @@ class StoreHostileInputClauses(StoreClauses):
     """Clauses about labels, keys and queries of any characters."""
 
     def test_hostile_labels(self, store: StoreFacade) -> None:
-        """Two different namespaces never meet, by get, search, or list."""
+        """Different namespaces never collide, in get, search or list_namespaces."""
         labels = [*LABELS, *CONTROL]
         store.batch([PutOp((label,), "key", {"label": label}) for label in labels])
         got = store.batch([GetOp((label,), "key") for label in labels])
@@ -47,7 +47,7 @@ class StoreHostileInputClauses(StoreClauses):
         assert store.list_namespaces(limit=500) == sorted((label,) for label in labels)
 
     def test_hostile_labels_within(self, store: StoreFacade) -> None:
-        """A label is never taken for two, nor for a pattern, nor for the end of another."""
+        """A label is never split, taken for a pattern, or matched as the end of another label."""
         spaces: list[tuple[str, ...]] = [("in", label, "x") for label in (*LABELS, *CONTROL)]
         spaces += [("in" + label,) for label in CONTROL]
         store.batch([PutOp(at, "key", {"at": list(at)}) for at in spaces])
@@ -67,7 +67,7 @@ class StoreHostileInputClauses(StoreClauses):
             assert label == "*" or len(suffix) == 1
 
     def test_hostile_boundaries(self, store: StoreFacade) -> None:
-        """However labels are joined, another cut is another namespace."""
+        """Namespaces with different boundaries between labels are different."""
         spaces = [
             ("a", "b"),
             ("ab",),
@@ -90,7 +90,8 @@ class StoreHostileInputClauses(StoreClauses):
         assert len(store.search(("a",))) == 3
 
     def test_hostile_labels_with_dots(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """LangGraph's methods refuse them; so does a batch, for every kind of operation."""
+        """A batch rejects labels with periods in every kind of operation, as LangGraph's methods
+        do."""
         with pytest.raises(InvalidNamespaceError):
             store.put(("a.b",), "key", {"n": 1})
         for space in (("a.b",), ("a", "b.c"), (".",), ("a", "b."), ("a.b", "*")):
@@ -108,8 +109,8 @@ class StoreHostileInputClauses(StoreClauses):
         assert store.list_namespaces() == []
 
     def test_hostile_reserved_root(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """A batch refuses to put under LangGraph's own root label, as `put` does; below another
-        root the label is like any other, and reading and deleting are refused by neither.
+        """A batch rejects a put under LangGraph's root label, as `put` does. Reading and deleting
+        there is allowed, and so is the label below another root.
         """
         for space in (("langgraph",), ("langgraph", "x")):
             with pytest.raises(InvalidNamespaceError):
@@ -143,7 +144,7 @@ class StoreHostileInputClauses(StoreClauses):
         assert store.list_namespaces() == [("u", "0"), ("u", "1"), ("u", "2")]
 
     def test_hostile_keys(self, store: StoreFacade) -> None:
-        """Two different keys never meet, and neither do a key and a label."""
+        """Different keys never collide, and a key never collides with a label."""
         everything = [*HOSTILE, *CONTROL, ""]
         store.batch([PutOp(("n",), key, {"key": key}) for key in everything])
         for key in everything:
@@ -158,7 +159,7 @@ class StoreHostileInputClauses(StoreClauses):
     def test_hostile_what_cannot_be_kept(
         self, store: StoreFacade, harness: StoreHarness, bad: str
     ) -> None:
-        """Is refused alike everywhere: NUL, and half a pair of surrogates."""
+        """NUL and lone surrogates are rejected in every argument, on every backend."""
         for ops in (
             [PutOp((bad,), "key", {"n": 1})],
             [PutOp(("n", bad), "key", {"n": 1})],
@@ -175,14 +176,14 @@ class StoreHostileInputClauses(StoreClauses):
 
     @pytest.mark.parametrize("bad", [(), ("",), ("a", ""), (1,), (None,), "abc", ([],)], ids=repr)
     def test_hostile_no_namespace(self, store: StoreFacade, bad: Any) -> None:
-        """Empty, or with a label that is none."""
+        """An empty namespace, or one with an invalid label, is rejected."""
         with pytest.raises(ValueError, match="namespace"):
             store.batch([PutOp(bad, "key", {"n": 1})])
         with pytest.raises(ValueError, match="namespace"):
             store.batch([GetOp(bad, "key")])
 
     def test_hostile_queries(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """A query is text for the embedding, and no part of a statement."""
+        """A query is only passed to the embedding model, and never becomes part of a statement."""
         embed = [[1.0, 0.0, 0.0]]
         store = reopened(index=index_of(harness, lambda texts: embed * len(texts)))
         store.batch([PutOp((label,), label, {"text": label}) for label in LABELS])

@@ -1,4 +1,4 @@
-"""Items: put, get, update, delete, and what becomes of their values."""
+"""Clauses about items: put, get, update, delete, and fidelity of values."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ EXACT: tuple[Any, ...] = (
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equality that tells 1, 1.0 and True apart, and 0.0 from -0.0."""
+    """Equality that distinguishes 1, 1.0 and True, and 0.0 from -0.0."""
     return repr(a) == repr(b)
 
 
@@ -62,7 +62,8 @@ class ItemClauses(StoreClauses):
         assert (found.namespace, found.key, found.value) == (AT, "food", {"likes": "curry"})
 
     def test_items_none_there(self, store: StoreFacade) -> None:
-        """Neither the key in another namespace, nor another key in this one."""
+        """An absent item is None, also if its key exists in another namespace, or its namespace has
+        another key."""
         store.put(AT, "food", {"likes": "curry"})
         assert store.get(AT, "drink") is None
         assert store.get(("users",), "food") is None
@@ -70,13 +71,13 @@ class ItemClauses(StoreClauses):
         assert store.get(("ada", "users"), "food") is None
 
     def test_items_an_update_replaces_the_value(self, store: StoreFacade) -> None:
-        """Whole, not merged."""
+        """A put replaces the whole value; values are not merged."""
         store.put(AT, "food", {"likes": "curry", "hates": "leek"})
         store.put(AT, "food", {"likes": "rice"})
         assert value_of(store.get(AT, "food")) == {"likes": "rice"}
 
     def test_items_times(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """`created_at` survives updates, `updated_at` is the last put's; both in UTC."""
+        """`created_at` is the time of the first put, `updated_at` that of the last; both in UTC."""
         store.put(AT, "food", {"n": 1})
         first = store.get(AT, "food")
         assert first is not None
@@ -91,7 +92,7 @@ class ItemClauses(StoreClauses):
         assert store.search(AT)[0].updated_at == second.updated_at
 
     def test_items_created_at_survives_an_update(self, store: StoreFacade) -> None:
-        """A memory tool sorts by when something was first said."""
+        """An update keeps `created_at`, by which memory tools sort."""
         store.put(AT, "food", {"n": 1})
         first = item_of(store.get(AT, "food"))
         store.put(AT, "food", {"n": 2})
@@ -103,7 +104,7 @@ class ItemClauses(StoreClauses):
         )
 
     def test_items_json_values_come_back(self, store: StoreFacade) -> None:
-        """What JSON has a word for, nested: text, numbers, booleans, null, arrays and objects."""
+        """JSON values are read back: nested texts, numbers, booleans, null, arrays and objects."""
         value: dict[str, Any] = {
             "text": "grüße",
             "number": 7,
@@ -121,7 +122,7 @@ class ItemClauses(StoreClauses):
     def test_items_put_again_after_delete_are_new(
         self, store: StoreFacade, harness: StoreHarness
     ) -> None:
-        """A deleted item leaves nothing behind, not even its time."""
+        """An item put after its deletion is new, with a new `created_at`."""
         store.put(AT, "food", {"n": 1})
         first = store.get(AT, "food")
         store.delete(AT, "food")
@@ -136,19 +137,19 @@ class ItemClauses(StoreClauses):
         assert second.created_at - first.created_at == timedelta(seconds=1)
 
     def test_items_delete_what_is_not_there(self, store: StoreFacade) -> None:
-        """A no-op, and only the named item goes."""
+        """Deleting an absent item is a no-op; a delete removes only the named item."""
         store.put(AT, "food", {"n": 1})
         store.delete(AT, "drink")
         store.delete(("users",), "food")
         assert keys(store.search(())) == ["food"]
 
     def test_items_of_other_opens(self, reopened: StoreOpener) -> None:
-        """What one store put, another one on the same database gets."""
+        """A store reads what another store on the same database put."""
         reopened().put(AT, "food", {"n": [1, 2.5]})
         assert value_of(reopened().get(AT, "food")) == {"n": [1, 2.5]}
 
     def test_items_values_are_copies(self, store: StoreFacade) -> None:
-        """Changing what was put or given changes nothing that is stored."""
+        """Changing an object that was put or returned does not change the stored value."""
         value = {"list": [1]}
         store.put(AT, "food", value)
         value["list"].append(2)
@@ -158,7 +159,7 @@ class ItemClauses(StoreClauses):
 
     @pytest.mark.parametrize("value", EXACT, ids=lambda value: repr(value)[:30])
     def test_items_values_come_back_exactly(self, store: StoreFacade, value: Any) -> None:
-        """Every JSON value with its type: by get, and by search with and without a filter."""
+        """Every JSON value keeps its type, in get, and in search with and without a filter."""
         store.put(AT, "it", {"value": value, "other": 1})
         for found in (
             value_of(store.get(AT, "it")),
@@ -168,7 +169,7 @@ class ItemClauses(StoreClauses):
             assert same(found, {"value": value, "other": 1})
 
     def test_items_order_of_keys_and_tuples(self, store: StoreFacade) -> None:
-        """Keys keep their order; a tuple, which JSON does not know, comes back as a list."""
+        """Keys of objects keep their order; a tuple, which JSON lacks, is read back as a list."""
         store.put(AT, "it", OrderedDict([("b", (1, 2)), ("a", {"d": 1, "c": 2})]))
         assert same(value_of(store.get(AT, "it")), {"b": [1, 2], "a": {"d": 1, "c": 2}})
 
@@ -181,7 +182,7 @@ class ItemClauses(StoreClauses):
             ({"a": {1, 2}}, "set"),
             ({"a": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "datetime"),
             ({"a": Decimal("1.5")}, "Decimal"),
-            ({"a": Ellipsis}, "ellipsis"),  # an object() has another name in each process
+            ({"a": Ellipsis}, "ellipsis"),  # not object(): its repr differs between processes
             ({1: "a"}, "key 1"),
             ({"a": {None: 1}}, "key None"),
             (["a"], "dict"),
@@ -192,24 +193,25 @@ class ItemClauses(StoreClauses):
     def test_items_what_is_no_json_is_refused(
         self, store: StoreFacade, harness: StoreHarness, value: Any, told: str
     ) -> None:
-        """With where it is and what, and nothing is stored; never a value that changed quietly."""
+        """A value that is not JSON is rejected by an error that names the part and its path, and is
+        not silently converted."""
         with pytest.raises(ValueError, match=told):
             store.put(AT, "it", value)
         assert harness.rows()["items"] == 0
 
     def test_items_keys_need_not_be_strings(self, store: StoreFacade) -> None:
-        """LangGraph's base class turns them into strings."""
+        """Keys of other types become strings, as LangGraph's base class converts them."""
         store.call("put", AT, 7, {"n": 1})
         assert keys(store.search(AT)) == ["7"]
         assert value_of(store.get(AT, "7")) == {"n": 1}
 
     def test_items_an_empty_value(self, store: StoreFacade) -> None:
-        """Is a value, and not a deletion."""
+        """An empty object is a value, not a deletion."""
         store.put(AT, "it", {})
         assert value_of(store.get(AT, "it")) == {}
 
     def test_items_large(self, store: StoreFacade) -> None:
-        """A megabyte of text in one value."""
+        """A value may contain a megabyte of text."""
         value = {"text": "é" * 500_000, "deep": {"list": list(range(1000))}}
         store.put(AT, "it", value)
         assert value_of(store.get(AT, "it")) == value

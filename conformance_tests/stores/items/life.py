@@ -1,4 +1,4 @@
-"""A store's life: set up, shared, used by the other flavour, closed."""
+"""Clauses about setup, statistics, the other flavour, and closing of a store."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ AT = ("n",)
 
 @clauses_of(Capability.STORE_LIFE)
 class StoreLifeClauses(StoreClauses):
-    """Clauses about what is around the operations."""
+    """Clauses about everything but the operations themselves."""
 
     def test_life_set_up_any_number_of_times(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """By one store or several, and nothing is lost."""
+        """Repeated calls of `setup`, by one or several stores, keep the data."""
         store = reopened(index=index_of(harness, Numbers()))
         store.put(AT, "a", {"text": "1 0 0"})
         store.call("setup")
@@ -38,7 +38,7 @@ class StoreLifeClauses(StoreClauses):
         assert keys(reopened().search(AT)) == ["a"]
 
     def test_life_stats(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """How many items and vectors there are, on which server."""
+        """`stats` returns the numbers of items and vectors, and the server."""
         store = reopened(index=index_of(harness, Numbers()))
         before = store.call("stats")
         assert (before.items, before.vectors) == (0, 0)
@@ -50,7 +50,8 @@ class StoreLifeClauses(StoreClauses):
         assert after.bytes > 0
 
     def test_life_the_other_flavour_from_another_thread(self, store: StoreFacade) -> None:
-        """A tool reads in a thread while the graph runs async, or the reverse."""
+        """Methods of the other flavour work from another thread: a tool reads in a thread while the
+        graph runs async, or vice versa."""
         store.put(AT, "a", {"n": 1})
         raw = store.raw
         if isinstance(store, AsyncStoreFacade):
@@ -68,17 +69,17 @@ class StoreLifeClauses(StoreClauses):
             assert await raw.alist_namespaces() == [AT]
             await raw.adelete(AT, "b")
 
-        for _ in range(2):  # it belongs to no loop
+        for _ in range(2):  # works on any event loop
             asyncio.run(calls())
 
     def test_life_blocking_call_on_the_event_loop(self, store: StoreFacade) -> None:
-        """On the loop's own thread a sync call works, or says at once that it cannot."""
+        """On the event loop's thread, a sync call works or raises an error at once."""
         store.put(AT, "a", {"n": 1})
 
         async def block() -> object:
             try:
                 return value_of(store.raw.get(AT, "a"))
-            except asyncio.InvalidStateError as error:  # LangGraph's own raise it
+            except asyncio.InvalidStateError as error:  # as LangGraph's own stores do
                 return error
 
         on_loop = store.loop.run if isinstance(store, AsyncStoreFacade) else asyncio.run
@@ -86,7 +87,7 @@ class StoreLifeClauses(StoreClauses):
         assert got == {"n": 1} or "aget" in str(got)
 
     def test_life_both_names_are_there(self, store: StoreFacade) -> None:
-        """On every store, as on LangGraph's."""
+        """Every store has the sync and async methods that LangGraph's own stores have."""
         for name in ("start_ttl_sweeper", "stop_ttl_sweeper", "sweep_ttl", "stats", "batch"):
             assert callable(getattr(store.raw, name))
             assert callable(getattr(store.raw, f"a{name}"))
@@ -95,18 +96,18 @@ class StoreLifeClauses(StoreClauses):
         assert store.raw.embeddings is None
 
     def test_life_the_index_can_be_seen(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """As on LangGraph's own stores, for those who look there."""
+        """A store has `index_config` and `embeddings`, as LangGraph's own stores."""
         raw = reopened(index=index_of(harness, Numbers())).raw
         assert raw.index_config["dims"] == 3
         assert raw.index_config["fields"] == ["text"]
         assert raw.index_config["embed"] is raw.embeddings
         index = index_of(harness, Numbers())
-        index["text_fields"] = index.pop("fields")  # as LangGraph's SQLite store calls them
+        index["text_fields"] = index.pop("fields")  # the name in LangGraph's SQLite store
         raw = reopened(index=index).raw
         assert raw.index_config["text_fields"] == raw.index_config["fields"] == ["text"]
 
     def test_life_context_managers(self, harness: StoreHarness, flavour: Flavour) -> None:
-        """A store itself is one too; leaving it closes what it started, not its connection."""
+        """A store is a context manager, whose exit stops the sweeper but keeps the connection."""
         with opened(harness, flavour) as store:
             if isinstance(store, AsyncStoreFacade):
 
@@ -124,6 +125,6 @@ class StoreLifeClauses(StoreClauses):
             assert keys(store.search(AT)) == ["a"]
 
     def test_life_provider_strings(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """Go to LangGraph's `ensure_embeddings`, whose error says what is missing."""
+        """A provider string is passed to LangGraph's `ensure_embeddings`, whose error is raised."""
         with pytest.raises(ValueError, match="no-such-provider"):
             reopened(index=index_of(harness, "no-such-provider:model"))

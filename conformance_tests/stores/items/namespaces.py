@@ -1,4 +1,4 @@
-"""Lists of namespaces: by prefix, suffix, depth and page."""
+"""Clauses about lists of namespaces, and deletion of whole namespaces."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NamespaceClauses(StoreClauses):
 
     @pytest.fixture
     def filled(self, store: StoreFacade) -> StoreFacade:
-        """Several items in each namespace."""
+        """A store with several items in each namespace."""
         store.batch([PutOp(at, key, {"n": 1}) for at in SPACES for key in ("x", "y")])
         return store
 
@@ -71,11 +71,12 @@ class NamespaceClauses(StoreClauses):
     def test_namespaces_what_is_listed(
         self, filled: StoreFacade, asked: dict[str, Any], found: list[tuple[str, ...]]
     ) -> None:
-        """Sorted, each once; `limit` counts what is left after that; `*` is one label."""
+        """Namespaces are sorted and listed once, after truncation; `limit` applies last; `*`
+        matches one label."""
         assert filled.list_namespaces(**asked) == found
 
     def test_namespaces_several_conditions(self, filled: StoreFacade) -> None:
-        """All of them must hold."""
+        """A namespace must fulfil all conditions."""
         op = ListNamespacesOp(
             (
                 MatchCondition("prefix", ("a",)),
@@ -86,7 +87,7 @@ class NamespaceClauses(StoreClauses):
         assert filled.batch([op]) == [[("a", "b", "d", "i")]]
 
     def test_namespaces_paths_that_are_strings(self, filled: StoreFacade) -> None:
-        """As LangGraph's own stores read them: each character is a label."""
+        """In a path that is a string, each character is a label, as in LangGraph's own stores."""
         conditions = (MatchCondition("prefix", "ab"), MatchCondition("suffix", "*f"))  # type: ignore[arg-type]  # on purpose
         assert filled.batch([ListNamespacesOp(conditions)]) == [[("a", "b", "f")]]
         assert filled.list_namespaces(prefix="ab", suffix="f") == [("a", "b", "f")]
@@ -95,7 +96,7 @@ class NamespaceClauses(StoreClauses):
             filled.batch([ListNamespacesOp((MatchCondition("prefix", "a.b"),))])  # type: ignore[arg-type]  # on purpose
 
     def test_namespaces_deletes_leave_no_phantom(self, filled: StoreFacade) -> None:
-        """A namespace is there as long as it has an item."""
+        """A namespace is listed only while it has an item."""
         filled.delete(("ab", "c"), "x")
         assert ("ab", "c") in filled.list_namespaces()
         filled.delete(("ab", "c"), "y")
@@ -104,7 +105,8 @@ class NamespaceClauses(StoreClauses):
         assert filled.list_namespaces() == []
 
     def test_namespaces_deleted_whole(self, filled: StoreFacade) -> None:
-        """`delete_namespace` removes what is in a namespace and under it; a dry run only counts."""
+        """`delete_namespace` deletes the items of a namespace and its descendants; a dry run only
+        counts them."""
         before = filled.list_namespaces()
         assert filled.call("delete_namespace", ("a", "b"), dry_run=True) == 8
         assert filled.list_namespaces() == before
@@ -115,13 +117,14 @@ class NamespaceClauses(StoreClauses):
 
     @pytest.mark.parametrize("bad", [(), [], ("",), ("a", 1)], ids=repr)
     def test_namespaces_deleted_that_are_none(self, filled: StoreFacade, bad: Any) -> None:
-        """Nobody deletes everything by a prefix that got lost on the way."""
+        """`delete_namespace` rejects an invalid or empty namespace, which might delete
+        everything."""
         with pytest.raises(ValueError, match=r"prefix|namespace"):
             filled.call("delete_namespace", bad)
         assert len(filled.list_namespaces()) == len(SPACES)
 
     def test_namespaces_many(self, store: StoreFacade) -> None:
-        """Pages over more than any page of a database."""
+        """Pages are correct over more namespaces than a page of the database has."""
         spaces = [("u", f"{n:05}", "memories") for n in range(2500)]
         store.batch([PutOp(at, "x", {"n": 1}) for at in spaces])
         found = []

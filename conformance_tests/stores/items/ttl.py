@@ -1,4 +1,4 @@
-"""Time to live of items: minutes as floats, moved by reading, swept away."""
+"""Clauses about the TTL of items: expiry, refresh by reads, sweeps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from conformance_tests.stores.facade import opened
 from conformance_tests.stores.harness import StoreHarness
 
 AT = ("n",)
-SECONDS = 24.0  # what 0.4 minutes are
+SECONDS = 24.0  # 0.4 minutes
 OMIT = {"omit_expired": True, "refresh_on_read": False}
 
 
@@ -35,10 +35,10 @@ async def _cancelled(task: asyncio.Future[None]) -> None:
 
 @clauses_of(Capability.STORE_TTL)
 class StoreTTLClauses(StoreClauses):
-    """Clauses about when an item expires, and what is seen of it then."""
+    """Clauses about when an item expires, and reads after that."""
 
     def test_ttl_minutes_as_floats(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """0.4 means 24 seconds, by default or for one put."""
+        """A TTL of 0.4 minutes is 24 seconds, as a default or of a put."""
         store = reopened(ttl={**OMIT, "default_ttl": 0.4})
         store.put(AT, "default", {"n": 1})
         store.put(AT, "own", {"n": 1}, ttl=0.8)
@@ -54,7 +54,8 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_expired_items_are_absent(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """From get, search, ranking and the list of namespaces, before any sweep."""
+        """With `omit_expired`, get, search, vector search and list_namespaces hide expired items
+        before any sweep."""
         store = reopened(ttl={**OMIT, "default_ttl": 0.4}, index=index_of(harness, Numbers()))
         store.batch([PutOp(("gone", f"{n}"), "k", {"text": "1 0 0"}, ttl=0.4) for n in range(30)])
         store.put(("kept",), "k", {"text": "0 1 0"}, ttl=None)
@@ -69,7 +70,8 @@ class StoreTTLClauses(StoreClauses):
         assert harness.rows()["items"] == 31
 
     def test_ttl_shown_until_swept(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """Without `omit_expired`, as LangGraph's default is."""
+        """Without `omit_expired`, which is LangGraph's default, expired items are visible until a
+        sweep."""
         store = reopened(ttl={"default_ttl": 0.4, "refresh_on_read": False})
         store.put(AT, "a", {"n": 1})
         harness.advance(SECONDS + 1)
@@ -80,7 +82,7 @@ class StoreTTLClauses(StoreClauses):
         assert store.get(AT, "a") is None
 
     def test_ttl_reads_refresh(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """A get and a search move the expiry of what they give, of nothing else."""
+        """Get and search extend the expiry of the items that they return, and of no others."""
         index = index_of(harness, Numbers())
         store = reopened(ttl={"omit_expired": True, "default_ttl": 0.4}, index=index)
         store.batch([PutOp(AT, key, {"text": "1 0 0"}, ttl=0.4) for key in ("got", "other")])
@@ -99,7 +101,8 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_an_item_that_is_read_again_and_again_stays(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """A store may move an expiry only where that moves it far, but not too late."""
+        """A store may skip small extensions of the expiry, but an item that is read repeatedly must
+        not expire."""
         store = reopened(ttl={"omit_expired": True, "default_ttl": 0.4})
         store.put(("got",), "k", {"n": 1})
         store.put(("found",), "k", {"n": 1})
@@ -111,7 +114,8 @@ class StoreTTLClauses(StoreClauses):
         assert store.search(()) == []
 
     def test_ttl_reads_that_do_not(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """By the store's setting, or by the call's; the call's wins."""
+        """Refreshing can be disabled by the store's option or the call's argument, which takes
+        precedence."""
         quiet = reopened(ttl={**OMIT, "default_ttl": 0.4})
         eager = reopened(ttl={"omit_expired": True, "refresh_on_read": True, "default_ttl": 0.4})
         for key in ("quiet", "asked", "eager", "told"):
@@ -127,7 +131,7 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_only_what_is_given_is_refreshed(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Not what a filter or a page leaves out."""
+        """A search does not refresh items that the filter or the page excludes."""
         store = reopened(ttl={"omit_expired": True, "default_ttl": 0.4})
         store.batch([PutOp(AT, f"{n}", {"n": n}, ttl=0.4) for n in range(6)])
         harness.advance(SECONDS - 4)
@@ -138,7 +142,8 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_refreshing_adds_the_items_own_minutes(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Those of its last put; and an item without a ttl gets none."""
+        """A refresh extends the expiry by the TTL of the last put; an item without a TTL gets
+        none."""
         store = reopened(ttl={"omit_expired": True, "default_ttl": 0.4})
         store.put(AT, "long", {"n": 1}, ttl=4)
         store.put(AT, "never", {"n": 1}, ttl=None)
@@ -150,7 +155,7 @@ class StoreTTLClauses(StoreClauses):
         assert keys(store.search(AT)) == ["never"]
 
     def test_ttl_a_put_starts_anew(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """With the new ttl; without one and without a default, the item stays for ever."""
+        """A put sets a new TTL; without one and without a default, the item never expires."""
         store = reopened(ttl=OMIT)
         for key in ("cleared", "longer", "shorter"):
             store.put(AT, key, {"n": 1}, ttl=1)
@@ -164,7 +169,7 @@ class StoreTTLClauses(StoreClauses):
         assert store.sweep_ttl() == 2
 
     def test_ttl_put_over_what_expired(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """What reads as absent is new when it is put again."""
+        """A put over an expired item that reads as absent creates a new item."""
         store = reopened(ttl=OMIT)
         store.put(AT, "a", {"n": 1}, ttl=0.4)
         harness.advance(SECONDS)
@@ -174,7 +179,7 @@ class StoreTTLClauses(StoreClauses):
         assert found.created_at == found.updated_at
 
     def test_ttl_sweep(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """Removes what has expired, with its vectors, and tells how many items that were."""
+        """A sweep removes expired items and their vectors, and returns the number of items."""
         store = reopened(ttl=OMIT, index=index_of(harness, Numbers()))
         store.batch(
             [PutOp((f"n{n % 9}",), f"{n}", {"text": f"{n} 0 1"}, ttl=0.4) for n in range(400)]
@@ -188,7 +193,8 @@ class StoreTTLClauses(StoreClauses):
         assert keys(store.search((), query="1 0 0", limit=50)) == ["kept"]
 
     def test_ttl_the_sweeper_sweeps(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """Starting twice and stopping twice are harmless; stopped is stopped."""
+        """The sweeper runs in the background until it is stopped; starting and stopping it twice is
+        harmless."""
         store = reopened(ttl={**OMIT, "default_ttl": 0.4, "sweep_interval_minutes": 0.0005})
         store.put(AT, "a", {"n": 1})
         harness.advance(SECONDS + 1)
@@ -208,8 +214,8 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_the_sweeper_can_be_waited_for(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """As on LangGraph's own stores: starting gives a future, on an async store it is awaited
-        and gives a task; cancelling that stops the sweeper. Stopping says whether it has ended.
+        """As on LangGraph's own stores, starting the sweeper returns a future, or on an async store
+        a task. Cancelling it stops the sweeper. Stopping returns whether it has ended.
         """
         store = reopened(ttl={**OMIT, "default_ttl": 0.4})
         begun = store.plain("start_ttl_sweeper", 0.0005)
@@ -231,13 +237,13 @@ class StoreTTLClauses(StoreClauses):
         harness.advance(SECONDS + 1)
         assert harness.rows()["items"] == 1, "it went on after it was cancelled"
         assert store.plain("sweep_ttl") == 1
-        # where there is no loop, none is waited for
+        # without a running event loop, the methods block instead of being awaited
         assert store.raw.sweep_ttl() == 0
         assert isinstance(store.raw.start_ttl_sweeper(60), Future)
         assert store.raw.stop_ttl_sweeper() is True
 
     def test_ttl_closing_stops_the_sweeper(self, harness: StoreHarness, flavour: Any) -> None:
-        """A store that is closed leaves no thread behind that uses its connection."""
+        """Closing a store stops its sweeper, so that nothing uses the closed connection."""
         ttl = {**OMIT, "default_ttl": 0.4, "sweep_interval_minutes": 0.0005}
         with opened(harness, flavour, ttl=ttl) as store:
             store.put(AT, "a", {"n": 1})
@@ -254,7 +260,7 @@ class StoreTTLClauses(StoreClauses):
     def test_ttl_invalid_values(
         self, reopened: StoreOpener, harness: StoreHarness, bad: Any
     ) -> None:
-        """Refused before anything is stored; none of them means "for ever"."""
+        """Invalid TTLs are rejected before anything is stored; none of them means "forever"."""
         with pytest.raises(ValueError, match="ttl"):
             reopened().put(AT, "a", {"n": 1}, ttl=bad)
         with pytest.raises(ValueError, match="ttl"):
@@ -263,6 +269,6 @@ class StoreTTLClauses(StoreClauses):
 
     @pytest.mark.parametrize("bad", [{"defualt_ttl": 5}, {"sweep_interval_minutes": -1}, 5])
     def test_ttl_invalid_policies(self, reopened: StoreOpener, bad: Any) -> None:
-        """A misspelled policy must not quietly keep everything."""
+        """An invalid `ttl` option is rejected, so that a typo does not silently disable expiry."""
         with pytest.raises(ValueError, match="ttl"):
             reopened(ttl=bad)

@@ -1,4 +1,4 @@
-"""Deleting a whole namespace, with the vectors of its items."""
+"""Clauses about deleting a namespace with the vectors of its items."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class WholeNamespaceClauses(StoreClauses):
     def test_namespaces_deleted_with_more_than_a_page(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """All of it, with its vectors, and what has expired as well."""
+        """`delete_namespace` deletes more items than its batch size, with vectors and expired
+        items."""
         ttl = {"omit_expired": True}
         store = reopened(index=index_of(harness, Numbers()), ttl=ttl)
         items = [PutOp(("u", f"{n % 3}"), f"{n}", {"text": "1 0 0"}) for n in range(1200)]

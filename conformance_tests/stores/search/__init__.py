@@ -1,1 +1,1 @@
-"""Clauses on searches."""
+"""Clauses about search: plain, filtered, and by vectors."""

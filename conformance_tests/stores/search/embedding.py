@@ -1,4 +1,4 @@
-"""How texts become vectors, and what is refused of an embedding."""
+"""Clauses about calls of the embedding model, and invalid results of it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ CLOSE = 1e-5
 
 @clauses_of(Capability.STORE_MEANING)
 class EmbeddingClauses(StoreClauses):
-    """Clauses about how texts become vectors."""
+    """Clauses about embedding texts."""
 
     def test_embedding_identical_texts_once(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Per batch; and only what is stored in the end."""
+        """In a batch, each distinct text is embedded once, and only texts of the last put of a
+        key."""
         embed = Numbers()
         store = reopened(index=index_of(harness, embed))
         store.batch(
@@ -52,7 +53,8 @@ class EmbeddingClauses(StoreClauses):
     def test_embedding_of_the_wrong_length(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Is refused, with both numbers, when putting and when searching; nothing is written."""
+        """A vector of the wrong length is rejected by an error with both lengths, in puts and
+        searches; nothing is written."""
         store = reopened(index=index_of(harness, Numbers(4), dims=3))
         with pytest.raises(ValueError, match=r"3 .*4"):
             store.batch([PutOp(AT, "a", {"n": 1}), PutOp(AT, "b", {"text": "1 0 0 0"})])
@@ -79,7 +81,8 @@ class EmbeddingClauses(StoreClauses):
     def test_embedding_that_is_none(
         self, reopened: StoreOpener, harness: StoreHarness, vectors: Any
     ) -> None:
-        """Too few vectors, too many, none at all, or numbers that nothing can be compared with."""
+        """An invalid result of the embedding model is rejected: too few or too many vectors, no
+        vectors, NaN or infinity."""
         store = reopened(index=index_of(harness, lambda _: vectors))
         with pytest.raises(ValueError, match="embed"):
             store.put(AT, "a", {"text": "x"})
@@ -88,7 +91,8 @@ class EmbeddingClauses(StoreClauses):
         assert harness.rows()["items"] == 0
 
     def test_embedding_fails(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """The call fails with the provider's error and writes nothing; the next one works."""
+        """If the embedding model fails, the call raises its error and writes nothing; the next call
+        works."""
         store = reopened(index=index_of(harness, Numbers()))
         store.put(AT, "a", {"text": "1 0 0"})
         bad: list[list[Op]] = [
@@ -103,7 +107,8 @@ class EmbeddingClauses(StoreClauses):
 
     @pytest.mark.parametrize("kind", ["function", "embeddings"])
     def test_embedding_kinds(self, reopened: StoreOpener, harness: StoreHarness, kind: str) -> None:
-        """Functions, and LangChain's `Embeddings`, which tell queries from documents."""
+        """The model may be a function, or LangChain's `Embeddings`, with separate methods for
+        queries and documents."""
         from langchain_core.embeddings import Embeddings
 
         class Asymmetric(Embeddings):
@@ -125,7 +130,8 @@ class EmbeddingClauses(StoreClauses):
     def test_embedding_async_functions(
         self, reopened: StoreOpener, harness: StoreHarness, flavour: str
     ) -> None:
-        """Serve the async methods; blocking ones say what is missing."""
+        """An async embedding function works in async methods; sync methods raise an error that says
+        what is missing."""
 
         async def embed(texts: list[str]) -> list[list[float]]:
             return [[1.0, 0.0, 0.0] for _ in texts]
@@ -165,7 +171,7 @@ class EmbeddingClauses(StoreClauses):
     def test_embedding_invalid_index(
         self, reopened: StoreOpener, harness: StoreHarness, bad: dict[str, Any]
     ) -> None:
-        """A setting that cannot be used is refused when the store is opened."""
+        """An invalid `index` option is rejected when the store is opened."""
         with pytest.raises(ValueError, match="index"):
             reopened(index={**index_of(harness, Numbers()), **bad})
 
@@ -173,7 +179,7 @@ class EmbeddingClauses(StoreClauses):
     def test_embedding_invalid_index_of_a_put(
         self, reopened: StoreOpener, harness: StoreHarness, bad: Any
     ) -> None:
-        """With an index or without one."""
+        """An invalid `index` argument of a put is rejected, also by a store without an index."""
         for store in (reopened(), reopened(index=index_of(harness, Numbers()))):
             with pytest.raises(ValueError, match="index"):
                 store.put(AT, "a", {"text": "1"}, index=bad)

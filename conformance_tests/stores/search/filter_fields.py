@@ -1,4 +1,4 @@
-"""Declared filter fields: an index changes how long a search takes, and no answer."""
+"""Clauses about declared filter fields: an index changes the speed of a search, not its results."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILTERS: list[tuple[dict[str, Any], int]] = [
 
 
 def fill(store: StoreFacade, first: int, end: int) -> None:
-    """Items of which one in a hundred is rare."""
+    """Put items, of which one in a hundred has a rare value."""
     for start in range(first, end, 100):
         store.batch(
             [
@@ -44,7 +44,7 @@ def _status(n: int) -> str:
 
 
 def check(store: StoreFacade) -> None:
-    """What filters find among 500 items."""
+    """Check the results of filters on 500 items."""
     for wanted, count in FILTERS:
         assert len(store.search(AT, filter=wanted, limit=1000)) == count, wanted
     rare = ["450", "350", "250", "150", "050"]
@@ -58,7 +58,7 @@ class StoreFilterFieldClauses(StoreClauses):
     """Clauses about `filter_fields=`."""
 
     def test_filter_fields_of_items_that_are_there(self, reopened: StoreOpener) -> None:
-        """Declared later, a field is indexed for the items that exist; others go on putting."""
+        """A field declared later is indexed for existing items, while other stores keep putting."""
         before = reopened()
         fill(before, 0, 300)
         store = reopened(filter_fields=FIELDS)
@@ -68,7 +68,7 @@ class StoreFilterFieldClauses(StoreClauses):
         check(before)
 
     def test_filter_fields_follow_every_change(self, reopened: StoreOpener) -> None:
-        """Updates, deletes and another type: the index has what the items have."""
+        """The index follows updates, deletes and changes of a value's type."""
         store = reopened(filter_fields=FIELDS)
         store.put(AT, "a", {"status": "new", "user": {"age": 1}})
         store.put(AT, "b", {"status": "new", "user": {"age": 2}})
@@ -79,7 +79,7 @@ class StoreFilterFieldClauses(StoreClauses):
         assert keys(store.search(AT, filter={"status": "done"})) == ["a"]
 
     def test_filter_fields_hold_any_value(self, reopened: StoreOpener) -> None:
-        """Every JSON value is found by itself, and nothing else is."""
+        """A declared field may have any JSON value, and a filter finds exactly that value."""
         store = reopened(filter_fields=["field"])
         items = {**VALUES, "long": "x" * 5000, "nul": "a\0b", "surrogate": "\ud800"}
         store.batch([PutOp(AT, key, {"field": value}) for key, value in items.items()])
@@ -89,7 +89,7 @@ class StoreFilterFieldClauses(StoreClauses):
             assert set(keys(found)) == twins.get(key, {key})
 
     def test_filter_fields_newest_first(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """The order of a search does not depend on what finds the items."""
+        """Results are in the same order, newest first, with and without an index."""
         store = reopened(filter_fields=["n"])
         for n in (3, 1, 2):
             harness.advance(1)
@@ -101,7 +101,8 @@ class StoreFilterFieldClauses(StoreClauses):
         assert keys(store.search((), filter={"n": {"$lte": 1}}, limit=2, offset=1)) == ["2b", "1a"]
 
     def test_filter_fields_with_a_query(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """The filter comes first, however it is answered; fields may be declared in `index`."""
+        """In a vector search, the filter on a declared field applies before the limit; fields may
+        also be declared in `index`."""
         index = index_of(harness, Numbers(), filter_fields=["kind"])
         store = reopened(index=index)
         store.batch(
@@ -112,7 +113,8 @@ class StoreFilterFieldClauses(StoreClauses):
         assert keys(found) == ["far0", "far1", "far2"]
 
     def test_filter_fields_that_are_dropped(self, reopened: StoreOpener) -> None:
-        """Only on request; whoever still declares them is answered as before."""
+        """Indexes of undeclared fields are dropped only on request; stores that still declare the
+        fields get the same results."""
         store = reopened(filter_fields=FIELDS)
         fill(store, 0, 500)
         other = reopened()
@@ -129,7 +131,7 @@ class StoreFilterFieldClauses(StoreClauses):
     def test_filter_fields_for_a_reader(
         self, reopened: StoreOpener, harness: StoreHarness, flavour: Flavour
     ) -> None:
-        """A search writes nothing: who may only read is answered, with what others have set up."""
+        """A search on declared fields needs no write permission."""
         fill(reopened(filter_fields=FIELDS), 0, 500)
         before = harness.rows()
         with (
@@ -143,6 +145,6 @@ class StoreFilterFieldClauses(StoreClauses):
         "bad", ["status", [""], ["a."], ["a..b"], [1], 7, [None], [f"f{n}" for n in range(100)]]
     )
     def test_filter_fields_that_are_none(self, reopened: StoreOpener, bad: Any) -> None:
-        """Are refused when the store is made."""
+        """Invalid `filter_fields` are rejected when the store is opened."""
         with pytest.raises(InvalidArgumentError, match="filter_fields"):
             reopened(filter_fields=bad)

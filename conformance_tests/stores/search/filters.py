@@ -1,4 +1,4 @@
-"""Filters: one meaning on all backends."""
+"""Clauses about filters, which have the same semantics on all backends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AT = ("n",)
 
 
 def in_order(value: object) -> str:
-    """`repr`, the same in each process."""
+    """`repr` with sorted sets, which is the same in each process."""
     return repr(sorted(value)) if isinstance(value, set) else repr(value)
 
 
@@ -73,7 +73,8 @@ class StoreFilterClauses(StoreClauses):
     def test_filter_as_documented(
         self, store: StoreFacade, wanted: dict[str, Any], expected: list[str]
     ) -> None:
-        """Exact matches, the six operators on numbers, several fields: as `SearchOp` shows."""
+        """Exact matches, the six operators on numbers, and several fields, as `SearchOp`
+        documents."""
         store.put(AT, "a", {"status": "active", "score": 5})
         store.put(AT, "b", {"status": "new", "score": 4.5})
         store.put(AT, "c", {"status": "active", "score": 12})
@@ -155,13 +156,14 @@ class StoreFilterClauses(StoreClauses):
         ids=in_order,
     )
     def test_filter_one_field(self, store: StoreFacade, wanted: Any, found: set[str]) -> None:
-        """Numbers compare as numbers, strings as strings; another type is no match."""
+        """Numbers compare as numbers, strings as strings; a value of another type does not
+        match."""
         store.batch([PutOp(AT, key, {"field": value}) for key, value in VALUES.items()])
         store.put(AT, "without", {"other": 1})
         assert set(keys(store.search(AT, filter={"field": wanted}, limit=100))) == found
 
     def test_filter_fields_are_combined_with_and(self, store: StoreFacade) -> None:
-        """All must hold."""
+        """An item must fulfil the conditions on all fields."""
         store.batch(
             [
                 PutOp(AT, f"{n}", {"kind": f"k{n % 3}", "n": n, "tags": {"even": n % 2 == 0}})
@@ -191,19 +193,19 @@ class StoreFilterClauses(StoreClauses):
     def test_filter_logic(
         self, store: StoreFacade, wanted: dict[str, Any], expected: list[str]
     ) -> None:
-        """`$or`, `$and` and `$not`, of whole filters and of what one field may be, nested."""
+        """`$or`, `$and` and `$not` work on whole filters and within a field, and can be nested."""
         for n in range(6):
             kind, tags = ("note" if n % 2 else "fact"), ["x", "y"][: 5 - n]
             store.put(AT, f"{n}", {"kind": kind, "n": n, "in": {"deep": n}, "tags": tags})
         assert sorted(keys(store.search(AT, filter=wanted))) == expected
 
     def test_filter_nothing_wanted(self, store: StoreFacade) -> None:
-        """An empty filter is none."""
+        """An empty filter matches every item."""
         store.put(AT, "a", {"n": 1})
         assert keys(store.search(AT, filter={})) == ["a"]
 
     def test_filter_deep(self, store: StoreFacade) -> None:
-        """Nested keys by nested dicts; a dotted name is that name and no path."""
+        """Nested dicts select nested fields; a name with dots is a name, not a path."""
         store.put(AT, "deep", {"a": {"b": {"c": {"d": 5}}}})
         store.put(AT, "dotted", {"a.b.c.d": 5})
         store.put(AT, "list", {"a": [{"b": 1}]})
@@ -213,18 +215,19 @@ class StoreFilterClauses(StoreClauses):
 
     @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name)[:30])
     def test_filter_any_name_and_any_text(self, store: StoreFacade, name: str) -> None:
-        """As a field's name, within an object, and as a value: data, never part of a query."""
+        """Any text can be a field's name, also in a nested object, or a value: it is data, never
+        part of a query."""
         store.put(AT, "it", {name: 1, "in": {"it": {name: "x"}}, "text": name})
         store.put(AT, "other", {"x" + name: 1, "in": {"it": {"x" + name: "x"}}, "text": name + "x"})
         assert keys(store.search(AT, filter={name: 1})) == ["it"]
         assert keys(store.search(AT, filter={"text": name})) == ["it"]
         assert keys(store.search(AT, filter={"text": {"$gte": name, "$lte": name}})) == ["it"]
-        if not name.startswith("$"):  # within an object, that would be an operator
+        if not name.startswith("$"):  # in a nested object, this would be an operator
             assert keys(store.search(AT, filter={"in": {"it": {name: "x"}}})) == ["it"]
 
     @pytest.mark.parametrize("name", ["\0", "a\0b", "\ud800"], ids=ascii)
     def test_filter_names_that_are_no_text(self, store: StoreFacade, name: str) -> None:
-        """JSON can name a field so, and so can a filter."""
+        """Names of fields may have characters that databases cannot store, such as NUL."""
         store.put(AT, "it", {name: name})
         assert keys(store.search(AT, filter={name: name})) == ["it"]
         assert store.search(AT, filter={"other": name}) == []
@@ -256,12 +259,12 @@ class StoreFilterClauses(StoreClauses):
         ids=repr,
     )
     def test_filter_unknown_operators(self, store: StoreFacade, bad: Any) -> None:
-        """Are refused, also where nothing is stored that they could be applied to."""
+        """Unknown operators are rejected, also if there is no item to apply them to."""
         with pytest.raises(ValueError, match="filter"):
             store.search(AT, filter=bad)
 
     def test_filter_applies_before_the_limit(self, store: StoreFacade) -> None:
-        """`limit` items come back whenever that many match, however rare they are."""
+        """The filter applies before the limit: `limit` items are returned if so many match."""
         for part in range(0, 3000, 500):
             store.batch(
                 [

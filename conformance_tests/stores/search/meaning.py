@@ -1,4 +1,4 @@
-"""Search by meaning: the best first, after namespace, filter and expiry."""
+"""Clauses about vector search: best first, after namespace, filter and expiry."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ CLOSE = 1e-5
 
 @clauses_of(Capability.STORE_MEANING)
 class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
-    """Clauses about rankings."""
+    """Clauses about vector search."""
 
     @pytest.fixture
     def embed(self) -> Numbers:
-        """The embedding under test: a text is its vector."""
+        """The embedding function."""
         return Numbers()
 
     @pytest.fixture
@@ -42,7 +42,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         return reopened(index=index_of(harness, embed))
 
     def test_meaning_best_first(self, indexed: StoreFacade) -> None:
-        """By the cosine, which is the score."""
+        """Items are ordered by their score, the cosine similarity, best first."""
         texts = {"same": "2 0 0", "near": "1 1 0", "apart": "0 0 3", "against": "-1 0 0"}
         indexed.batch([PutOp(AT, key, {"text": text}) for key, text in texts.items()])
         found = indexed.search(AT, query="1 0 0")
@@ -67,20 +67,20 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         distance: str,
         expected: dict[str, float],
     ) -> None:
-        """A similarity, higher is better, the same number on all backends."""
+        """Scores are similarities, higher is better, and equal on all backends."""
         store = reopened(index=index_of(harness, Numbers(), distance_type=distance))
         texts = {"a": "2 0", "b": "3 4", "c": "0.4 0.3", "zero": "0 0"}
         store.batch([PutOp(AT, key, {"text": text}) for key, text in texts.items()])
         found = store.search(AT, query="1 0")
         assert scores(found) == pytest.approx(expected, abs=CLOSE)
         best = sorted(expected, key=lambda key: (-expected[key], key))
-        if distance == "l2":  # "a" and "zero" are equally far
+        if distance == "l2":  # "a" and "zero" have the same distance
             assert best[1:3] == ["a", "zero"]
         assert keys(found) == best
 
     def test_meaning_score_threshold(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """What has less than the index's `score_threshold` is left out: of pages, and of what a
-        search refreshes. Searches without a query have no scores.
+        """Items below the index's `score_threshold` are neither returned nor refreshed. It does not
+        apply to searches without a query.
         """
         index = index_of(harness, Numbers(), score_threshold=0.6)
         store = reopened(index=index, ttl={"omit_expired": True, "refresh_on_read": True})
@@ -99,12 +99,12 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_score_threshold_that_is_none(
         self, reopened: StoreOpener, harness: StoreHarness, bad: Any
     ) -> None:
-        """Is refused when the store is made."""
+        """An invalid `score_threshold` is rejected when the store is opened."""
         with pytest.raises(InvalidArgumentError, match="score_threshold"):
             reopened(index=index_of(harness, Numbers(), score_threshold=bad))
 
     def test_meaning_ties_and_pages(self, indexed: StoreFacade) -> None:
-        """Equal scores are ordered by namespace and key, so that pages neither repeat nor lose."""
+        """Ties are ordered by namespace and key, so that pages neither repeat nor lose an item."""
         indexed.batch(
             [
                 PutOp((f"n{n % 3}",), f"{n:03}", {"text": f"{1 + n % 2} {n % 4} 0 # {n}"})
@@ -123,7 +123,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert whole[:3] == sorted(whole[:3])
 
     def test_meaning_many_of_one_score(self, indexed: StoreFacade) -> None:
-        """The same note under many keys: however many are alike, their pages are by key."""
+        """Many items with equal texts are paged in the order of their keys."""
         there = [f"{n:03}" for n in range(300)]
         indexed.batch([PutOp(AT, key, {"text": "1 1 0"}) for key in reversed(there)])
         found = []
@@ -132,7 +132,8 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert found == there
 
     def test_meaning_namespaces_come_first(self, indexed: StoreFacade) -> None:
-        """The best of this user, however many better ones another has."""
+        """The best items of a namespace are found, although another namespace has many better
+        ones."""
         indexed.batch([PutOp(("u", "10"), f"{n}", {"text": "1 0 0"}) for n in range(300)])
         indexed.batch([PutOp(("u", "1"), f"{n}", {"text": f"0 {n} 1"}) for n in range(15)])
         found = indexed.search(("u", "1"), query="1 0 0")
@@ -142,7 +143,8 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert indexed.search(("u", "2"), query="1 0 0") == []
 
     def test_meaning_filters_come_first(self, indexed: StoreFacade) -> None:
-        """All that match, up to the limit, though a thousand others are nearer."""
+        """The filter applies before the limit, although a thousand other items have better
+        scores."""
         indexed.batch(
             [
                 PutOp(AT, f"{n}", {"text": f"1 0 {n / 1000}", "rare": n % 100 == 99, "n": n})
@@ -158,7 +160,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert indexed.search(AT, query="1 0 0", filter={"n": "3"}) == []
 
     def test_meaning_an_item_counts_once(self, indexed: StoreFacade) -> None:
-        """With its best vector."""
+        """An item with several vectors is returned once, with the score of the best one."""
         for key, texts in {
             "a": ["0 1 0", "1 1 0", "0 0 1"],
             "b": ["1 0.5 0"],
@@ -177,7 +179,8 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_an_update_leaves_no_stale_vector(
         self, indexed: StoreFacade, harness: StoreHarness
     ) -> None:
-        """Nor does a shorter array, `index=False`, or a put of what has no text."""
+        """An update leaves no stale vector: with a changed text, a shorter array, `index=False`, or
+        without a text."""
         indexed.put(AT, "a", {"list": ["1 0 0", "0 1 0", "0 0 1"]}, index=["list[*]"])
         assert dict(harness.rows()) == {"items": 1, "vectors": 3}
         indexed.put(AT, "a", {"list": ["0 0 1"]}, index=["list[*]"])
@@ -196,7 +199,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_a_store_without_index_leaves_none_either(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """A process that does not embed may update what one that does has put."""
+        """An update by a store without an index deletes the item's stale vectors."""
         store, plain = reopened(index=index_of(harness, Numbers())), reopened()
         store.batch([PutOp(AT, key, {"text": "1 0 0"}) for key in "abc"])
         assert len(store.search(AT, query="1 0 0")) == 3
@@ -208,7 +211,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_a_delete_leaves_nothing(
         self, indexed: StoreFacade, harness: StoreHarness
     ) -> None:
-        """No vector, no ghost in a ranking."""
+        """A deleted item leaves no vector, and is not found by a vector search."""
         indexed.batch([PutOp(AT, f"{n}", {"text": f"1 {n} 0"}) for n in range(20)])
         assert len(indexed.search(AT, query="1 0 0", limit=50)) == 20
         indexed.batch([PutOp(AT, f"{n}", None) for n in range(15)])
@@ -218,7 +221,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_two_stores_see_each_other(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """What one has written, the other finds at once, whatever it has in memory."""
+        """A store finds at once what another store wrote, although vectors may be cached."""
         one, two = (reopened(index=index_of(harness, Numbers())) for _ in range(2))
         for step in range(6):
             one.put(AT, f"one {step}", {"text": f"1 {step} 0"})
@@ -233,7 +236,8 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_fields_and_paths(
         self, reopened: StoreOpener, harness: StoreHarness, embed: Numbers
     ) -> None:
-        """Those of the store, or those of the put; a text that is not there is no vector."""
+        """The fields to embed are those of the put, or else of the store; a missing text has no
+        vector."""
         fields = ["a", "b.c", "l[0]", "l[-1].x", "m[*]", "none"]
         store = reopened(index=index_of(harness, embed, fields=fields))
         value = {
@@ -259,14 +263,15 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_names_of_fields(
         self, reopened: StoreOpener, harness: StoreHarness, embed: Numbers, named: dict[str, Any]
     ) -> None:
-        """As LangGraph's own stores read them: its SQLite store calls them `text_fields`."""
+        """The index's fields may be named `fields` or `text_fields`, as in LangGraph's SQLite
+        store."""
         index = index_of(harness, embed)
         del index["fields"]
         reopened(index={**index, **named}).put(AT, "a", {"text": "1 0 0", "other": "2"})
         assert embed.calls == [["1 0 0"]]
 
     def test_meaning_the_whole_value(self, reopened: StoreOpener, harness: StoreHarness) -> None:
-        """`$`, which is the default, is the value as JSON."""
+        """The path `$`, the default, embeds the whole value as JSON."""
         embed = Numbers()
         embed.vector = lambda text: [1.0, float("curry" in text), 0.0]  # type: ignore[method-assign]
         index = index_of(harness, embed)
@@ -278,7 +283,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert keys(store.search(AT, query="curry")) == ["a", "b"]
 
     def test_meaning_without_a_query(self, indexed: StoreFacade, embed: Numbers) -> None:
-        """Nothing is embedded, and items without vectors are found too."""
+        """A search without a query embeds nothing, and finds items without vectors, too."""
         indexed.put(AT, "a", {"text": "1 0 0"}, index=False)
         indexed.put(AT, "b", {"other": 1})
         assert sorted(keys(indexed.search(AT))) == ["a", "b"]
@@ -290,14 +295,14 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_vectors_of_another_length(
         self, reopened: StoreOpener, harness: StoreHarness, distance: str
     ) -> None:
-        """What was put with other `dims` is never compared with: it has no vectors, and is found
-        as such. Nobody's search breaks.
+        """Items that were put with other `dims` count as items without vectors, and do not break
+        searches.
         """
         two, three, four = (
             reopened(index=index_of(harness, Numbers(n), n, distance_type=distance))
             for n in (2, 3, 4)
         )
-        two.put(AT, "two", {"text": "7 1"})  # as many numbers as if both had three
+        two.put(AT, "two", {"text": "7 1"})  # with the 4 of "four", as many as 2 vectors of 3
         four.put(AT, "four", {"text": "1 2 2 4"})
         assert three.search(AT, query="1 0 0") == []
         three.batch([PutOp(AT, f"{n}", {"text": f"{n} 1 0"}) for n in range(3)])
@@ -310,7 +315,7 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
         assert scores(found)["four"] == pytest.approx(exact[distance], abs=CLOSE)
         assert keys(two.search(AT, query="1 0")) == ["two"]
         assert len(three.search(AT)) == 6
-        # put again by another: its vectors are the other's
+        # put again by a store with other dims: the vectors are replaced
         four.put(AT, "1", {"text": "9 9 9 9"})
         three.put(AT, "four", {"text": "1 1 1"})
         assert set(scores(three.search(AT, query="1 0 0"))) == {"0", "2", "four"}
@@ -324,7 +329,8 @@ class MeaningClauses(EmptyMeaningClauses, UnembeddedClauses):
     def test_meaning_items_put_again_with_another_length(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Item by item, while others still search; in the end it is as if it had been so always."""
+        """Items can be put again one by one with other `dims` while others search; in the end, all
+        are found."""
         old = reopened(index=index_of(harness, Numbers(2), 2))
         texts = {f"{n:03}": f"1 {n}" for n in range(120)}
         old.batch([PutOp(AT, key, {"text": text}) for key, text in texts.items()])

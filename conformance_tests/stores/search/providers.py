@@ -1,4 +1,4 @@
-"""Embeddings come from somebody else's server: it is slow, and it fails."""
+"""Clauses about slow and failing embedding providers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ AT = ("n",)
 
 
 class Slow(Numbers):
-    """Takes until it is let go over texts with an exclamation mark."""
+    """An embedding function that blocks on texts with an exclamation mark until released."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class Slow(Numbers):
 
     @contextmanager
     def holding_up(self, call: Callable[..., None], *args: Any) -> Iterator[None]:
-        """Inside the block the call, made in a thread, waits for its embedding."""
+        """Make a call in a thread, whose embedding is blocked during the block."""
         with ThreadPoolExecutor(1) as thread:
             job = thread.submit(call, *args)
             try:
@@ -55,12 +55,12 @@ class Slow(Numbers):
 
 @clauses_of(Capability.STORE_MEANING)
 class ProviderClauses(StoreClauses):
-    """Clauses about the provider of embeddings."""
+    """Clauses about the embedding provider."""
 
     def test_provider_that_is_slow_holds_up_nobody_else(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Seconds over one text, with a lock or a transaction held, would stop every other user."""
+        """While a slow embedding is computed, no lock or transaction is held: other calls run."""
         embed = Slow()
         store, other = reopened(index=index_of(harness, embed)), reopened()
         store.put(AT, "a", {"text": "1 0 0"})
@@ -76,7 +76,7 @@ class ProviderClauses(StoreClauses):
     def test_provider_that_is_slow_decides_no_order(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Whichever of two puts is stored last, the vector is that of the value."""
+        """If two puts of an item overlap, the stored vector is that of the stored value."""
         embed = Slow()
         one, two = (reopened(index=index_of(harness, embed)) for _ in range(2))
         with embed.holding_up(one.put, AT, "a", {"text": "1 0 0!"}):
@@ -89,7 +89,8 @@ class ProviderClauses(StoreClauses):
     def test_provider_that_fails_now_and_then(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """What raised is not there, what did not is there, and by its own vector."""
+        """Of puts with a failing embedding provider, exactly those that returned are stored, each
+        with its own vector."""
 
         class Shaky(Numbers):
             def __call__(self, texts: Sequence[str]) -> list[list[float]]:

@@ -1,4 +1,4 @@
-"""Search without a query: by namespace, newest first, in pages."""
+"""Clauses about search without a query: by namespace, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from conformance_tests.stores.harness import StoreHarness
 
 @clauses_of(Capability.STORE_SEARCH)
 class SearchClauses(StoreClauses):
-    """Clauses about which items are found, and in which order."""
+    """Clauses about the selection and order of items."""
 
     def test_search_prefixes_match_whole_labels(self, store: StoreFacade) -> None:
-        """`("users", "1")` never shows `("users", "10")`."""
+        """A prefix matches whole labels: `("users", "1")` does not match `("users", "10")`."""
         for namespace in [
             ("users",),
             ("users", "1"),
@@ -34,7 +34,7 @@ class SearchClauses(StoreClauses):
         assert len(store.search(())) == 7
 
     def test_search_newest_first(self, store: StoreFacade, harness: StoreHarness) -> None:
-        """By the last put; equal times by namespace and key, so that the order is always one."""
+        """Items are ordered by their last put, newest first; ties by namespace and key."""
         for key in ("b", "a", "c"):
             store.put(("n",), key, {"n": 1})
             harness.advance(1)
@@ -47,7 +47,7 @@ class SearchClauses(StoreClauses):
     def test_search_reading_does_not_move_items(
         self, store: StoreFacade, harness: StoreHarness
     ) -> None:
-        """Only puts do."""
+        """Reads do not change the order of items; only puts do."""
         for key in ("a", "b"):
             store.put(("n",), key, {"n": 1}, ttl=10)
             harness.advance(1)
@@ -56,12 +56,12 @@ class SearchClauses(StoreClauses):
         assert keys(store.search(())) == ["b", "a"]
 
     def test_search_default_limit(self, store: StoreFacade) -> None:
-        """Ten, as LangGraph says."""
+        """The default limit is 10, as in LangGraph."""
         store.batch([PutOp(("n",), f"{n:03}", {"n": n}) for n in range(30)])
         assert len(store.search(())) == 10
 
     def test_search_pages_make_up_the_whole(self, store: StoreFacade) -> None:
-        """An agent that reads all of its memories in pages gets each of them once."""
+        """Pages of a search contain each item exactly once."""
         wanted = [f"{n:02}" for n in range(23)]
         for key in wanted:
             store.put(("n",), key, {"n": 1})
@@ -73,7 +73,7 @@ class SearchClauses(StoreClauses):
     def test_search_pages_neither_repeat_nor_lose(
         self, store: StoreFacade, harness: StoreHarness, filtered: bool
     ) -> None:
-        """Whatever the size of the pages, and though many items are of the same moment."""
+        """Pages of any size neither repeat nor lose an item, although many have the same time."""
         for part in range(4):
             store.batch(
                 [PutOp((f"n{n % 3}",), f"{n}", {"n": n}) for n in range(part * 60, part * 60 + 60)]
@@ -90,7 +90,7 @@ class SearchClauses(StoreClauses):
             assert pages == whole
 
     def test_search_limits(self, store: StoreFacade) -> None:
-        """None wanted, or more than there are, or behind the last."""
+        """A limit of 0 finds nothing; limits and offsets may exceed the number of items."""
         store.batch([PutOp(("n",), f"{n}", {"n": n}) for n in range(5)])
         assert store.search((), limit=0) == []
         assert len(store.search((), limit=1000)) == 5
@@ -102,11 +102,11 @@ class SearchClauses(StoreClauses):
         assert len(store.search((), offset=3)) == 2
 
     def test_search_have_no_score(self, store: StoreFacade) -> None:
-        """Nothing was compared."""
+        """Without a query, the score is None."""
         store.put(("n",), "a", {"n": 1})
         assert [item.score for item in store.search(())] == [None]
 
     def test_search_a_query_without_an_index(self, store: StoreFacade) -> None:
-        """Is passed over: what else is asked for is found, as with LangGraph's own stores."""
+        """Without an index, the query is ignored, as in LangGraph's own stores."""
         store.put(("n",), "a", {"text": "hello"}, index=["text"])
         assert keys(store.search((), query="hello")) == ["a"]

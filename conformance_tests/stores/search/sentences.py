@@ -1,6 +1,6 @@
-"""Real sentences and a real embedding model: what is meant is found, whatever words say it.
+"""Clauses with real sentences and a real embedding model.
 
-The model comes from a fixture of the run, `sentence_embeddings`: the suite depends on none.
+The model is the fixture `sentence_embeddings` of the test run: the suite has no such dependency.
 """
 
 from __future__ import annotations
@@ -47,31 +47,31 @@ QUESTIONS = {
 
 @clauses_of(Capability.STORE_SENTENCES)
 class SentenceClauses(StoreClauses):
-    """Clauses that need a model of sentences."""
+    """Clauses that need a sentence-embedding model."""
 
     @pytest.fixture
     def dims(self, sentence_embeddings: Any) -> int:
-        """How long its vectors are."""
+        """The model's number of dimensions."""
         return len(sentence_embeddings.embed_query("how long?"))
 
     @pytest.fixture
     def filled(
         self, reopened: StoreOpener, harness: StoreHarness, sentence_embeddings: Any, dims: int
     ) -> StoreFacade:
-        """A store with all memories."""
+        """A store with all sample memories."""
         store = reopened(index=index_of(harness, sentence_embeddings, dims))
         store.batch([PutOp(AT, key, {"text": text}) for key, text in MEMORIES.items()])
         return store
 
     def test_sentences_a_paraphrase_is_first(self, filled: StoreFacade) -> None:
-        """Above everything that it has nothing to do with."""
+        """The best result of a paraphrased question is the memory that answers it."""
         found = {query: keys(filled.search(AT, query=query))[0] for query in QUESTIONS}
         assert found == QUESTIONS
 
     def test_sentences_in_the_same_order_everywhere(
         self, filled: StoreFacade, sentence_embeddings: Any
     ) -> None:
-        """As brute force in float64 orders them, with its scores."""
+        """Order and scores are those of a brute-force search in float64."""
         rows = np.array(sentence_embeddings.embed_documents(list(MEMORIES.values())), np.float32)
         for query in QUESTIONS:
             vector = np.array(sentence_embeddings.embed_query(query), np.float32)

@@ -1,4 +1,4 @@
-"""`index=False`: nothing is embedded, and the vectors of texts that have not changed stay."""
+"""Clauses about puts with `index=False`: nothing is embedded; vectors of unchanged texts stay."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from conformance_tests.stores.harness import StoreHarness
 
 AT = ("n",)
 CLOSE = 1e-5
-SECONDS = 24.0  # what 0.4 minutes are
+SECONDS = 24.0  # 0.4 minutes
 
 
 @clauses_of(Capability.STORE_MEANING)
 class UnembeddedClauses(StoreClauses):
-    """Clauses about puts that embed nothing into an item that has vectors."""
+    """Clauses about puts with `index=False` of items that have vectors."""
 
     def test_meaning_index_false_keeps_an_unchanged_text(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """An item whose text stays is still found by it, and it is not embedded again."""
+        """The vector of an unchanged text is kept, and the text is not embedded again."""
         embed = Numbers()
         store = reopened(index=index_of(harness, embed))
         store.put(AT, "a", {"text": "1 1 0", "read": 0})
@@ -50,8 +50,8 @@ class UnembeddedClauses(StoreClauses):
     def test_meaning_index_false_drops_a_changed_text(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Another store knows of it at once; a text that comes back is not found by its old
-        vector.
+        """The vector of a changed text is deleted, which other stores see at once. Changing the
+        text back does not restore it.
         """
         one, two = (reopened(index=index_of(harness, Numbers())) for _ in range(2))
         one.batch([PutOp(AT, key, {"text": "1 0 0"}) for key in "abc"])
@@ -66,8 +66,8 @@ class UnembeddedClauses(StoreClauses):
     def test_meaning_index_false_judges_each_text(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """Of several fields, and of an array, the vectors of those texts stay that are still
-        there, in whatever order; a text that is new gets none.
+        """Of several fields or an array, the vectors of texts that still exist are kept, in any
+        order; a new text gets no vector.
         """
         index = index_of(harness, Numbers(), fields=["title", "list[*]"])
         store = reopened(index=index)
@@ -80,7 +80,7 @@ class UnembeddedClauses(StoreClauses):
         assert dict(harness.rows()) == {"items": 1, "vectors": 2}
         for query, score in (("0 1 0", 1), ("0 0 1", 1), ("1 0 0", 0), ("-1 0 0", 0)):
             assert scores(store.search(AT, query=query))["a"] == pytest.approx(score, abs=CLOSE)
-        # the same text in another field is another text
+        # the same text in another field counts as a new text
         store.put(AT, "a", {"title": "0 1 0", "list": ["0 0 1"]}, index=False)
         assert scores(store.search(AT, query="0 1 0"))["a"] == pytest.approx(0, abs=CLOSE)
         assert dict(harness.rows()) == {"items": 1, "vectors": 1}
@@ -90,7 +90,8 @@ class UnembeddedClauses(StoreClauses):
     def test_meaning_index_false_knows_other_paths(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """What was embedded with paths of its own is judged by these, and not by the store's."""
+        """Vectors that were embedded by paths of a put are compared by these paths, not the
+        store's."""
         store = reopened(index=index_of(harness, Numbers()))
         value = {"text": "1 0 0", "deep": {"note": "0 1 0"}, "list": ["0 0 1", "1 1 1"]}
         paths = ["deep.note", "list[*]"]
@@ -117,7 +118,7 @@ class UnembeddedClauses(StoreClauses):
     def test_meaning_index_false_gives_a_new_item_none(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """One that was not there, that was deleted, or that had expired and is absent."""
+        """A new item gets no vectors, also if an earlier item was deleted or has expired."""
         ttl = {"omit_expired": True, "refresh_on_read": False}
         store = reopened(index=index_of(harness, Numbers()), ttl=ttl)
         value = {"text": "1 0 0"}
@@ -134,8 +135,8 @@ class UnembeddedClauses(StoreClauses):
     def test_meaning_index_false_after_a_put_of_the_same_batch(
         self, reopened: StoreOpener, harness: StoreHarness
     ) -> None:
-        """The last put of a key wins, and what one before it would have embedded is embedded if
-        the text is the same; so it is with calls that are made at once.
+        """If an earlier put of the same batch or tick embeds a text that the last put still has,
+        the text is embedded.
         """
         store = reopened(index=index_of(harness, Numbers()))
         same, other = {"text": "1 0 0", "n": 1}, {"text": "0 1 0"}
