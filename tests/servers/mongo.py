@@ -1,4 +1,4 @@
-"""SecantusDB, which speaks MongoDB's wire protocol, out of a wheel."""
+"""Starts SecantusDB, a server with MongoDB's wire protocol, from a wheel."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tests.servers.process import START_WITHIN, free_port, temporary_folder
 
 
 class MongoServer:
-    """The server process; it may be killed, and started again on the same data and port.
+    """The server process. It can be killed and restarted with the same data and port.
 
-    It acknowledges nothing before it is on disk, and has the fail points of MongoDB's tests.
+    It acknowledges writes only when they are on disk, and has the fail points of MongoDB's tests.
     """
 
     def __init__(self, folder: Path, port: int, *options: str) -> None:
@@ -34,11 +34,11 @@ class MongoServer:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The server's URL."""
         return f"mongodb://127.0.0.1:{self._port}/?directConnection=true"
 
     def start(self) -> None:
-        """Return when it accepts connections."""
+        """Start the process, and wait until it accepts connections."""
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, cwd=self._folder
@@ -57,24 +57,24 @@ class MongoServer:
                 return
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """Kill the process by SIGKILL."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(START_WITHIN)
 
     def end(self) -> None:
-        """Return when the process is gone."""
+        """Stop the process, and wait until it has ended."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
         try:
             self._process.wait(5)
-        except subprocess.TimeoutExpired:  # it waits for its clients' connections
+        except subprocess.TimeoutExpired:  # the server waits for open connections
             self.kill()
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """A `kill -9` of the server; at the end it runs again."""
+        """Kill the server by SIGKILL; restart it at the end of the block."""
         self.kill()
         try:
             yield
@@ -83,10 +83,10 @@ class MongoServer:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Stopped, but its sockets are open: it takes what is sent, and answers nothing."""
+        """Suspend the server by SIGSTOP: its sockets accept data, but it does not answer."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
-        os.waitpid(self._process.pid, os.WUNTRACED)  # a thread may go on until all have stopped
+        os.waitpid(self._process.pid, os.WUNTRACED)  # wait until all its threads have stopped
         try:
             yield
         finally:
@@ -94,27 +94,27 @@ class MongoServer:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """No file can grow, which ends a MongoDB; at the end it runs again, with room."""
+        """Let no file grow, which makes MongoDB exit; restart it at the end of the block."""
         assert self._process is not None
         limit = (f"--pid={self._process.pid}", "--fsize=0:")
         subprocess.run(["prlimit", *limit], check=True)
         try:
             yield
         finally:
-            self.kill()  # what has no room is no longer of use, as long as it lives
+            self.kill()  # the running process does not recover from a failed write
             self.start()
 
 
 SERVERS: dict[int, MongoServer] = {}
-"""Those that run, by port."""
+"""Port -> running server."""
 
 
 @contextmanager
 def mongo(*options: str) -> Iterator[str]:
-    """A server of its own; yields its URL.
+    """Start a new server; yields its URL, without retryable writes.
 
-    What it remembers for writes to be retried makes each write slower, as it fills: tests of what
-    is lost and made again ask for them, all others go without.
+    The server's records of retryable writes slow down each write as they grow, so only tests of
+    retries enable them.
     """
     with temporary_folder() as folder, running_mongo(folder, free_port(), *options) as (url, _):
         yield f"{url}&retryWrites=false"
@@ -122,7 +122,7 @@ def mongo(*options: str) -> Iterator[str]:
 
 @contextmanager
 def running_mongo(folder: Path, port: int, *options: str) -> Iterator[tuple[str, MongoServer]]:
-    """A server on the data in `folder`, made on the first call; yields its URL and itself."""
+    """Start a server on the data in `folder`, created if absent; yields its URL and the server."""
     server = MongoServer(folder, port, *options)
     server.start()
     SERVERS[port] = server

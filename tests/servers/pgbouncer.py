@@ -1,4 +1,4 @@
-"""PgBouncer in transaction mode, where it is installed (Debian's package `pgbouncer`)."""
+"""Starts PgBouncer in transaction mode, if it is installed (Debian's package `pgbouncer`)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from tests.servers.process import START_WITHIN, as_user, free_port, temporary_folder
 
-# Debian installs it where only root's PATH leads
+# Debian installs it in a folder that is only on root's PATH
 PROGRAM: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 _SETTINGS = """
@@ -34,7 +34,7 @@ ignore_startup_parameters = extra_float_digits,options
 
 
 def version() -> str:
-    """The name and version that it gives itself, e.g. `PgBouncer 1.18.0`."""
+    """The name and version that it reports, e.g. `PgBouncer 1.18.0`."""
     assert PROGRAM is not None
     done = subprocess.run([PROGRAM, "--version"], capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[0]
@@ -42,14 +42,14 @@ def version() -> str:
 
 @contextmanager
 def bounced(url: str) -> Iterator[str]:
-    """The URL of a database, through PgBouncer."""
+    """Start PgBouncer before a database; yields the database's URL through it."""
     assert PROGRAM is not None
     parts = urlsplit(url)
     port = free_port()
     with temporary_folder() as folder:
         settings, log = folder / "pgbouncer.ini", folder / "log"
         text = _SETTINGS.format(host=parts.hostname, server=parts.port, port=port)
-        # auth_type = any takes the server's user from the database's line
+        # with auth_type = any, the server's user is that of the line of the database
         settings.write_text(text.replace("* = ", f"* = user={parts.username} "))
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -63,5 +63,5 @@ def bounced(url: str) -> Iterator[str]:
                 time.sleep(0.02)
             yield url.replace(f":{parts.port}", f":{port}", 1)
         finally:
-            process.kill()  # a shutdown may wait for clients, and it has nothing to keep
+            process.kill()  # a shutdown may wait for clients, and there is no data to keep
             process.wait(START_WITHIN)

