@@ -15,7 +15,7 @@ import pytest
 
 # the asserts of clauses are in modules that pytest does not collect, and so does not rewrite
 pytest.register_assert_rewrite(
-    *(f"conformance_tests.{name}" for name in ("savers", "stores", "build", "compare", "upstream"))
+    *(f"conformance_tests.{name}" for name in ("savers", "stores", "caches", "samples"))
 )
 
 RUNNING = pytest.StashKey[bool]()
