@@ -35,7 +35,7 @@ INDEXED_FROM: Final = 5000
 _CONVERTED_AT_ONCE: Final = 500
 _LOOK_AGAIN: Final = 60.0  # seconds
 _DEEPEST: Final = 1 << 20
-_log = logging.getLogger("checkpoint_postgres.store.store")
+_log = logging.getLogger("checkpoint_postgres.store")
 
 
 class PostgresStorePlanner(SqlSetup):
