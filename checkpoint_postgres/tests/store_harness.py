@@ -63,7 +63,8 @@ class PostgresStoreHarness(OnServer, StoreHarness):
             yield store
 
     def _needs_setup(self, options: Mapping[str, Any]) -> bool:
-        return "index" in options or (self.url, self.role) not in _SET_UP
+        makes_indexes = "index" in options or "filter_fields" in options
+        return makes_indexes or (self.url, self.role) not in _SET_UP
 
     def through(self, host: str, port: int) -> PostgresStoreHarness:
         far = PostgresStoreHarness(self.url_at(host, port), self.engine, self.role)

@@ -232,8 +232,8 @@ def store(database: PostgresHarness) -> Iterator[PostgresStore]:
 def test_operations_are_one_statement(store: PostgresStore) -> None:
     counting = Counting(store)
     puts = [PutOp(("a", f"{n % 7}"), f"{n}", {"n": n, "kind": "k"}) for n in range(200)]
-    assert counting.of(lambda: store.batch(puts)) == {"Attempt": 1}
-    assert counting.of(lambda: store.delete(("a", "0"), "0")) == {"Attempt": 1}
+    assert counting.of(lambda: store.batch(puts)) == {"ConditionalWrite": 1}
+    assert counting.of(lambda: store.delete(("a", "0"), "0")) == {"ConditionalWrite": 1}
     gets = [GetOp(("a", f"{n % 7}"), f"{n}") for n in range(0, 200, 3)]
     one = {"Query": 1}
     assert counting.of(lambda: store.batch(gets)) == one
@@ -243,7 +243,7 @@ def test_operations_are_one_statement(store: PostgresStore) -> None:
         assert counting.of(lambda at=at: store.search(at, filter={"kind": "k"})) == one
         assert counting.of(lambda at=at: store.search(at, filter={"n": {"$gt": 5}}, limit=3)) == one
         assert counting.of(lambda at=at: store.list_namespaces(prefix=at or None)) == one
-    assert counting.of(store.sweep_ttl) == {"Attempt": 1}
+    assert counting.of(store.sweep_ttl) == {"ConditionalWrite": 1}
 
 
 def test_a_namespace_that_was_large(store: PostgresStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -157,7 +158,10 @@ class _VectorsOnce(SqliteStorePlanner):
         new = [one for one, old in zip(puts, there, strict=True) if old is None]
         yield from super()._put(new, now)
         values = [
-            (one.ns, one.key, one.value, now, one.expires_at, one.ttl, self._ttl.horizon(now))
+            (
+                *(one.ns, one.key, one.value, now, one.expires_at, one.ttl),
+                *(self._ttl.horizon(now), json.dumps(one.keys)),
+            )
             for one in puts
             if one not in new
         ]
