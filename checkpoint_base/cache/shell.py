@@ -13,7 +13,6 @@ stored is skipped, each with a warning. These errors are raised nevertheless:
 from __future__ import annotations
 
 import logging
-import math
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -34,6 +33,7 @@ from checkpoint_base.cache.entries import (
     namespace_id,
 )
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
+from checkpoint_base.cache.upkeep import Upkeep, checked_max_bytes
 from checkpoint_base.deadlines.cancellation import in_thread
 from checkpoint_base.errors import (
     CheckpointError,
@@ -68,9 +68,6 @@ RAISED: Final = (
     UnsupportedServerError,
 )
 """Errors that `get` and `set` raise. They log all other errors as warnings."""
-
-_UPKEEP: Final = 3600.0  # seconds between two removals of expired entries
-_PARTS: Final = 16  # check the size after storing this fraction of `max_bytes`
 
 
 class Cache(SweepMixin, BaseCache[Any]):
@@ -108,7 +105,7 @@ class Cache(SweepMixin, BaseCache[Any]):
         _refuse_pickle(self.serde)
         self._planner = planner
         self._codec = ValueCodec(self.serde, encrypted=encrypted)
-        self._upkeep = _Upkeep(_checked(max_bytes))
+        self._upkeep = Upkeep(checked_max_bytes(max_bytes))
         self._clock = clock
         self._sizes = ChannelSizes()
         self._sweeper = Sweeper(60.0)
@@ -263,35 +260,6 @@ class Cache(SweepMixin, BaseCache[Any]):
             yield from self._planner.trim(int(upkeep.max_bytes))
 
 
-class _Upkeep:
-    """Decides when this process removes expired entries and checks the total size.
-
-    Attributes:
-        max_bytes: maximum total bytes; infinite without a limit.
-    """
-
-    def __init__(self, max_bytes: float) -> None:
-        self.max_bytes = max_bytes
-        # the total that other processes have stored is unknown, so the first `set` checks it
-        self._stored = math.inf if max_bytes < math.inf else 0.0
-        self._due = -math.inf
-
-    def is_full(self, size: int) -> bool:
-        """Add `size` stored bytes; whether the total size must be checked now."""
-        self._stored += size
-        if self._stored < self.max_bytes / _PARTS or self.max_bytes == math.inf:
-            return False
-        self._stored = 0.0
-        return True
-
-    def is_due(self, now: float) -> bool:
-        """Whether expired entries must be removed now: once an hour."""
-        if now < self._due:
-            return False
-        self._due = now + _UPKEEP
-        return True
-
-
 class SyncCache(Cache):
     """A cache on a blocking driver. Its async methods run in a worker thread."""
 
@@ -419,16 +387,6 @@ def _raise_if(error: CheckpointError) -> None:
 
 def _warn(name: FullKey, what: str, error: Exception) -> None:
     logger.warning("the value of %r in the cache %s: %s", name, what, error)
-
-
-def _checked(max_bytes: Any) -> float:
-    if max_bytes is None:
-        return math.inf
-    if isinstance(max_bytes, bool) or not isinstance(max_bytes, int) or max_bytes <= 0:
-        raise InvalidArgumentError(
-            f"max_bytes: wanted a number above 0, or None for no limit, got {max_bytes!r:.80}"
-        )
-    return max_bytes
 
 
 def _refuse_pickle(serde: Any) -> None:
