@@ -182,7 +182,7 @@ def test_a_search_by_a_filter_does_not_look_at_all_items(harness: MongoStoreHarn
 
 
 def test_indexes_of_declared_fields(harness: MongoStoreHarness) -> None:
-    """Made by setup, dropped on request; a drop of one that another process dropped is none."""
+    """`setup` creates the indexes, and drops them on request; a missing index is no error."""
     with harness.open(filter_fields=["status"]), harness.open() as other:
         names = set(harness.items.index_information())
         assert index_name("status") in names

@@ -34,7 +34,7 @@ FAULTS = pytest.mark.parametrize(
 
 @contextmanager
 def own_server() -> Iterator[tuple[str, MongoServer]]:
-    """A server that nobody else uses."""
+    """A server for this test alone."""
     with temporary_folder() as folder:
         port = free_port()
         with running_mongo(folder, port) as (url, _):
@@ -159,7 +159,7 @@ def test_a_client_that_is_closed_while_it_connects() -> None:
                 await saver.aget_tuple(arguments("t", 1)[0])
 
     with ExitStack() as sockets:
-        # nobody accepts, and its queue is full: who connects now has no answer
+        # the accept queue is full and never emptied: a new connection gets no answer
         listening = sockets.enter_context(socket.socket())
         listening.bind(("127.0.0.1", 0))
         listening.listen(0)

@@ -35,7 +35,7 @@ async def noted(opened: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
 
 @contextmanager
 def collected() -> Iterator[None]:
-    """Collect at the end, when nobody has the clients any more, what those that are noted left."""
+    """At the end, collect the sockets that the noted clients left open: no reference is left."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", NEVER_CONNECTED, ResourceWarning)
         yield

@@ -42,7 +42,7 @@ class PostgresStorePlanner(SqlSetup):
     """Plans of a store on Postgres.
 
     Args:
-        settings: of vector search; None: there is none.
+        settings: of vector search; None: no vector search.
         ttl: how items expire.
         clock: gives epoch seconds, which are stored with each migration.
         schema: the schema of the tables.

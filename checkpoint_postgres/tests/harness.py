@@ -48,7 +48,7 @@ OTHERS: Final = (
     "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
 )
-"""Ends whoever else is still connected."""
+"""Terminates all other connections to a database."""
 
 
 def empty_database(url: str) -> None:

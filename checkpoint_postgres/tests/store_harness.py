@@ -108,7 +108,7 @@ class PostgresStoreHarness(OnServer, StoreHarness):
         return cls(*json.loads(location))
 
     def close(self) -> None:
-        """End whoever is still connected, and empty the tables."""
+        """Terminate the remaining connections, and empty the tables."""
         self.query(OTHERS)
         columns = self.query(
             "SELECT count(*) FROM pg_attribute WHERE attnum > 0 "

@@ -137,7 +137,7 @@ def test_what_each_statement_of_a_page_tells_has_an_epoch_of_its_own(
     other, reader = Counting(connection), Counting(connection)
 
     def perform(request: Any) -> Any:
-        if reader.counts == ONE:  # who looks for a step 1 gets the 10 first
+        if reader.counts == ONE:  # a filter for step 1 first meets step 10
             other.run(other.planner.delete_thread("t"))
             other.put(1, a=kept)
         return reader.perform(request)

@@ -1,4 +1,4 @@
--- Reads what is known of a thread itself.
+-- Reads a thread's own fields, without its checkpoints.
 -- ARGV: '1' to return the members of its order.
 -- Reply: nil if it does not exist; only a description of the damage if it is damaged; else when it
 -- was created, its expiry ('' for never), its state ('' if it has expired), the members.

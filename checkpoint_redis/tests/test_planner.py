@@ -179,7 +179,7 @@ def test_what_each_script_of_a_page_tells_has_an_epoch_of_its_own(
     other, reader = (Counting(client, one_server.prefix) for _ in range(2))
 
     def perform(request: Any) -> Any:
-        if reader.asked == [["list"]]:  # who looks for a step 1 gets the 10 first
+        if reader.asked == [["list"]]:  # a filter for step 1 first meets step 10
             other.run(other.planner.delete_thread("t"))
             other.put(1, a=kept)
         return reader.perform(request)

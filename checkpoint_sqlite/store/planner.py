@@ -47,7 +47,7 @@ class SqliteStorePlanner(SqlSetup):
     """Plans of a store on SQLite.
 
     Args:
-        settings: of vector search; None: there is none.
+        settings: of vector search; None: no vector search.
         ttl: how items expire.
         clock: gives epoch seconds, which are stored with each migration.
         cache_bytes: limit of the matrix of vectors in memory.

@@ -1,4 +1,4 @@
-"""Rows whose columns have another type than they were stored with, or text that is none."""
+"""Rows whose columns have another type than was stored, or text that is invalid UTF-8."""
 
 from __future__ import annotations
 
