@@ -18,7 +18,7 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_base.saver.mixins import FullSyncSaver
-from checkpoint_suite.commands.read import Prefix, config_of, found_threads
+from checkpoint_suite.commands.read import Prefix, config_at, found_threads
 from checkpoint_suite.database import FAILED, AsJson, Url, saver_at, shown, store_at
 from checkpoint_suite.output import errors, print_json, print_rows
 
@@ -85,7 +85,7 @@ def _round_trip(saver: FullSyncSaver) -> Check:
     times = []
     for _ in range(_ASKED):
         began = time.perf_counter()
-        saver.get_tuple(config_of("checkpoint-suite doctor asks for what is not there"))
+        saver.get_tuple(config_at("checkpoint-suite doctor asks for what is not there"))
         times.append(time.perf_counter() - began)
     best = min(times)
     advice = "run the application nearer to the database" if best > _SLOW else ""
@@ -107,7 +107,7 @@ def _readable(saver: FullSyncSaver) -> Check:
     for one in found_threads(saver, "", None, None, _SAMPLE):
         looked += 1
         try:
-            saver.get_tuple(config_of(one.thread_id))
+            saver.get_tuple(config_at(one.thread_id))
         except BackendUnavailableError:
             raise
         except CheckpointError as error:

@@ -13,6 +13,7 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
 from langgraph.checkpoint.serde.types import INTERRUPT
 
 from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_base.saver.config import config_of
 from checkpoint_base.saver.mixins import FullSyncSaver
 from checkpoint_base.saver.records.kinds import ThreadInfo
 from checkpoint_suite.database import AsJson, Url, saver_at
@@ -70,14 +71,9 @@ def _utc(moment: datetime | None) -> datetime | None:
     return None if moment is None else moment.replace(tzinfo=moment.tzinfo or timezone.utc)
 
 
-def config_of(thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> RunnableConfig:
-    """The config that names a thread, a namespace or a checkpoint."""
-    found = {"thread_id": thread_id, "checkpoint_ns": ns}
-    return {
-        "configurable": found
-        if checkpoint_id is None
-        else {**found, "checkpoint_id": checkpoint_id}
-    }
+def config_at(thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> RunnableConfig:
+    """The config of a checkpoint, or of the newest one of a namespace."""
+    return config_of(thread_id, ns, checkpoint_id or "")
 
 
 def checkpoint_at(
@@ -88,7 +84,7 @@ def checkpoint_at(
     Raises:
         InvalidArgumentError: it does not exist.
     """
-    found = saver.get_tuple(config_of(thread_id, ns, checkpoint_id))
+    found = saver.get_tuple(config_at(thread_id, ns, checkpoint_id))
     if found is None:
         which = "no checkpoint" if checkpoint_id is None else f"no checkpoint {checkpoint_id!r}"
         raise InvalidArgumentError(f"there is {which} of the thread {thread_id!r}")
@@ -158,7 +154,7 @@ def interrupts(
 
 def _questions(saver: FullSyncSaver, thread_id: str) -> list[dict[str, Any]]:
     """The open interrupts of a thread. Its root namespace also has those of subgraphs."""
-    newest = saver.get_tuple(config_of(thread_id))
+    newest = saver.get_tuple(config_at(thread_id))
     if newest is None:
         return []
     writes = newest.pending_writes or []
@@ -218,7 +214,7 @@ def history(
     """List a thread's checkpoints, newest first."""
     with saver_at(url) as saver:
         checkpoint_at(saver, thread, ns)
-        found = [_line(one) for one in saver.list(config_of(thread, ns), limit=limit)]
+        found = [_line(one) for one in saver.list(config_at(thread, ns), limit=limit)]
     if as_json:
         print_json(found)
         return
