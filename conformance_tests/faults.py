@@ -134,11 +134,15 @@ class Proxy:
         """Continue stalled connections."""
         self._loop.loop.call_soon_threadsafe(self._resumed.set)
 
-    def swallow(self) -> None:
-        """Drop all further traffic of open connections without closing them, as a firewall does
-        that has lost its state. New connections work.
+    def swallow(self, *, noticed_after: float = 2.0) -> None:
+        """Drop all further traffic of open connections, as a firewall does that has lost its
+        state. The client is never told; new connections work.
+
+        Args:
+            noticed_after: seconds until the server's side is reset, as the server's keepalives
+                would. Until then its session lives on, with the locks of an open transaction.
         """
-        self._loop.run(self._swallow())
+        self._loop.run(self._swallow(noticed_after))
 
     @contextmanager
     def down(self) -> Iterator[None]:
@@ -161,9 +165,10 @@ class Proxy:
             self._server.close()
         await self._cut()
 
-    async def _swallow(self) -> None:
+    async def _swallow(self, noticed_after: float) -> None:
         for link in self._links:
             link.swallowed = True
+            self._loop.loop.call_later(noticed_after, _reset, link.server)
 
     async def _cut(self) -> None:
         tasks = [task for link in self._links for task in link.tasks]

@@ -7,6 +7,7 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -17,29 +18,44 @@ class Doubling(socketserver.StreamRequestHandler):
     """Answers each line with itself, twice."""
 
     def handle(self) -> None:
-        for line in self.rfile:
-            self.wfile.write(line * 2)
+        with suppress(ConnectionError):
+            for line in self.rfile:
+                self.wfile.write(line * 2)
+
+    def finish(self) -> None:
+        super().finish()
+        assert isinstance(self.server, Server)
+        self.server.disconnected.release()
 
 
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
     daemon_threads = True
 
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Doubling)
+        self.disconnected = threading.Semaphore(0)
+
     def handle_error(self, *_: object) -> None:
         """A reset connection is what the tests are about."""
 
 
 @pytest.fixture
-def proxy() -> Iterator[Proxy]:
-    with Server(("127.0.0.1", 0), Doubling) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+def server() -> Iterator[Server]:
+    with Server() as one:
+        thread = threading.Thread(target=one.serve_forever, args=(0.01,))
         thread.start()
         try:
-            with Proxy("127.0.0.1", server.server_address[1], delay=0.01) as one:
-                yield one
+            yield one
         finally:
-            server.shutdown()
+            one.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    with Proxy("127.0.0.1", server.server_address[1], delay=0.01) as one:
+        yield one
 
 
 @pytest.fixture
@@ -130,6 +146,19 @@ def test_stopped_in_mid_message_until_resumed(proxy: Proxy, client: socket.socke
     proxy.resume()
     client.settimeout(10)
     assert client.recv(11, socket.MSG_WAITALL) == b"ge\nmessage\n"
+
+
+def test_a_swallowed_connection_ends_for_the_server_and_not_for_the_client(
+    proxy: Proxy, server: Server, client: socket.socket
+) -> None:
+    ask(client, b"a\n")
+    proxy.swallow(noticed_after=0.2)
+    client.sendall(b"b\n")
+    assert server.disconnected.acquire(timeout=10)
+    client.settimeout(0.1)
+    assert receive(client) == (b"", TimeoutError)
+    with socket.create_connection((proxy.host, proxy.port), timeout=10) as other:
+        assert ask(other, b"c\n") == b"c\nc\n"
 
 
 def test_down_and_up_again_on_the_same_port(proxy: Proxy, client: socket.socket) -> None:
