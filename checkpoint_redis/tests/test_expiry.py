@@ -99,7 +99,8 @@ def test_10000_threads_cost_two_keys_each_and_nothing_more_to_delete(redis_url: 
         saver = RedisSaver(client)
         saver.setup()
         registry = client.dbsize()
-        saver.delete_thread("nobody")  # the server learns the script
+        saver.put(*arguments("thread", 1))
+        saver.delete_thread("thread")  # the server learns the scripts
         commands = []
         for fleet in (100, 10_000):
             for n in range(int(client.dbsize() - registry) // 2, fleet):
