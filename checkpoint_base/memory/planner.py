@@ -24,7 +24,14 @@ from checkpoint_base.plan import Plan, offload
 from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.config import address, config_of
 from checkpoint_base.saver.filters import matches
-from checkpoint_base.saver.planner import Listing, Page, ThreadQuery
+from checkpoint_base.saver.planner import (
+    HeadPage,
+    HeadQuery,
+    Listing,
+    Page,
+    ThreadHead,
+    ThreadQuery,
+)
 from checkpoint_base.saver.records.channel_cache import Channels
 from checkpoint_base.saver.records.drafts import Draft
 from checkpoint_base.saver.records.kinds import (
@@ -309,19 +316,28 @@ class MemoryPlanner:
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
         """A page of threads."""
+        return (yield from locked(lambda: query.page([head[:4] for head in self._heads(query)])))
 
-        def work() -> ThreadPage:
-            found = [
-                (name, thread.created, thread.updated, thread.expires)
-                for name, thread in self.threads.items()
-                if self._find(name) is not None
-                and name.startswith(query.prefix)
-                and (query.updated_before is None or thread.updated < query.updated_before)
-                and (query.updated_after is None or thread.updated > query.updated_after)
-                and (query.position is None or (thread.updated, name) < query.position)
-            ]
-            found.sort(key=lambda one: (one[2], one[0]), reverse=True)
-            return query.page(found)
+    def _heads(self, query: ThreadQuery) -> list[ThreadHead]:
+        found = [
+            ThreadHead(name, thread.created, thread.updated, thread.expires)
+            for name, thread in self.threads.items()
+            if self._find(name) is not None
+            and name.startswith(query.prefix)
+            and (query.updated_before is None or thread.updated < query.updated_before)
+            and (query.updated_after is None or thread.updated > query.updated_after)
+            and (query.position is None or (thread.updated, name) < query.position)
+        ]
+        found.sort(key=lambda head: (head.updated, head.thread_id), reverse=True)
+        return found
+
+    def list_heads(self, query: HeadQuery) -> Plan[HeadPage]:
+        """The next threads, each with its newest root checkpoint and what was written to it."""
+
+        def work() -> HeadPage:
+            heads = self._heads(query)[: query.limit]
+            threads = [self.threads[head.thread_id] for head in heads]
+            return query.heads([t.head(head) for t, head in zip(threads, heads, strict=True)])
 
         return (yield from locked(work))
 

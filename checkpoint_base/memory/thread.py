@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
-from langgraph.checkpoint.serde.types import TASKS
+from langgraph.checkpoint.serde.types import INTERRUPT, TASKS
 
 from checkpoint_base.saver.codec.checkpoints import Codec, Values, is_stored
+from checkpoint_base.saver.planner import ThreadHead
 from checkpoint_base.saver.records.kinds import CheckpointRecord, Typed, ValueKey, WriteRecord
 
 Key = tuple[str, str]
@@ -60,6 +61,18 @@ class MemoryThread:
             self.values_of(record),
             [*self.writes.get(key, {}).values()],
             [write for write in sends.values() if write.channel == TASKS],
+        )
+
+    def head(self, head: ThreadHead) -> ThreadHead:
+        """`head`, completed with the newest root checkpoint."""
+        checkpoint = newest(self, "", None)
+        if checkpoint is None:
+            return head
+        writes = self.writes.get(("", checkpoint.checkpoint_id), {}).values()
+        return head._replace(
+            checkpoint=checkpoint,
+            channels=[(write.task_id, write.channel) for write in writes],
+            interrupts=[write for write in writes if write.channel == INTERRUPT],
         )
 
     def values_of(self, record: CheckpointRecord) -> dict[ValueKey, Typed]:

@@ -7,7 +7,6 @@ suite detect capabilities by the methods that a class overrides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
@@ -24,13 +23,11 @@ from checkpoint_base.saver.planner import (
     DeltaPlanner,
     FullPlanner,
     PruningPlanner,
-    ThreadPlanner,
-    ThreadQuery,
 )
-from checkpoint_base.saver.records.kinds import Stats, ThreadPage
 from checkpoint_base.saver.shell import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
+from checkpoint_base.saver.threads.mixin import FindThreadsMixin
 from checkpoint_base.saver.ttl.policy import TTLPolicy
-from checkpoint_base.saver.ttl.sweeper import Sweeper, SweepMixin
+from checkpoint_base.saver.ttl.sweeper import Sweeper
 
 T = TypeVar("T")
 
@@ -55,10 +52,6 @@ def _texts(name: str, values: Any) -> list[str]:
         given = f"{'the string ' if meant else ''}{values!r:.80}"
         raise InvalidArgumentError(f"{name}s: wanted a list of ids, got {given}{meant}")
     return [text(name, value) for value in values]
-
-
-def _optional(thread_id: str | None) -> str | None:
-    return None if thread_id is None else text("thread_id", thread_id)
 
 
 def _pair(source: str, target: str) -> tuple[str, str]:
@@ -156,64 +149,7 @@ class DeltaHistoryMixin(_Driven):
         return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
 
 
-class ThreadAdminMixin(_Driven, SweepMixin):
-    """`list_threads`, `stats`, and the TTL sweep."""
-
-    @property
-    def _keeping(self) -> ThreadPlanner:
-        planner: ThreadPlanner = self._planner
-        return planner
-
-    def list_threads(
-        self,
-        *,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> ThreadPage:
-        """A page of the unexpired threads, most recently updated first.
-
-        Args:
-            prefix: only thread ids that start with this.
-            updated_before: only threads last written before this time. Naive times are local.
-            updated_after: only threads last written after this time.
-            limit: maximum number of threads.
-            cursor: the `cursor` of the previous page; None: the first page.
-
-        Raises:
-            InvalidArgumentError: the cursor is not one that this method returned.
-        """
-        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
-        return self._drive(self._keeping.list_threads(query))
-
-    async def alist_threads(
-        self,
-        *,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
-    ) -> ThreadPage:
-        """`list_threads`, without blocking."""
-        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
-        return await self._adrive(self._keeping.list_threads(query))
-
-    def stats(self, thread_id: str | None = None) -> Stats:
-        """Count the stored records and bytes of one thread, or of all."""
-        return self._drive(self._keeping.stats(_optional(thread_id)))
-
-    async def astats(self, thread_id: str | None = None) -> Stats:
-        """`stats`, without blocking."""
-        return await self._adrive(self._keeping.stats(_optional(thread_id)))
-
-    def _sweep(self) -> Plan[int]:
-        return self._keeping.sweep(self._codec)
-
-
-class FullSaver(PruneMixin, CopyThreadMixin, DeltaHistoryMixin, ThreadAdminMixin, Saver):
+class FullSaver(PruneMixin, CopyThreadMixin, DeltaHistoryMixin, FindThreadsMixin, Saver):
     """A saver with every capability, as `open_saver` and `aopen_saver` return it."""
 
     def _end(self) -> None:

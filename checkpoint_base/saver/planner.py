@@ -21,7 +21,13 @@ from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.config import address, before_id, text
-from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
+from checkpoint_base.saver.records.kinds import (
+    CheckpointRecord,
+    Stats,
+    ThreadInfo,
+    ThreadPage,
+    WriteRecord,
+)
 
 LIST_PAGE = 50
 """Maximum number of checkpoints that `list` reads at a time."""
@@ -167,6 +173,11 @@ class ThreadQuery:
         )
 
     @property
+    def has_conditions(self) -> bool:
+        """Whether the prefix or the times select some threads of all."""
+        return bool(self.prefix) or (self.updated_before, self.updated_after) != (None, None)
+
+    @property
     def position(self) -> tuple[float, str] | None:
         """(updated at, thread id) of the last thread on the previous page, or None.
 
@@ -190,8 +201,13 @@ class ThreadQuery:
             ThreadInfo(name, _moment(created), _moment(updated), _expiry(expires))
             for name, created, updated, expires in shown
         ]
-        cursor = json.dumps([shown[-1][2], shown[-1][0]]) if len(found) > len(shown) > 0 else None
-        return ThreadPage(threads, cursor)
+        last = shown[-1] if len(found) > len(shown) > 0 else None
+        return ThreadPage(threads, None if last is None else cursor_at(last[2], last[0]))
+
+
+def cursor_at(updated: float, thread_id: str) -> str:
+    """The cursor of the threads that are listed after this one."""
+    return json.dumps([updated, thread_id])
 
 
 def _moment(seconds: float) -> datetime:
@@ -218,5 +234,61 @@ class ThreadPlanner(Planner, Protocol):
     def stats(self, thread_id: str | None) -> Plan[Stats]: ...
 
 
-class FullPlanner(PruningPlanner, CopyingPlanner, DeltaPlanner, ThreadPlanner, Protocol):
+@dataclass(frozen=True)
+class HeadQuery(ThreadQuery):
+    """The arguments of `list_heads`.
+
+    `terms` and `channel` let a backend omit the checkpoint of a thread that the caller will not
+    choose, so that it need not be read.
+
+    Attributes:
+        terms: what the metadata of a chosen thread contains (`prefilter_terms`). Sealed metadata
+            may hide them.
+        channel: a channel that a chosen thread's checkpoint has a pending write to; None: any.
+        interrupts: whether to read the values of the pending writes to INTERRUPT.
+    """
+
+    terms: Sequence[str] = ()
+    channel: str | None = None
+    interrupts: bool = False
+
+    def heads(self, found: list[ThreadHead]) -> HeadPage:
+        """Build the page from the next `limit` threads, or fewer if no others follow."""
+        is_full = 0 < len(found) == self.limit
+        return HeadPage(
+            found, cursor_at(found[-1].updated, found[-1].thread_id) if is_full else None
+        )
+
+
+class ThreadHead(NamedTuple):
+    """A thread with its newest checkpoint in the root namespace. Times are in epoch seconds."""
+
+    thread_id: str
+    created: float
+    updated: float
+    expires: float | None
+    checkpoint: CheckpointRecord | None = None
+    """None: there is none, or the query allows to omit it. Then there are no writes either."""
+    channels: Sequence[tuple[str, str]] = ()
+    """(task id, channel) of each pending write of the checkpoint"""
+    interrupts: Sequence[WriteRecord] = ()
+    """the pending writes to INTERRUPT, at least if they were asked for"""
+
+
+class HeadPage(NamedTuple):
+    """Up to `limit` threads that a `HeadQuery` has looked at, and the cursor of the next ones
+    (None: there are none).
+    """
+
+    heads: list[ThreadHead]
+    cursor: str | None
+
+
+class FindingPlanner(ThreadPlanner, Protocol):
+    """Adds `list_heads`, from which `checkpoint_base.saver.threads` finds threads."""
+
+    def list_heads(self, query: HeadQuery) -> Plan[HeadPage]: ...
+
+
+class FullPlanner(PruningPlanner, CopyingPlanner, DeltaPlanner, FindingPlanner, Protocol):
     """All operations."""

@@ -9,20 +9,21 @@ from typing import Any, ClassVar, Final
 from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_base.plan import Plan, read, write
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.planner import HeadPage, HeadQuery, ThreadHead, ThreadQuery
 from checkpoint_base.saver.records.kinds import Stats, ThreadPage
-from checkpoint_base.saver.records.snapshot import ReadSnapshot
+from checkpoint_base.saver.records.snapshot import CheckpointRow, ReadSnapshot
 from checkpoint_base.saver.ttl.refresh import refresh_ttl_best_effort
 from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
 from checkpoint_base.sql.logs import Thread
 from checkpoint_base.sql.removal import SqlRemoval
 from checkpoint_base.sql.requests import execute, row, rows
+from checkpoint_base.sql.rows import ThreadRows
 
 _SWEPT_AT_ONCE: Final = 200
 
 
 class SqlThreads(SqlRemoval):
-    """Plans of `list_threads`, `sweep` and `stats`."""
+    """Plans of `list_threads`, `list_heads`, `sweep` and `stats`."""
 
     backend: ClassVar[str]
 
@@ -34,6 +35,42 @@ class SqlThreads(SqlRemoval):
     @abstractmethod
     def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
         """Up to `limit` + 1 threads as (id, created, updated, expires), times in epoch seconds."""
+
+    def list_heads(self, query: HeadQuery) -> Plan[HeadPage]:
+        """The next threads, each with its newest root checkpoint and what was written to it: one
+        read transaction, of two statements more if values of interrupts are read.
+        """
+        return (yield from read(self._heads, query))
+
+    def _heads(self, query: HeadQuery) -> Plan[HeadPage]:
+        heads, snapshot = list[ThreadHead](), ReadSnapshot([])
+        for row_ in (yield from self._head_rows(query)):
+            thread_id, *times, key, salt, channels = row_[:7]
+            head = ThreadHead(thread_id, *times)
+            if row_[7] is not None:
+                record = ThreadRows(thread_id, salt).checkpoint(row_[7:])
+                head = head._replace(checkpoint=record, channels=channels)
+                snapshot.found.append(CheckpointRow(record, key, 0, 0, None, (), salt))
+            heads.append(head)
+        heads.sort(key=lambda head: (head.updated, head.thread_id), reverse=True)
+        if query.interrupts and snapshot.found:
+            yield from self._load_interrupts(snapshot)
+        asked = {
+            row_.record.thread_id: snapshot.writes_of(row_.place, row_.record.thread_id)
+            for row_ in snapshot.found
+        }
+        return query.heads([one._replace(interrupts=asked.get(one[0], ())) for one in heads])
+
+    @abstractmethod
+    def _head_rows(self, query: HeadQuery) -> Plan[list[Any]]:
+        """Up to `limit` threads: (id, created, updated, expires, key, salt, channels) and the
+        columns of the newest root checkpoint that `ThreadRows.checkpoint` decodes (None: it has
+        none). `channels` has (task id, channel) of each write.
+        """
+
+    @abstractmethod
+    def _load_interrupts(self, snapshot: ReadSnapshot) -> Plan[None]:
+        """Load the writes to INTERRUPT of the snapshot's checkpoints, and their segments."""
 
     # ------------------------------------------------------------------ expiry
 

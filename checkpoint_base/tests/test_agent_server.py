@@ -14,7 +14,7 @@ from langgraph_sdk.errors import NotFoundError
 from langgraph_sdk.schema import Config, ThreadState
 
 from checkpoint_base.backends import open_saver, open_store
-from checkpoint_base.saver.mixins import ThreadAdminMixin
+from checkpoint_base.saver.threads.mixin import ThreadAdminMixin
 from checkpoint_base.tests.agent_server_app.server import AgentServer, until
 
 APP = Path(__file__).parent / "agent_server_app"

@@ -13,7 +13,7 @@ from langgraph.checkpoint.base import empty_checkpoint
 
 from checkpoint_base.agent_server import checkpointer, store
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.saver.mixins import ThreadAdminMixin
+from checkpoint_base.saver.threads.mixin import ThreadAdminMixin
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:

@@ -186,13 +186,20 @@ def _choice(listing: Listing, count: int) -> list[Document]:
     else:
         match, order = _in_namespace(listing), {"key": -1}
     stages: list[Document] = [{"$match": condition} for condition in match]
-    for fragment in prefilter_terms(listing.filter):
+    stages += with_terms(prefilter_terms(listing.filter))
+    return [*stages, {"$sort": order}, {"$limit": count}, {"$project": _NOT_THE_ID}]
+
+
+def with_terms(terms: Sequence[str]) -> list[Document]:
+    """Stages that drop checkpoints whose metadata lacks one of these substrings."""
+    stages: list[Document] = []
+    for term in terms:
         # compares bytes of JSON: a value may have characters with a meaning in regular expressions
-        index = {"$indexOfBytes": ["$metadata", {"$literal": fragment}]}
+        index = {"$indexOfBytes": ["$metadata", {"$literal": term}]}
         passes = {"$expr": {"$gte": [index, 0]}}
         hidden = [{"sealed": {"$exists": True}}, {"overflow": {"$exists": True}}]
         stages.append({"$match": {"$or": [*hidden, passes]}})
-    return [*stages, {"$sort": order}, {"$limit": count}, {"$project": _NOT_THE_ID}]
+    return stages
 
 
 def _in_namespace(listing: Listing) -> list[Document]:

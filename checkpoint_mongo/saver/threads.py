@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from langgraph.checkpoint.serde.types import INTERRUPT
+
 from checkpoint_base.plan import Plan, read
 from checkpoint_base.saver.delta import Lineage, Link, lineage
-from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.planner import HeadQuery, ThreadQuery
 from checkpoint_base.saver.records.kinds import CheckpointRecord, Stats
-from checkpoint_base.saver.records.snapshot import ThreadKey
+from checkpoint_base.saver.records.snapshot import ReadSnapshot, ThreadKey
 from checkpoint_base.sql.logs import Thread
-from checkpoint_base.sql.rows import ThreadRows
+from checkpoint_base.sql.rows import ThreadRows, checked_threads
 from checkpoint_base.sql.threads import SqlThreads as SharedThreads
 from checkpoint_mongo.connection.requests import (
     Document,
@@ -23,9 +25,9 @@ from checkpoint_mongo.connection.requests import (
     server,
     write_all,
 )
-from checkpoint_mongo.saver.documents import checkpoint_row, found_in
-from checkpoint_mongo.saver.keys import checkpoint_key, parts_of, writes_key
-from checkpoint_mongo.saver.reading import MongoReading
+from checkpoint_mongo.saver.documents import add_part, checkpoint_row, found_in
+from checkpoint_mongo.saver.keys import checkpoint_key, document_id, parts_of, under, writes_key
+from checkpoint_mongo.saver.reading import MongoReading, with_terms
 from checkpoint_mongo.saver.segments import MongoDedupWriter
 from checkpoint_mongo.saver.statements import removals
 
@@ -115,29 +117,66 @@ class MongoThreads(MongoReading, SharedThreads):
     # ------------------------------------------------------------------ list, size
 
     def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
-        conditions: list[Document] = [
-            {"kind": "thread", "updated_at": {"$gte": 0}},
-            {"expires_at": {"$not": {"$lte": self._logs.horizon}}},
+        stages = _of_threads(query, self._logs.horizon)
+        found = yield from documents([*stages, {"$limit": query.limit + 1}])
+        return [_times(document) for document in found]
+
+    def _head_rows(self, query: HeadQuery) -> Plan[list[Any]]:
+        stages = _of_threads(query, self._logs.horizon)
+        found = yield from documents([*stages, {"$limit": query.limit}])
+        keys = yield from self._newest_of([document["thread_id"] for document in found])
+        channels = yield from self._channels_of(keys)
+        ids = [
+            document_id(name, key)
+            for name, key in keys.items()
+            if query.channel in (None, *(channel for _, channel in channels.get(name, ())))
         ]
-        if query.prefix:
-            begins = {"$eq": [{"$indexOfBytes": ["$thread_id", {"$literal": query.prefix}]}, 0]}
-            conditions += [{"thread_id": {"$gte": query.prefix}}, {"$expr": begins}]
-        times = {"$lt": query.updated_before, "$gt": query.updated_after}
-        if given := {name: moment for name, moment in times.items() if moment is not None}:
-            conditions.append({"updated_at": given})
-        if query.position is not None:
-            updated_at, thread_id = query.position
-            tie = {"updated_at": updated_at, "thread_id": {"$lt": thread_id}}
-            conditions.append({"$or": [{"updated_at": {"$lt": updated_at}}, tie]})
-        result = yield from documents(
-            [
-                *({"$match": condition} for condition in conditions),
-                {"$sort": {"updated_at": -1, "thread_id": -1}},
-                {"$limit": query.limit + 1},
-            ]
-        )
-        fields = ("thread_id", "created_at", "updated_at", "expires_at")
-        return [tuple(document.get(field) for field in fields) for document in result]
+        stages = [{"$match": {"_id": {"$in": ids}}}, *with_terms(query.terms)]
+        chosen = (yield from documents(stages)) if ids else []
+        rows: dict[str, Sequence[Any]] = {}
+        for checkpoint in chosen:
+            rows[checkpoint["thread_id"]] = checkpoint_row((yield from self._complete(checkpoint)))
+        result: list[Any] = []
+        for document in found:
+            name = document["thread_id"]
+            own = *_times(document), name, document["salt"], channels.get(name, ())
+            result.append((*own, *rows.get(name, (None,))))
+        return result
+
+    @staticmethod
+    def _newest_of(names: Sequence[str]) -> Plan[dict[str, str]]:
+        """Thread -> key of its newest root checkpoint. The index has all that this needs."""
+        if not names:
+            return {}
+        stages: list[Document] = [
+            {"$match": {"thread_id": {"$in": names}, "key": under("c\0")}},
+            {"$sort": {"thread_id": -1, "key": -1}},
+            {"$group": {"_id": "$thread_id", "key": {"$first": "$key"}}},
+        ]
+        return {one["_id"]: one["key"] for one in (yield from documents(stages))}
+
+    @staticmethod
+    def _channels_of(checkpoints: Mapping[str, str]) -> Plan[dict[str, list[tuple[str, str]]]]:
+        """Thread -> (task id, channel) of each write to the checkpoint of this key."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        if not checkpoints:
+            return found
+        keys = {name: writes_key(*parts_of(key)) for name, key in checkpoints.items()}
+        fields = dict.fromkeys(("thread_id", "key", "task_id", "channel"), 1)
+        for write in (yield from find(Find(_written(keys), {"_id": 0, **fields}))):
+            if write["key"] == keys[write["thread_id"]]:
+                written = found.setdefault(write["thread_id"], [])
+                written.append((write["task_id"], write["channel"]))
+        return found
+
+    def _load_interrupts(self, snapshot: ReadSnapshot) -> Plan[None]:
+        keys = {str(one.thread): writes_key(*one.place[1:]) for one in snapshot.found}
+        threads = checked_threads(snapshot.found)
+        where = {**_written(keys), "channel": INTERRUPT}
+        for write in (yield from find(Find(where, {"_id": 0}))):
+            if write["key"] == keys[write["thread_id"]]:
+                add_part(snapshot, threads, write)
+        yield from self._load_segments(snapshot)
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
         """Count documents and their bytes as BSON, before compression."""
@@ -167,3 +206,34 @@ class MongoThreads(MongoReading, SharedThreads):
 
     def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
         raise NotImplementedError  # not called: `stats` is overridden
+
+
+def _of_threads(query: ThreadQuery, horizon: float) -> list[Document]:
+    """Stages that return threads' documents, the last updated first."""
+    conditions: list[Document] = [{"kind": "thread", "updated_at": {"$gte": 0}}]
+    conditions.append({"expires_at": {"$not": {"$lte": horizon}}})
+    if query.prefix:
+        begins = {"$eq": [{"$indexOfBytes": ["$thread_id", {"$literal": query.prefix}]}, 0]}
+        conditions += [{"thread_id": {"$gte": query.prefix}}, {"$expr": begins}]
+    times = {"$lt": query.updated_before, "$gt": query.updated_after}
+    if given := {name: moment for name, moment in times.items() if moment is not None}:
+        conditions.append({"updated_at": given})
+    if query.position is not None:
+        updated_at, thread_id = query.position
+        tie = {"updated_at": updated_at, "thread_id": {"$lt": thread_id}}
+        conditions.append({"$or": [{"updated_at": {"$lt": updated_at}}, tie]})
+    return [
+        *({"$match": condition} for condition in conditions),
+        {"$sort": {"updated_at": -1, "thread_id": -1}},
+    ]
+
+
+def _written(keys: Mapping[str, str]) -> Document:
+    """The condition of writes under these keys, each of a thread. Copies of a thread share keys."""
+    return {"thread_id": {"$in": [*keys]}, "key": {"$in": sorted({*keys.values()})}}
+
+
+def _times(document: Document) -> tuple[Any, ...]:
+    """(id, created, updated, expires) of a thread."""
+    fields = ("thread_id", "created_at", "updated_at", "expires_at")
+    return tuple(document.get(field) for field in fields)

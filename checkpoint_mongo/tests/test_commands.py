@@ -122,6 +122,8 @@ def test_lists(watched: Watched) -> None:
             names = watched.names(lambda read=read: list(read()))  # type: ignore[misc]
             assert names == {"find": 2, "aggregate": 2, **END}
     assert watched.names(watched.saver.list_threads) == {"aggregate": 1, **END}
+    found = partial(watched.saver.list_threads, filter={"step": 59}, status="idle")
+    assert watched.names(found) == {"aggregate": 3, "find": 1, **END}
 
 
 def test_a_deletion_is_one_command_and_the_commit(watched: Watched) -> None:
@@ -297,6 +299,11 @@ def _page(watched: Watched, database: MongoHarness) -> str:
             lambda: saver.get_delta_channel_history(config=head, channels=["a"]),
         ),
         ("list_threads()", saver.list_threads),
+        (
+            "list_threads(), with a filter",
+            lambda: saver.list_threads(filter={"step": 2}, status="error"),
+        ),
+        ("interrupts()", lambda: list(saver.interrupts())),
         ("copy_thread()", lambda: saver.copy_thread("t", "u")),
         ("prune()", lambda: saver.prune(["t"])),
         ("delete_for_runs()", lambda: saver.delete_for_runs(["run"])),

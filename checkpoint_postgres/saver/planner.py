@@ -12,6 +12,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     DeltaChannelHistory,
 )
+from langgraph.checkpoint.serde.types import INTERRUPT
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan, in_callers_transaction, read, unlimited, write
@@ -19,7 +20,8 @@ from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.config import Address, address
 from checkpoint_base.saver.delta import Lineage, histories
 from checkpoint_base.saver.pagination import filter_fully_pushed_down, paginate
-from checkpoint_base.saver.planner import Listing, Page, ThreadQuery
+from checkpoint_base.saver.planner import HeadPage, HeadQuery, Listing, Page, ThreadQuery
+from checkpoint_base.saver.records.json_text import parsed
 from checkpoint_base.saver.records.kinds import ThreadPage
 from checkpoint_base.saver.records.snapshot import (
     CheckpointKey,
@@ -231,19 +233,32 @@ class PostgresPlanner(SqlSetup, OneStatementWriting, SqlThreads):
         """A page of threads: one statement."""
         return query.page((yield from self._thread_rows(query)))
 
+    def list_heads(self, query: HeadQuery) -> Plan[HeadPage]:
+        """The next threads, each with its newest root checkpoint and what was written to it: one
+        statement, or two in a transaction if values of interrupts are read.
+        """
+        if query.interrupts:
+            return (yield from super().list_heads(query))
+        return (yield from self._heads(query))
+
     def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        values = [*self._of_threads(query), query.limit + 1]
+        return (yield from rows(self._queries["list_threads"], values))
+
+    def _head_rows(self, query: HeadQuery) -> Plan[list[Any]]:
+        values = [*self._of_threads(query), query.limit, list(query.terms), query.channel]
+        found = yield from rows(self._queries["list_heads"], values)
+        return [(*row[:6], parsed(row[6] or "[]"), *row[7:]) for row in found]
+
+    def _of_threads(self, query: ThreadQuery) -> Sequence[Any]:
+        """The first parameters of the statements that list threads."""
         updated_at, thread_id = query.position or (None, None)
-        values = (
-            self._logs.horizon,
-            query.prefix,
-            query.updated_before,
-            query.updated_after,
-            updated_at,
-            thread_id,
-            query.limit + 1,
-        )
-        found: list[Any] = yield from rows(self._queries["list_threads"], values)
-        return found
+        bounds = query.updated_before, query.updated_after
+        return self._logs.horizon, query.prefix, *bounds, updated_at, thread_id
+
+    def _load_interrupts(self, snapshot: ReadSnapshot) -> Plan[None]:
+        arrays = arrays_of([], [one.place for one in snapshot.found], INTERRUPT)
+        found_in(snapshot, (yield from rows(self._queries["some"], arrays)))
 
     def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
         return (yield from row(self._queries["thread_stats"], (thread.key,)))

@@ -58,12 +58,17 @@ def _found(row: Row) -> CheckpointRow:
 
 
 def arrays_of(
-    keys: Sequence[tuple[ThreadKey, str, str, str]], places: Sequence[CheckpointKey]
-) -> list[list[Any]]:
-    """The parameters of the statement `some`."""
+    keys: Sequence[tuple[ThreadKey, str, str, str]],
+    places: Sequence[CheckpointKey],
+    channel: str | None = None,
+) -> list[Any]:
+    """The parameters of the statement `some`: the keys of values, and the checkpoints whose writes
+    to `channel` (None: to all channels) are read.
+    """
     return [
         *([key[column] for key in keys] for column in range(4)),
         *([place[column] for place in places] for column in range(3)),
+        channel,
     ]
 
 

@@ -64,6 +64,8 @@ def statements(schema: str) -> Mapping[str, str]:
         "columns": read["columns"],
         "tables": read["tables"],
         "some": _filled(read, "some", {}),
+        "list_threads": _filled(read, "list_threads", {}),
+        "list_heads": _filled(read, "list_heads", {}),
     }
     return {name: _in_schema(sql, schema) for name, sql in {**plain, **whole}.items()}
 

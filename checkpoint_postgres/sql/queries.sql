@@ -294,18 +294,6 @@ SELECT $2::text, start, digests, data FROM {schema}.saver_segments WHERE thread_
 UPDATE {schema}.saver_threads AS t SET garbage = s.garbage
 FROM {schema}.saver_threads AS s WHERE s.thread_id = $1 AND t.thread_id = $2
 
--- name: list_threads
-SELECT thread_id, created_at, updated_at, expires_at FROM {schema}.saver_threads
-WHERE (expires_at IS NULL OR expires_at > $1::double precision)
-    AND starts_with(thread_id, $2::text)
-    AND ($3::double precision IS NULL OR updated_at < $3::double precision)
-    AND ($4::double precision IS NULL OR updated_at > $4::double precision)
-    AND ($5::double precision IS NULL OR (updated_at, thread_id) < ($5::double precision, $6::text))
-    -- the same conditions by the minute, which has an index
-    AND updated_minute <= floor(least($3::double precision, $5::double precision, 1e15) / 60)::bigint
-    AND updated_minute >= floor(greatest($4::double precision, -1e15) / 60)::bigint
-ORDER BY updated_minute DESC, updated_at DESC, thread_id DESC LIMIT $7::bigint
-
 -- name: expired_threads
 SELECT thread_id FROM {schema}.saver_threads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
 

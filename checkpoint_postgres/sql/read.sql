@@ -126,6 +126,52 @@ FROM needed, unnest(needed.threads, needed.firsts, needed.ends) AS r (a, b, c),
         OFFSET 0
     ) AS s
 
+-- name: newest_threads
+-- $1 threads that expire until this moment count as absent  $2 prefix of thread ids
+-- $3, $4 bounds of the last update  $5, $6 the last update and id of the last thread of the previous
+-- page  $7 how many. The conditions by the minute are the same ones, and have an index.
+FROM {schema}.saver_threads
+WHERE (expires_at IS NULL OR expires_at > $1::double precision)
+    AND starts_with(thread_id, $2::text)
+    AND ($3::double precision IS NULL OR updated_at < $3::double precision)
+    AND ($4::double precision IS NULL OR updated_at > $4::double precision)
+    AND ($5::double precision IS NULL OR (updated_at, thread_id) < ($5::double precision, $6::text))
+    AND updated_minute <= floor(least($3::double precision, $5::double precision, 1e15) / 60)::bigint
+    AND updated_minute >= floor(greatest($4::double precision, -1e15) / 60)::bigint
+ORDER BY updated_minute DESC, updated_at DESC, thread_id DESC LIMIT $7::bigint
+
+-- name: list_threads
+SELECT thread_id, created_at, updated_at, expires_at {newest_threads}
+
+-- name: list_heads
+-- Threads, each with its newest root checkpoint, unless the metadata lacks one of the terms $8 or
+-- the checkpoint has no write to the channel $9.
+WITH t AS MATERIALIZED (
+    SELECT thread_id, created_at, updated_at, expires_at, salt {newest_threads}
+)
+SELECT t.thread_id, t.created_at, t.updated_at, t.expires_at, t.thread_id, t.salt, w.channels,
+    c.ns, c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata,
+    c.sealed_type, c.sealed, c.small
+FROM t
+LEFT JOIN LATERAL (
+    SELECT * FROM {schema}.saver_checkpoints AS c
+    WHERE c.thread_id = t.thread_id AND c.ns = ''
+    ORDER BY c.checkpoint_id DESC LIMIT 1
+) AS c ON (
+    c.sealed IS NOT NULL
+    OR NOT EXISTS (SELECT 1 FROM unnest($8::text[]) AS s (term) WHERE strpos(c.metadata, s.term) = 0)
+) AND ($9::text IS NULL OR EXISTS (
+    SELECT 1 FROM {schema}.saver_writes AS w
+    WHERE w.thread_id = c.thread_id AND w.ns = c.ns AND w.checkpoint_id = c.checkpoint_id
+        AND w.channel = $9::text
+    OFFSET 0 -- or else Postgres may read all writes to the channel
+))
+LEFT JOIN LATERAL (
+    SELECT json_agg(json_build_array(w.task_id, w.channel))::text AS channels
+    FROM {schema}.saver_writes AS w
+    WHERE w.thread_id = c.thread_id AND w.ns = c.ns AND w.checkpoint_id = c.checkpoint_id
+) AS w ON true
+
 -- name: some
 WITH keys AS (
     SELECT $1::text[] AS threads, $2::text[] AS spaces, $3::text[] AS channels,
@@ -136,6 +182,7 @@ w AS MATERIALIZED (
     SELECT w.* FROM unnest($5::text[], $6::text[], $7::text[]) AS p (a, b, c), LATERAL (
         SELECT * FROM {schema}.saver_writes AS w
         WHERE w.thread_id = p.a AND w.ns = p.b AND w.checkpoint_id = p.c
+            AND ($8::text IS NULL OR w.channel = $8::text)
         OFFSET 0
     ) AS w
 ),

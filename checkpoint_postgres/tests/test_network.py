@@ -71,6 +71,7 @@ def test_each_operation_is_one_round_trip(counted_saver: tuple[Facade, Proxy]) -
         "list": (1, lambda: list(saver.list(on("t"), limit=10))),
         "list with a filter": (1, lambda: list(saver.list(on("t"), filter={"step": 2}, limit=1))),
         "list_threads": (1, saver.list_threads),
+        "list_threads with a filter": (1, lambda: saver.list_threads(filter={"step": 2})),
         "delete_thread": (2, deleted),
     }
     for prepared in (False, True):  # statements are prepared on their first use

@@ -14,7 +14,7 @@ from langgraph.checkpoint.base import ChannelVersions
 
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.planner import Listing, ThreadQuery
+from checkpoint_base.saver.planner import HeadQuery, Listing, ThreadQuery
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_postgres import PostgresSaver
 from checkpoint_postgres.connection.sync_driver import SingleConnection, SyncPostgresDriver
@@ -173,6 +173,8 @@ def test_reads_and_deletion_are_one_statement(counting: Counting) -> None:
             assert len(page.tuples) == limit
             assert counting.counts == ONE
     counting.run(planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
+    assert counting.counts == ONE
+    counting.run(planner.list_heads(HeadQuery("", None, None, 10, None, ['"step":60'])))
     assert counting.counts == ONE
     counting.run(planner.delete_thread("t"))
     assert counting.counts == ONE

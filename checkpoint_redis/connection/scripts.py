@@ -33,6 +33,7 @@ _PARTS: Final = {
     "ancestors": _READING,
     "latest": _RECORDS,
     "thread_info": _THREAD,
+    "head": _READING,
     "delete": _THREAD,
     "scan": _RECORDS,
     "begin_collection": _THREAD,

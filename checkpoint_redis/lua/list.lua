@@ -12,23 +12,13 @@ local moves, walk_on = arg() == '1', checkpoints()
 local count, enough, patience, fragments = tonumber(arg()), tonumber(arg()), tonumber(arg()), args()
 local found, last_id, last_ns = 0, '', ''
 
-local function fits(packed)
-  local _, _, _, metadata, _, is_complete = checkpoint_of(packed)
-  for _, fragment in ipairs(fragments) do
-    if is_complete and not string.find(metadata, fragment, 1, true) then
-      return false
-    end
-  end
-  return true
-end
-
 if moves then
   refresh()
 end
 local id, ns = walk_on.peek()
 while id and found < count and size < enough and patience > 0 do
   local packed = record_of(ns, id)
-  if packed and (#fragments == 0 or fits(packed)) then
+  if packed and (#fragments == 0 or contains(packed, fragments)) then
     add_checkpoint(ns, id, packed)
     found = found + 1
   end

@@ -25,6 +25,17 @@ local function checkpoint_of(packed)
   return part(parent), part(run), part(versions), part(metadata), v, sealed == NONE
 end
 
+-- Whether a checkpoint's metadata may contain all fragments: what is encrypted may.
+local function contains(packed, fragments)
+  local _, _, _, metadata, _, is_complete = checkpoint_of(packed)
+  for _, fragment in ipairs(fragments) do
+    if is_complete and not string.find(metadata, fragment, 1, true) then
+      return false
+    end
+  end
+  return true
+end
+
 -- Returns the checksum of parent and versions: the record ends with this and then its own checksum,
 -- 8 bytes each.
 local function link_checksum_of(packed)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.planner import ThreadQuery
+from checkpoint_base.saver.planner import (
+    HeadPage,
+    HeadQuery,
+    ThreadHead,
+    ThreadQuery,
+    cursor_at,
+)
 from checkpoint_base.saver.records.kinds import Stats, ThreadPage
+from checkpoint_base.saver.records.snapshot import ReadSnapshot
 from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
-from checkpoint_redis.connection.requests import calls, moment, seconds
+from checkpoint_redis.connection.requests import ScriptCall, calls, moment, seconds
 from checkpoint_redis.saver.keys import PARTS
+from checkpoint_redis.saver.reading import found_in
 from checkpoint_redis.saver.registry import GARBAGE, Overdue, RegistryEntry
 from checkpoint_redis.saver.removal import RedisRemoval
 from checkpoint_redis.saver.schema import server_name
@@ -25,7 +33,7 @@ _COUNTED_AT_ONCE: Final = 500
 
 
 class RedisThreads(RedisRemoval):
-    """The plans `list_threads`, `sweep` and `stats`."""
+    """The plans `list_threads`, `list_heads`, `sweep` and `stats`."""
 
     backend: ClassVar[str]
 
@@ -35,28 +43,62 @@ class RedisThreads(RedisRemoval):
         """A page of threads, the last updated first: two round trips, more if many entries of the
         registry have no thread.
         """
-        rows: list[tuple[str, float, float, float | None]] = []
-        gone: list[bytes] = []
-        at = query.position
-        position = None if at is None else RegistryEntry(at[0], at[1].encode())
+        heads: list[ThreadHead] = []
+        position = _position(query)
         while True:
-            entries, position = yield from self._registry.page(
-                query, position, query.limit + 1 - len(rows)
-            )
+            count = query.limit + 1 - len(heads)
+            entries, position = yield from self._registry.page(query, position, count)
             looks = [self._call("thread_info", entry.name.decode(), [0]) for entry in entries]
-            for entry, reply in zip(entries, (yield from calls(looks)), strict=True):
-                if reply is None:
-                    gone.append(entry.name)
-                elif len(reply) == 1:
-                    thread_id, damage = entry.name.decode(), reply[0].decode()
-                    logger.error("thread %r is not listed: %s", thread_id, damage)
-                elif reply[2]:
-                    created, due = float(reply[0]), seconds(reply[1])
-                    rows.append((entry.name.decode(), created, entry.updated, due))
-            if position is None or len(rows) > query.limit:
+            for entry, reply in (yield from self._there(entries, looks)):
+                if reply[2]:
+                    heads.append(_head(entry, reply))
+            if position is None or len(heads) > query.limit:
                 break
+        return query.page([head[:4] for head in heads[: query.limit + 1]])
+
+    def list_heads(self, query: HeadQuery) -> Plan[HeadPage]:
+        """The next threads, each with its newest root checkpoint and what was written to it: two
+        round trips.
+        """
+        entries, position = yield from self._registry.page(query, _position(query), query.limit)
+        terms = [term.encode() for term in query.terms]
+        args = [*self._touch(), int(query.interrupts), (query.channel or "").encode()]
+        args += [len(terms), *terms]
+        looks = [self._call("head", entry.name.decode(), args) for entry in entries]
+        heads: list[ThreadHead] = []
+        for entry, (small, large, *own, channels) in (yield from self._there(entries, looks)):
+            if not own[2]:
+                continue  # it has expired
+            head, snapshot = _head(entry, own), ReadSnapshot([])
+            for found in found_in(snapshot, head.thread_id, (small, large)):
+                names = [piece.decode() for piece in channels]
+                head = head._replace(
+                    checkpoint=found.record,
+                    channels=list(zip(names[::2], names[1::2], strict=True)),
+                    interrupts=snapshot.writes_of(found.place, head.thread_id),
+                )
+            heads.append(head)
+        if position is None:
+            return HeadPage(heads, None)
+        return HeadPage(heads, cursor_at(position.updated, position.name.decode()))
+
+    def _there(
+        self, entries: Sequence[RegistryEntry], looks: Sequence[ScriptCall]
+    ) -> Plan[list[tuple[RegistryEntry, Any]]]:
+        """The replies to a look at the thread of each entry, without those of threads that are
+        damaged, which is logged, or do not exist, whose entries are removed.
+        """
+        there, gone = [], []
+        for entry, reply in zip(entries, (yield from calls(looks)), strict=True):
+            if reply is None:
+                gone.append(entry.name)
+            elif len(reply) == 1:
+                thread_id, damage = entry.name.decode(), reply[0].decode()
+                logger.error("thread %r is not listed: %s", thread_id, damage)
+            else:
+                there.append((entry, reply))
         yield from self._unregister(gone)
-        return query.page(rows[: query.limit + 1])
+        return there
 
     # ------------------------------------------------------------------ expiry
 
@@ -163,3 +205,13 @@ class RedisThreads(RedisRemoval):
             writes=writes,
             bytes=size,
         )
+
+
+def _position(query: ThreadQuery) -> RegistryEntry | None:
+    at = query.position
+    return None if at is None else RegistryEntry(at[0], at[1].encode())
+
+
+def _head(entry: RegistryEntry, own: Sequence[bytes]) -> ThreadHead:
+    """A thread's head without a checkpoint, from its creation time and its expiry."""
+    return ThreadHead(entry.name.decode(), float(own[0]), entry.updated, seconds(own[1]))

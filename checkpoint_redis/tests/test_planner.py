@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import ChannelVersions
 
 from checkpoint_base.plan import Plan, run
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.planner import Listing, ThreadQuery
+from checkpoint_base.saver.planner import HeadQuery, Listing, ThreadQuery
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_redis import RedisSaver
 from checkpoint_redis.connection.requests import ScriptCalls
@@ -140,6 +140,8 @@ def test_over_all_threads_names_come_first(counting: Counting) -> None:
     counting.run(counting.planner.list_page(counting.codec, page.rest or Listing(remaining=0)))
     counting.run(counting.planner.list_threads(ThreadQuery.of("", None, None, 10, None)))
     assert counting.asked == [["list_threads"] * 16, ["thread_info"]]
+    counting.run(counting.planner.list_heads(HeadQuery("", None, None, 10, None, ['"step":60'])))
+    assert counting.asked == [["list_threads"] * 16, ["head"]]
 
 
 def test_names_are_merged_once_for_many_pages(counting: Counting) -> None:

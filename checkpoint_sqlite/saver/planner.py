@@ -22,7 +22,8 @@ from checkpoint_base.saver.codec.checkpoints import NO_VALUES, Codec
 from checkpoint_base.saver.config import Address, address, config_of
 from checkpoint_base.saver.delta import Lineage, histories
 from checkpoint_base.saver.pagination import paginate, prefilter_terms
-from checkpoint_base.saver.planner import Listing, Page, ThreadQuery
+from checkpoint_base.saver.planner import HeadQuery, Listing, Page, ThreadQuery
+from checkpoint_base.saver.records.json_text import parsed
 from checkpoint_base.saver.records.kinds import ValueKey
 from checkpoint_base.saver.records.snapshot import CheckpointRow, ReadSnapshot, ThreadKey
 from checkpoint_base.saver.ttl.policy import TTLPolicy
@@ -39,7 +40,9 @@ from checkpoint_sqlite.saver.reading import (
     NEWEST_WHOLE,
     ONE_WHOLE,
     found_of,
+    heads,
     load,
+    load_interrupts,
     load_parts,
     wanted,
     whole,
@@ -253,6 +256,20 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
     # ------------------------------------------------------------------ threads
 
     def _thread_rows(self, query: ThreadQuery) -> Plan[list[Any]]:
+        sql, values = self._of_threads(query, "thread_id, created_at, updated_at, expires_at")
+        return (yield from rows(sql, [*values, query.limit + 1]))
+
+    def _head_rows(self, query: HeadQuery) -> Plan[list[Any]]:
+        threads, values = self._of_threads(query, "*")
+        sql, values = heads(threads, [*values, query.limit], query.terms, query.channel)
+        found = yield from rows(sql, values)
+        return [(*row[:6], parsed(row[6]), *row[7:]) for row in found]
+
+    def _load_interrupts(self, snapshot: ReadSnapshot) -> Plan[None]:
+        yield from load_interrupts(snapshot)
+
+    def _of_threads(self, query: ThreadQuery, columns: str) -> tuple[str, list[Any]]:
+        """The statement that reads columns of threads, and its values, without the last: LIMIT."""
         conditions = ["(expires_at IS NULL OR expires_at > ?)"]
         values: list[Any] = [self._logs.horizon]
         if query.prefix:
@@ -269,10 +286,10 @@ class SqlitePlanner(SqlSetup, SqlWriting, SqlThreads):
             conditions.append("(updated_at, thread_id) < (?, ?)")
             values += position
         sql = (
-            "SELECT thread_id, created_at, updated_at, expires_at FROM saver_threads "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} ORDER BY updated_at DESC, thread_id DESC LIMIT ?"
+            f"SELECT {columns} FROM saver_threads WHERE {' AND '.join(conditions)} "  # noqa: S608
+            "ORDER BY updated_at DESC, thread_id DESC LIMIT ?"
         )
-        return (yield from rows(sql, [*values, query.limit + 1]))
+        return sql, values
 
     def _thread_counts(self, thread: Thread) -> Plan[Sequence[int] | None]:
         ids = thread.key << LOG_BITS, (thread.key + 1) << LOG_BITS

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from langgraph.checkpoint.serde.types import INTERRUPT
+
 from checkpoint_base.dedup.index import ChunkIndexCache
 from checkpoint_base.plan import Plan, in_callers_transaction
 from checkpoint_base.saver.records.kinds import WriteRecord
@@ -19,10 +21,12 @@ from checkpoint_base.sql.requests import Row, rows
 from checkpoint_base.sql.rows import ThreadRows, add_value, add_write, checked_threads
 from checkpoint_sqlite.saver.segments import LOG_BITS
 
-COLUMNS: Final = (
-    "t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.ttl_override, t.salt, c.id, c.ns, "
-    "c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, "
+_RECORD: Final = (
+    "c.ns, c.checkpoint_id, c.parent_id, c.v, c.versions, c.body_type, c.body, c.metadata, "
     "c.sealed_type, c.sealed, c.small"
+)
+COLUMNS: Final = (
+    f"t.thread_id, t.no, t.epoch, t.log_end, t.expires_at, t.ttl_override, t.salt, c.id, {_RECORD}"
 )
 """Columns of saver_threads AS t and saver_checkpoints AS c, in the order that `found_of` reads."""
 
@@ -40,6 +44,7 @@ _WRITES: Final = (
     "w.data, w.layout FROM want CROSS JOIN saver_writes AS w ON w.thread = want.a "
     "AND w.ns = want.b AND w.checkpoint_id = want.c"
 )
+_INTERRUPTS: Final = f"{_WRITES} AND w.channel = ?"
 _WHOLE: Final = (
     f"SELECT {COLUMNS}, w.task_id, w.task_path, w.idx, w.channel, w.type, w.data, w.layout "  # noqa: S608
     "FROM saver_threads AS t CROSS JOIN saver_checkpoints AS c LEFT JOIN saver_writes AS w "
@@ -54,6 +59,17 @@ _WIDTH: Final = COLUMNS.count(",") + 1
 NEWEST_WHOLE: Final = f"{_WHOLE} AND c.id = ({_NEWEST_ID})"
 ONE_WHOLE: Final = f"{_WHOLE} AND c.ns = ? AND c.checkpoint_id = ?"
 """A checkpoint joined with its writes, a row for each (at least one). `whole` reads the rows."""
+
+_OF_HEAD: Final = (
+    "FROM saver_writes AS w "
+    "WHERE w.thread = c.thread AND w.ns = c.ns AND w.checkpoint_id = c.checkpoint_id"
+)
+_HEADS: Final = (
+    "SELECT t.thread_id, t.created_at, t.updated_at, t.expires_at, t.no, t.salt, "  # noqa: S608
+    f"(SELECT json_group_array(json_array(w.task_id, w.channel)) {_OF_HEAD}), {_RECORD} "
+    "FROM ({}) AS t LEFT JOIN saver_checkpoints AS c "
+    f"ON c.id = ({_NEWEST_ID}) "
+)
 
 BATCH: Final = 400
 """Maximum of rows of VALUES in one statement."""
@@ -98,6 +114,27 @@ def whole(rows: Sequence[Row]) -> Whole | tuple[()] | None:
         data = checked.write(record.ns, record.checkpoint_id, write)
         writes.append(WriteRecord(task_id, path, idx, channel, (kind, data)))
     return found, writes
+
+
+def heads(
+    threads: str, values: Sequence[Any], terms: Sequence[str], channel: str | None
+) -> tuple[str, list[Any]]:
+    """The statement, and its values, that reads threads with their newest root checkpoints.
+
+    Args:
+        threads: the statement that selects the threads.
+        values: its values.
+        terms: as in `HeadQuery`.
+        channel: as in `HeadQuery`.
+    """
+    sql, values = _HEADS.format(threads), [*values, ""]
+    for term in terms:
+        sql += "AND (c.sealed IS NOT NULL OR instr(c.metadata, ?)) "
+        values.append(term)
+    if channel is not None:
+        sql += f"AND EXISTS (SELECT 1 {_OF_HEAD} AND w.channel = ?)"
+        values.append(channel)
+    return sql, values
 
 
 def wanted(
@@ -148,6 +185,22 @@ def load_parts(
         add_value(snapshot, threads, row)
     for row in (yield from wanted(_WRITES, places)):
         add_write(snapshot, threads, row)
+    yield from _load_segments(snapshot)
+    if not (yield from in_callers_transaction()):
+        snapshot.teach(known)
+
+
+def load_interrupts(snapshot: ReadSnapshot) -> Plan[None]:
+    """Fetch the writes to INTERRUPT of the snapshot's checkpoints, and their segments."""
+    threads = checked_threads(snapshot.found)
+    places = [one.place for one in snapshot.found]
+    for row in (yield from wanted(_INTERRUPTS, places, (INTERRUPT,))):
+        add_write(snapshot, threads, row)
+    yield from _load_segments(snapshot)
+
+
+def _load_segments(snapshot: ReadSnapshot) -> Plan[None]:
+    threads = checked_threads(snapshot.found)
     wants = [
         ((int(no) << LOG_BITS) + start, (int(no) << LOG_BITS) + end)
         for no, start, end in snapshot.ranges()
@@ -155,5 +208,3 @@ def load_parts(
     for number, digests, data in (yield from wanted(_SEGMENTS, wants)):
         no, start = number >> LOG_BITS, number & ((1 << LOG_BITS) - 1)
         snapshot.add_segment(no, start, threads[no].digests(start, digests), data)
-    if not (yield from in_callers_transaction()):
-        snapshot.teach(known)

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from langgraph.checkpoint.base import ChannelVersions
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.plan import Atomic, InCallersTransaction, Plan, Unlimited, run
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.planner import Listing
+from checkpoint_base.saver.planner import HeadQuery, Listing
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_sqlite import SqliteSaver
 from checkpoint_sqlite.connection.jobs import Single, in_snapshot
@@ -190,6 +191,17 @@ def test_a_page_of_list_is_four_statements_however_many_checkpoints(counting: Co
         page = counting.run(counting.planner.list_page(counting.codec, listing))
         assert len(page.tuples) == limit
         assert counting.counts == {"reads": 1, "statements": 4}
+
+
+def test_a_look_at_threads_is_one_statement_and_another_for_interrupts(counting: Counting) -> None:
+    for step in range(1, 61):
+        counting.put(step, a=step, b=BIG + str(step))
+    query = HeadQuery("", None, None, 10, None, ['"step":60'])
+    (head,) = counting.run(counting.planner.list_heads(query)).heads
+    assert head.checkpoint is not None
+    assert counting.counts == {"reads": 1, "statements": 1}
+    counting.run(counting.planner.list_heads(replace(query, interrupts=True)))
+    assert counting.counts == {"reads": 1, "statements": 2}
 
 
 @pytest.mark.parametrize(("wanted", "most"), [(3, 6), (3.0, 11)])  # 3, 30 to 39, 300; all

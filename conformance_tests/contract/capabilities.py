@@ -43,6 +43,7 @@ class Capability(str, enum.Enum):
     BRIDGE = "bridge"
     TTL = "ttl"
     THREADS = "threads"
+    FIND_THREADS = "find_threads"
     STATS = "stats"
     ENCRYPTION = "encryption"
     SHARING = "sharing"
@@ -116,6 +117,7 @@ _MEANINGS = {
     Capability.BRIDGE: "serve the methods of the other flavour too",
     Capability.TTL: "expire whole threads",
     Capability.THREADS: "list threads, in pages",
+    Capability.FIND_THREADS: "find threads by metadata and status, and what waits for a person",
     Capability.STATS: "count what is stored",
     Capability.ENCRYPTION: "leave no plaintext when the serializer encrypts",
     Capability.SHARING: "store what is new in a value, not the value again",

@@ -74,6 +74,7 @@ SAVER_LEVELS: Final = (
         Capability.OWN_ENCRYPTION,
         Capability.SHARING,
         Capability.THREADS,
+        Capability.FIND_THREADS,
         Capability.STATS,
         Capability.ROUND_TRIPS,
     ),

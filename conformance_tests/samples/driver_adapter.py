@@ -89,8 +89,8 @@ class Facade(abc.ABC):
         """Call the method `name`, or its async version, and return its result."""
 
     @abc.abstractmethod
-    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
-        """List checkpoints lazily: nothing runs between two items."""
+    def _items(self, name: str, *args: Any, **options: Any) -> Generator[Any, None, None]:
+        """Call an iterator's method, or its async version: nothing runs between two items."""
 
     def call(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call the method `name` or its async version; if missing, the case is `not offered`."""
@@ -127,7 +127,7 @@ class Facade(abc.ABC):
         if reason := lacks(self.raw, f"{self.prefix}list"):
             not_offered(reason)
         options = {"filter": filter, "before": before, "limit": limit}
-        return CALLS.items("list", self._list(config, **options), (config,), options)
+        return CALLS.items("list", self._items("list", config, **options), (config,), options)
 
     @abc.abstractmethod
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
@@ -196,6 +196,20 @@ class Facade(abc.ABC):
     def list_threads(self, **options: Any) -> Any:
         return self.call("list_threads", **options)
 
+    def count_threads(self, **options: Any) -> int:
+        count: int = self.call("count_threads", **options)
+        return count
+
+    def delete_threads(self, **options: Any) -> int:
+        count: int = self.call("delete_threads", **options)
+        return count
+
+    def interrupts(self, **options: Any) -> Generator[Any, None, None]:
+        """Open interrupts, lazily: nothing runs between two items."""
+        if reason := lacks(self.raw, f"{self.prefix}interrupts"):
+            not_offered(reason)
+        return CALLS.items("interrupts", self._items("interrupts", **options), (), options)
+
     def sweep_ttl(self) -> int:
         swept: int = self.call("sweep_ttl")
         return swept
@@ -211,8 +225,8 @@ class SyncFacade(Facade):
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.raw, name)(*args, **kwargs)
 
-    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
-        found: Listed = self.raw.list(config, **options)
+    def _items(self, name: str, *args: Any, **options: Any) -> Generator[Any, None, None]:
+        found: Generator[Any, None, None] = getattr(self.raw, name)(*args, **options)
         return found
 
     def ancestors_walk(self, config: RunnableConfig, channels: Sequence[str]) -> History:
@@ -236,8 +250,8 @@ class AsyncFacade(Facade):
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.loop.run(getattr(self.raw, f"a{name}")(*args, **kwargs))
 
-    def _list(self, config: RunnableConfig | None, **options: Any) -> Listed:
-        items = self.raw.alist(config, **options)
+    def _items(self, name: str, *args: Any, **options: Any) -> Generator[Any, None, None]:
+        items = getattr(self.raw, f"a{name}")(*args, **options)
         try:
             while (item := self.loop.run(_next(items))) is not None:
                 yield item
@@ -283,7 +297,7 @@ def _with_flavour(facade: Facade) -> Facade:
     return facade
 
 
-async def _next(items: AsyncIterator[CheckpointTuple]) -> CheckpointTuple | None:
+async def _next(items: AsyncIterator[T]) -> T | None:
     return await anext(items, None)
 
 

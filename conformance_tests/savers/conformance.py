@@ -25,6 +25,7 @@ from conformance_tests.savers.stateful import ModelClauses
 from conformance_tests.savers.threads.copy_thread import CopyThreadClauses
 from conformance_tests.savers.threads.delete_for_runs import DeleteForRunsClauses
 from conformance_tests.savers.threads.delete_thread import DeleteThreadClauses
+from conformance_tests.savers.threads.find_threads import FindThreadsClauses, OpenInterruptClauses
 from conformance_tests.savers.threads.list_threads import ThreadsClauses
 from conformance_tests.savers.threads.prune import PruneClauses, PruneDeltaClauses
 from conformance_tests.savers.threads.stats import StatsClauses
@@ -79,6 +80,8 @@ class SaverConformance(
     SweepClauses,
     SweepUnderAnotherKeyClauses,
     ThreadsClauses,
+    FindThreadsClauses,
+    OpenInterruptClauses,
     StatsClauses,
     SharingClauses,
     IntegrityClauses,

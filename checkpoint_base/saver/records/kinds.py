@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from checkpoint_base.saver.records.embedded import NOTHING, EmbeddedValues
 
@@ -102,6 +102,17 @@ class ThreadPage(NamedTuple):
 
     threads: list[ThreadInfo]
     cursor: str | None
+
+
+class OpenInterrupt(NamedTuple):
+    """A question that waits for a person's answer, as `interrupts` returns it. `interrupt_id` is
+    what `Command(resume={interrupt_id: answer})` names.
+    """
+
+    thread_id: str
+    checkpoint_id: str
+    interrupt_id: str
+    value: Any
 
 
 class Stats(TypedDict):

@@ -40,6 +40,7 @@ SUITE_BY_CAPABILITY: Final[Mapping[Capability, str]] = {
     Capability.BRIDGE: "ADR 4: a call in the other flavour",
     Capability.TTL: "ADR 4: time to live",
     Capability.THREADS: "ADR 4: `list_threads` and `stats`",
+    Capability.FIND_THREADS: "ADR 20: threads are found by what their newest checkpoint says",
     Capability.STATS: "ADR 4: `list_threads` and `stats`",
     Capability.PERSISTENCE: "ADR 4: processes that share a database",
     Capability.PROCESSES: "ADR 4: processes that share a database",

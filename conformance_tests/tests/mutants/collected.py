@@ -6,7 +6,16 @@ import importlib
 
 from conformance_tests.tests.mutants.registry import MUTANTS, Mutant
 
-_HOMES = ("writing", "reading", "records", "stores", "outages", "outages_of_savers", "caches")
+_HOMES = (
+    "writing",
+    "reading",
+    "threads",
+    "records",
+    "stores",
+    "outages",
+    "outages_of_savers",
+    "caches",
+)
 
 
 def all_mutants() -> list[Mutant]:

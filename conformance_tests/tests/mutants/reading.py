@@ -319,7 +319,7 @@ class PagesByTimeAlone(MemoryPlanner):
         return (yield from super().list_threads(query))
 
 
-def _sqlite(cls: type, folder: Path) -> SqliteHarness:
+def sqlite(cls: type, folder: Path) -> SqliteHarness:
     class Harness(SqliteHarness):
         def open(self, **options: Any) -> Any:
             return _as(super().open(**options), cls)
@@ -339,7 +339,7 @@ def _as(context: Any, cls: type) -> Any:
     return changed()
 
 
-@mutant("saver.integrity.damage_is_an_error", _sqlite)
+@mutant("saver.integrity.damage_is_an_error", sqlite)
 class DamageIsAbsence(SqliteSaver):
     """A damaged value reads as "no such checkpoint"."""
 

@@ -1,0 +1,1 @@
+"""Threads as a whole: list them, and find them by what their newest checkpoint says."""
