@@ -18,7 +18,8 @@ from checkpoint_base.errors import (
     SchemaVersionError,
 )
 from checkpoint_base.saver.mixins import FullSyncSaver
-from checkpoint_suite.commands.read import Prefix, config_at, found_threads
+from checkpoint_suite.commands.read import config_at
+from checkpoint_suite.commands.selection import Prefix, Selection, found_threads
 from checkpoint_suite.database import FAILED, AsJson, Url, saver_at, shown, store_at
 from checkpoint_suite.output import errors, print_json, print_rows
 
@@ -95,7 +96,7 @@ def _round_trip(saver: FullSyncSaver) -> Check:
 
 def _expired(saver: FullSyncSaver) -> Check:
     now = datetime.now(timezone.utc)
-    some = list(found_threads(saver, "", None, None, 1000))
+    some = list(found_threads(saver, Selection(), 1000))
     expired = sum(one.expires_at is not None and one.expires_at <= now for one in some)
     advice = "run a sweeper, or: checkpoint-suite sweep" if expired else ""
     found = f"{expired} of the newest {len(some)} threads wait to be removed"
@@ -104,7 +105,7 @@ def _expired(saver: FullSyncSaver) -> Check:
 
 def _readable(saver: FullSyncSaver) -> Check:
     looked, unreadable = 0, ""
-    for one in found_threads(saver, "", None, None, _SAMPLE):
+    for one in found_threads(saver, Selection(), _SAMPLE):
         looked += 1
         try:
             saver.get_tuple(config_at(one.thread_id))
@@ -133,7 +134,7 @@ def verify(url: Url, prefix: Prefix = "", as_json: AsJson = False) -> None:
     damaged: list[dict[str, Any]] = []
     checked = 0
     with saver_at(url) as saver:
-        for thread in found_threads(saver, prefix, None, None, None):
+        for thread in found_threads(saver, Selection(prefix)):
             try:
                 for _ in saver.list({"configurable": {"thread_id": thread.thread_id}}):
                     checked += 1

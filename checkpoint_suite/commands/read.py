@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
 from typing import Annotated, Any, Final
 
 import typer
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import WRITES_IDX_MAP, CheckpointTuple
-from langgraph.checkpoint.serde.types import INTERRUPT
+from langgraph.checkpoint.base import CheckpointTuple
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver.config import config_of
 from checkpoint_base.saver.mixins import FullSyncSaver
-from checkpoint_base.saver.records.kinds import ThreadInfo
+from checkpoint_suite.commands.selection import (
+    After,
+    Before,
+    Filter,
+    Prefix,
+    Selection,
+    Status,
+    found_threads,
+)
 from checkpoint_suite.database import AsJson, Url, saver_at
 from checkpoint_suite.output import (
     brief,
@@ -29,46 +35,10 @@ from checkpoint_suite.output import (
     spoken,
 )
 
-_PAGE: Final = 200
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Prefix = Annotated[str, typer.Option(help="only thread ids that begin with this")]
-Before = Annotated[
-    datetime | None, typer.Option("--updated-before", help="only threads last written before (UTC)")
-]
-After = Annotated[
-    datetime | None, typer.Option("--updated-after", help="only threads last written after (UTC)")
-]
 Thread = Annotated[str, typer.Argument(help="a thread's id", show_default=False)]
 Namespace = Annotated[str, typer.Option("--ns", help="of a subgraph")]
-
-
-def found_threads(
-    saver: FullSyncSaver,
-    prefix: str,
-    before: datetime | None,
-    after: datetime | None,
-    limit: int | None,
-) -> Iterator[ThreadInfo]:
-    """List threads, most recently updated first; requests one page at a time."""
-    cursor = None
-    while limit is None or limit > 0:
-        page = saver.list_threads(
-            prefix=prefix,
-            updated_before=_utc(before),
-            updated_after=_utc(after),
-            limit=_PAGE if limit is None else min(limit, _PAGE),
-            cursor=cursor,
-        )
-        yield from page.threads
-        limit = None if limit is None else limit - len(page.threads)
-        cursor = page.cursor
-        if cursor is None:
-            return
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=moment.tzinfo or timezone.utc)
 
 
 def config_at(thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> RunnableConfig:
@@ -96,6 +66,8 @@ def checkpoint_at(
 
 def threads(
     url: Url,
+    filter: Filter = None,
+    status: Status = None,
     prefix: Prefix = "",
     updated_before: Before = None,
     updated_after: After = None,
@@ -103,8 +75,9 @@ def threads(
     as_json: AsJson = False,
 ) -> None:
     """List threads, last updated first."""
+    selected = Selection(prefix, updated_before, updated_after, filter, status)
     with saver_at(url) as saver:
-        found = list(found_threads(saver, prefix, updated_before, updated_after, limit))
+        found = list(found_threads(saver, selected, limit))
     if as_json:
         moments = ("created_at", "updated_at", "expires_at")
         print_json(
@@ -134,42 +107,23 @@ def stats(
 
 def interrupts(
     url: Url,
+    filter: Filter = None,
     prefix: Prefix = "",
     updated_before: Before = None,
     updated_after: After = None,
-    limit: Annotated[int, typer.Option(min=0, help="how many threads are looked at")] = 1000,
+    limit: Annotated[int, typer.Option(min=0, help="how many at most")] = 1000,
     as_json: AsJson = False,
 ) -> None:
     """List open interrupts, which wait for a person's answer; last updated threads first."""
-    found = []
+    selected = Selection(prefix, updated_before, updated_after, filter).arguments
+    del selected["status"]
     with saver_at(url) as saver:
-        for thread in found_threads(saver, prefix, updated_before, updated_after, limit):
-            found += _questions(saver, thread.thread_id)
+        found = list(saver.interrupts(**selected, limit=limit))
     if as_json:
-        print_json([{**one, "value": plain(one["value"])} for one in found])
+        print_json([{**one._asdict(), "value": plain(one.value)} for one in found])
         return
-    rows = [(one["thread_id"], one["interrupt_id"], brief(one["value"])) for one in found]
+    rows = [(one.thread_id, one.interrupt_id, brief(one.value)) for one in found]
     print_rows(("thread", "interrupt", "question"), rows, "no questions")
-
-
-def _questions(saver: FullSyncSaver, thread_id: str) -> list[dict[str, Any]]:
-    """The open interrupts of a thread. Its root namespace also has those of subgraphs."""
-    newest = saver.get_tuple(config_at(thread_id))
-    if newest is None:
-        return []
-    writes = newest.pending_writes or []
-    done = {task_id for task_id, channel, _ in writes if channel not in WRITES_IDX_MAP}
-    return [
-        {
-            "thread_id": thread_id,
-            "checkpoint_id": newest.checkpoint["id"],
-            "interrupt_id": question.id,
-            "value": question.value,
-        }
-        for task_id, channel, questions in writes
-        if channel == INTERRUPT and task_id not in done
-        for question in questions
-    ]
 
 
 # ---------------------------------------------------------------------- show, history

@@ -6,7 +6,6 @@ label is escaped by a backslash.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Annotated, Any, Final
 
@@ -14,6 +13,7 @@ import typer
 from langgraph.store.base import Item
 
 from checkpoint_base.errors import InvalidArgumentError
+from checkpoint_suite.commands.selection import json_object
 from checkpoint_suite.commands.write import say
 from checkpoint_suite.database import AsJson, Url, Yes, confirm, store_at
 from checkpoint_suite.output import brief, iso, plain, print_json, print_rows
@@ -78,7 +78,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """List items under a namespace that match a filter, last updated first."""
-    chosen = None if filter is None else _object("filter", filter)
+    chosen = None if filter is None else json_object("filter", filter)
     with store_at(url) as store:
         found = store.search(
             labels(prefix), filter=chosen, limit=limit, offset=offset, refresh_ttl=False
@@ -99,7 +99,7 @@ def put(
 ) -> None:
     """Store an item, or replace it. It is not embedded: the command has no embedding model."""
     with store_at(url, writes=True) as store:
-        store.put(labels(namespace), key, _object("value", value), index=False)
+        store.put(labels(namespace), key, json_object("value", value), index=False)
     named = {"namespace": list(labels(namespace)), "key": key}
     say(f"stored {key!r} in {namespace!r}", named, as_json=as_json)
 
@@ -130,13 +130,3 @@ def _whole(item: Item) -> dict[str, Any]:
         "created_at": iso(item.created_at),
         "updated_at": iso(item.updated_at),
     }
-
-
-def _object(name: str, text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise InvalidArgumentError(f"{name}: wanted a JSON object: {error}") from error
-    if not isinstance(found, dict):
-        raise InvalidArgumentError(f"{name}: wanted a JSON object, got {type(found).__name__}")
-    return found

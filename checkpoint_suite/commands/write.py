@@ -8,7 +8,16 @@ import typer
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.saver.mixins import FullSyncSaver
-from checkpoint_suite.commands.read import After, Before, Prefix, checkpoint_at, found_threads
+from checkpoint_suite.commands.read import checkpoint_at
+from checkpoint_suite.commands.selection import (
+    After,
+    Before,
+    Filter,
+    Prefix,
+    Selection,
+    Status,
+    chosen_threads,
+)
 from checkpoint_suite.database import (
     AsJson,
     Cache,
@@ -50,15 +59,22 @@ def setup(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson 
 def delete(
     url: Url,
     threads: Threads = None,
+    filter: Filter = None,
+    status: Status = None,
     prefix: Prefix = "",
     updated_before: Before = None,
     updated_after: After = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and delete nothing")] = False,
     yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete threads, by their ids or by a filter."""
-    with saver_at(url, writes=True) as saver:
-        chosen = _chosen(saver, threads, (prefix, updated_before, updated_after))
+    selected = Selection(prefix, updated_before, updated_after, filter, status)
+    with saver_at(url, writes=not dry_run) as saver:
+        chosen = chosen_threads(saver, threads, selected)
+        if dry_run:
+            say(f"would delete {_counted(chosen)}", chosen, as_json=as_json)
+            return
         if chosen:
             confirm(f"delete {_counted(chosen)}, with all their checkpoints?", yes=yes)
         for thread_id in chosen:
@@ -72,6 +88,8 @@ def prune(
     keep_latest: Annotated[
         bool, typer.Option("--keep-latest", help="all but the newest checkpoint of each namespace")
     ] = False,
+    filter: Filter = None,
+    status: Status = None,
     prefix: Prefix = "",
     updated_before: Before = None,
     updated_after: After = None,
@@ -87,7 +105,8 @@ def prune(
     if not keep_latest:
         raise InvalidArgumentError("prune: say what is to be kept: --keep-latest")
     with saver_at(url, writes=not dry_run) as saver:
-        chosen = _chosen(saver, threads, (prefix, updated_before, updated_after))
+        selected = Selection(prefix, updated_before, updated_after, filter, status)
+        chosen = chosen_threads(saver, threads, selected)
         rows = []
         if chosen and not dry_run:
             confirm(f"remove the history of {_counted(chosen)}?", yes=yes)
@@ -136,22 +155,6 @@ def sweep(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson 
             swept["entries"] = entries.sweep_ttl()
     counts = ", ".join(f"{count} {kind}" for kind, count in swept.items())
     say(f"expired: {counts}", swept, as_json=as_json)
-
-
-def _chosen(
-    saver: FullSyncSaver, threads: list[str] | None, filters: tuple[str, object, object]
-) -> list[str]:
-    prefix, before, after = filters
-    if threads:
-        if any(filters):
-            raise InvalidArgumentError("wanted ids of threads or a filter, got both")
-        return threads
-    if not any(filters):
-        raise InvalidArgumentError(
-            "which threads? give their ids, or --prefix, --updated-before, --updated-after"
-        )
-    found = found_threads(saver, prefix, before, after, None)  # type: ignore[arg-type]
-    return [one.thread_id for one in found]
 
 
 def _namespaces(saver: FullSyncSaver, thread_id: str) -> int:

@@ -80,6 +80,7 @@ def test_copy_and_delete(talked: Command) -> None:
     assert talked.json("delete", "--prefix", "b", "--yes") == ["bob"]
     assert [one["thread_id"] for one in talked.json("threads")] == ["ann"]
     talked.run("delete", "--yes", code=1)
+    talked.run("delete", "--filter", "{}", "--yes", code=1)
     talked.run("delete", "ann", "--prefix", "a", "--yes", code=1)
     assert len(talked.json("threads")) == 1
 
@@ -164,6 +165,33 @@ def test_migrate_and_archives(talked: Command, tmp_path: Path) -> None:
     assert len(talked.json("history", "bob")) == 6
     assert "exists" in talked.run("export", archive, code=1).stderr
     assert talked.run("import", str(tmp_path / "none"), code=1).stderr.count("\n") == 1
+
+
+def test_threads_of_a_user_and_of_a_status(command: Command) -> None:
+    with open_saver(command.url) as saver:
+        for thread, user in (("one", "ann"), ("two", "bob"), ("three", "ann")):
+            config = {"configurable": {"thread_id": thread}, "metadata": {"user_id": user}}
+            graph = nested_graph(saver)
+            graph.invoke({"seen": []}, config)
+            for _ in range(2 if thread == "one" else 0):
+                graph.invoke(Command_(resume="yes"), config)
+    ann = ("--filter", '{"user_id": "ann"}')
+
+    def found(*options: str) -> list[str]:
+        return sorted(one["thread_id"] for one in command.json("threads", *options))
+
+    assert found(*ann) == ["one", "three"]
+    assert found("--status", "interrupted") == ["three", "two"]
+    assert found(*ann, "--status", "idle") == ["one"]
+    assert found(*ann, "--limit", "1", "--prefix", "t") == ["three"]
+    (asked,) = command.json("interrupts", *ann)
+    assert (asked["thread_id"], asked["value"]) == ("three", "first?")
+    command.run("threads", "--filter", "ann", code=1)
+    command.run("threads", "--status", "busy", code=2)
+    assert sorted(command.json("delete", *ann, "--dry-run")) == ["one", "three"]
+    assert "2 threads" in command.run("delete", *ann, "--dry-run").stdout
+    assert sorted(command.json("delete", *ann, "--yes")) == ["one", "three"]
+    assert found() == ["two"]
 
 
 def test_a_redacted_archive_has_no_values(talked: Command, tmp_path: Path) -> None:
