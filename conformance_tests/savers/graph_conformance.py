@@ -17,7 +17,11 @@ from conformance_tests.savers.graphs.delta import (
     DeltaClauses,
     PrunedDeltaClauses,
 )
-from conformance_tests.savers.graphs.interrupts import InterruptClauses, OtherProcessClauses
+from conformance_tests.savers.graphs.interrupts import (
+    FoundQuestionClauses,
+    InterruptClauses,
+    OtherProcessClauses,
+)
 from conformance_tests.savers.graphs.tasks import (
     FailureClauses,
     FunctionalClauses,
@@ -36,6 +40,7 @@ class GraphConformance(
     StreamClauses,
     InterruptClauses,
     OtherProcessClauses,
+    FoundQuestionClauses,
     TimeTravelClauses,
     SubgraphClauses,
     SendClauses,

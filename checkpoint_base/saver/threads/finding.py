@@ -25,7 +25,7 @@ from checkpoint_base.saver.planner import (
     ThreadQuery,
     cursor_at,
 )
-from checkpoint_base.saver.records.kinds import OpenInterrupt, ThreadPage
+from checkpoint_base.saver.records.kinds import OpenInterrupt, ThreadInfo, ThreadPage
 
 ThreadStatus = Literal["idle", "interrupted", "error"]
 """What a thread's newest root checkpoint says: a task waits for a person's answer, or one has
@@ -140,10 +140,22 @@ def find_threads(
 ) -> Plan[ThreadPage]:
     """A page of the threads that match. The last page may be empty."""
     if wanted.is_empty:
-        return (yield from planner.list_threads(query))
+        return (yield from _all_threads(planner, query))
     heads, cursor = yield from find_heads(planner, codec, query, wanted)
     page = replace(query, limit=len(heads)).page([head[:4] for head in heads])
     return ThreadPage(page.threads, cursor)
+
+
+def _all_threads(planner: FindingPlanner, query: ThreadQuery) -> Plan[ThreadPage]:
+    """A page of all threads, of which one round trip reads `LOOKED_AT` at most."""
+    threads: list[ThreadInfo] = []
+    while True:
+        count = min(query.limit - len(threads), LOOKED_AT)
+        page = yield from planner.list_threads(replace(query, limit=count))
+        threads += page.threads
+        if page.cursor is None or len(threads) == query.limit:
+            return page._replace(threads=threads)
+        query = replace(query, cursor=page.cursor)
 
 
 def count_threads(

@@ -4,11 +4,13 @@ process that is killed in a step.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import pytest
+from langchain_core.runnables import RunnableConfig
 from langgraph.types import Command, Interrupt
 
 from conformance_tests.contract.capabilities import Capability, clauses_of
@@ -291,6 +293,55 @@ class OtherProcessClauses(GraphClauses):
             out = graph.invoke(None, on_thread("k"))
         assert out["trail"] == ["before@0", "hangs@1", "steady@1"]
         assert log.counts() == {"before": 1, "steady": 1, "hangs": 2}
+
+
+@clauses_of(Capability.FIND_THREADS)
+class FoundQuestionClauses(GraphClauses):
+    def test_questions_are_found_until_they_are_answered(self, graphs: Graphs) -> None:
+        """`interrupts` finds what `get_state` shows, for one user, until it is answered."""
+        log = graphs.run_log()
+        with graphs.open() as session:
+            approve = session.drive(approval(session.saver, log))
+            approve.invoke({"wish": "tea"}, _of("ann", "approval"))
+            approve.invoke({"wish": "tea"}, _of("bob", "other"))
+            both = session.drive(parallel_questions(session.saver, log))
+            both.invoke({"trail": []}, _of("ann", "parallel"))
+            found = list(session.calls.interrupts(filter={"user_id": "ann"}))
+            states = (
+                both.get_state(on_thread("parallel")),
+                approve.get_state(on_thread("approval")),
+            )
+            shown = [one for state in states for one in state.interrupts]
+            key = operator.itemgetter(0)
+            asked = sorted(((one.interrupt_id, one.value) for one in found), key=key)
+            assert asked == sorted(((one.id, one.value) for one in shown), key=key)
+            (question,) = (one for one in found if one.thread_id == "approval")
+            approve.invoke(Command(resume={question.interrupt_id: "yes"}), _of("ann", "approval"))
+            rest = session.calls.interrupts(filter={"user_id": "ann"})
+            assert {one.thread_id for one in rest} == {"parallel"}
+
+    def test_graphs_have_a_status(self, graphs: Graphs) -> None:
+        """A graph that asks is interrupted, one that failed is an error; one that has ended, or has
+        stopped at a static breakpoint, is idle."""
+        log = graphs.run_log()
+        with graphs.open() as session:
+            approve = session.drive(approval(session.saver, log))
+            approve.invoke({"wish": "tea"}, on_thread("asks"))
+            approve.invoke({"wish": "tea"}, on_thread("stops"), interrupt_before=["approve"])
+            approve.invoke({"wish": "tea"}, on_thread("ends"))
+            approve.invoke(Command(resume="yes"), on_thread("ends"))
+            workflow = session.drive(shaky_workflow(session.saver, log))
+            with pytest.raises(NodeError):
+                workflow.invoke(1, on_thread("fails"))
+            found = {
+                status: {one.thread_id for one in session.calls.list_threads(status=status).threads}
+                for status in ("interrupted", "error", "idle")
+            }
+        assert found == {"interrupted": {"asks"}, "error": {"fails"}, "idle": {"stops", "ends"}}
+
+
+def _of(user: str, thread_id: str) -> RunnableConfig:
+    return {**on_thread(thread_id), "metadata": {"user_id": user}}
 
 
 def _finished(graphs: Graphs, log: RunLog) -> list[str]:
