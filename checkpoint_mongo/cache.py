@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -12,9 +12,15 @@ from langgraph.checkpoint.serde.base import SerializerProtocol
 from checkpoint_base.cache.entries import AFTER_DIGITS, CacheEntry
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
 from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
-from checkpoint_base.deadlines.timeouts import checked_call_timeout
 from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan
+from checkpoint_mongo.connection.clients import (
+    DB_NAME,
+    aopened,
+    async_driver,
+    opened,
+    sync_driver,
+)
 from checkpoint_mongo.connection.requests import (
     CreateIndexes,
     Document,
@@ -25,15 +31,6 @@ from checkpoint_mongo.connection.requests import (
     find,
     server,
     write_all,
-)
-from checkpoint_mongo.saver.saver import (
-    DB_NAME,
-    client_options,
-    database_of,
-    driver,
-    named_by,
-    prefix_of,
-    understood,
 )
 from checkpoint_mongo.saver.setup import expect_migrations, migrations
 
@@ -191,27 +188,20 @@ class MongoDBCache(SyncCache):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> None:
-        pymongo = driver(type(self).__name__)
-        from pymongo.database import Database
-
-        from checkpoint_mongo.connection.sync_driver import SyncMongoDriver
-
-        kinds = pymongo.MongoClient, Database
-        database: Database[Any] = database_of(client, db_name, *kinds)
-        prefix = prefix_of(collection_prefix)
+        name = type(self).__name__
+        driver = sync_driver(name, client, db_name, collection_prefix, call_timeout)
         super().__init__(
             MongoCachePlanner(clock),
-            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            driver,
             serde=serde,
             encrypted=encrypted,
             max_bytes=max_bytes,
             clock=clock,
         )
-        self.db = database
-        self.client = database.client
+        self.db = driver.database
+        self.client = self.db.client
 
     @classmethod
-    @contextmanager
     def from_conn_string(
         cls,
         conn_string: str,
@@ -223,7 +213,7 @@ class MongoDBCache(SyncCache):
         max_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
-    ) -> Iterator[Self]:
+    ) -> AbstractContextManager[Self]:
         """Open a cache with a client of its own, which is closed when the context ends.
 
         Args:
@@ -239,23 +229,17 @@ class MongoDBCache(SyncCache):
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
         """
-        pymongo = driver(cls.__name__)
-        with ExitStack() as stack:
-            with understood(conn_string):
-                client = pymongo.MongoClient(conn_string, **client_options(conn_string))
-            stack.enter_context(client)
-            cache = cls(
-                client,
-                db_name or named_by(client),
-                collection_prefix=collection_prefix,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-            )
-            stack.callback(cache._end)
-            yield cache
+        return opened(
+            cls,
+            conn_string,
+            db_name,
+            collection_prefix=collection_prefix,
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+            call_timeout=call_timeout,
+        )
 
 
 class AsyncMongoDBCache(AsyncCache):
@@ -293,28 +277,21 @@ class AsyncMongoDBCache(AsyncCache):
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
     ) -> None:
-        pymongo = driver(type(self).__name__)
-        from pymongo.asynchronous.database import AsyncDatabase
-
-        from checkpoint_mongo.connection.async_driver import AsyncMongoDriver
-
-        kinds = pymongo.AsyncMongoClient, AsyncDatabase
-        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
-        prefix = prefix_of(collection_prefix)
+        name = type(self).__name__
+        driver = async_driver(name, client, db_name, collection_prefix, call_timeout)
         super().__init__(
             MongoCachePlanner(clock),
-            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            driver,
             serde=serde,
             encrypted=encrypted,
             max_bytes=max_bytes,
             clock=clock,
         )
-        self.db = database
-        self.client = database.client
+        self.db = driver.database
+        self.client = self.db.client
 
     @classmethod
-    @asynccontextmanager
-    async def from_conn_string(
+    def from_conn_string(
         cls,
         conn_string: str,
         *,
@@ -325,22 +302,16 @@ class AsyncMongoDBCache(AsyncCache):
         max_bytes: int | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CACHE_TIMEOUT,
-    ) -> AsyncIterator[Self]:
+    ) -> AbstractAsyncContextManager[Self]:
         """`MongoDBCache.from_conn_string`, for an event loop."""
-        pymongo = driver(cls.__name__)
-        async with AsyncExitStack() as stack:
-            with understood(conn_string):
-                client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
-            await stack.enter_async_context(client)
-            cache = cls(
-                client,
-                db_name or named_by(client),
-                collection_prefix=collection_prefix,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-            )
-            stack.push_async_callback(cache._aend)
-            yield cache
+        return aopened(
+            cls,
+            conn_string,
+            db_name,
+            collection_prefix=collection_prefix,
+            serde=serde,
+            encrypted=encrypted,
+            max_bytes=max_bytes,
+            clock=clock,
+            call_timeout=call_timeout,
+        )

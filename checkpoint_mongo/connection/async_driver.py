@@ -28,7 +28,7 @@ class AsyncMongoDriver:
     def __init__(
         self, database: AsyncDatabase[Any], prefix: str, call_timeout: float | None
     ) -> None:
-        self.call_timeout = call_timeout
+        self.database, self.call_timeout = database, call_timeout
         self._performer = Performer(database, prefix, call_timeout)
         self._turns = LoopTurns()
 

@@ -25,7 +25,7 @@ class SyncMongoDriver:
     """
 
     def __init__(self, database: Database[Any], prefix: str, call_timeout: float | None) -> None:
-        self.call_timeout = call_timeout
+        self.database, self.call_timeout = database, call_timeout
         self._performer = Performer(database, prefix, call_timeout)
         self._turns = Turns()
 

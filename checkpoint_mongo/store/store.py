@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import TTLConfig
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT, checked_call_timeout
-from checkpoint_mongo.saver.saver import (
+from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
+from checkpoint_mongo.connection.clients import (
     DB_NAME,
-    client_options,
-    database_of,
-    driver,
-    named_by,
-    prefix_of,
-    understood,
+    aopened,
+    async_driver,
+    opened,
+    sync_driver,
 )
 from checkpoint_mongo.store.planner import CACHE_BYTES, MongoStorePlanner
 from store_vector.config import IndexSettings, StoreTTL
@@ -74,14 +72,8 @@ class MongoDBStore(SyncStore):
         filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
-        pymongo = driver(type(self).__name__)
-        from pymongo.database import Database
-
-        from checkpoint_mongo.connection.sync_driver import SyncMongoDriver
-
-        kinds = pymongo.MongoClient, Database
-        database: Database[Any] = database_of(client, db_name, *kinds)
-        prefix = prefix_of(collection_prefix)
+        name = type(self).__name__
+        driver = sync_driver(name, client, db_name, collection_prefix, call_timeout)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         fields = declared_fields(index, filter_fields)
         planner = MongoStorePlanner(
@@ -89,16 +81,15 @@ class MongoDBStore(SyncStore):
         )
         super().__init__(
             planner,
-            SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            driver,
             settings,
             policy,
             clock,
         )
-        self.db = database
-        self.client = database.client
+        self.db = driver.database
+        self.client = self.db.client
 
     @classmethod
-    @contextmanager
     def from_conn_string(
         cls,
         conn_string: str,
@@ -111,7 +102,7 @@ class MongoDBStore(SyncStore):
         cache_bytes: int = CACHE_BYTES,
         filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
-    ) -> Iterator[Self]:
+    ) -> AbstractContextManager[Self]:
         """Open a store with a client of its own, which is closed when the context ends.
 
         Args:
@@ -128,24 +119,18 @@ class MongoDBStore(SyncStore):
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
         """
-        pymongo = driver(cls.__name__)
-        with ExitStack() as stack:
-            with understood(conn_string):
-                client = pymongo.MongoClient(conn_string, **client_options(conn_string))
-            stack.enter_context(client)
-            store = cls(
-                client,
-                db_name or named_by(client),
-                collection_prefix=collection_prefix,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
-                call_timeout=call_timeout,
-            )
-            stack.callback(store._end)
-            yield store
+        return opened(
+            cls,
+            conn_string,
+            db_name,
+            collection_prefix=collection_prefix,
+            index=index,
+            ttl=ttl,
+            clock=clock,
+            cache_bytes=cache_bytes,
+            filter_fields=filter_fields,
+            call_timeout=call_timeout,
+        )
 
 
 class AsyncMongoDBStore(AsyncStore):
@@ -184,14 +169,8 @@ class AsyncMongoDBStore(AsyncStore):
         filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
-        pymongo = driver(type(self).__name__)
-        from pymongo.asynchronous.database import AsyncDatabase
-
-        from checkpoint_mongo.connection.async_driver import AsyncMongoDriver
-
-        kinds = pymongo.AsyncMongoClient, AsyncDatabase
-        database: AsyncDatabase[Any] = database_of(client, db_name, *kinds)
-        prefix = prefix_of(collection_prefix)
+        name = type(self).__name__
+        driver = async_driver(name, client, db_name, collection_prefix, call_timeout)
         settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
         fields = declared_fields(index, filter_fields)
         planner = MongoStorePlanner(
@@ -199,17 +178,16 @@ class AsyncMongoDBStore(AsyncStore):
         )
         super().__init__(
             planner,
-            AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout)),
+            driver,
             settings,
             policy,
             clock,
         )
-        self.db = database
-        self.client = database.client
+        self.db = driver.database
+        self.client = self.db.client
 
     @classmethod
-    @asynccontextmanager
-    async def from_conn_string(
+    def from_conn_string(
         cls,
         conn_string: str,
         *,
@@ -221,23 +199,17 @@ class AsyncMongoDBStore(AsyncStore):
         cache_bytes: int = CACHE_BYTES,
         filter_fields: Sequence[str] | None = None,
         call_timeout: float | None = CALL_TIMEOUT,
-    ) -> AsyncIterator[Self]:
+    ) -> AbstractAsyncContextManager[Self]:
         """`MongoDBStore.from_conn_string`, for an event loop."""
-        pymongo = driver(cls.__name__)
-        async with AsyncExitStack() as stack:
-            with understood(conn_string):
-                client = pymongo.AsyncMongoClient(conn_string, **client_options(conn_string))
-            await stack.enter_async_context(client)
-            store = cls(
-                client,
-                db_name or named_by(client),
-                collection_prefix=collection_prefix,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
-                call_timeout=call_timeout,
-            )
-            stack.push_async_callback(store._aend)
-            yield store
+        return aopened(
+            cls,
+            conn_string,
+            db_name,
+            collection_prefix=collection_prefix,
+            index=index,
+            ttl=ttl,
+            clock=clock,
+            cache_bytes=cache_bytes,
+            filter_fields=filter_fields,
+            call_timeout=call_timeout,
+        )
