@@ -23,10 +23,13 @@ export PYTHONDONTWRITEBYTECODE =
 
 CORE := checkpoint_base/tests store_vector/tests checkpoint_sqlite/tests
 SUITES := $(CORE) conformance_tests/tests
+# strict: a page outside the navigation, a broken link or anchor is an error
+# (--quiet would hide warnings from --strict as well)
+MKDOCS = told=$$(NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict 2>&1) || { echo "$$told"; exit 1; }
 PYTEST = $(BIN)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-containers test-core test-pythons test-lowest lint bench lock clean FORCE
+.PHONY: help demo check test test-containers test-core test-pythons test-lowest lint docs bench lock clean FORCE
 # a half-made stamp must not pass for an installation
 .DELETE_ON_ERROR:
 
@@ -58,11 +61,16 @@ test-lowest:  ## core and SQLite on the lowest versions that pyproject.toml allo
 test-core: $(VENV)/.installed-test
 	@$(PYTEST) $(SUITES) $(ARGS)
 
-lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, and whether blocking drivers are what they are made of
+lint: $(VENV)/.installed-dev  ## ruff, mypy --strict, blocking drivers are what they are made of, docs build
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/python -m tests.sync_twins --check
 	@$(BIN)/mypy
+	@$(MKDOCS)
+
+docs: $(VENV)/.installed-dev  ## the documentation site, in site/
+	@$(MKDOCS)
+	@echo "open site/index.html; with search: $(BIN)/python -m http.server --directory site"
 
 bench: $(VENV)/.installed-bench  ## ours beside LangGraph's own saver: a table and docs/chat-growth.svg
 	@$(BIN)/python -m benchmarks.run $(ARGS)
@@ -71,7 +79,7 @@ lock:  ## renew constraints/ for each supported Python found (needs the network)
 	@$(PYTHON) -m constraints.lock
 
 clean:  ## remove the environments and all that was built
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api
+	rm -rf .venv .venv-* build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .langgraph_api
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what a target needs, installed again only when pyproject.toml or the constraints changed

@@ -94,8 +94,10 @@ def test_paths_that_are_named_exist(path: Path) -> None:
 
 
 def test_each_decision_has_a_number_of_its_own() -> None:
-    numbers = [path.name[:4] for path in sorted((ROOT / "docs" / "adr").glob("*.md"))]
-    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+    names = [path.name for path in sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))]
+    assert [name[:4] for name in names] == [f"{n:04}" for n in range(1, len(names) + 1)]
+    index = (ROOT / "docs" / "adr" / "README.md").read_text(encoding="utf-8")
+    assert LINK.findall(index.partition("|---|")[2]) == names
 
 
 OPTIONS = ROOT / "docs" / "reference" / "options.md"
