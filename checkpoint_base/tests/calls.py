@@ -15,6 +15,7 @@ SAVER_CALLS: Final[dict[str, Callable[[Any], Any]]] = {
     "get_tuple": lambda saver: saver.get_tuple(on("t")),
     "list": lambda saver: list(saver.list(None)),
     "list_threads": lambda saver: saver.list_threads(),
+    "interrupts": lambda saver: list(saver.interrupts()),
     "delete_thread": lambda saver: saver.delete_thread("t"),
     "prune": lambda saver: saver.prune(["t"]),
     "stats": lambda saver: saver.stats(),

@@ -36,6 +36,8 @@ def calls_of(saver: Any) -> list[Callable[[], object]]:
         lambda: saver.delete_for_runs(["run"]),
         lambda: saver.get_delta_channel_history(config=on("t"), channels=["a"]),
         saver.list_threads,
+        lambda: saver.list_threads(filter={"step": 1}),
+        lambda: list(saver.interrupts()),
         saver.stats,
         saver.sweep_ttl,
         saver.setup,
