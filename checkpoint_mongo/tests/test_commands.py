@@ -322,7 +322,7 @@ def _page(watched: Watched, database: MongoHarness) -> str:
         with watched.commands.only() as commands:
             call()
         sent = "\n".join(_line(command) for command in commands.sent)
-        sections.append(f"\n## {title}\n\n```commands\n{sent}\n```\n")
+        sections.append(f"\n## {title}\n\n```\n{sent}\n```\n")
     return "".join(sections)
 
 
