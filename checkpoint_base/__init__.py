@@ -34,6 +34,7 @@ from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.saver.importing import import_threads
 from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,8 @@ __all__ = [
     "MissingDriverError",
     "NotSetUpError",
     "PermissionDeniedError",
+    "Retention",
+    "RetentionReport",
     "SchemaVersionError",
     "Stats",
     "TTLPolicy",

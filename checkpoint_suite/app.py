@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from checkpoint_suite.commands import doctor, moving, read, store, write
+from checkpoint_suite.commands import doctor, moving, prune, read, store, write
 from checkpoint_suite.database import failing_softly
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
@@ -19,7 +19,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "diff": read.diff,
     "interrupts": read.interrupts,
     "delete": write.delete,
-    "prune": write.prune,
+    "prune": prune.prune,
     "copy": write.copy,
     "migrate": moving.migrate,
     "export": moving.export,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple, TypeVar
@@ -15,7 +15,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     DeltaChannelHistory,
 )
-from langgraph.checkpoint.serde.types import TASKS
+from langgraph.checkpoint.serde.types import INTERRUPT, TASKS
 
 from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_base.errors import InvalidArgumentError
@@ -41,6 +41,13 @@ from checkpoint_base.saver.records.kinds import (
     ValueKey,
 )
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retaining import NOTHING, RetentionPlans, affected
+from checkpoint_base.saver.ttl.retention import (
+    Removal,
+    RetentionCutoff,
+    ThreadOutline,
+    newest_of,
+)
 from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
 
 T = TypeVar("T")
@@ -76,7 +83,7 @@ class LockDriver:
         raise TypeError(f"cannot perform {request!r}")
 
 
-class MemoryPlanner:
+class MemoryPlanner(RetentionPlans):
     """Plans on dicts. Each plan calls one function under the lock."""
 
     def __init__(self, policy: TTLPolicy, clock: Callable[[], float]) -> None:
@@ -272,23 +279,61 @@ class MemoryPlanner:
         thread = self._find(name)
         if thread is None:
             return
-        latest = {ns: newest(thread, ns, None) for ns in {ns for ns, _ in thread.checkpoints}}
-        kept: set[Key] = set()
-        for record in filter(None, latest.values()):
-            kept.add((record.ns, record.checkpoint_id))
-            sends = thread.writes.get((record.ns, record.parent_id or ""), {}).values()
+        heads = newest_of(thread.checkpoints)
+        kept = {*heads.items()}
+        gone = thread.checkpoints.keys() - kept - self._needed_by(codec, thread, kept)
+        thread.drop([*gone, *thread.early_writes(heads)])
+
+    @staticmethod
+    def _needed_by(codec: Codec, thread: MemoryThread, places: Iterable[Key]) -> set[Key]:
+        """The ancestors that these checkpoints need."""
+        needed: set[Key] = set()
+        for ns, checkpoint_id in places:
+            record, _ = thread.checkpoints[ns, checkpoint_id]
+            sends = thread.writes.get((ns, record.parent_id or ""), {}).values()
             if record.v < 4 and any(write.channel == TASKS for write in sends):
-                kept.add((record.ns, record.parent_id or ""))
+                needed.add((ns, record.parent_id or ""))
             for channel in codec.delta_channels_of(record):
-                kept |= {(a.ns, a.checkpoint_id) for a in thread.lineage(record, channel)}
-        early = {
-            key
-            for key in thread.writes
-            if key not in thread.checkpoints
-            and (last := latest.get(key[0])) is not None
-            and key[1] < last.checkpoint_id
-        }
-        thread.drop([key for key in {*thread.checkpoints, *early} if key not in kept])
+                needed |= {(ns, one.checkpoint_id) for one in thread.lineage(record, channel)}
+        return needed
+
+    # ------------------------------------------------------------------ retention
+
+    def _now(self) -> float:
+        return self._clock()
+
+    def _retain(
+        self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool
+    ) -> Plan[Removal]:
+        work = partial(self._remove_surplus, codec, thread_id, cutoff, dry_run=dry_run)
+        return (yield from locked(work))
+
+    def _remove_surplus(
+        self, codec: Codec, name: str, cutoff: RetentionCutoff, *, dry_run: bool
+    ) -> Removal:
+        thread = self._find(name)
+        if thread is None:
+            return NOTHING
+        outline = self._outline(codec, thread, cutoff)
+        if cutoff.removes_thread(outline):
+            if not dry_run:
+                self._delete(name)
+            return Removal(len(outline.places), is_whole=True)
+        kept = cutoff.kept(outline)
+        kept |= self._needed_by(codec, thread, affected(outline.places, kept))
+        gone = thread.checkpoints.keys() - kept
+        if gone and not dry_run:
+            thread.drop([*gone, *thread.early_writes(newest_of(gone))])
+        return Removal(len(gone))
+
+    @staticmethod
+    def _outline(codec: Codec, thread: MemoryThread, cutoff: RetentionCutoff) -> ThreadOutline:
+        awaits_answer, metadata = False, None
+        if (head := newest(thread, "", None)) is not None:
+            written = thread.writes.get(("", head.checkpoint_id), {}).values()
+            awaits_answer = any(write.channel == INTERRUPT for write in written)
+            metadata = codec.metadata_of(head) if cutoff.needs_metadata else None
+        return ThreadOutline([*thread.checkpoints], thread.updated, awaits_answer, metadata)
 
     def copy_thread(self, source: str, target: str) -> Plan[None]:
         """Copy a thread."""

@@ -120,6 +120,16 @@ class MemoryThread:
             if value is not None and record.versions.get(channel) != version:
                 self.garbage += len(value[1])
 
+    def early_writes(self, heads: Mapping[str, str]) -> Sequence[Key]:
+        """The places of writes without a checkpoint that are older than these checkpoints, given
+        by namespace.
+        """
+        return [
+            (ns, name)
+            for ns, name in self.writes
+            if (ns, name) not in self.checkpoints and name < heads.get(ns, "")
+        ]
+
     def drop(self, gone: Sequence[Key]) -> None:
         """Delete checkpoints with their writes, and all values that no checkpoint uses."""
         for key in gone:

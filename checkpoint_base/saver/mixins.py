@@ -7,7 +7,7 @@ suite detect capabilities by the methods that a class overrides.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import DeltaChannelHistory
@@ -23,10 +23,12 @@ from checkpoint_base.saver.planner import (
     DeltaPlanner,
     FullPlanner,
     PruningPlanner,
+    RetentionPlanner,
 )
 from checkpoint_base.saver.shell import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
-from checkpoint_base.saver.threads.mixin import FindThreadsMixin
+from checkpoint_base.saver.threads.mixin import FindThreadsMixin, ThreadAdminMixin
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 from checkpoint_base.saver.ttl.sweeper import Sweeper
 
 T = TypeVar("T")
@@ -149,7 +151,78 @@ class DeltaHistoryMixin(_Driven):
         return await self._adrive(self._rebuilding.delta_history(self._codec, config, channels))
 
 
-class FullSaver(PruneMixin, CopyThreadMixin, DeltaHistoryMixin, FindThreadsMixin, Saver):
+class RetentionMixin(PruneMixin, ThreadAdminMixin):
+    """`prune` that also takes a retention policy."""
+
+    @property
+    def _retaining(self) -> RetentionPlanner:
+        planner: RetentionPlanner = self._planner
+        return planner
+
+    @overload
+    def prune(self, thread_ids: Retention, *, dry_run: bool = False) -> RetentionReport: ...
+    @overload
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None: ...
+    def prune(
+        self,
+        thread_ids: Sequence[str] | Retention,
+        *,
+        strategy: str = "keep_latest",
+        dry_run: bool = False,
+    ) -> RetentionReport | None:
+        """Delete old checkpoints: of all threads by a retention policy, or of the named threads by
+        a strategy; the latter implements `BaseCheckpointSaver.prune`.
+
+        A policy is applied in steps that lock one thread for about as long as a put does. After
+        each step everything that is left can be read.
+
+        Args:
+            thread_ids: a `Retention`, or the threads; unknown ones are ignored.
+            strategy: for threads. `"keep_latest"` keeps the newest checkpoint of each namespace,
+                and the ancestors from which its DeltaChannels are rebuilt. `"delete"` (Agent
+                Server: `"delete_all"`) deletes the threads.
+            dry_run: for a policy: count what it removes, and remove nothing.
+
+        Returns:
+            The report of a policy; None for threads.
+
+        Raises:
+            InvalidArgumentError: the strategy is unknown, `thread_ids` is neither a policy nor a
+                list of ids, or `dry_run` is set without a policy.
+        """
+        if isinstance(thread_ids, Retention):
+            plan = self._retaining.retain(self._codec, thread_ids, dry_run=dry_run)
+            return self._drive(plan)
+        _refuse_dry_run(dry_run)
+        super().prune(thread_ids, strategy=strategy)
+        return None
+
+    @overload
+    async def aprune(self, thread_ids: Retention, *, dry_run: bool = False) -> RetentionReport: ...
+    @overload
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None: ...
+    async def aprune(
+        self,
+        thread_ids: Sequence[str] | Retention,
+        *,
+        strategy: str = "keep_latest",
+        dry_run: bool = False,
+    ) -> RetentionReport | None:
+        """`prune`, without blocking; also implements `BaseCheckpointSaver.aprune`."""
+        if isinstance(thread_ids, Retention):
+            plan = self._retaining.retain(self._codec, thread_ids, dry_run=dry_run)
+            return await self._adrive(plan)
+        _refuse_dry_run(dry_run)
+        await super().aprune(thread_ids, strategy=strategy)
+        return None
+
+
+def _refuse_dry_run(dry_run: bool) -> None:
+    if dry_run:
+        raise InvalidArgumentError("dry_run: wanted a Retention with it, got ids of threads")
+
+
+class FullSaver(RetentionMixin, CopyThreadMixin, DeltaHistoryMixin, FindThreadsMixin, Saver):
     """A saver with every capability, as `open_saver` and `aopen_saver` return it."""
 
     def _end(self) -> None:

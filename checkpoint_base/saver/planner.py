@@ -28,6 +28,7 @@ from checkpoint_base.saver.records.kinds import (
     ThreadPage,
     WriteRecord,
 )
+from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 
 LIST_PAGE = 50
 """Maximum number of checkpoints that `list` reads at a time."""
@@ -290,5 +291,15 @@ class FindingPlanner(ThreadPlanner, Protocol):
     def list_heads(self, query: HeadQuery) -> Plan[HeadPage]: ...
 
 
-class FullPlanner(PruningPlanner, CopyingPlanner, DeltaPlanner, FindingPlanner, Protocol):
+class RetentionPlanner(Planner, Protocol):
+    """Adds retention policies."""
+
+    def retain(
+        self, codec: Codec, policy: Retention, *, dry_run: bool = False
+    ) -> Plan[RetentionReport]: ...
+
+
+class FullPlanner(
+    PruningPlanner, CopyingPlanner, DeltaPlanner, FindingPlanner, RetentionPlanner, Protocol
+):
     """All operations."""

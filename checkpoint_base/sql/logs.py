@@ -34,6 +34,29 @@ class Thread(NamedTuple):
     is_new: bool = False
 
 
+class Garbage(NamedTuple):
+    """What of a thread nothing refers to."""
+
+    values: Sequence[Any]
+    """ids, as the query `thread_values` returns them"""
+    segments: Sequence[int]
+    """offsets of segments that no other value or write uses"""
+    is_thread: bool = False
+    """whether the thread itself is empty"""
+
+    def split(self, most: int) -> tuple[Garbage, Garbage | None]:
+        """Up to `most` values or segments, and the rest (None: there is none). Values come first: a
+        put may still refer to one that is stored, so its segments must be there.
+        """
+        if len(self.values) > most:
+            some = Garbage(self.values[:most], ())
+            return some, self._replace(values=self.values[most:])
+        some = self._replace(segments=self.segments[:most])
+        if len(self.segments) > most:
+            return some, Garbage((), self.segments[most:])
+        return some, None
+
+
 class SqlDedupWriter(log.DedupWriter):
     """Sub-plans on threads and their logs. All must run inside a transaction."""
 
@@ -52,6 +75,12 @@ class SqlDedupWriter(log.DedupWriter):
     def find(self, thread_id: str) -> Plan[Thread | None]:
         """The thread, or None if it does not exist or has expired."""
         found = yield from row(self.queries["thread"], (thread_id,))
+        thread = Thread(*found) if found else None
+        return None if thread is None or self.is_expired(thread.expires_at) else thread
+
+    def seen(self, thread_id: str) -> Plan[Thread | None]:
+        """`find`, without a lock on the thread."""
+        found = yield from row(self.queries["seen_thread"], (thread_id,))
         thread = Thread(*found) if found else None
         return None if thread is None or self.is_expired(thread.expires_at) else thread
 
@@ -138,22 +167,33 @@ class SqlDedupWriter(log.DedupWriter):
         This reads the keys of the whole thread, so a put does not do it: a put only counts the
         garbage in the thread's row, and `prune`, `delete_for_runs` or a sweep collects it.
         """
-        thread, queries = Thread(key, 0, 0, None, None), self.queries
-        ((is_empty,),) = yield from rows(queries["is_empty"], (key,))
+        yield from self.remove(key, (yield from self.garbage(key)))
+
+    def garbage(self, key: ThreadKey) -> Plan[Garbage]:
+        """Find what `collect` deletes."""
+        ((is_empty,),) = yield from rows(self.queries["is_empty"], (key,))
         if is_empty:
-            yield from self.purge(thread)
-            return
-        versions = yield from rows(queries["thread_versions"], (key,))
-        values = yield from rows(queries["thread_values"], (key,))
+            return Garbage((), (), is_thread=True)
+        versions = yield from rows(self.queries["thread_versions"], (key,))
+        values = yield from rows(self.queries["thread_values"], (key,))
         unused: list[Any]
         unused, layouts = sort_values(versions, values)
-        if unused:
-            yield from self.delete_values(thread, unused)
-        layouts += [layout for (layout,) in (yield from rows(queries["write_layouts"], (key,)))]
-        if dead := dead_segments((yield from self.segment_sizes(thread)), layouts):
-            yield from self.delete_segments(thread, dead)
-        if dead or unused:
-            yield from execute(queries["new_epoch"], (self.new_epoch(), key))
+        layouts += [x for (x,) in (yield from rows(self.queries["write_layouts"], (key,)))]
+        sizes = yield from self.segment_sizes(Thread(key, 0, 0, None, None))
+        return Garbage(unused, dead_segments(sizes, layouts))
+
+    def remove(self, key: ThreadKey, garbage: Garbage) -> Plan[None]:
+        """Delete garbage, which must have been found or verified in the same transaction."""
+        thread = Thread(key, 0, 0, None, None)
+        if garbage.is_thread:
+            yield from self.purge(thread)
+            return
+        if garbage.values:
+            yield from self.delete_values(thread, garbage.values)
+        if garbage.segments:
+            yield from self.delete_segments(thread, garbage.segments)
+        if garbage.values or garbage.segments:
+            yield from execute(self.queries["new_epoch"], (self.new_epoch(), key))
         else:
             yield from self.clear_garbage(key)
 

@@ -157,10 +157,8 @@ class SqlThreads(SqlRemoval):
         counts: Sequence[int] | None = None
         if thread_id is None:
             counts = yield from row(self._logs.queries["all_stats"])
-        elif thread := (yield from row(self._logs.queries["seen_thread"], (thread_id,))):
-            found = Thread(*thread)
-            if not self._logs.is_expired(found.expires_at):
-                counts = yield from self._thread_counts(found)
+        elif thread := (yield from self._logs.seen(thread_id)):
+            counts = yield from self._thread_counts(thread)
         threads, checkpoints, values, segments, writes, size = counts or (0,) * 6
         return Stats(
             backend=self.backend,

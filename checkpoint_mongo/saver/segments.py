@@ -27,6 +27,9 @@ class MongoDedupWriter(SqlDedupWriter):
         result = yield from find(of_thread(thread_id))
         return self.live(result)
 
+    def seen(self, thread_id: str) -> Plan[Thread | None]:
+        return (yield from self.find(thread_id))
+
     def live(self, result: Sequence[dict[str, Any]]) -> Thread | None:
         """The thread in the result of `of_thread`, unless it has expired."""
         thread = thread_in(result[0]) if result else None

@@ -99,14 +99,6 @@ def _space(document: Document, *names: str) -> Row:
     return (*parts_of(document["key"]), *(document.get(name) for name in names))
 
 
-def _newest(thread_id: str) -> Aggregate:
-    parts = {"$split": ["$key", "\0"]}
-    newest = {"$max": "$checkpoint_id"}
-    group = {"_id": {"$arrayElemAt": [parts, 1]}, "newest": newest}
-    own = {"thread_id": thread_id, "key": under("c")}
-    return Aggregate([{"$match": own}, {"$match": {"kind": "checkpoint"}}, {"$group": group}])
-
-
 def removals(thread_id: ThreadKey, keys: Sequence[str]) -> list[Op]:
     """Remove a thread's documents with these keys."""
     return [
@@ -145,6 +137,10 @@ STATEMENTS: Final[Mapping[str, StatementQuery | Change]] = {
     "clear_garbage": Change(
         lambda thread: [thread_change(thread, {"$unset": {"garbage": ""}}, {"garbage": {"$gt": 0}})]
     ),
+    "add_garbage": Change(
+        lambda size, thread: [thread_change(thread, {"$inc": {"garbage": size}})]
+    ),
+    "thread_state": StatementQuery(of_thread, columns("updated_at", "revision")),
     "garbage_threads": StatementQuery(
         lambda least, count: Find(
             {"garbage": {"$gte": least}},
@@ -182,7 +178,6 @@ STATEMENTS: Final[Mapping[str, StatementQuery | Change]] = {
         lambda run_id: Find({"run_id": run_id}, {"_id": 0, "thread_id": 1, "key": 1}),
         lambda document: (document["thread_id"], *parts_of(document["key"])),
     ),
-    "newest_of_namespaces": StatementQuery(_newest, columns("_id", "newest")),
     "checkpoint_keys": StatementQuery(
         lambda thread: of_kind(thread, "checkpoint", ("key",)), _space
     ),

@@ -59,6 +59,9 @@ UPDATE {schema}.saver_threads SET garbage = 0 WHERE thread_id = $1 AND garbage >
 -- name: add_garbage
 UPDATE {schema}.saver_threads SET garbage = garbage + $1 WHERE thread_id = $2
 
+-- name: thread_state
+SELECT updated_at, xmin::text FROM {schema}.saver_threads WHERE thread_id = $1
+
 -- name: garbage_threads
 SELECT thread_id FROM {schema}.saver_threads
 WHERE garbage > 0 AND garbage >= $1 ORDER BY garbage DESC LIMIT $2
@@ -229,9 +232,6 @@ SELECT thread_id, ns, checkpoint_id FROM {schema}.saver_checkpoints WHERE run_id
 -- name: lock_threads
 SELECT thread_id FROM {schema}.saver_threads WHERE thread_id = ANY ($1::text[])
 ORDER BY thread_id FOR UPDATE
-
--- name: newest_of_namespaces
-SELECT ns, max(checkpoint_id) FROM {schema}.saver_checkpoints WHERE thread_id = $1 GROUP BY ns
 
 -- name: checkpoint
 SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed,

@@ -4,23 +4,29 @@ thread first, and the script that removes checks that the thread's state is stil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from langgraph.checkpoint.serde.types import TASKS
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+from langgraph.checkpoint.serde.types import INTERRUPT, TASKS
 
 from checkpoint_base.errors import CorruptValueError, InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.records.kinds import CheckpointRecord
+from checkpoint_base.saver.ttl.retaining import NOTHING, RetentionPlans, affected
+from checkpoint_base.saver.ttl.retention import (
+    Place,
+    Removal,
+    RetentionCutoff,
+    ThreadOutline,
+    newest_of,
+)
 from checkpoint_redis.connection.requests import Arg, calls, seconds
-from checkpoint_redis.saver.collection import Collection
+from checkpoint_redis.saver.collection import Collection, Judge
 from checkpoint_redis.saver.packing import unpack_checkpoint
 from checkpoint_redis.saver.reading import lineage_of
 from checkpoint_redis.saver.registry import run_label
-
-Place = tuple[str, str]
-"""(namespace, checkpoint id)"""
 
 
 class _Head(NamedTuple):
@@ -35,15 +41,20 @@ class _Head(NamedTuple):
         return self.record.ns, self.record.checkpoint_id
 
 
-class RedisRemoval(Collection):
+class RedisRemoval(Collection, RetentionPlans):
     """Plans that remove or copy whole checkpoints."""
 
     def delete_thread(self, thread_id: str) -> Plan[None]:
         """Delete a thread: one script, and one on the registry if the thread existed."""
-        outcome, updated, _ = yield from self._ask("delete", thread_id, [b""])
-        if outcome == b"gone":
-            name = thread_id.encode()
-            yield from calls([self._registry.unregister(name, updated or None)])
+        yield from self._delete(thread_id, b"")
+
+    def _delete(self, thread_id: str, state: bytes) -> Plan[bool]:
+        """Delete a thread that has this state (empty: any). Returns whether it existed."""
+        outcome, updated, _ = yield from self._ask("delete", thread_id, [b"", state])
+        if outcome != b"gone":
+            return False
+        yield from calls([self._registry.unregister(thread_id.encode(), updated or None)])
+        return True
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
         """Delete the checkpoints of runs in all threads that the registry has for them."""
@@ -71,7 +82,7 @@ class RedisRemoval(Collection):
             False if the thread does not exist or, with `expired`, had not expired by then.
         """
         while True:
-            found = yield from self._ask("latest", thread_id, [TASKS.encode()])
+            found = yield from self._ask("latest", thread_id, [TASKS.encode(), 0])
             if found is None:
                 return False
             state, due, told, salt = found
@@ -112,6 +123,73 @@ class RedisRemoval(Collection):
                 needed |= {(ns, ancestor) for ancestor in line.needed}
         return needed
 
+    # ------------------------------------------------------------------ retention
+
+    def _now(self) -> float:
+        return self._logs.clock()
+
+    def _retain(
+        self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool
+    ) -> Plan[Removal]:
+        """Two scripts to find what goes, three with `where`; then those of a collection."""
+        while True:
+            info = yield from self._ask("thread_info", thread_id, [1])
+            if info is not None and len(info) == 1:
+                raise CorruptValueError(f"thread {thread_id!r}: {info[0].decode()}")
+            if info is None or not info[2]:
+                return NOTHING
+            _, _, state, names, updated, begun = info
+            outline = yield from self._outline(codec, thread_id, names, float(updated), cutoff)
+            if cutoff.removes_thread(outline):
+                if dry_run or (yield from self._delete(thread_id, state)):
+                    return Removal(len(outline.places), is_whole=True)
+                continue
+            kept = cutoff.kept(outline)
+            heads = yield from self._heads_at(thread_id, affected(outline.places, kept))
+            kept |= yield from self._ancestors(codec, thread_id, heads)
+            gone = {*outline.places} - kept
+            removal = Removal(len(gone), is_unfinished=bool(begun))
+            if dry_run or removal.is_empty:
+                return removal
+            done = yield from self._collect(
+                thread_id,
+                _is_among(gone),
+                {ns.encode(): newest.encode() for ns, newest in newest_of(gone).items()},
+                state=state,
+            )
+            if done != b"other":  # another process wrote to the thread: examine it again
+                return removal if done == b"done" else NOTHING
+
+    def _outline(
+        self,
+        codec: Codec,
+        thread_id: str,
+        names: Sequence[bytes],
+        updated_at: float,
+        cutoff: RetentionCutoff,
+    ) -> Plan[ThreadOutline]:
+        """The outline of a thread, given the members of its order."""
+        found = [_place(name) for name in names if name[:1] == b"n"]
+        places = [(ns.decode(), checkpoint_id.decode()) for _, ns, checkpoint_id in found]
+        head, metadata = newest_of(places).get(""), None
+        if head is None:
+            return ThreadOutline(places, updated_at, awaits_answer=False, metadata=None)
+        start, end = f"w\0{head}\0".encode(), b"\0%d" % WRITES_IDX_MAP[INTERRUPT]
+        awaits_answer = any(name.startswith(start) and name.endswith(end) for name in names)
+        if cutoff.needs_metadata:
+            for one in (yield from self._heads_at(thread_id, [("", head)])):
+                metadata = codec.metadata_of(one.record)
+        return ThreadOutline(places, updated_at, awaits_answer, metadata)
+
+    def _heads_at(self, thread_id: str, places: Sequence[Place]) -> Plan[list[_Head]]:
+        """The checkpoints that exist at these places."""
+        if not places:
+            return []
+        names = [f"n{ns}\0{checkpoint_id}".encode() for ns, checkpoint_id in places]
+        args: list[Arg] = [TASKS.encode(), len(names), *names]
+        found = yield from self._ask("latest", thread_id, args)
+        return [] if found is None else _heads(thread_id, found[3], found[2])
+
     # ------------------------------------------------------------------ copy
 
     def copy_thread(self, source: str, target: str) -> Plan[None]:
@@ -125,7 +203,7 @@ class RedisRemoval(Collection):
                 return
             if info is not None and len(info) == 1:
                 raise CorruptValueError(f"thread {target!r}: {info[0].decode()}")
-            _, _, state, there = info or (b"", b"", b"", ())
+            _, _, state, there, *_ = info or (b"", b"", b"", ())
             records, order, ttl, names, runs = original
             _refuse_foreign(source, target, names, there)
             now = self._logs.clock()
@@ -146,6 +224,11 @@ def _heads(thread_id: str, salt: bytes, told: Sequence[bytes]) -> list[_Head]:
         record = unpack_checkpoint(thread_id, salt, place, told[n + 2])
         heads.append(_Head(record, told[n + 3] == b"1"))
     return heads
+
+
+def _is_among(places: Iterable[Place]) -> Judge:
+    names = {f"{ns}\0{checkpoint_id}".encode() for ns, checkpoint_id in places}
+    return lambda place, _: place in names
 
 
 def _refuse_foreign(

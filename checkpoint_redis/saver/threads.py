@@ -142,7 +142,7 @@ class RedisThreads(RedisRemoval):
 
     def _expire(self, overdue: Sequence[Overdue], now: float) -> Plan[int]:
         """Delete threads that have expired, unless the server has removed them already."""
-        asked = [self._call("delete", one.name.decode(), [moment(now)]) for one in overdue]
+        asked = [self._call("delete", one.name.decode(), [moment(now), b""]) for one in overdue]
         replies = yield from calls(asked)
         settle, swept = [], 0
         for one, (outcome, _, due) in zip(overdue, replies, strict=True):

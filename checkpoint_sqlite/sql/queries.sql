@@ -36,6 +36,13 @@ UPDATE saver_threads SET epoch = ?, garbage = 0 WHERE no = ?
 -- name: clear_garbage
 UPDATE saver_threads SET garbage = 0 WHERE no = ? AND garbage > 0
 
+-- name: add_garbage
+UPDATE saver_threads SET garbage = garbage + ? WHERE no = ?
+
+-- name: thread_state
+SELECT updated_at, garbage, (SELECT count(*) FROM saver_checkpoints WHERE thread = saver_threads.no)
+FROM saver_threads WHERE no = ?
+
 -- name: garbage_threads
 SELECT thread_id FROM saver_threads WHERE garbage > 0 AND garbage >= ? ORDER BY garbage DESC LIMIT ?
 
@@ -153,9 +160,6 @@ SELECT NOT EXISTS (SELECT 1 FROM saver_checkpoints WHERE thread = ?1)
 
 -- name: checkpoints_of_run
 SELECT thread, ns, checkpoint_id FROM saver_checkpoints WHERE run_id = ?
-
--- name: newest_of_namespaces
-SELECT ns, max(checkpoint_id) FROM saver_checkpoints WHERE thread = ? GROUP BY ns
 
 -- name: checkpoint
 SELECT ns, checkpoint_id, parent_id, v, versions, body_type, body, metadata, sealed_type, sealed,

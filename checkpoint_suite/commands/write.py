@@ -1,4 +1,4 @@
-"""Commands that write: setup, delete, prune, copy, sweep."""
+"""Commands that write: setup, delete, copy, sweep."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.saver.mixins import FullSyncSaver
 from checkpoint_suite.commands.read import checkpoint_at
 from checkpoint_suite.commands.selection import (
     After,
@@ -29,7 +27,7 @@ from checkpoint_suite.database import (
     saver_at,
     store_at,
 )
-from checkpoint_suite.output import console, print_json, print_rows
+from checkpoint_suite.output import console, print_json
 
 Threads = Annotated[list[str] | None, typer.Argument(help="ids of threads", show_default=False)]
 
@@ -73,59 +71,13 @@ def delete(
     with saver_at(url, writes=not dry_run) as saver:
         chosen = chosen_threads(saver, threads, selected)
         if dry_run:
-            say(f"would delete {_counted(chosen)}", chosen, as_json=as_json)
+            say(f"would delete {counted(chosen)}", chosen, as_json=as_json)
             return
         if chosen:
-            confirm(f"delete {_counted(chosen)}, with all their checkpoints?", yes=yes)
+            confirm(f"delete {counted(chosen)}, with all their checkpoints?", yes=yes)
         for thread_id in chosen:
             saver.delete_thread(thread_id)
-    say(f"deleted {_counted(chosen)}", chosen, as_json=as_json)
-
-
-def prune(
-    url: Url,
-    threads: Threads = None,
-    keep_latest: Annotated[
-        bool, typer.Option("--keep-latest", help="all but the newest checkpoint of each namespace")
-    ] = False,
-    filter: Filter = None,
-    status: Status = None,
-    prefix: Prefix = "",
-    updated_before: Before = None,
-    updated_after: After = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="count, and remove nothing")] = False,
-    yes: Yes = False,
-    as_json: AsJson = False,
-) -> None:
-    """Remove the history of threads, but nothing that their state needs.
-
-    A dry run prints an upper bound: a prune also keeps the ancestors that the values of a
-    DeltaChannel are rebuilt from.
-    """
-    if not keep_latest:
-        raise InvalidArgumentError("prune: say what is to be kept: --keep-latest")
-    with saver_at(url, writes=not dry_run) as saver:
-        selected = Selection(prefix, updated_before, updated_after, filter, status)
-        chosen = chosen_threads(saver, threads, selected)
-        rows = []
-        if chosen and not dry_run:
-            confirm(f"remove the history of {_counted(chosen)}?", yes=yes)
-        for thread_id in chosen:
-            before = saver.stats(thread_id)["checkpoints"]
-            if dry_run:
-                kept = _namespaces(saver, thread_id)
-                rows.append(
-                    {"thread_id": thread_id, "checkpoints": before, "at_most": before - kept}
-                )
-                continue
-            saver.prune([thread_id], strategy="keep_latest")
-            removed = before - saver.stats(thread_id)["checkpoints"]
-            rows.append({"thread_id": thread_id, "checkpoints": before, "removed": removed})
-    if as_json:
-        print_json(rows)
-        return
-    last = "would be removed, at most" if dry_run else "removed"
-    print_rows(("thread", "checkpoints", last), [list(row.values()) for row in rows], "no threads")
+    say(f"deleted {counted(chosen)}", chosen, as_json=as_json)
 
 
 def copy(
@@ -157,12 +109,8 @@ def sweep(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson 
     say(f"expired: {counts}", swept, as_json=as_json)
 
 
-def _namespaces(saver: FullSyncSaver, thread_id: str) -> int:
-    found = saver.list({"configurable": {"thread_id": thread_id}})
-    return len({one.config["configurable"]["checkpoint_ns"] for one in found})
-
-
-def _counted(threads: list[str]) -> str:
+def counted(threads: list[str]) -> str:
+    """Name a thread, or count several."""
     if len(threads) == 1:
         return f"the thread {threads[0]!r}"
     return f"{len(threads)} threads"

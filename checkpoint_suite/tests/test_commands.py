@@ -96,6 +96,40 @@ def test_prune(talked: Command) -> None:
     assert talked.json("show", "ann")["values"]["count"] == 3
 
 
+def test_prune_by_a_policy(talked: Command) -> None:
+    counted = talked.json("prune", "--keep-last", "2", "--dry-run")
+    assert (counted["threads_pruned"], counted["checkpoints_removed"]) == (2, 8)
+    assert counted["bytes_after"] is None
+    assert "dry run" in talked.run("prune", "--idle", "90d", "--dry-run").stdout
+    assert talked.json("stats")["checkpoints"] == 12
+    none = talked.json("prune", "--keep-last", "1", "--filter", '{"source": "input"}', "--yes")
+    assert none["checkpoints_removed"] == 0
+    talked.run("prune", "--keep-last", "2", given="n\n", code=1)
+    asked = talked.run("prune", "--keep-last", "2", "--filter", '{"step": 4}', given="y\n")
+    assert "remove history of 2 threads, 8 checkpoints in all?" in asked.stderr
+    assert "checkpoints removed     8" in asked.stdout
+    assert talked.json("stats")["checkpoints"] == 4
+    assert talked.json("show", "ann")["values"]["count"] == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--keep-last", "2", "ann"],
+        ["--keep-last", "2", "--prefix", "a"],
+        ["--keep-last", "2", "--keep-latest"],
+        ["--keep-last", "2", "--filter", "tier"],
+        ["--keep-last", "2", "--status", "idle"],
+        ["--keep-last", "2", "--namespaces", "some"],
+        ["--max-age", "soon"],
+        ["--keep-latest", "ann", "--namespaces", "root"],
+    ],
+)
+def test_prune_refuses(tmp_path: Path, arguments: list[str]) -> None:
+    failed = Command(f"sqlite:///{tmp_path}/agent.db").run("prune", *arguments, "--yes", code=1)
+    assert len(failed.stderr.splitlines()) == 1
+
+
 def test_verify_and_doctor(talked: Command) -> None:
     assert talked.json("verify") == []
     assert "12 checkpoints" in talked.run("verify").stdout

@@ -33,6 +33,7 @@ class Capability(str, enum.Enum):
     DELETE_FOR_RUNS = "delete_for_runs"
     COPY_THREAD = "copy_thread"
     PRUNE = "prune"
+    RETENTION = "retention"
     DELTA_HISTORY = "delta_history"
     ALLOWLIST = "allowlist"
     FIDELITY = "fidelity"
@@ -107,6 +108,7 @@ _MEANINGS = {
     Capability.DELETE_FOR_RUNS: "remove what given runs have stored",
     Capability.COPY_THREAD: "copy a thread with its whole chain of checkpoints",
     Capability.PRUNE: "remove a thread's history, but nothing that its state needs",
+    Capability.RETENTION: "limit the history of all threads by a policy, and delete idle ones",
     Capability.DELTA_HISTORY: "collect a channel's writes along a checkpoint's ancestors",
     Capability.ALLOWLIST: "clone itself with another allowlist, as graph.compile does",
     Capability.FIDELITY: "give every Python value back with its type",

@@ -76,6 +76,7 @@ SAVER_LEVELS: Final = (
         Capability.THREADS,
         Capability.FIND_THREADS,
         Capability.STATS,
+        Capability.RETENTION,
         Capability.ROUND_TRIPS,
     ),
 )

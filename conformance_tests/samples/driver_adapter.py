@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import inspect
 import threading
 from collections.abc import (
     AsyncIterator,
@@ -183,6 +184,18 @@ class Facade(abc.ABC):
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         self.call("prune", thread_ids, strategy=strategy)
+
+    def retain(self, policy: Any, *, dry_run: bool = False) -> Any:
+        """`prune` with a retention policy."""
+        if not self.retains:
+            not_offered(f"`{self.prefix}prune` takes no retention policy")
+        return self.call("prune", policy, dry_run=dry_run)
+
+    @property
+    def retains(self) -> bool:
+        """Whether `prune` takes a retention policy."""
+        method = getattr(self.raw, f"{self.prefix}prune", None)
+        return method is not None and "dry_run" in inspect.signature(method).parameters
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -28,6 +28,7 @@ from conformance_tests.savers.threads.delete_thread import DeleteThreadClauses
 from conformance_tests.savers.threads.find_threads import FindThreadsClauses, OpenInterruptClauses
 from conformance_tests.savers.threads.list_threads import ThreadsClauses
 from conformance_tests.savers.threads.prune import PruneClauses, PruneDeltaClauses
+from conformance_tests.savers.threads.retention import RetentionClauses
 from conformance_tests.savers.threads.stats import StatsClauses
 from conformance_tests.savers.threads.ttl import ExpiryClauses, SweepClauses
 from conformance_tests.savers.threads.ttl_of_runs import RunTTLClauses
@@ -69,6 +70,7 @@ class SaverConformance(
     CopyThreadClauses,
     PruneClauses,
     PruneDeltaClauses,
+    RetentionClauses,
     DeltaHistoryClauses,
     AllowlistClauses,
     FidelityClauses,

@@ -20,6 +20,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT, RESUME
 
 from checkpoint_base.memory.saver import MemorySaver
+from checkpoint_base.saver.ttl.retention import Retention
 from conformance_tests.contract.capabilities import Capability, clauses_of
 from conformance_tests.harness import SaverHarness
 from conformance_tests.samples.build import checkpoint, large, metadata, on, version
@@ -33,6 +34,12 @@ NAMESPACES = st.sampled_from(["", "sub:1"])
 RUNS = st.sampled_from(["r1", "r2", "r3"])
 CHANGES = st.sampled_from(["copy", "keep_latest", "run", "reopen", "thread", "delete", "nothing"])
 WHO = st.integers(0, 1)
+POLICIES = st.builds(
+    Retention,
+    keep_last=st.integers(1, 4),
+    namespaces=st.sampled_from(["all", "root"]),
+    where=st.none() | st.builds(lambda run: {"run_id": run}, RUNS),
+)
 BACK = st.integers(0, 4)  # number of checkpoints back from the newest one
 
 SMALL = st.none() | st.integers(-9, 9) | st.text("ab\0é", max_size=3)
@@ -207,6 +214,16 @@ class SaverMachine(RuleBasedStateMachine):
         else:
             self.both(who, "prune", [thread, other], strategy=what)
 
+    @rule(who=WHO, policy=POLICIES, dry_run=st.sampled_from([False, False, True]))
+    def retain(self, who: int, policy: Retention, dry_run: bool) -> None:
+        """Apply a retention policy; both sides must report the same."""
+        saver = self.savers[who]
+        if saver.retains:
+            expected, found = (each.retain(policy, dry_run=dry_run) for each in (self.model, saver))
+            counts = ("threads", "threads_pruned", "checkpoints_removed", "unreadable")
+            for name in counts:
+                assert getattr(found, name) == getattr(expected, name), f"{found} != {expected}"
+
     def copy(self, who: int, source: str, to: str) -> None:
         """Copy a thread, if the target does not exist."""
         self.both(who, "copy_thread", source, to)
@@ -277,8 +294,9 @@ class ModelClauses(SaverClauses):
     def test_model_random_sequences_end_as_in_the_model(
         self, harness: SaverHarness, flavour: Flavour
     ) -> None:
-        """Random sequences of put, fork, put again, write, prune, copy, delete, delete by run and
-        reopen on two savers give the same results as MemorySaver, and leave no orphaned row."""
+        """Random sequences of put, fork, put again, write, prune, prune by a policy, copy, delete,
+        delete by run and reopen on two savers give the same results as MemorySaver, and leave no
+        orphaned row."""
         budget = settings(
             max_examples=int(os.environ.get("CONFORMANCE_EXAMPLES", "30")),
             stateful_step_count=25,

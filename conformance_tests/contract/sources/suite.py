@@ -35,6 +35,7 @@ SUITE_BY_CAPABILITY: Final[Mapping[Capability, str]] = {
     Capability.DELETE_FOR_RUNS: _REMOVAL,
     Capability.COPY_THREAD: _REMOVAL,
     Capability.PRUNE: 'ADR 4: `prune("keep_latest")`',
+    Capability.RETENTION: "ADR 21: retention policies",
     Capability.DELTA_HISTORY: "Base.get_delta_channel_history; ADR 1: round trips are counted",
     Capability.SETUP: "ADR 4: `setup`",
     Capability.BRIDGE: "ADR 4: a call in the other flavour",

@@ -10,6 +10,7 @@ _HOMES = (
     "writing",
     "reading",
     "threads",
+    "retention",
     "records",
     "stores",
     "outages",

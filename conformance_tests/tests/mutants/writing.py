@@ -349,8 +349,8 @@ class CloneOfItsOwn(MemorySaver):
 class PrunesLetters(MemorySaver):
     """One thread's id is taken for a list, of the threads that its letters name."""
 
-    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        super().prune(list(thread_ids), strategy=strategy)
+    def prune(self, thread_ids: Any, **options: Any) -> Any:
+        return super().prune(list(thread_ids), **options)
 
 
 @mutant("saver.delete_for_runs.one_id_is_no_list_of_ids", _with_saver)
