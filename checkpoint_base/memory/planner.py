@@ -90,6 +90,8 @@ class MemoryPlanner(RetentionPlans):
         self._policy = policy
         self._clock = clock
         self.threads: MutableMapping[str, MemoryThread] = {}
+        self.lease: list[tuple[str, float]] = []
+        """the owner of the sweepers' lease, and its end; savers on the same dicts share it"""
 
     def setup(self) -> Plan[None]:
         """Do nothing: there is no schema."""
@@ -301,6 +303,16 @@ class MemoryPlanner(RetentionPlans):
 
     def _now(self) -> float:
         return self._clock()
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        def work() -> bool:
+            now = self._clock()
+            if any(other != owner and end > now for other, end in self.lease):
+                return False
+            self.lease[:] = [(owner, now + seconds)]
+            return True
+
+        return (yield from locked(work))
 
     def _retain(
         self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool

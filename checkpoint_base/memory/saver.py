@@ -18,6 +18,7 @@ from checkpoint_base.plan import Plan, arun
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullSyncSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention
 
 T = TypeVar("T")
 
@@ -33,6 +34,7 @@ class MemorySaver(FullSyncSaver):
         encrypted: True if the serializer encrypts but is not LangGraph's `EncryptedSerializer` and
             has no `cipher`. Metadata is then encrypted, too.
         ttl: time to live in the format of `langgraph.json`, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply.
         clock: returns epoch seconds, for `ttl`.
         call_timeout: validated for compatibility with other savers, but unused.
 
@@ -49,6 +51,7 @@ class MemorySaver(FullSyncSaver):
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
         ttl: Mapping[str, Any] | TTLPolicy | None = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
@@ -62,6 +65,7 @@ class MemorySaver(FullSyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
 
     @property

@@ -6,6 +6,7 @@ suite detect capabilities by the methods that a class overrides.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -152,7 +153,23 @@ class DeltaHistoryMixin(_Driven):
 
 
 class RetentionMixin(PruneMixin, ThreadAdminMixin):
-    """`prune` that also takes a retention policy."""
+    """`prune` that also takes a retention policy, and sweeps that apply one."""
+
+    _retention: Retention | None = None
+    _lease_owner: str = ""
+
+    def _sweep(self) -> Plan[int]:
+        swept = yield from super()._sweep()
+        if self._retention is not None:
+            yield from self._retaining.retain_in_turn(
+                self._codec, self._retention, self._lease_owner, self._sweeper.interval_minutes
+            )
+        return swept
+
+    def _sweep_retention(self, policy: Retention | None) -> None:
+        """Let sweeps apply a policy."""
+        self._retention = None if policy is None else Retention.of(policy)
+        self._lease_owner = secrets.token_hex(16)
 
     @property
     def _retaining(self) -> RetentionPlanner:
@@ -248,11 +265,13 @@ class FullSyncSaver(FullSaver, SyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        retention: Retention | None = None,
     ) -> None:
         super().__init__(
             planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
+        self._sweep_retention(retention)
 
 
 class FullAsyncSaver(FullSaver, AsyncSaver):
@@ -267,8 +286,10 @@ class FullAsyncSaver(FullSaver, AsyncSaver):
         serde: SerializerProtocol | None = None,
         on_unreadable: OnUnreadable = "raise",
         encrypted: bool = False,
+        retention: Retention | None = None,
     ) -> None:
         super().__init__(
             planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
         )
         self._sweeper = Sweeper(policy.sweep_interval_minutes)
+        self._sweep_retention(retention)

@@ -298,6 +298,10 @@ class RetentionPlanner(Planner, Protocol):
         self, codec: Codec, policy: Retention, *, dry_run: bool = False
     ) -> Plan[RetentionReport]: ...
 
+    def retain_in_turn(
+        self, codec: Codec, policy: Retention, owner: str, interval_minutes: float
+    ) -> Plan[bool]: ...
+
 
 class FullPlanner(
     PruningPlanner, CopyingPlanner, DeltaPlanner, FindingPlanner, RetentionPlanner, Protocol

@@ -182,6 +182,10 @@ class SqlRemoval(RetentionPlans):
     def _now(self) -> float:
         return self._logs.clock()
 
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        """One transaction."""
+        return bool((yield from write(rows, self._logs.queries["lease"], (owner, seconds))))
+
     def _retain(
         self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool
     ) -> Plan[Removal]:

@@ -29,6 +29,7 @@ class MemoryHarness(SaverHarness):
         saver = MemorySaver(clock=self.clock, **options)
         # two savers of one database: the same dicts, under the same lock
         saver._memory.threads = self._first._memory.threads
+        saver._memory.lease = self._first._memory.lease
         saver._driver = self._first._driver
         return saver
 

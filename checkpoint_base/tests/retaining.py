@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from checkpoint_base.dedup.writer import SWEPT_GARBAGE
 from checkpoint_base.plan import Atomic, run
+from checkpoint_base.saver.ttl import retaining
 from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 from checkpoint_base.sql import removal
 from checkpoint_base.tests.load import arguments, steps_of
@@ -158,3 +160,34 @@ class BetweenSteps:
                 rows.append(dict(harness.rows()))
                 saver.delete_thread("t")
         assert rows == rows[:1] * 5
+
+    def test_a_process_that_dies_loses_its_lease(
+        self, harness: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with harness.open() as saver, harness.open() as other:
+            for step in range(3):
+                saver.put(*arguments("t", step))
+
+            def in_turn(of: Any, owner: str, perform: Callable[[Any], Any]) -> object:
+                plan = of._planner.retain_in_turn(of._codec, Retention(keep_last=1), owner, 60)
+                return run(plan, perform)
+
+            requests: list[Any] = []
+
+            def dies(request: Any) -> Any:
+                requests.append(request)
+                if len(requests) == 4:
+                    raise DiedError
+                return saver._driver.perform(request)
+
+            for lease, is_taken_over in ((60.0, False), (0.01, True)):
+                monkeypatch.setattr(retaining, "_LEASE", lease)
+                requests.clear()
+                with pytest.raises(DiedError):
+                    in_turn(saver, "the first", dies)
+                applied = in_turn(other, "the second", other._driver.perform)
+                until = time.monotonic() + 60
+                while is_taken_over and not applied and time.monotonic() < until:
+                    applied = in_turn(other, "the second", other._driver.perform)
+                assert applied is is_taken_over
+            assert steps_of(other, "t") == [2]

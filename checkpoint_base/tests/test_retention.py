@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 import pytest
 from langgraph.checkpoint.base.id import uuid6
+from langgraph.graph import START, StateGraph
+from langgraph.types import Command, interrupt
 
 from checkpoint_base import InvalidArgumentError, MemorySaver, Retention
 from checkpoint_base.saver.ttl.retention import created_at, duration
@@ -69,3 +71,39 @@ def test_prune_takes_a_policy_or_threads() -> None:
     assert asyncio.run(saver.aprune(Retention(keep_last=2))).checkpoints_removed == 1
     saver.prune(["t"])
     assert saver.stats("t")["checkpoints"] == 1
+
+
+class State(TypedDict, total=False):
+    said: str
+
+
+def asks(state: State) -> State:
+    return {"said": interrupt("go on?")}
+
+
+def asking_graph(saver: MemorySaver, *, nested: bool) -> Any:
+    inner = StateGraph(State)
+    inner.add_node("asks", asks)
+    inner.add_edge(START, "asks")
+    if not nested:
+        return inner.compile(checkpointer=saver)
+    outer = StateGraph(State)
+    outer.add_node("inner", inner.compile())
+    outer.add_edge(START, "inner")
+    return outer.compile(checkpointer=saver)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_graph_that_waits_for_an_answer_goes_on_after_it(nested: bool) -> None:
+    now = [0.0]
+    saver = MemorySaver(clock=lambda: now[0])
+    graph = asking_graph(saver, nested=nested)
+    config: Any = {"configurable": {"thread_id": "ann"}}
+    for answer in ("yes", "no"):
+        graph.invoke({}, config)
+        now[0] += 1_000
+        report = saver.prune(Retention(idle="1s"))
+        assert (report.threads_removed, report.threads_pruned) == (0, 1)
+        assert graph.invoke(Command(resume=answer), config) == {"said": answer}
+    now[0] += 1_000
+    assert saver.prune(Retention(idle="1s")).threads_removed == 1

@@ -16,6 +16,7 @@ Stages = Sequence[Mapping[str, Any]]
 
 RECORDS: Final = "saver_records"
 MIGRATIONS: Final = "saver_migrations"
+LEASES: Final = "saver_leases"
 ITEMS: Final = "store_items"
 STORE_MIGRATIONS: Final = "store_migrations"
 

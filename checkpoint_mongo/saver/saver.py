@@ -13,6 +13,7 @@ from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention
 from checkpoint_mongo.connection.clients import (
     DB_NAME,
     aopened,
@@ -48,6 +49,7 @@ class MongoDBSaver(FullSyncSaver):
         deduplicate: store equal chunks of a thread's large values once. False stores each value
             whole, which is faster if values are replaced instead of growing.
         ttl: time to live as in `langgraph.json`, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: returns the time in epoch seconds; `ttl` runs by it.
         call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
 
@@ -68,6 +70,7 @@ class MongoDBSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
@@ -82,6 +85,7 @@ class MongoDBSaver(FullSyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
         self.db = driver.database
         self.client = self.db.client
@@ -112,6 +116,7 @@ class MongoDBSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> AbstractContextManager[Self]:
@@ -127,6 +132,7 @@ class MongoDBSaver(FullSyncSaver):
             encrypted: as in the constructor.
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
+            retention: as in the constructor.
             clock: as in the constructor.
             call_timeout: as in the constructor; seconds. If the URL lacks
                 `serverSelectionTimeoutMS` or `socketTimeoutMS`, they are 10 and 11 seconds.
@@ -144,6 +150,7 @@ class MongoDBSaver(FullSyncSaver):
             encrypted=encrypted,
             deduplicate=deduplicate,
             ttl=ttl,
+            retention=retention,
             clock=clock,
             call_timeout=call_timeout,
         )
@@ -161,6 +168,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         encrypted: as in `MongoDBSaver`.
         deduplicate: as in `MongoDBSaver`.
         ttl: as in `MongoDBSaver`; minutes.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: as in `MongoDBSaver`; epoch seconds.
         call_timeout: as in `MongoDBSaver`; seconds.
 
@@ -183,6 +191,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
@@ -197,6 +206,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
         self.db = driver.database
         self.client = self.db.client
@@ -217,6 +227,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> AbstractAsyncContextManager[Self]:
@@ -231,6 +242,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             encrypted=encrypted,
             deduplicate=deduplicate,
             ttl=ttl,
+            retention=retention,
             clock=clock,
             call_timeout=call_timeout,
         )

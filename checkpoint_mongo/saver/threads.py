@@ -17,6 +17,7 @@ from checkpoint_base.sql.logs import Thread
 from checkpoint_base.sql.rows import ThreadRows, checked_threads
 from checkpoint_base.sql.threads import SqlThreads as SharedThreads
 from checkpoint_mongo.connection.requests import (
+    LEASES,
     Document,
     Find,
     Op,
@@ -64,6 +65,21 @@ class MongoThreads(MongoReading, SharedThreads):
         of_original = original.ttl_override, original.log_end, original.salt
         yield from logs.create(target, *of_original)
         yield from logs.copy(original, target)
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        """Two commands: a conditional update, by the server's clock, and a read of its outcome."""
+        where = {"_id": "retention"}
+        now = {"$toLong": "$$NOW"}  # milliseconds
+        is_free = {"$lte": [{"$ifNull": ["$expires_at", 0]}, now]}
+        takes = {"$or": [{"$eq": ["$owner", {"$literal": owner}]}, is_free]}
+        end = {"$add": [now, round(1000 * seconds)]}
+        taken = {
+            "owner": {"$cond": [takes, {"$literal": owner}, "$owner"]},
+            "expires_at": {"$cond": [takes, end, "$expires_at"]},
+        }
+        yield from write_all([Op(where, [{"$set": taken}], upsert=True)], collection=LEASES)
+        found = yield from find(Find({**where, "owner": owner}, {"_id": 1}, LEASES))
+        return bool(found)
 
     # ------------------------------------------------------------------ lineages
 

@@ -13,6 +13,7 @@ from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention
 from checkpoint_postgres.connection.connections import (
     PoolOptions,
     aconnected,
@@ -52,6 +53,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         deduplicate: store chunks that a thread's large values share only once. False: store each
             value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
@@ -77,6 +79,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
@@ -93,6 +96,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
         self._postgres = planner
         self._source = source
@@ -130,6 +134,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> Iterator[Self]:
@@ -147,6 +152,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             encrypted: as in the constructor.
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
+            retention: as in the constructor.
             clock: as in the constructor.
             call_timeout: as in the constructor; seconds.
 
@@ -166,6 +172,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
                 reconnect=reconnect,
@@ -194,6 +201,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         deduplicate: store chunks that a thread's large values share only once. False: store each
             value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its retries and its wait for
             a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
@@ -218,6 +226,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
@@ -229,7 +238,13 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
         driver = AsyncPostgresDriver(source, by_thread=True, call_timeout=call_timeout)
         super().__init__(
-            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+            planner,
+            driver,
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+            retention=retention,
         )
         self._postgres = planner
         self._pipelines = driver
@@ -258,6 +273,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> AsyncIterator[Self]:
@@ -271,6 +287,7 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
                 reconnect=reconnect,

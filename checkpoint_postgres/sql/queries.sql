@@ -297,6 +297,13 @@ FROM {schema}.saver_threads AS s WHERE s.thread_id = $1 AND t.thread_id = $2
 -- name: expired_threads
 SELECT thread_id FROM {schema}.saver_threads WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
 
+-- name: lease
+INSERT INTO {schema}.saver_leases AS l (name, owner, expires_at)
+VALUES ('retention', $1::text, clock_timestamp() + make_interval(secs => $2::double precision))
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+WHERE l.owner = excluded.owner OR l.expires_at <= clock_timestamp()
+RETURNING 1
+
 -- name: server_version
 SELECT 'Postgres ' || split_part(current_setting('server_version'), ' ', 1)
 

@@ -276,5 +276,5 @@ class KeptHarness(PostgresHarness):
     def close(self) -> None:
         with self.look() as connection:
             connection.execute(OTHERS.encode())
-            for record in RECORDS:
+            for record in (*RECORDS, "leases"):
                 connection.execute(f"DELETE FROM saver_{record}".encode())

@@ -39,6 +39,7 @@ _PARTS: Final = {
     "begin_collection": _THREAD,
     "collect": _RECORDS,
     "snapshot": _RECORDS,
+    "lease": (),
     "restore": (*_THREAD, "expiry"),
     "create_registry": _REGISTRY,
     "register": _REGISTRY,

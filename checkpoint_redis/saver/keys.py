@@ -36,6 +36,11 @@ class KeyNames:
         """The key of the schema version."""
         return self._prefix + b":schema"
 
+    @property
+    def lease(self) -> bytes:
+        """The key of the lease of the process that applies a retention policy."""
+        return self._prefix + b":lease"
+
     def thread(self, thread_id: str) -> list[bytes]:
         """A thread's keys: records (a hash), and their order (a sorted set)."""
         own = self._prefix + b":{" + _tag(thread_id) + b"}:"

@@ -22,7 +22,8 @@ from checkpoint_base.saver.ttl.retention import (
     ThreadOutline,
     newest_of,
 )
-from checkpoint_redis.connection.requests import Arg, calls, seconds
+from checkpoint_redis.connection.requests import Arg, call, calls, seconds
+from checkpoint_redis.connection.scripts import script
 from checkpoint_redis.saver.collection import Collection, Judge
 from checkpoint_redis.saver.packing import unpack_checkpoint
 from checkpoint_redis.saver.reading import lineage_of
@@ -127,6 +128,11 @@ class RedisRemoval(Collection, RetentionPlans):
 
     def _now(self) -> float:
         return self._logs.clock()
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        """One script."""
+        args = owner.encode(), max(1, round(1000 * seconds))
+        return bool((yield from call(script("lease"), [self._keys.lease], args)))
 
     def _retain(
         self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool

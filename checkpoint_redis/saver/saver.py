@@ -14,6 +14,7 @@ from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention
 from checkpoint_redis.connection.connect import attempt_timeout, opened_target
 from checkpoint_redis.saver.planner import RedisPlanner
 
@@ -46,6 +47,7 @@ class RedisSaver(FullSyncSaver):
             whole, which is faster if values are replaced instead of growing.
         ttl: time to live as in `langgraph.json`, in minutes; see `TTLPolicy`. With the strategy
             "delete" the server itself removes expired threads.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: returns the time in epoch seconds; `ttl` runs by it.
         call_timeout: seconds that a step of a call may take; None: no limit. A blocking client
             also needs a `socket_timeout` (redis-py's default since 8.0), which limits connecting,
@@ -66,6 +68,7 @@ class RedisSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
@@ -83,6 +86,7 @@ class RedisSaver(FullSyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
         self.client = client
 
@@ -98,6 +102,7 @@ class RedisSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
@@ -116,6 +121,7 @@ class RedisSaver(FullSyncSaver):
             encrypted: as in the constructor.
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
+            retention: as in the constructor.
             clock: as in the constructor.
             max_connections: limit of connections to one server; further calls wait for one.
             call_timeout: as in the constructor; seconds.
@@ -141,6 +147,7 @@ class RedisSaver(FullSyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
             )
@@ -159,6 +166,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         encrypted: as in `RedisSaver`.
         deduplicate: as in `RedisSaver`.
         ttl: as in `RedisSaver`; minutes.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: as in `RedisSaver`; epoch seconds.
         call_timeout: as in `RedisSaver`, but only a cluster's client needs a `socket_timeout`.
 
@@ -179,6 +187,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
     ) -> None:
@@ -199,6 +208,7 @@ class AsyncRedisSaver(FullAsyncSaver):
             serde=serde,
             on_unreadable=on_unreadable,
             encrypted=encrypted,
+            retention=retention,
         )
         self.client = client
 
@@ -214,6 +224,7 @@ class AsyncRedisSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
         call_timeout: float | None = CALL_TIMEOUT,
@@ -235,6 +246,7 @@ class AsyncRedisSaver(FullAsyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
             )

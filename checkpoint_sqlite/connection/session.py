@@ -352,8 +352,8 @@ class SqliteSession:
             self.read([job])
         if request.write and isinstance(job.error, PermissionDeniedError):
             raise NotSetUpError(
-                f"no version of this library has set up this SQLite database: {job.error}; call "
-                "setup() once where that is allowed"
+                "this version of the library has not set up this SQLite database: "
+                f"{job.error}; call setup() once where that is allowed"
             ) from job.error
         return job.result()
 

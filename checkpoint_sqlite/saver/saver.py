@@ -17,6 +17,7 @@ from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
 from checkpoint_base.saver.ttl.policy import TTLPolicy
+from checkpoint_base.saver.ttl.retention import Retention
 from checkpoint_sqlite.connection.errors import opening, path_of
 from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
 from checkpoint_sqlite.saver.planner import SqlitePlanner
@@ -46,6 +47,7 @@ class SqliteSaver(FullSyncSaver):
         deduplicate: store chunks that a thread's large values share only once. False: store each
             value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
             (`checkpoint_base.deadlines.timeouts`); None: no limit. If others use the connection,
@@ -68,6 +70,7 @@ class SqliteSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         reader: sqlite3.Connection | None = None,
@@ -79,7 +82,13 @@ class SqliteSaver(FullSyncSaver):
             conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
         )
         super().__init__(
-            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+            planner,
+            driver,
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+            retention=retention,
         )
         self.conn = conn
         self._sqlite = driver
@@ -100,6 +109,7 @@ class SqliteSaver(FullSyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
@@ -114,6 +124,7 @@ class SqliteSaver(FullSyncSaver):
             encrypted: as in the constructor.
             deduplicate: as in the constructor.
             ttl: as in the constructor; minutes.
+            retention: as in the constructor.
             clock: as in the constructor.
             call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
@@ -137,6 +148,7 @@ class SqliteSaver(FullSyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
                 reader=reader,
@@ -160,6 +172,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         deduplicate: store chunks that a thread's large values share only once. False: store each
             value whole, which is faster if values are replaced rather than extended.
         ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
+        retention: a policy that sweeps apply; of several processes one at a time.
         clock: gives epoch seconds, for `ttl`.
         call_timeout: seconds that each step of a call may take, with its wait for the connection
             (`checkpoint_base.deadlines.timeouts`); None: no limit. Others that use the connection
@@ -183,6 +196,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
@@ -197,7 +211,13 @@ class AsyncSqliteSaver(FullAsyncSaver):
             conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
         )
         super().__init__(
-            planner, driver, policy, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
+            planner,
+            driver,
+            policy,
+            serde=serde,
+            on_unreadable=on_unreadable,
+            encrypted=encrypted,
+            retention=retention,
         )
         self.conn = conn
         self._sqlite = driver
@@ -218,6 +238,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
         encrypted: bool = False,
         deduplicate: bool = True,
         ttl: TTL = None,
+        retention: Retention | None = None,
         clock: Callable[[], float] = time.time,
         call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
@@ -241,6 +262,7 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 encrypted=encrypted,
                 deduplicate=deduplicate,
                 ttl=ttl,
+                retention=retention,
                 clock=clock,
                 call_timeout=call_timeout,
                 reader=reader,

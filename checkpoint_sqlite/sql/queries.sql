@@ -217,6 +217,13 @@ WHERE no = ?2
 -- name: expired_threads
 SELECT thread_id FROM saver_threads WHERE expires_at <= ? ORDER BY expires_at LIMIT ?
 
+-- name: lease
+INSERT INTO saver_leases (name, owner, expires_at)
+VALUES ('retention', ?1, (julianday('now') - 2440587.5) * 86400 + ?2)
+ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, expires_at = excluded.expires_at
+WHERE owner = excluded.owner OR expires_at <= excluded.expires_at - ?2
+RETURNING 1
+
 -- name: server_version
 SELECT 'SQLite ' || sqlite_version()
 

@@ -187,9 +187,13 @@ class Facade(abc.ABC):
 
     def retain(self, policy: Any, *, dry_run: bool = False) -> Any:
         """`prune` with a retention policy."""
+        self.check_retains()
+        return self.call("prune", policy, dry_run=dry_run)
+
+    def check_retains(self) -> None:
+        """End the case as `not offered` if `prune` takes no retention policy."""
         if not self.retains:
             not_offered(f"`{self.prefix}prune` takes no retention policy")
-        return self.call("prune", policy, dry_run=dry_run)
 
     @property
     def retains(self) -> bool:

@@ -28,7 +28,10 @@ from conformance_tests.savers.threads.delete_thread import DeleteThreadClauses
 from conformance_tests.savers.threads.find_threads import FindThreadsClauses, OpenInterruptClauses
 from conformance_tests.savers.threads.list_threads import ThreadsClauses
 from conformance_tests.savers.threads.prune import PruneClauses, PruneDeltaClauses
-from conformance_tests.savers.threads.retention import RetentionClauses
+from conformance_tests.savers.threads.retention import (
+    RetentionClauses,
+    RetentionSweepClauses,
+)
 from conformance_tests.savers.threads.stats import StatsClauses
 from conformance_tests.savers.threads.ttl import ExpiryClauses, SweepClauses
 from conformance_tests.savers.threads.ttl_of_runs import RunTTLClauses
@@ -71,6 +74,7 @@ class SaverConformance(
     PruneClauses,
     PruneDeltaClauses,
     RetentionClauses,
+    RetentionSweepClauses,
     DeltaHistoryClauses,
     AllowlistClauses,
     FidelityClauses,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,7 +21,13 @@ from checkpoint_base.saver.ttl.retention import (
 )
 from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
 
-_PAGE: Final = 200
+logger = logging.getLogger(__name__)
+
+_PAGE: Final = 100
+_LEASE: Final = 300.0
+"""Seconds after which another process takes over from one that died while it applied a policy."""
+_REST: Final = 0.9
+"""The part of the interval between two sweeps in which no other process applies the policy."""
 
 NOTHING: Final = Removal(0)
 
@@ -41,6 +48,12 @@ class RetentionPlans:
         """Count what is stored."""
 
     @abstractmethod
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        """Take the lease of sweepers for `seconds` from now, by the database's clock. The owner of
+        the lease may take it again. False: another one has it.
+        """
+
+    @abstractmethod
     def _retain(
         self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool
     ) -> Plan[Removal]:
@@ -54,10 +67,34 @@ class RetentionPlans:
         """Apply a policy to all threads, most recently updated first. A thread is only locked if
         something is to be removed from it.
         """
+        return (yield from self._retain_all(codec, policy, None, dry_run=dry_run))
+
+    def retain_in_turn(
+        self, codec: Codec, policy: Retention, owner: str, interval_minutes: float
+    ) -> Plan[bool]:
+        """Apply a policy to all threads, unless another process does so now, or has done so in the
+        last interval. Returns whether it was applied.
+
+        The lease only saves work: it would do no harm if two processes applied a policy at once.
+        """
+        if not (yield from self._lease(owner, _LEASE)):
+            return False
+        began = self._now()
+        report = yield from self._retain_all(codec, policy, owner, dry_run=False)
+        logger.info("%s", report)
+        rest = _REST * 60 * interval_minutes - (self._now() - began)
+        yield from self._lease(owner, max(rest, 0.0))
+        return True
+
+    def _retain_all(
+        self, codec: Codec, policy: Retention, owner: str | None, *, dry_run: bool
+    ) -> Plan[RetentionReport]:
         cutoff = policy.at(self._now())
         report = RetentionReport(dry_run=dry_run, bytes_after=None if dry_run else 0)
         query = ThreadQuery("", cutoff.updated_before, None, _PAGE, None)
         while True:
+            if owner is not None:
+                yield from self._lease(owner, _LEASE)
             page = yield from self.list_threads(query)
             for thread_id, *_ in page.threads:
                 report = replace(report, threads=report.threads + 1)

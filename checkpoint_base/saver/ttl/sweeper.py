@@ -40,12 +40,12 @@ def log_unreadable(thread_id: str, error: Exception) -> None:
 class Sweeper:
     """Calls a sweep periodically. One per saver, store or cache, shared by a saver's copies.
 
-    Args:
-        interval_minutes: default minutes between two sweeps.
+    Attributes:
+        interval_minutes: minutes between two sweeps, unless `start` is given others.
     """
 
     def __init__(self, interval_minutes: float) -> None:
-        self._interval = interval_minutes
+        self.interval_minutes = interval_minutes
         self._lock = Lock()
         self._thread: Thread | None = None
         self._stopped = Event()
@@ -62,12 +62,13 @@ class Sweeper:
         Raises:
             InvalidArgumentError: the interval is invalid.
         """
-        interval = self._interval
+        interval = self.interval_minutes
         if interval_minutes is not None:
             interval = minutes("sweep_interval_minutes", interval_minutes)
         with self._lock:
             if self._thread is not None and not self._stopped.is_set():
                 return self._ended
+            self.interval_minutes = interval
             stopped, ended = Event(), Future[None]()
             self._stopped, self._ended = stopped, ended
             ended.add_done_callback(lambda _: stopped.set())

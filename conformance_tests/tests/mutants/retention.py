@@ -238,3 +238,29 @@ class DecidesByOldLists(_Decides):
     def _kept(self, cutoff: RetentionCutoff, thread: ThreadOutline) -> set[Place]:
         seen: list[Place] = self.__dict__.setdefault("seen", [*thread.places])
         return cutoff.kept(thread._replace(places=seen)) & {*thread.places}
+
+
+@saver("saver.retention.sweeps_apply_the_policy")
+class SweepsWithoutPolicy(MemoryPlanner):
+    """A sweep never gets the lease, so it applies no policy."""
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        yield from super()._lease(f"not {owner}", seconds)
+        return False
+
+
+@saver("saver.retention.one_process_sweeps")
+class EverybodySweeps(MemoryPlanner):
+    """The lease is given to everybody who asks for it."""
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        yield from super()._lease(owner, seconds)
+        return True
+
+
+@saver("saver.retention.another_process_takes_over")
+class LeaseForGood(MemoryPlanner):
+    """The lease never ends."""
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        return (yield from super()._lease(owner, seconds + 1e9))
