@@ -84,7 +84,8 @@ class Retention:
     """A policy that limits the history of threads, and deletes idle ones.
 
     Each limit applies by itself. The newest checkpoint of each namespace always stays, and so do
-    the ancestors that a kept checkpoint needs to be rebuilt.
+    the ancestors that a kept checkpoint needs to be rebuilt. The namespace of a call of a subgraph
+    goes with the root checkpoint that has made the call.
 
     Attributes:
         keep_last: how many of the newest checkpoints of each namespace stay; None: all.
@@ -170,9 +171,10 @@ class RetentionCutoff:
         """The checkpoints that stay, without the ancestors that they need."""
         if not self._applies(thread):
             return {*thread.places}
-        kept = {*newest_of(thread.places).items()}
+        heads = newest_of(thread.places)
         if self._is_idle(thread):
-            return kept
+            return self._without_calls({*heads.items()}, heads)
+        kept = {*heads.items()}
         namespaces: dict[str, list[str]] = {}
         for ns, checkpoint_id in thread.places:
             namespaces.setdefault(ns, []).append(checkpoint_id)
@@ -180,7 +182,25 @@ class RetentionCutoff:
             is_spared = ns != "" and self.policy.namespaces == "root"
             newest = ids if is_spared else sorted(ids, reverse=True)[: self.policy.keep_last]
             kept.update((ns, name) for name in newest if is_spared or not self._is_old(name))
-        return kept
+        return kept if self.policy.namespaces == "root" else self._without_calls(kept, heads)
+
+    @staticmethod
+    def _without_calls(kept: set[Place], heads: Mapping[str, str]) -> set[Place]:
+        """Leave out the namespaces of calls that only removed root checkpoints have made. LangGraph
+        gives each call of a subgraph without memory a namespace with the task's id behind a colon.
+        Its checkpoints are newer than the root checkpoint that has made the call.
+        """
+        roots = [created_at(name) for ns, name in kept if ns == ""]
+        times = [time for time in roots if time is not None]
+        if len(times) < len(roots) or not times:
+            return kept
+        oldest = min(times)
+        ended = {
+            ns
+            for ns, name in heads.items()
+            if ":" in ns and (time := created_at(name)) is not None and time < oldest
+        }
+        return {(ns, name) for ns, name in kept if ns not in ended}
 
     def _applies(self, thread: ThreadOutline) -> bool:
         if not self.policy.where:

@@ -56,6 +56,11 @@ def stored(saver: Facade, thread: str, ns: str | None = None) -> dict[str, Any]:
     return {found.checkpoint["id"]: plain(found) for found in saver.list(on(thread, ns=ns))}
 
 
+def listed(saver: Facade, thread: str) -> list[CheckpointTuple]:
+    """All checkpoints of a thread."""
+    return list(saver.list(on(thread, ns=None)))
+
+
 def newest(before: dict[str, Any], count: int) -> dict[str, Any]:
     """The newest of these checkpoints."""
     return {name: before[name] for name in sorted(before)[-count:]}
@@ -104,6 +109,25 @@ class RetentionClauses(SaverClauses):
         saver.retain(Retention(keep_last=1, namespaces="root"))
         assert_same(newest(root, 1), stored(saver, thread, ""), "the root")
         assert_same(sub, stored(saver, thread, "sub:1"), "the subgraph")
+
+    def test_retention_calls_go_with_their_root_checkpoints(self, saver: Facade) -> None:
+        """Each call of a subgraph without memory has a namespace of its own, with the id of its
+        task. It goes with the root checkpoint that has made the call, or their number would grow
+        for ever. The namespace of a subgraph with memory stays."""
+        thread = new_thread()
+        root, memory = Chain(saver, thread), Chain(saver, thread, "memory")
+        memory.put({"n": 0})
+        for n in range(6):
+            root.put({"n": n})
+            for ns in (f"sub:{n}", f"sub:{n}|deep"):
+                chain_of(saver, 2, thread, ns)
+        question(root)
+        saver.retain(Retention(keep_last=2))
+        left = {found.config["configurable"]["checkpoint_ns"] for found in listed(saver, thread)}
+        assert left == {"", "memory", "sub:4", "sub:4|deep", "sub:5", "sub:5|deep"}
+        assert len(listed(saver, thread)) == 2 + 1 + 4 * 2
+        saver.retain(Retention(keep_last=1, namespaces="root"))
+        assert len(listed(saver, thread)) == 1 + 1 + 4 * 2
 
     def test_retention_max_age_is_the_age_of_each_checkpoint(self, saver: Facade) -> None:
         """`max_age` removes checkpoints by the time in their ids. The newest stays, however old

@@ -66,6 +66,14 @@ class SparesNoSubgraph(_Decides):
         return replace(cutoff, policy=replace(cutoff.policy, namespaces="all")).kept(thread)
 
 
+@saver("saver.retention.calls_go_with_their_root_checkpoints")
+class KeepsEndedCalls(_Decides):
+    """The newest checkpoint of each call of a subgraph stays for ever."""
+
+    def _kept(self, cutoff: RetentionCutoff, thread: ThreadOutline) -> set[Place]:
+        return cutoff.kept(thread) | {*newest_of(thread.places).items()}
+
+
 @saver("saver.retention.max_age_is_the_age_of_each_checkpoint")
 class TimelessIsOld(_Decides):
     """A checkpoint whose id has no time counts as old."""
