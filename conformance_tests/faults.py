@@ -92,6 +92,7 @@ class Proxy:
         self.port = 0
         self._counted: list[Counted] = []
         self._links: set[_Link] = set()
+        self._relays: set[asyncio.Task[None]] = set()  # one a connection, from its first moment
         self._fault: _Fault | None = None
         self._loop = LoopThread()
         self._server: asyncio.Server | None = None
@@ -163,6 +164,7 @@ class Proxy:
     async def _end(self) -> None:
         if self._server is not None:
             self._server.close()
+            self._server = None
         await self._cut()
 
     async def _swallow(self, noticed_after: float) -> None:
@@ -171,26 +173,36 @@ class Proxy:
             self._loop.loop.call_later(noticed_after, _reset, link.server)
 
     async def _cut(self) -> None:
-        tasks = [task for link in self._links for task in link.tasks]
+        tasks = [*self._relays, *(task for link in self._links for task in link.tasks)]
         for link in self._links:
             link.reset()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        if self._server is None:  # accepted just before the proxy was closed
+            _reset(client)
+            return
+        relay = asyncio.ensure_future(self._relay(reader, client))
+        self._relays.add(relay)
+        relay.add_done_callback(self._relays.discard)
+        relay.add_done_callback(lambda _: _reset(client))
+
+    async def _relay(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         try:
             answers, server = await asyncio.open_connection(*self.target)
-        except OSError:  # the server is down: reset the client's connection
-            _reset(client)
+        except OSError:  # the server is down
             return
         link = _Link(client, server)
         self._links.add(link)
         ways = self._pass(link, reader, "server"), self._pass(link, answers, "client")
         link.tasks = {asyncio.ensure_future(way) for way in ways}
-        await asyncio.wait(link.tasks)
-        self._links.discard(link)
-        link.reset()
+        try:
+            await asyncio.wait(link.tasks)
+        finally:
+            self._links.discard(link)
+            link.reset()
 
     async def _pass(self, link: _Link, reader: asyncio.StreamReader, towards: Towards) -> None:
         pieces: Pieces = asyncio.Queue()

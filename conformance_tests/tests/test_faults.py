@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import socketserver
 import threading
@@ -159,6 +160,20 @@ def test_a_swallowed_connection_ends_for_the_server_and_not_for_the_client(
     assert receive(client) == (b"", TimeoutError)
     with socket.create_connection((proxy.host, proxy.port), timeout=10) as other:
         assert ask(other, b"c\n") == b"c\nc\n"
+
+
+def test_connections_that_are_being_made_end_with_the_proxy(server: Server) -> None:
+    """None of its tasks is left when its event loop is closed, which would be a warning."""
+    for _ in range(50):
+        with Proxy("127.0.0.1", server.server_address[1]) as one:
+            clients = [socket.create_connection((one.host, one.port), timeout=10) for _ in range(4)]
+            loop = one._loop.loop
+            while len(one._relays) < len(clients):
+                time.sleep(0)
+        assert asyncio.all_tasks(loop) == set()
+        for client in clients:
+            assert receive(client) == (b"", ConnectionResetError)
+            client.close()
 
 
 def test_down_and_up_again_on_the_same_port(proxy: Proxy, client: socket.socket) -> None:
