@@ -97,7 +97,7 @@ class Performer:
         self._collections: dict[str, Any] = {}
 
     def _attempts(self) -> MongoRetryPolicy:
-        return MongoRetryPolicy(self._seconds, self._limit)
+        return MongoRetryPolicy(self._database.client, self._seconds, self._limit)
 
     def _call(self, work: Callable[..., Any], *args: Any, **options: Any) -> Plan[Any]:
         return (yield DriverCall(partial(work, *args, **options), self._limit))

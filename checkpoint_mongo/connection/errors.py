@@ -88,17 +88,30 @@ def own_timeout(client: Any) -> float:
     return math.inf if socket is None else socket + float(options.server_selection_timeout)
 
 
+def refused_login(client: Any) -> OperationFailure | None:
+    """The refusal of a client's login, if it is why no server is available. After a refusal PyMongo
+    closes its connections, and has no server until the monitor has asked again: until then calls
+    fail or time out without a word about the login.
+    """
+    for server in client.topology_description.server_descriptions().values():
+        error = server.error
+        if isinstance(error, OperationFailure) and error.code in _LOGIN:
+            return error
+    return None
+
+
 class MongoRetryPolicy:
     """Counts the retries of one request. Requests are idempotent: storing the same again or
     deleting again changes nothing.
 
     Args:
+        client: PyMongo's client.
         call_timeout: seconds after which nothing is retried; None: `_PATIENCE`.
         limit: seconds that a call of PyMongo may take; None: the client's own limits.
     """
 
-    def __init__(self, call_timeout: float | None, limit: float | None) -> None:
-        self._limit = limit
+    def __init__(self, client: Any, call_timeout: float | None, limit: float | None) -> None:
+        self._client, self._limit = client, limit
         self._begin = time.monotonic()
         self._end = self._begin + (_PATIENCE if call_timeout is None else call_timeout)
         self._conflicts = 0
@@ -118,6 +131,8 @@ class MongoRetryPolicy:
         codes = codes_of(error)
         if isinstance(error, InvalidOperation):  # first: in a transaction it is labelled transient
             raise translate_error(error) from error
+        if isinstance(error, ConnectionFailure) and (refused := refused_login(self._client)):
+            raise translate_error(refused) from refused
         if error.timeout:
             ended = None if self._limit is None else timed_out(self._limit, _STEP)
             raise ended or translate_error(error) from without_values(error)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
 from pymongo.errors import ConfigurationError, OperationFailure
 
-from checkpoint_base.errors import ClosedError, InvalidArgumentError, PermissionDeniedError
+from checkpoint_base.errors import (
+    BackendUnavailableError,
+    ClosedError,
+    InvalidArgumentError,
+    PermissionDeniedError,
+)
 from checkpoint_base.tests.lives import assert_aclosed, assert_closed, assert_ended
 from checkpoint_base.tests.load import arguments, calls_of
 from checkpoint_mongo import AsyncMongoDBSaver, AsyncMongoDBStore, MongoDBSaver, MongoDBStore
@@ -93,6 +100,38 @@ def test_a_user_who_is_not_let_in(mongo_server: str) -> None:
         async with AsyncMongoDBSaver.from_conn_string(url) as asaver:
             with pytest.raises(PermissionDeniedError, match="let this user in"):
                 await asaver.aget_tuple(on("t"))
+
+    asyncio.run(main())
+
+
+def test_a_refused_login_is_told_by_later_calls_too(mongo_server: str) -> None:
+    """After a refusal PyMongo has no server until its monitor asks again, half a second later."""
+    url = f"{mongo_server.replace('//', '//bob:secret@')}&serverSelectionTimeoutMS=300"
+
+    def refused(call: Callable[[], object]) -> type[BaseException]:
+        with pytest.raises((PermissionDeniedError, BackendUnavailableError)) as caught:
+            call()
+        assert "secret" not in str(caught.value)
+        return caught.type
+
+    with MongoDBSaver.from_conn_string(url) as saver:
+        first = partial(saver.get_tuple, on("t"))
+        while refused(first) is not PermissionDeniedError:
+            pass  # a loaded machine has not connected yet
+        with ThreadPoolExecutor(8) as threads:
+            assert {*threads.map(refused, [first] * 24)} == {PermissionDeniedError}
+
+    async def main() -> None:
+        async with AsyncMongoDBSaver.from_conn_string(url) as asaver:
+
+            async def ends(count: int) -> set[type]:
+                calls = [asaver.aget_tuple(on("t")) for _ in range(count)]
+                ended = await asyncio.gather(*calls, return_exceptions=True)
+                return {type(one) for one in ended}
+
+            while await ends(1) == {BackendUnavailableError}:
+                pass
+            assert await ends(8) == await ends(1) == {PermissionDeniedError}
 
     asyncio.run(main())
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from langgraph.store.base import PutOp
+from pymongo import MongoClient
 from pymongo.errors import AutoReconnect
 
 from checkpoint_base.errors import BackendUnavailableError
@@ -112,7 +113,9 @@ def test_a_connection_that_is_lost_late_is_not_replaced(monkeypatch: pytest.Monk
     """Of a frozen server PyMongo gives up new connections after 13 seconds."""
     now = [100.0]
     monkeypatch.setattr(failures, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    attempts = failures.MongoRetryPolicy(None, None)
+    client: MongoClient[dict[str, object]]
+    with MongoClient(connect=False) as client:
+        attempts = failures.MongoRetryPolicy(client, None, None)
     assert attempts.after(AutoReconnect("reset")) < 1
     now[0] += 13
     with pytest.raises(BackendUnavailableError, match="cancelled"):
