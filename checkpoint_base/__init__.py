@@ -9,7 +9,7 @@ from checkpoint_base.backends import (
     open_saver,
     open_store,
 )
-from checkpoint_base.cache import CacheStats, MemoryCache
+from checkpoint_base.cache import CacheOptions, CacheStats, MemoryCache
 from checkpoint_base.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -31,8 +31,9 @@ from checkpoint_base.errors import (
     UnsupportedServerError,
 )
 from checkpoint_base.memory.saver import MemorySaver
-from checkpoint_base.saver.importing import import_threads
+from checkpoint_base.saver.options import SaverOptions
 from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
+from checkpoint_base.saver.threads.importing import import_threads
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 
@@ -41,6 +42,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backend",
     "BackendUnavailableError",
+    "CacheOptions",
     "CacheStats",
     "CheckpointError",
     "ClosedError",
@@ -56,6 +58,7 @@ __all__ = [
     "PermissionDeniedError",
     "Retention",
     "RetentionReport",
+    "SaverOptions",
     "SchemaVersionError",
     "Stats",
     "TTLPolicy",

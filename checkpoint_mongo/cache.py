@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.cache.entries import AFTER_DIGITS, CacheEntry
+from checkpoint_base.cache.options import CacheOptions, CacheSettings
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
-from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.cache.shell import AsyncCache, SyncCache
 from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan
 from checkpoint_mongo.connection.clients import (
@@ -159,14 +160,7 @@ class MongoDBCache(SyncCache):
         client: a `MongoClient`, or one of its databases. The caller closes it.
         db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
-        serde: default: LangGraph's `JsonPlusSerializer`. A serializer that pickles is refused.
-        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
-            no attribute `cipher`.
-        max_bytes: limit of the total size of the values; beyond it the oldest are removed; see
-            `checkpoint_base.cache.Cache`. None: no limit. A value of more than 16 MiB is not
-            stored.
-        clock: returns the time in epoch seconds; a `CachePolicy`'s `ttl` (seconds) runs by it.
-        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+        options: `CacheOptions`. A value of more than 16 MiB is not stored.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`,
@@ -182,22 +176,13 @@ class MongoDBCache(SyncCache):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = sync_driver(name, client, db_name, collection_prefix, call_timeout)
-        super().__init__(
-            MongoCachePlanner(clock),
-            driver,
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
+        settings = CacheSettings.of(options)
+        driver = sync_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
+        super().__init__(MongoCachePlanner(settings.clock), driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -208,11 +193,7 @@ class MongoDBCache(SyncCache):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> AbstractContextManager[Self]:
         """Open a cache with a client of its own, which is closed when the context ends.
 
@@ -220,11 +201,7 @@ class MongoDBCache(SyncCache):
             conn_string: as in `MongoDBSaver.from_conn_string`.
             db_name: as in `MongoDBSaver.from_conn_string`.
             collection_prefix: as in the constructor.
-            serde: as in the constructor.
-            encrypted: as in the constructor.
-            max_bytes: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in `MongoDBSaver.from_conn_string`.
+            options: `CacheOptions`.
 
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
@@ -234,11 +211,7 @@ class MongoDBCache(SyncCache):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-            call_timeout=call_timeout,
+            **options,
         )
 
 
@@ -249,11 +222,7 @@ class AsyncMongoDBCache(AsyncCache):
         client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
         db_name: as in `MongoDBCache`.
         collection_prefix: as in `MongoDBCache`.
-        serde: as in `MongoDBCache`.
-        encrypted: as in `MongoDBCache`.
-        max_bytes: as in `MongoDBCache`.
-        clock: as in `MongoDBCache`; epoch seconds.
-        call_timeout: as in `MongoDBCache`; seconds.
+        options: `CacheOptions`.
 
     Call `await cache.setup()` once for each database and prefix.
 
@@ -271,22 +240,13 @@ class AsyncMongoDBCache(AsyncCache):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = async_driver(name, client, db_name, collection_prefix, call_timeout)
-        super().__init__(
-            MongoCachePlanner(clock),
-            driver,
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
+        settings = CacheSettings.of(options)
+        driver = async_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
+        super().__init__(MongoCachePlanner(settings.clock), driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -297,11 +257,7 @@ class AsyncMongoDBCache(AsyncCache):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> AbstractAsyncContextManager[Self]:
         """`MongoDBCache.from_conn_string`, for an event loop."""
         return aopened(
@@ -309,9 +265,5 @@ class AsyncMongoDBCache(AsyncCache):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-            call_timeout=call_timeout,
+            **options,
         )

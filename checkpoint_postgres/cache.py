@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.cache.entries import CacheEntry
-from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.cache.options import CACHE_TIMEOUT, CacheOptions, CacheSettings
+from checkpoint_base.cache.shell import AsyncCache, SyncCache
 from checkpoint_base.cache.statements import StatementCachePlanner
 from checkpoint_base.plan import Plan, read, unlimited, write
 from checkpoint_base.sql.requests import execute, rows
@@ -74,17 +75,9 @@ class PostgresCache(SyncCache):
     Args:
         conn: a connection, which serves one operation at a time, or a pool. The caller closes it.
             If a transaction is open on the connection, each call is a savepoint in it.
-        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`. One with
-            `pickle_fallback` is refused.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`.
-        max_bytes: limit on the size of all values; beyond it, the entries stored longest ago are
-            removed; see `checkpoint_base.cache.Cache`. None: no limit.
         schema: the schema of the table; `setup()` creates it if it does not exist.
-        clock: gives epoch seconds, to which a `CachePolicy`'s `ttl` (seconds) is added.
-        call_timeout: seconds that each step of a call may take, with its retries and its wait for
-            a connection; None: no limit.
         reconnect: opens a new connection when `conn` is lost; None: it is not replaced.
+        options: `CacheOptions`.
 
     Call `setup()` once for a schema. A saver and a store may share it.
 
@@ -97,25 +90,17 @@ class PostgresCache(SyncCache):
         self,
         conn: Connection[Any] | ConnectionPool[Any],
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
+        **options: Unpack[CacheOptions],
     ) -> None:
         self._source = sync_source(type(self).__name__, conn, reconnect)
         from checkpoint_postgres.connection.sync_driver import SyncPostgresDriver
 
-        super().__init__(
-            PostgresCachePlanner(schema, clock),
-            SyncPostgresDriver(self._source, call_timeout=call_timeout),
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-        )
+        settings = CacheSettings.of(options)
+        planner = PostgresCachePlanner(schema, settings.clock)
+        driver = SyncPostgresDriver(self._source, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self.conn = conn
 
     @classmethod
@@ -125,12 +110,8 @@ class PostgresCache(SyncCache):
         conn_string: str,
         *,
         pool: PoolOptions | None = None,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> Iterator[Self]:
         """Connect, and disconnect at the end of the `with` block.
 
@@ -138,12 +119,8 @@ class PostgresCache(SyncCache):
             conn_string: `postgresql://…`, or `host=… dbname=…`.
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
                 10); None: one connection, replaced when it is lost.
-            serde: as in the constructor.
-            encrypted: as in the constructor.
-            max_bytes: as in the constructor.
             schema: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
+            options: `CacheOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
@@ -151,17 +128,9 @@ class PostgresCache(SyncCache):
             BackendUnavailableError: connecting failed; the message has the reason. With a pool,
                 only if retries cannot help (no such database).
         """
-        with connected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
-            cache = cls(
-                conn,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                schema=schema,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-            )
+        timeout = options.get("call_timeout", CACHE_TIMEOUT)
+        with connected(cls.__name__, conn_string, pool, timeout) as (conn, reconnect):
+            cache = cls(conn, schema=schema, reconnect=reconnect, **options)
             try:
                 yield cache
             finally:
@@ -176,13 +145,9 @@ class AsyncPostgresCache(AsyncCache):
 
     Args:
         conn: an `AsyncConnection` or an `AsyncConnectionPool`.
-        serde: as in `PostgresCache`.
-        encrypted: as in `PostgresCache`.
-        max_bytes: as in `PostgresCache`.
         schema: as in `PostgresCache`.
-        clock: as in `PostgresCache`.
-        call_timeout: as in `PostgresCache`; seconds.
         reconnect: as in `PostgresCache`, awaitable.
+        options: `CacheOptions`.
 
     Call `await cache.setup()` once for a schema.
 
@@ -195,25 +160,17 @@ class AsyncPostgresCache(AsyncCache):
         self,
         conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
+        **options: Unpack[CacheOptions],
     ) -> None:
         self._source = async_source(type(self).__name__, conn, reconnect)
         from checkpoint_postgres.connection.async_driver import AsyncPostgresDriver
 
-        super().__init__(
-            PostgresCachePlanner(schema, clock),
-            AsyncPostgresDriver(self._source, call_timeout=call_timeout),
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-        )
+        settings = CacheSettings.of(options)
+        planner = PostgresCachePlanner(schema, settings.clock)
+        driver = AsyncPostgresDriver(self._source, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self.conn = conn
 
     @classmethod
@@ -223,25 +180,13 @@ class AsyncPostgresCache(AsyncCache):
         conn_string: str,
         *,
         pool: PoolOptions | None = None,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> AsyncIterator[Self]:
         """`PostgresCache.from_conn_string`, for an event loop."""
-        async with aconnected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
-            cache = cls(
-                conn,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                schema=schema,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-            )
+        timeout = options.get("call_timeout", CACHE_TIMEOUT)
+        async with aconnected(cls.__name__, conn_string, pool, timeout) as (conn, reconnect):
+            cache = cls(conn, schema=schema, reconnect=reconnect, **options)
             try:
                 yield cache
             finally:

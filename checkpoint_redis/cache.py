@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import struct
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.cache.entries import CacheEntry
+from checkpoint_base.cache.options import CacheOptions, CacheSettings
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
-from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
-from checkpoint_base.deadlines.timeouts import checked_call_timeout
+from checkpoint_base.cache.shell import AsyncCache, SyncCache
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.lifecycle.setup_check import requires_setup
 from checkpoint_base.plan import Plan
@@ -131,13 +130,7 @@ class RedisCache(SyncCache):
     Args:
         client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. The caller closes it.
         prefix: all keys begin with it; caches of different prefixes share nothing.
-        serde: default: LangGraph's `JsonPlusSerializer`. A serializer that pickles is refused.
-        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
-            no attribute `cipher`.
-        max_bytes: limit of the total size of the values; beyond it the oldest are removed; see
-            `checkpoint_base.cache.Cache`. None: no limit.
-        clock: returns the time in epoch seconds; a `CachePolicy`'s `ttl` (seconds) runs by it.
-        call_timeout: seconds that each step of a call may take, with its retry; None: no limit.
+        options: `CacheOptions`.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `prefix`, `max_bytes` or `serde` is
@@ -150,25 +143,16 @@ class RedisCache(SyncCache):
         client: Redis | RedisCluster,
         *,
         prefix: str = "cache",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> None:
         redis = driver(type(self).__name__)
         from checkpoint_redis.connection.sync_driver import SyncRedisDriver
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.Redis or redis.RedisCluster", client)
-        super().__init__(
-            RedisCachePlanner(prefix),
-            SyncRedisDriver(client, checked_call_timeout(call_timeout)),
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-        )
+        settings = CacheSettings.of(options)
+        driver_of_cache = SyncRedisDriver(client, settings.call_timeout)
+        super().__init__(RedisCachePlanner(prefix), driver_of_cache, settings)
         self.client = client
 
     @classmethod
@@ -178,24 +162,16 @@ class RedisCache(SyncCache):
         conn_string: str,
         *,
         prefix: str = "cache",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> Iterator[Self]:
         """Open a cache with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `RedisSaver.from_conn_string`.
             prefix: as in the constructor.
-            serde: as in the constructor.
-            encrypted: as in the constructor.
-            max_bytes: as in the constructor.
-            clock: as in the constructor.
             max_connections: limit of connections to one server; further calls wait for one.
-            call_timeout: as in the constructor; seconds.
+            options: `CacheOptions`.
 
         Raises:
             InvalidArgumentError: the URL, `max_bytes` or `serde` is invalid.
@@ -203,22 +179,15 @@ class RedisCache(SyncCache):
                 server cannot be reached, each read is a miss.
         """
         driver(cls.__name__)
-        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
+        call_timeout = CacheSettings.of(options).call_timeout
+        target = opened_target(conn_string, call_timeout, blocking=True)
         from checkpoint_redis.connection.sync_clients import connected
 
         with ExitStack() as stack:
             client = stack.enter_context(
                 connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
-            cache = cls(
-                client,
-                prefix=prefix,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-            )
+            cache = cls(client, prefix=prefix, **options)
             stack.callback(cache._end)
             yield cache
 
@@ -229,11 +198,7 @@ class AsyncRedisCache(AsyncCache):
     Args:
         client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`.
         prefix: as in `RedisCache`.
-        serde: as in `RedisCache`.
-        encrypted: as in `RedisCache`.
-        max_bytes: as in `RedisCache`.
-        clock: as in `RedisCache`; epoch seconds.
-        call_timeout: as in `RedisCache`; seconds.
+        options: `CacheOptions`.
 
     Call `await cache.setup()` once for each prefix.
 
@@ -248,11 +213,7 @@ class AsyncRedisCache(AsyncCache):
         client: AsyncRedis | AsyncRedisCluster,
         *,
         prefix: str = "cache",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> None:
         driver(type(self).__name__)
         from redis import asyncio as redis
@@ -261,14 +222,9 @@ class AsyncRedisCache(AsyncCache):
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
-        super().__init__(
-            RedisCachePlanner(prefix),
-            AsyncRedisDriver(client, checked_call_timeout(call_timeout)),
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-        )
+        settings = CacheSettings.of(options)
+        driver_of_cache = AsyncRedisDriver(client, settings.call_timeout)
+        super().__init__(RedisCachePlanner(prefix), driver_of_cache, settings)
         self.client = client
 
     @classmethod
@@ -278,30 +234,19 @@ class AsyncRedisCache(AsyncCache):
         conn_string: str,
         *,
         prefix: str = "cache",
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
         max_connections: int = MAX_CONNECTIONS,
-        call_timeout: float | None = CACHE_TIMEOUT,
+        **options: Unpack[CacheOptions],
     ) -> AsyncIterator[Self]:
         """`RedisCache.from_conn_string`, for an event loop."""
         driver(cls.__name__)
-        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
+        call_timeout = CacheSettings.of(options).call_timeout
+        target = opened_target(conn_string, call_timeout, blocking=False)
         from checkpoint_redis.connection.async_clients import connected
 
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
                 connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
-            cache = cls(
-                client,
-                prefix=prefix,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-            )
+            cache = cls(client, prefix=prefix, **options)
             stack.push_async_callback(cache._aend)
             yield cache

@@ -10,10 +10,11 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.cache.entries import CacheEntry
-from checkpoint_base.cache.shell import CACHE_TIMEOUT, AsyncCache, SyncCache
+from checkpoint_base.cache.options import CacheOptions, CacheSettings
+from checkpoint_base.cache.shell import AsyncCache, SyncCache
 from checkpoint_base.cache.statements import StatementCachePlanner
 from checkpoint_base.plan import Plan, write
 from checkpoint_base.sql.migrations import load_migrations, load_queries
@@ -61,17 +62,10 @@ class SqliteCache(SyncCache):
     Args:
         conn: an open connection, made with `check_same_thread=False`, since graphs use it from
             several threads. The caller closes it.
-        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`. One with
-            `pickle_fallback` is refused.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`.
-        max_bytes: limit on the size of all values; beyond it, the entries stored longest ago are
-            removed; see `checkpoint_base.cache.Cache`. None: no limit.
-        clock: gives epoch seconds, to which a `CachePolicy`'s `ttl` (seconds) is added.
-        call_timeout: seconds that each step of a call may take, with its wait for the connection;
-            None: no limit. If others use the connection, the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
+        options: `CacheOptions`. If others use the connection, the smallest `call_timeout` holds
+            for all.
 
     The schema is created on first use, or by `setup()`. A saver and a store may share the file.
 
@@ -83,21 +77,16 @@ class SqliteCache(SyncCache):
         self,
         conn: sqlite3.Connection,
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
+        **options: Unpack[CacheOptions],
     ) -> None:
-        planner = SqliteCachePlanner(clock)
+        settings = CacheSettings.of(options)
+        planner = SqliteCachePlanner(settings.clock)
         driver = SyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(
-            planner, driver, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
-        )
+        super().__init__(planner, driver, settings)
         self.conn = conn
 
     @classmethod
@@ -106,26 +95,18 @@ class SqliteCache(SyncCache):
         cls,
         conn_string: str | PathLike[str],
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         busy_timeout: float = 5.0,
         synchronous: str = "normal",
+        **options: Unpack[CacheOptions],
     ) -> Iterator[Self]:
         """Open a cache on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
-            serde: as in the constructor.
-            encrypted: as in the constructor.
-            max_bytes: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"normal"` may lose the last writes when the machine loses power, but not
                 when the process dies; `"full"` loses nothing.
+            options: `CacheOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `synchronous`, `max_bytes` or `serde` is invalid.
@@ -137,16 +118,7 @@ class SqliteCache(SyncCache):
             with opening(path):
                 connection = stack.enter_context(closing(connect()))
             reader = stack.enter_context(closing(connect())) if is_file(path) else None
-            cache = cls(
-                connection,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-                reader=reader,
-                synchronous=synchronous,
-            )
+            cache = cls(connection, reader=reader, synchronous=synchronous, **options)
             stack.callback(cache._end)
             yield cache
 
@@ -157,13 +129,9 @@ class AsyncSqliteCache(AsyncCache):
 
     Args:
         conn: a connection of aiosqlite, opened or not. The caller closes it.
-        serde: as in `SqliteCache`.
-        encrypted: as in `SqliteCache`.
-        max_bytes: as in `SqliteCache`.
-        clock: as in `SqliteCache`.
-        call_timeout: as in `SqliteCache`, but others on the connection keep their own; seconds.
         reader: as in `SqliteCache`.
         synchronous: as in `SqliteCache`.
+        options: `CacheOptions`. Others that use the connection keep their own `call_timeout`.
 
     The schema is created on first use, or by `await cache.setup()`.
 
@@ -176,24 +144,19 @@ class AsyncSqliteCache(AsyncCache):
         self,
         conn: aiosqlite.Connection,
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
+        **options: Unpack[CacheOptions],
     ) -> None:
         aiosqlite_module("AsyncSqliteCache")
         from checkpoint_sqlite.connection.async_driver import AsyncSqliteDriver
 
-        planner = SqliteCachePlanner(clock)
+        settings = CacheSettings.of(options)
+        planner = SqliteCachePlanner(settings.clock)
         driver = AsyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(
-            planner, driver, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
-        )
+        super().__init__(planner, driver, settings)
         self.conn = conn
 
     @classmethod
@@ -202,13 +165,9 @@ class AsyncSqliteCache(AsyncCache):
         cls,
         conn_string: str | PathLike[str],
         *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
         busy_timeout: float = 5.0,
         synchronous: str = "normal",
+        **options: Unpack[CacheOptions],
     ) -> AsyncIterator[Self]:
         """`SqliteCache.from_conn_string`, for an event loop."""
         path = path_of(conn_string)
@@ -221,15 +180,6 @@ class AsyncSqliteCache(AsyncCache):
                 connection = await connected(connect())
             stack.push_async_callback(connection.close)
             reader = await stack.enter_async_context(connect()) if is_file(path) else None
-            cache = cls(
-                connection,
-                serde=serde,
-                encrypted=encrypted,
-                max_bytes=max_bytes,
-                clock=clock,
-                call_timeout=call_timeout,
-                reader=reader,
-                synchronous=synchronous,
-            )
+            cache = cls(connection, reader=reader, synchronous=synchronous, **options)
             stack.push_async_callback(cache._aend)
             yield cache

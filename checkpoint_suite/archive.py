@@ -23,14 +23,14 @@ from checkpoint_base.saver.codec.checkpoints import BASE_METADATA
 from checkpoint_base.saver.codec.strict import Unbuildable, keeps_objects_packed
 from checkpoint_base.saver.codec.values import ValueCodec
 from checkpoint_base.saver.config import config_of
-from checkpoint_base.saver.importing import (
+from checkpoint_base.saver.records.kinds import Typed
+from checkpoint_base.saver.threads.importing import (
     ThreadImport,
     parent_of,
     reader_of,
     thread_names,
     thread_tuples,
 )
-from checkpoint_base.saver.records.kinds import Typed
 
 FORMAT: Final = 1
 _NAME: Final = "langgraph-checkpoint-suite"

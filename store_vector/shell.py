@@ -7,9 +7,8 @@ They implement `batch` and `abatch`. LangGraph's base class implements `get`, `p
 from __future__ import annotations
 
 import asyncio
-import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,15 +23,13 @@ from checkpoint_base.saver.shell import AsyncDriver, SyncDriver
 from checkpoint_base.saver.ttl.sweeper import AsyncSweepMixin, Sweeper, SweepMixin
 from store_vector.batching.coalescing import Coalescer
 from store_vector.batching.operations import Batch, single
-from store_vector.config import IndexSettings, StoreTTL
 from store_vector.embedding.embed import NOTHING, Embedded, aembed, embed
+from store_vector.options import Deserializer, StoreSettings
 from store_vector.planner import StorePlanner
 from store_vector.records import Load, StoreStats
 from store_vector.removal import remove_namespace
 
 T = TypeVar("T")
-Deserializer = Callable[[bytes], dict[str, Any]]
-"""Parses an item's JSON text, given as UTF-8 bytes."""
 
 
 class Store(SweepMixin, BaseStore):
@@ -40,10 +37,7 @@ class Store(SweepMixin, BaseStore):
 
     Args:
         planner: the backend's plans.
-        settings: the vector index; None: no vector search.
-        ttl: the TTL policy; None: the default policy.
-        clock: returns the current time in epoch seconds.
-        deserializer: parses a value's JSON text, given as UTF-8 bytes; None: the `json` module.
+        settings: the options.
     """
 
     supports_ttl = True
@@ -52,38 +46,33 @@ class Store(SweepMixin, BaseStore):
     def __init__(
         self,
         planner: StorePlanner,
-        settings: IndexSettings | None = None,
-        ttl: StoreTTL | None = None,
-        clock: Callable[[], float] = time.time,
-        *,
-        deserializer: Deserializer | None = None,
+        settings: StoreSettings,
     ) -> None:
-        policy = StoreTTL() if ttl is None else ttl
         self._planner = planner
-        self._settings = settings
-        self._clock = clock
-        self._load = _loading(deserializer)
-        self._sweeper = Sweeper(policy.sweep_interval_minutes)
-        self.ttl_config: TTLConfig = policy.config
+        self._index = settings.index
+        self._clock = settings.clock
+        self._load = _loading(settings.deserializer)
+        self._sweeper = Sweeper(settings.ttl.sweep_interval_minutes)
+        self.ttl_config: TTLConfig = settings.ttl.config
 
     @property
     def embeddings(self) -> Embeddings | None:
         """The embedding model; None: no vector search."""
-        return None if self._settings is None else self._settings.embeddings
+        return None if self._index is None else self._index.embeddings
 
     @property
     def index_config(self) -> dict[str, Any] | None:
         """The `index=` argument with defaults filled in and the embedding model as `embed`, as
         LangGraph's own stores expose it; None: no vector search.
         """
-        if self._settings is None:
+        if self._index is None:
             return None
         return {
-            **self._settings.given,
-            "dims": self._settings.dims,
-            "embed": self._settings.embeddings,
-            "fields": [field.path for field in self._settings.fields],
-            "distance_type": self._settings.distance,
+            **self._index.given,
+            "dims": self._index.dims,
+            "embed": self._index.embeddings,
+            "fields": [field.path for field in self._index.fields],
+            "distance_type": self._index.distance,
         }
 
     @abstractmethod
@@ -97,20 +86,20 @@ class Store(SweepMixin, BaseStore):
     def _batch(self, ops: Iterable[Op]) -> Batch:
         if self._life.is_over:  # raise before paying for embeddings
             raise self._life.ended()
-        return Batch.of(ops, self._settings)
+        return Batch.of(ops, self._index)
 
     def _plan(self, batch: Batch, vectors: Embedded) -> Plan[list[Result]]:
         return batch.plan(self._planner, vectors, self._clock(), self._load)
 
     def _embed(self, batch: Batch) -> Embedded:
-        if self._settings is None or not (batch.puts or batch.searches):
+        if self._index is None or not (batch.puts or batch.searches):
             return NOTHING
-        return embed(self._settings, batch.texts, batch.queries)
+        return embed(self._index, batch.texts, batch.queries)
 
     async def _aembed(self, batch: Batch) -> Embedded:
-        if self._settings is None or not (batch.puts or batch.searches):
+        if self._index is None or not (batch.puts or batch.searches):
             return NOTHING
-        return await aembed(self._settings, batch.texts, batch.queries)
+        return await aembed(self._index, batch.texts, batch.queries)
 
     async def asetup(self, *, drop_undeclared: bool = False) -> None:
         """Create or migrate the schema, and create missing indexes of declared fields. Many
@@ -166,13 +155,9 @@ class SyncStore(Store):
         self,
         planner: StorePlanner,
         driver: SyncDriver,
-        settings: IndexSettings | None = None,
-        ttl: StoreTTL | None = None,
-        clock: Callable[[], float] = time.time,
-        *,
-        deserializer: Deserializer | None = None,
+        settings: StoreSettings,
     ) -> None:
-        super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
+        super().__init__(planner, settings)
         self._driver = driver
         self._life = Lifecycle(type(self).__name__, driver)
 
@@ -243,13 +228,9 @@ class AsyncStore(AsyncSweepMixin, Store):
         self,
         planner: StorePlanner,
         driver: AsyncDriver,
-        settings: IndexSettings | None = None,
-        ttl: StoreTTL | None = None,
-        clock: Callable[[], float] = time.time,
-        *,
-        deserializer: Deserializer | None = None,
+        settings: StoreSettings,
     ) -> None:
-        super().__init__(planner, settings, ttl, clock, deserializer=deserializer)
+        super().__init__(planner, settings)
         self._driver = driver
         self._life = LoopBoundLifecycle(type(self).__name__, "aget, aput, asearch, …", driver)
         self._coalescer = Coalescer(self._aembed, self._perform, self._life.limit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from checkpoint_sqlite.tests.harness import SqliteHarness
 from conformance_tests.harness import SaverHarness
 from conformance_tests.samples.build import Chain, on, values
 from conformance_tests.samples.driver_adapter import SyncFacade
+from tests.parameters import parameters_of
 
 SAVERS = (
     *(SqliteSaver, AsyncSqliteSaver, PostgresSaver, AsyncPostgresSaver),
@@ -27,9 +27,9 @@ SAVERS = (
 
 @pytest.mark.parametrize("saver", SAVERS)
 def test_deduplicate_is_an_option_of_the_constructor_and_of_from_conn_string(saver: type) -> None:
-    assert signature(saver).parameters["deduplicate"].default is True
-    made = signature(saver.from_conn_string)  # type: ignore[attr-defined]
-    assert made.parameters["deduplicate"].default is True
+    for call in (saver, saver.from_conn_string):  # type: ignore[attr-defined]
+        (option,) = (each for each in parameters_of(call) if each.name == "deduplicate")
+        assert option.default is True
 
 
 @pytest.fixture(params=["sqlite", "postgres", "redis"])

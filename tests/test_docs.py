@@ -5,7 +5,6 @@ The code blocks of a page run in order, in one namespace.
 
 from __future__ import annotations
 
-import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from conformance_tests.contract.catalogue import unknown
 from conformance_tests.report.levels import LEVELS
 from store_vector.config import _INDEX_KEYS as INDEX_KEYS
 from store_vector.config import _TTL_KEYS as STORE_TTL_KEYS
+from tests.parameters import parameters_of
 
 ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -120,8 +120,7 @@ def listed(heading: str) -> set[str]:
 def test_every_option_is_in_the_reference(kind: Any) -> None:
     taken: set[str] = set()
     for call in (kind.from_conn_string, kind):
-        parameters = inspect.signature(call).parameters.values()
-        taken |= {one.name for one in parameters if one.kind is not one.VAR_KEYWORD}
+        taken |= {one.name for one in parameters_of(call)}
     own = {"conn", "client", "reader", "reconnect"}  # connections that the caller passes
     (heading,) = [each for each in ("Saver", "Store", "Cache") if kind.__name__.endswith(each)]
     assert taken - own <= listed(f"{heading}s")

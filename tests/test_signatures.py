@@ -23,6 +23,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 import checkpoint_postgres
 import checkpoint_sqlite
+from tests.parameters import parameters_of
 
 PAIRS: Final[dict[type, type]] = {
     PostgresSaver: checkpoint_postgres.PostgresSaver,
@@ -93,7 +94,7 @@ def differences(theirs: type, ours: type) -> Iterator[str]:
         if kind_of(method) != kind_of(own) and name not in ALSO_BLOCKING:
             yield f"{name} is {kind_of(own)}, not {kind_of(method)}"
         wanted = list(inspect.signature(method).parameters.values())
-        given = list(inspect.signature(own).parameters.values())
+        given = parameters_of(own)
         for place, parameter in enumerate(wanted):
             if not is_accepted(parameter, place, given):
                 yield f"{name} does not take {parameter}"

@@ -5,17 +5,16 @@ Values are serialized, so that modifying a returned value does not modify the ca
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.cache.entries import CacheEntry
+from checkpoint_base.cache.options import CacheOptions, CacheSettings
 from checkpoint_base.cache.planner import CacheStats
-from checkpoint_base.cache.shell import CACHE_TIMEOUT, SyncCache
-from checkpoint_base.deadlines.timeouts import checked_call_timeout
+from checkpoint_base.cache.shell import SyncCache
 from checkpoint_base.memory.planner import LockDriver, locked
 from checkpoint_base.plan import Plan, arun
 
@@ -96,35 +95,15 @@ class MemoryCache(SyncCache):
     """A cache in memory. Needs no `setup()`.
 
     Args:
-        serde: the serializer; default: LangGraph's `JsonPlusSerializer`. It must not pickle.
-        encrypted: as in `Cache`.
-        max_bytes: maximum total bytes of entries, as in `Cache`; None: no limit.
-        clock: returns epoch seconds, for `ttl`.
-        call_timeout: validated for compatibility with other caches, but unused.
+        options: `CacheOptions`. No step waits, so `call_timeout` has no effect.
 
     Raises:
-        InvalidArgumentError: `max_bytes` is not an integer above 0, or the serializer pickles.
+        InvalidArgumentError: an option is invalid, or the serializer pickles.
     """
 
-    def __init__(
-        self,
-        *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CACHE_TIMEOUT,
-    ) -> None:
-        checked_call_timeout(call_timeout)
+    def __init__(self, **options: Unpack[CacheOptions]) -> None:
         self._memory = MemoryCachePlanner()
-        super().__init__(
-            self._memory,
-            LockDriver(),
-            serde=serde,
-            encrypted=encrypted,
-            max_bytes=max_bytes,
-            clock=clock,
-        )
+        super().__init__(self._memory, LockDriver(), CacheSettings.of(options))
 
     async def _adrive(self, plan: Plan[T]) -> T:
         if self._life.is_over:

@@ -13,14 +13,12 @@ stored is skipped, each with a warning. These errors are raised nevertheless:
 from __future__ import annotations
 
 import logging
-import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final, TypeVar
 
 from langgraph.cache.base import BaseCache, FullKey, Namespace
-from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.checkpoint.serde.encrypted import EncryptedSerializer
 from typing_extensions import Self
 
@@ -32,8 +30,9 @@ from checkpoint_base.cache.entries import (
     expiry,
     namespace_id,
 )
+from checkpoint_base.cache.options import CacheSettings
 from checkpoint_base.cache.planner import CachePlanner, CacheStats
-from checkpoint_base.cache.upkeep import Upkeep, checked_max_bytes
+from checkpoint_base.cache.upkeep import Upkeep
 from checkpoint_base.deadlines.cancellation import in_thread
 from checkpoint_base.errors import (
     CheckpointError,
@@ -55,9 +54,6 @@ from checkpoint_base.saver.ttl.sweeper import UNREADABLE, AsyncSweepMixin, Sweep
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
-CACHE_TIMEOUT: Final = 5.0
-"""Seconds; the default `call_timeout` of caches: short, so that a dead cache cannot stall runs."""
-
 RAISED: Final = (
     ClosedError,
     EventLoopError,
@@ -75,17 +71,10 @@ class Cache(SweepMixin, BaseCache[Any]):
 
     Args:
         planner: the backend's planner.
-        serde: the serializer; default: LangGraph's `JsonPlusSerializer`. It must not pickle: anyone
-            who can write to the cache could run code in its readers.
-        encrypted: True if the serializer encrypts but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`.
-        max_bytes: maximum total bytes of entries; beyond that, the oldest-stored are removed. A
-            process checks the total after it has stored a sixteenth of it, so each process may
-            exceed the limit by that much. None: no limit.
-        clock: returns epoch seconds.
+        settings: the options.
 
     Raises:
-        InvalidArgumentError: `max_bytes` is not an integer above 0, or the serializer pickles.
+        InvalidArgumentError: the serializer pickles.
     """
 
     _life: Lifecycle
@@ -95,18 +84,14 @@ class Cache(SweepMixin, BaseCache[Any]):
     def __init__(
         self,
         planner: CachePlanner,
-        *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
+        settings: CacheSettings,
     ) -> None:
-        super().__init__(serde=serde)
+        super().__init__(serde=settings.serde)
         _refuse_pickle(self.serde)
         self._planner = planner
-        self._codec = ValueCodec(self.serde, encrypted=encrypted)
-        self._upkeep = Upkeep(checked_max_bytes(max_bytes))
-        self._clock = clock
+        self._codec = ValueCodec(self.serde, encrypted=settings.encrypted)
+        self._upkeep = Upkeep(settings.max_bytes)
+        self._clock = settings.clock
         self._sizes = ChannelSizes()
         self._sweeper = Sweeper(60.0)
 
@@ -267,15 +252,9 @@ class SyncCache(Cache):
         self,
         planner: CachePlanner,
         driver: SyncDriver,
-        *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
+        settings: CacheSettings,
     ) -> None:
-        super().__init__(
-            planner, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
-        )
+        super().__init__(planner, settings)
         self._driver = driver
         self._life = Lifecycle(type(self).__name__, driver)
 
@@ -321,15 +300,9 @@ class AsyncCache(AsyncSweepMixin, Cache):
         self,
         planner: CachePlanner,
         driver: AsyncDriver,
-        *,
-        serde: SerializerProtocol | None = None,
-        encrypted: bool = False,
-        max_bytes: int | None = None,
-        clock: Callable[[], float] = time.time,
+        settings: CacheSettings,
     ) -> None:
-        super().__init__(
-            planner, serde=serde, encrypted=encrypted, max_bytes=max_bytes, clock=clock
-        )
+        super().__init__(planner, settings)
         self._driver = driver
         self._life = LoopBoundLifecycle(type(self).__name__, "aget, aset, aclear", driver)
 

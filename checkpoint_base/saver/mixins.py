@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import DeltaChannelHistory
-from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.codec.checkpoints import Codec
-from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.config import prune_strategy, text
+from checkpoint_base.saver.options import SaverSettings
 from checkpoint_base.saver.planner import (
     CopyingPlanner,
     DeltaPlanner,
@@ -26,9 +25,8 @@ from checkpoint_base.saver.planner import (
     PruningPlanner,
     RetentionPlanner,
 )
-from checkpoint_base.saver.shell import AsyncDriver, AsyncSaver, Saver, SyncDriver, SyncSaver
+from checkpoint_base.saver.shell import AsyncSaver, Saver, SyncSaver
 from checkpoint_base.saver.threads.mixin import FindThreadsMixin, ThreadAdminMixin
-from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 from checkpoint_base.saver.ttl.sweeper import Sweeper
 
@@ -155,8 +153,8 @@ class DeltaHistoryMixin(_Driven):
 class RetentionMixin(PruneMixin, ThreadAdminMixin):
     """`prune` that also takes a retention policy, and sweeps that apply one."""
 
-    _retention: Retention | None = None
-    _lease_owner: str = ""
+    _retention: Retention | None
+    _lease_owner: str
 
     def _sweep(self) -> Plan[int]:
         swept = yield from super()._sweep()
@@ -165,11 +163,6 @@ class RetentionMixin(PruneMixin, ThreadAdminMixin):
                 self._codec, self._retention, self._lease_owner, self._sweeper.interval_minutes
             )
         return swept
-
-    def _sweep_retention(self, policy: Retention | None) -> None:
-        """Let sweeps apply a policy."""
-        self._retention = None if policy is None else Retention.of(policy)
-        self._lease_owner = secrets.token_hex(16)
 
     @property
     def _retaining(self) -> RetentionPlanner:
@@ -242,6 +235,12 @@ def _refuse_dry_run(dry_run: bool) -> None:
 class FullSaver(RetentionMixin, CopyThreadMixin, DeltaHistoryMixin, FindThreadsMixin, Saver):
     """A saver with every capability, as `open_saver` and `aopen_saver` return it."""
 
+    def __init__(self, planner: FullPlanner, settings: SaverSettings) -> None:
+        super().__init__(planner, settings)
+        self._sweeper = Sweeper(settings.ttl.sweep_interval_minutes)
+        self._retention = settings.retention
+        self._lease_owner = secrets.token_hex(16)
+
     def _end(self) -> None:
         """Called by the opener of the connection, just before it closes it."""
         self._sweeper.stop(self._life.limit)
@@ -253,43 +252,9 @@ class FullSaver(RetentionMixin, CopyThreadMixin, DeltaHistoryMixin, FindThreadsM
         self._life.end()
 
 
-class FullSyncSaver(FullSaver, SyncSaver):
+class FullSyncSaver(SyncSaver, FullSaver):
     """A saver with every capability, on a blocking driver."""
 
-    def __init__(
-        self,
-        planner: FullPlanner,
-        driver: SyncDriver,
-        policy: TTLPolicy,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        retention: Retention | None = None,
-    ) -> None:
-        super().__init__(
-            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
-        )
-        self._sweeper = Sweeper(policy.sweep_interval_minutes)
-        self._sweep_retention(retention)
 
-
-class FullAsyncSaver(FullSaver, AsyncSaver):
+class FullAsyncSaver(AsyncSaver, FullSaver):
     """A saver with every capability, on an event loop."""
-
-    def __init__(
-        self,
-        planner: FullPlanner,
-        driver: AsyncDriver,
-        policy: TTLPolicy,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        retention: Retention | None = None,
-    ) -> None:
-        super().__init__(
-            planner, driver, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted
-        )
-        self._sweeper = Sweeper(policy.sweep_interval_minutes)
-        self._sweep_retention(retention)

@@ -34,6 +34,7 @@ from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.codec.sizes import ChannelSizes
 from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.config import text
+from checkpoint_base.saver.options import SaverSettings
 from checkpoint_base.saver.planner import Listing, Page, Planner
 
 if TYPE_CHECKING:
@@ -68,17 +69,14 @@ class Saver(BaseCheckpointSaver[str]):
     def __init__(
         self,
         planner: Planner,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
+        settings: SaverSettings,
     ) -> None:
-        super().__init__(serde=serde)
+        super().__init__(serde=settings.serde)
         self._planner = planner
-        self._on_unreadable: OnUnreadable = on_unreadable
-        self._encrypted = encrypted
+        self._on_unreadable: OnUnreadable = settings.on_unreadable
+        self._encrypted = settings.encrypted
         self._sizes = ChannelSizes() if self._plans_run_on_loop else None
-        self._last_codec = Codec(self.serde, on_unreadable, encrypted, self._sizes)
+        self._last_codec = Codec(self.serde, self._on_unreadable, self._encrypted, self._sizes)
 
     @abstractmethod
     def _drive(self, plan: Plan[T]) -> T:
@@ -332,12 +330,9 @@ class SyncSaver(Saver):
         self,
         planner: Planner,
         driver: SyncDriver,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
+        settings: SaverSettings,
     ) -> None:
-        super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
+        super().__init__(planner, settings)
         self._driver = driver
         self._life = Lifecycle(type(self).__name__, driver)
 
@@ -368,12 +363,9 @@ class AsyncSaver(Saver):
         self,
         planner: Planner,
         driver: AsyncDriver,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
+        settings: SaverSettings,
     ) -> None:
-        super().__init__(planner, serde=serde, on_unreadable=on_unreadable, encrypted=encrypted)
+        super().__init__(planner, settings)
         self._driver = driver
         instead = "aget_tuple, aput, alist, …; ainvoke for graphs"
         self._life = LoopBoundLifecycle(type(self).__name__, instead, driver)

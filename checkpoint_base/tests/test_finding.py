@@ -10,6 +10,7 @@ import pytest
 from checkpoint_base.memory.planner import LockDriver, MemoryPlanner
 from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.plan import Plan
+from checkpoint_base.saver.options import SaverSettings
 from checkpoint_base.saver.planner import HeadPage, HeadQuery, ThreadQuery
 from checkpoint_base.saver.records.kinds import ThreadPage
 from checkpoint_base.saver.shell import SyncSaver
@@ -81,7 +82,7 @@ def test_a_backend_that_only_lists_threads() -> None:
     class Lists(ThreadAdminMixin, SyncSaver):
         pass
 
-    saver = Lists(MemoryPlanner(TTLPolicy(), lambda: 1.0), LockDriver())
+    saver = Lists(MemoryPlanner(TTLPolicy(), lambda: 1.0), LockDriver(), SaverSettings())
     saver.put(on("one"), checkpoint({}), metadata(), {})
     assert [info.thread_id for info in saver.list_threads(prefix="o").threads] == ["one"]
     assert not hasattr(saver, "count_threads")

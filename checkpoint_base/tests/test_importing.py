@@ -16,7 +16,7 @@ from langgraph.checkpoint.sqlite import SqliteSaver as OriginalSaver
 from langgraph.types import Command
 
 from checkpoint_base import MemorySaver, UnreadableValueError, import_threads
-from checkpoint_base.saver.importing import ImportedVersions
+from checkpoint_base.saver.threads.importing import ImportedVersions
 from checkpoint_base.tests.threads import chat, fill, nested, nested_graph
 from checkpoint_sqlite import SqliteSaver
 from conformance_tests.samples.build import Chain, on

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base import MemorySaver, TTLPolicy, open_saver
+from checkpoint_base import MemorySaver, open_saver
 from checkpoint_base.errors import EventLoopError
 from checkpoint_base.saver.mixins import FullAsyncSaver
+from checkpoint_base.saver.options import SaverSettings
 from checkpoint_base.tests.lives import assert_closed, assert_ended
 from checkpoint_base.tests.load import arguments
 from conformance_tests.samples.build import on, values
@@ -30,7 +31,7 @@ class OnLoop:
 
 def made() -> FullAsyncSaver:
     memory = MemorySaver()
-    return FullAsyncSaver(memory._memory, OnLoop(memory), TTLPolicy())
+    return FullAsyncSaver(memory._memory, OnLoop(memory), SaverSettings())
 
 
 async def make() -> FullAsyncSaver:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
-from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
-from checkpoint_base.saver.ttl.policy import TTLPolicy
-from checkpoint_base.saver.ttl.retention import Retention
+from checkpoint_base.saver.options import SaverOptions, SaverSettings
 from checkpoint_mongo.connection.clients import (
     DB_NAME,
     aopened,
@@ -29,8 +24,6 @@ if TYPE_CHECKING:
     from pymongo.database import Database
     from typing_extensions import Self
 
-TTL = Mapping[str, Any] | TTLPolicy | None
-
 
 class MongoDBSaver(FullSyncSaver):
     """LangGraph's `BaseCheckpointSaver` in MongoDB 6.0 or later, for blocking code. Its async
@@ -40,18 +33,7 @@ class MongoDBSaver(FullSyncSaver):
         client: a `MongoClient`, or one of its databases. The caller closes it.
         db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
-        serde: default: LangGraph's `JsonPlusSerializer`.
-        on_unreadable: what reading does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError, `"skip"` the channel or write with a warning, or return
-            what LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: True if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and has
-            no attribute `cipher`; then metadata is encrypted, too.
-        deduplicate: store equal chunks of a thread's large values once. False stores each value
-            whole, which is faster if values are replaced instead of growing.
-        ttl: time to live as in `langgraph.json`, in minutes; see `TTLPolicy`.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: returns the time in epoch seconds; `ttl` runs by it.
-        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+        options: `SaverOptions`.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix` or `ttl`
@@ -65,28 +47,14 @@ class MongoDBSaver(FullSyncSaver):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = sync_driver(name, client, db_name, collection_prefix, call_timeout)
-        policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, deduplicate=deduplicate)
-        super().__init__(
-            planner,
-            driver,
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
+        settings = SaverSettings.of(options)
+        driver = sync_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
+        planner = MongoPlanner(settings.ttl, settings.clock, deduplicate=settings.deduplicate)
+        super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -111,14 +79,7 @@ class MongoDBSaver(FullSyncSaver):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> AbstractContextManager[Self]:
         """Open a saver with a client of its own, which is closed when the context ends.
 
@@ -127,15 +88,8 @@ class MongoDBSaver(FullSyncSaver):
             db_name: the database; None: that of the URL, or `checkpointing_db` if the URL has none
                 or `admin`.
             collection_prefix: as in the constructor.
-            serde: as in the constructor.
-            on_unreadable: as in the constructor.
-            encrypted: as in the constructor.
-            deduplicate: as in the constructor.
-            ttl: as in the constructor; minutes.
-            retention: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds. If the URL lacks
-                `serverSelectionTimeoutMS` or `socketTimeoutMS`, they are 10 and 11 seconds.
+            options: `SaverOptions`. If the URL lacks `serverSelectionTimeoutMS` or
+                `socketTimeoutMS`, they are 10 and 11 seconds.
 
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
@@ -145,14 +99,7 @@ class MongoDBSaver(FullSyncSaver):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            deduplicate=deduplicate,
-            ttl=ttl,
-            retention=retention,
-            clock=clock,
-            call_timeout=call_timeout,
+            **options,
         )
 
 
@@ -163,14 +110,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
         db_name: as in `MongoDBSaver`.
         collection_prefix: as in `MongoDBSaver`.
-        serde: as in `MongoDBSaver`.
-        on_unreadable: as in `MongoDBSaver`.
-        encrypted: as in `MongoDBSaver`.
-        deduplicate: as in `MongoDBSaver`.
-        ttl: as in `MongoDBSaver`; minutes.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: as in `MongoDBSaver`; epoch seconds.
-        call_timeout: as in `MongoDBSaver`; seconds.
+        options: `SaverOptions`.
 
     Call `await saver.setup()` once for each database and prefix.
 
@@ -186,28 +126,14 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = async_driver(name, client, db_name, collection_prefix, call_timeout)
-        policy = TTLPolicy.of(ttl)
-        planner = MongoPlanner(policy, clock, deduplicate=deduplicate)
-        super().__init__(
-            planner,
-            driver,
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
+        settings = SaverSettings.of(options)
+        driver = async_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
+        planner = MongoPlanner(settings.ttl, settings.clock, deduplicate=settings.deduplicate)
+        super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -222,14 +148,7 @@ class AsyncMongoDBSaver(FullAsyncSaver):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> AbstractAsyncContextManager[Self]:
         """`MongoDBSaver.from_conn_string`, for an event loop."""
         return aopened(
@@ -237,12 +156,5 @@ class AsyncMongoDBSaver(FullAsyncSaver):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            deduplicate=deduplicate,
-            ttl=ttl,
-            retention=retention,
-            clock=clock,
-            call_timeout=call_timeout,
+            **options,
         )

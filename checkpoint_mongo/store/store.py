@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from langgraph.store.base import TTLConfig
+from typing_extensions import Unpack
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_mongo.connection.clients import (
     DB_NAME,
     aopened,
@@ -18,8 +15,7 @@ from checkpoint_mongo.connection.clients import (
     sync_driver,
 )
 from checkpoint_mongo.store.planner import CACHE_BYTES, MongoStorePlanner
-from store_vector.config import IndexSettings, StoreTTL
-from store_vector.filters.keys import declared_fields
+from store_vector.options import StoreOptions, StoreSettings
 from store_vector.shell import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
@@ -27,9 +23,6 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.database import AsyncDatabase
     from pymongo.database import Database
     from typing_extensions import Self
-
-Index = Mapping[str, Any] | None
-TTL = TTLConfig | StoreTTL | None
 
 
 class MongoDBStore(SyncStore):
@@ -43,15 +36,9 @@ class MongoDBStore(SyncStore):
         client: a `MongoClient`, or one of its databases. The caller closes it.
         db_name: the database; ignored if `client` is a database.
         collection_prefix: goes before the names of the collections.
-        index: LangGraph's `IndexConfig`, with `distance_type`, `ann_index_config`, `ef_search` and
-            `engine`; None: no vector search.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: returns the time in epoch seconds; items' times and `ttl` run by it.
         cache_bytes: limit of the cached vectors: 4 bytes for each dimension of each vector. The
             cache also takes a few hundred bytes for each item that has vectors.
-        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() creates an index for each. The same as `index["filter_fields"]`.
-        call_timeout: seconds that a step of a call may take, with its retries; None: no limit.
+        options: `StoreOptions`. `index` may have `ann_index_config`, `ef_search` and `engine`.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `db_name`, `collection_prefix`, `index`
@@ -65,27 +52,21 @@ class MongoDBStore(SyncStore):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = sync_driver(name, client, db_name, collection_prefix, call_timeout)
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
+        settings = StoreSettings.of(options)
+        driver = sync_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
+        )
         planner = MongoStorePlanner(
-            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
+            settings.index,
+            settings.ttl,
+            clock=settings.clock,
+            cache_bytes=cache_bytes,
+            fields=settings.filter_fields,
         )
-        super().__init__(
-            planner,
-            driver,
-            settings,
-            policy,
-            clock,
-        )
+        super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -96,12 +77,8 @@ class MongoDBStore(SyncStore):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> AbstractContextManager[Self]:
         """Open a store with a client of its own, which is closed when the context ends.
 
@@ -109,12 +86,8 @@ class MongoDBStore(SyncStore):
             conn_string: as in `MongoDBSaver.from_conn_string`.
             db_name: as in `MongoDBSaver.from_conn_string`.
             collection_prefix: as in the constructor.
-            index: as in the constructor.
-            ttl: as in the constructor; minutes.
-            clock: as in the constructor.
             cache_bytes: as in the constructor.
-            filter_fields: as in the constructor.
-            call_timeout: as in `MongoDBSaver.from_conn_string`.
+            options: `StoreOptions`; `call_timeout` as in `MongoDBSaver.from_conn_string`.
 
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
@@ -124,12 +97,8 @@ class MongoDBStore(SyncStore):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            index=index,
-            ttl=ttl,
-            clock=clock,
             cache_bytes=cache_bytes,
-            filter_fields=filter_fields,
-            call_timeout=call_timeout,
+            **options,
         )
 
 
@@ -141,12 +110,8 @@ class AsyncMongoDBStore(AsyncStore):
         client: an `AsyncMongoClient`, or one of its databases. The caller closes it.
         db_name: as in `MongoDBStore`.
         collection_prefix: as in `MongoDBStore`.
-        index: as in `MongoDBStore`.
-        ttl: as in `MongoDBStore`; minutes.
-        clock: as in `MongoDBStore`; epoch seconds.
         cache_bytes: as in `MongoDBStore`.
-        filter_fields: as in `MongoDBStore`.
-        call_timeout: as in `MongoDBStore`; seconds.
+        options: as in `MongoDBStore`.
 
     Call `await store.setup()` once for each database and prefix.
 
@@ -162,27 +127,21 @@ class AsyncMongoDBStore(AsyncStore):
         db_name: str = DB_NAME,
         *,
         collection_prefix: str = "",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> None:
-        name = type(self).__name__
-        driver = async_driver(name, client, db_name, collection_prefix, call_timeout)
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
+        settings = StoreSettings.of(options)
+        driver = async_driver(
+            type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
+        )
         planner = MongoStorePlanner(
-            settings, policy, clock=clock, cache_bytes=cache_bytes, fields=fields
+            settings.index,
+            settings.ttl,
+            clock=settings.clock,
+            cache_bytes=cache_bytes,
+            fields=settings.filter_fields,
         )
-        super().__init__(
-            planner,
-            driver,
-            settings,
-            policy,
-            clock,
-        )
+        super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
 
@@ -193,12 +152,8 @@ class AsyncMongoDBStore(AsyncStore):
         *,
         db_name: str | None = None,
         collection_prefix: str = "",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> AbstractAsyncContextManager[Self]:
         """`MongoDBStore.from_conn_string`, for an event loop."""
         return aopened(
@@ -206,10 +161,6 @@ class AsyncMongoDBStore(AsyncStore):
             conn_string,
             db_name,
             collection_prefix=collection_prefix,
-            index=index,
-            ttl=ttl,
-            clock=clock,
             cache_bytes=cache_bytes,
-            filter_fields=filter_fields,
-            call_timeout=call_timeout,
+            **options,
         )

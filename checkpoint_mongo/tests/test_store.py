@@ -91,6 +91,15 @@ def test_round_trips(harness: MongoStoreHarness, watched: Watched) -> None:
         assert commands.names == expected
 
 
+def test_a_deserializer_makes_the_values(harness: MongoStoreHarness) -> None:
+    with harness.open(deserializer=lambda text: {"loaded": text.decode()}) as store:
+        store.put(AT, "a", {"text": "1"})
+        (found,) = store.search(AT, filter={"text": "1"})
+        got = store.get(AT, "a")
+    assert got is not None
+    assert got.value == found.value == {"loaded": '{"text":"1"}'}
+
+
 def test_no_command_looks_at_all_documents(harness: MongoStoreHarness, watched: Watched) -> None:
     """Every filter that is sent but that of `stats`, explained by the server."""
     store = watched.store

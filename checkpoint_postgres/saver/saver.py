@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
-from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
-from checkpoint_base.saver.ttl.policy import TTLPolicy
-from checkpoint_base.saver.ttl.retention import Retention
+from checkpoint_base.saver.options import CommonSaverOptions, SaverOptions, SaverSettings
 from checkpoint_postgres.connection.connections import (
     PoolOptions,
     aconnected,
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from typing_extensions import Self
 
-TTL = Mapping[str, Any] | TTLPolicy | None
-
 
 class PostgresSaver(Adopts, FullSyncSaver):
     """Checkpoints in Postgres 14 or later, for threads; its async methods run in a worker thread.
@@ -45,20 +41,9 @@ class PostgresSaver(Adopts, FullSyncSaver):
             operation is one round trip, and is done when its call returns.
         serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
         schema: the schema of the tables; `setup()` creates it if it does not exist.
-        on_unreadable: what a read does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
-            `"langgraph"`: return what LangGraph's serializer makes of it.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: then metadata is encrypted as well.
-        deduplicate: store chunks that a thread's large values share only once. False: store each
-            value whole, which is faster if values are replaced rather than extended.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: gives epoch seconds, for `ttl`.
-        call_timeout: seconds that each step of a call may take, with its retries and its wait for
-            a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
         reconnect: opens a new connection when `conn` is lost; None: it is not replaced. A pool
             needs none.
+        options: `CommonSaverOptions`, which are explained at `SaverOptions`.
 
     Call `setup()` once for a schema.
 
@@ -75,29 +60,16 @@ class PostgresSaver(Adopts, FullSyncSaver):
         serde: SerializerProtocol | None = None,
         *,
         schema: str = "public",
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
+        **options: Unpack[CommonSaverOptions],
     ) -> None:
+        settings = SaverSettings.of({**options, "serde": serde})
         source = sync_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.connection.sync_driver import SyncPostgresDriver
 
-        policy = TTLPolicy.of(ttl)
-        planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
-        super().__init__(
-            planner,
-            SyncPostgresDriver(source, by_thread=True, call_timeout=call_timeout),
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
-        )
+        planner = postgres_planner(settings, schema)
+        driver = SyncPostgresDriver(source, by_thread=True, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self._postgres = planner
         self._source = source
         self.conn, self.pipe = conn, pipe
@@ -129,14 +101,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> Iterator[Self]:
         """Connect as LangGraph's own saver does; disconnect at the end of the `with` block.
 
@@ -147,14 +112,7 @@ class PostgresSaver(Adopts, FullSyncSaver):
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
                 10); None: one connection, replaced when it is lost.
             schema: as in the constructor.
-            serde: as in the constructor.
-            on_unreadable: as in the constructor.
-            encrypted: as in the constructor.
-            deduplicate: as in the constructor.
-            ttl: as in the constructor; minutes.
-            retention: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
+            options: `SaverOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
@@ -163,20 +121,9 @@ class PostgresSaver(Adopts, FullSyncSaver):
                 only if retries cannot help (no such database); otherwise a call raises it after
                 it has waited for the pool's `timeout`.
         """
-        with connected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
-            saver = cls(
-                conn,
-                schema=schema,
-                serde=serde,
-                on_unreadable=on_unreadable,
-                encrypted=encrypted,
-                deduplicate=deduplicate,
-                ttl=ttl,
-                retention=retention,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-            )
+        timeout = options.get("call_timeout", CALL_TIMEOUT)
+        with connected(cls.__name__, conn_string, pool, timeout) as (conn, reconnect):
+            saver = cls(conn, schema=schema, reconnect=reconnect, **options)
             try:
                 yield saver
             finally:
@@ -193,19 +140,8 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         pipe: as in `PostgresSaver`.
         serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
         schema: as in `PostgresSaver`.
-        on_unreadable: what a read does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
-            `"langgraph"`: return what LangGraph's serializer makes of it.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: then metadata is encrypted as well.
-        deduplicate: store chunks that a thread's large values share only once. False: store each
-            value whole, which is faster if values are replaced rather than extended.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: gives epoch seconds, for `ttl`.
-        call_timeout: seconds that each step of a call may take, with its retries and its wait for
-            a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
         reconnect: as in `PostgresSaver`, awaitable.
+        options: `CommonSaverOptions`, which are explained at `SaverOptions`.
 
     Call `await saver.setup()` once for a schema.
 
@@ -222,30 +158,16 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         serde: SerializerProtocol | None = None,
         *,
         schema: str = "public",
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
+        **options: Unpack[CommonSaverOptions],
     ) -> None:
+        settings = SaverSettings.of({**options, "serde": serde})
         source = async_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.connection.async_driver import AsyncPostgresDriver
 
-        policy = TTLPolicy.of(ttl)
-        planner = PostgresPlanner(policy, clock, schema, deduplicate=deduplicate)
-        driver = AsyncPostgresDriver(source, by_thread=True, call_timeout=call_timeout)
-        super().__init__(
-            planner,
-            driver,
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
-        )
+        planner = postgres_planner(settings, schema)
+        driver = AsyncPostgresDriver(source, by_thread=True, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self._postgres = planner
         self._pipelines = driver
         self._source = source
@@ -268,30 +190,12 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         schema: str = "public",
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[SaverOptions],
     ) -> AsyncIterator[Self]:
         """`PostgresSaver.from_conn_string`, for an event loop."""
-        async with aconnected(cls.__name__, conn_string, pool, call_timeout) as (conn, reconnect):
-            saver = cls(
-                conn,
-                schema=schema,
-                serde=serde,
-                on_unreadable=on_unreadable,
-                encrypted=encrypted,
-                deduplicate=deduplicate,
-                ttl=ttl,
-                retention=retention,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-            )
+        timeout = options.get("call_timeout", CALL_TIMEOUT)
+        async with aconnected(cls.__name__, conn_string, pool, timeout) as (conn, reconnect):
+            saver = cls(conn, schema=schema, reconnect=reconnect, **options)
             try:
                 yield saver
             finally:
@@ -299,3 +203,8 @@ class AsyncPostgresSaver(Adopts, FullAsyncSaver):
                 await saver._pipelines.aclose()
                 if reconnect is not None:
                     await saver._source.close()
+
+
+def postgres_planner(settings: SaverSettings, schema: str) -> PostgresPlanner:
+    """The planner of a saver with these settings."""
+    return PostgresPlanner(settings.ttl, settings.clock, schema, deduplicate=settings.deduplicate)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from langgraph.store.base import TTLConfig
+from typing_extensions import Unpack
 
 from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_postgres.connection.connections import (
@@ -19,17 +18,13 @@ from checkpoint_postgres.connection.connections import (
     sync_source,
 )
 from checkpoint_postgres.store.planner import INDEXED_FROM, PostgresStorePlanner
-from store_vector.config import IndexSettings, StoreTTL
-from store_vector.filters.keys import declared_fields
-from store_vector.shell import AsyncStore, Deserializer, SyncStore
+from store_vector.options import StoreOptions, StoreSettings
+from store_vector.shell import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, AsyncPipeline, Connection, Pipeline
     from psycopg_pool import AsyncConnectionPool, ConnectionPool
     from typing_extensions import Self
-
-Index = Mapping[str, Any] | None
-TTL = TTLConfig | StoreTTL | None
 
 
 class PostgresStore(SyncStore):
@@ -44,19 +39,12 @@ class PostgresStore(SyncStore):
             as it has connections. The caller closes it. If a transaction is open on a connection,
             each call is a savepoint in it, as with `PostgresSaver`.
         pipe: as in `PostgresSaver`.
-        deserializer: decodes an item's value from its JSON text (UTF-8 bytes); None: `json`.
-        index: LangGraph's `IndexConfig`, with `ann_index_config`, `distance_type`, `ef_search`,
-            `probes` and `engine`; None: no vector search.
-        ttl: LangGraph's `TTLConfig`, in minutes.
         schema: the schema of the tables; `setup()` creates it if it does not exist.
-        clock: gives epoch seconds, for the items' times and `ttl`.
-        call_timeout: seconds that each step of a call may take, with its retries and its wait for
-            a connection (`checkpoint_base.deadlines.timeouts`); None: no limit.
         reconnect: opens a new connection when `conn` is lost; None: it is not replaced.
         indexed_from: how many vectors there must be before `setup()` builds an approximate index.
-        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            `setup()` creates an index for each, one after the other; puts wait meanwhile. The same
-            as `index["filter_fields"]`.
+        options: `StoreOptions`. `index` may have `ann_index_config`, `ef_search`, `probes` and
+            `engine`. `setup()` creates the indexes of `filter_fields` one after the other; puts
+            wait meanwhile.
 
     Call `setup()` once for a schema. A saver may share it.
 
@@ -71,24 +59,18 @@ class PostgresStore(SyncStore):
         conn: Connection[Any] | ConnectionPool[Any],
         *,
         pipe: Pipeline | None = None,
-        deserializer: Deserializer | None = None,
-        index: Index = None,
-        ttl: TTL = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Connection[Any]] | None = None,
         indexed_from: int = INDEXED_FROM,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
         self._source = sync_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.connection.sync_driver import SyncPostgresDriver
 
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from, fields=fields)
-        driver = SyncPostgresDriver(self._source, call_timeout=call_timeout)
-        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        settings = StoreSettings.of(options)
+        planner = postgres_store_planner(settings, schema, indexed_from)
+        driver = SyncPostgresDriver(self._source, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self.conn, self.pipe = conn, pipe
 
     @classmethod
@@ -100,13 +82,9 @@ class PostgresStore(SyncStore):
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         pool_config: PoolOptions | None = None,
-        index: Index = None,
-        ttl: TTL = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> Iterator[Self]:
         """Connect as LangGraph's own store does; disconnect at the end of the `with` block.
 
@@ -117,13 +95,9 @@ class PostgresStore(SyncStore):
             pool: what psycopg's `ConnectionPool` takes, e.g. `{"max_size": 16}` (default
                 10); None: one connection, replaced when it is lost.
             pool_config: the same as `pool`, under the name in LangGraph's own store.
-            index: as in the constructor.
-            ttl: as in the constructor; minutes.
             schema: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
             indexed_from: as in the constructor.
-            filter_fields: as in the constructor.
+            options: `StoreOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `pool` or another argument is invalid.
@@ -132,18 +106,11 @@ class PostgresStore(SyncStore):
                 only if retries cannot help (no such database); otherwise a call raises it after
                 it has waited for the pool's `timeout`.
         """
-        options = pool_options(pool, pool_config)
-        with connected(cls.__name__, conn_string, options, call_timeout) as (conn, reconnect):
+        chosen = pool_options(pool, pool_config)
+        timeout = options.get("call_timeout", CALL_TIMEOUT)
+        with connected(cls.__name__, conn_string, chosen, timeout) as (conn, reconnect):
             store = cls(
-                conn,
-                index=index,
-                ttl=ttl,
-                schema=schema,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-                indexed_from=indexed_from,
-                filter_fields=filter_fields,
+                conn, schema=schema, indexed_from=indexed_from, reconnect=reconnect, **options
             )
             try:
                 yield store
@@ -160,15 +127,10 @@ class AsyncPostgresStore(AsyncStore):
     Args:
         conn: an `AsyncConnection` or an `AsyncConnectionPool`.
         pipe: as in `PostgresSaver`.
-        deserializer: as in `PostgresStore`.
-        index: as in `PostgresStore`.
-        ttl: LangGraph's `TTLConfig`, in minutes.
         schema: as in `PostgresStore`.
-        clock: as in `PostgresStore`.
-        call_timeout: as in `PostgresStore`; seconds.
         reconnect: as in `PostgresStore`, awaitable.
         indexed_from: as in `PostgresStore`.
-        filter_fields: as in `PostgresStore`.
+        options: as in `PostgresStore`.
 
     Call `await store.setup()` once for a schema.
 
@@ -183,24 +145,18 @@ class AsyncPostgresStore(AsyncStore):
         conn: AsyncConnection[Any] | AsyncConnectionPool[Any],
         *,
         pipe: AsyncPipeline | None = None,
-        deserializer: Deserializer | None = None,
-        index: Index = None,
-        ttl: TTL = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reconnect: Callable[[], Any] | None = None,
         indexed_from: int = INDEXED_FROM,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
         self._source = async_source(type(self).__name__, conn, reconnect, pipe)
         from checkpoint_postgres.connection.async_driver import AsyncPostgresDriver
 
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = PostgresStorePlanner(settings, policy, clock, schema, indexed_from, fields=fields)
-        driver = AsyncPostgresDriver(self._source, call_timeout=call_timeout)
-        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        settings = StoreSettings.of(options)
+        planner = postgres_store_planner(settings, schema, indexed_from)
+        driver = AsyncPostgresDriver(self._source, call_timeout=settings.call_timeout)
+        super().__init__(planner, driver, settings)
         self.conn, self.pipe = conn, pipe
 
     @classmethod
@@ -212,30 +168,16 @@ class AsyncPostgresStore(AsyncStore):
         pipeline: bool = False,  # noqa: ARG003
         pool: PoolOptions | None = None,
         pool_config: PoolOptions | None = None,
-        index: Index = None,
-        ttl: TTL = None,
         schema: str = "public",
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         indexed_from: int = INDEXED_FROM,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> AsyncIterator[Self]:
         """`PostgresStore.from_conn_string`, for an event loop."""
-        options = pool_options(pool, pool_config)
-        async with aconnected(cls.__name__, conn_string, options, call_timeout) as (
-            conn,
-            reconnect,
-        ):
+        chosen = pool_options(pool, pool_config)
+        timeout = options.get("call_timeout", CALL_TIMEOUT)
+        async with aconnected(cls.__name__, conn_string, chosen, timeout) as (conn, reconnect):
             store = cls(
-                conn,
-                index=index,
-                ttl=ttl,
-                schema=schema,
-                clock=clock,
-                call_timeout=call_timeout,
-                reconnect=reconnect,
-                indexed_from=indexed_from,
-                filter_fields=filter_fields,
+                conn, schema=schema, indexed_from=indexed_from, reconnect=reconnect, **options
             )
             try:
                 yield store
@@ -243,3 +185,17 @@ class AsyncPostgresStore(AsyncStore):
                 await store._aend()
                 if reconnect is not None:
                     await store._source.close()
+
+
+def postgres_store_planner(
+    settings: StoreSettings, schema: str, indexed_from: int
+) -> PostgresStorePlanner:
+    """The planner of a store with these settings."""
+    return PostgresStorePlanner(
+        settings.index,
+        settings.ttl,
+        settings.clock,
+        schema,
+        indexed_from,
+        fields=settings.filter_fields,
+    )

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from langgraph.store.base import TTLConfig
+from typing_extensions import Unpack
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT, checked_call_timeout
 from checkpoint_redis.connection.connect import attempt_timeout, opened_target
 from checkpoint_redis.saver.saver import MAX_CONNECTIONS, driver, neither
 from checkpoint_redis.store.planner import CACHE_BYTES, RedisStorePlanner
-from store_vector.config import IndexSettings, StoreTTL
-from store_vector.filters.keys import declared_fields
+from store_vector.options import StoreOptions, StoreSettings
 from store_vector.shell import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
@@ -22,9 +19,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
     from redis.asyncio import RedisCluster as AsyncRedisCluster
     from typing_extensions import Self
-
-Index = Mapping[str, Any] | None
-TTL = TTLConfig | StoreTTL | None
 
 
 class RedisStore(SyncStore):
@@ -39,14 +33,9 @@ class RedisStore(SyncStore):
     Args:
         client: a `redis.Redis` or a `redis.RedisCluster`, with any settings. The caller closes it.
         prefix: all keys begin with it; stores of different prefixes share nothing.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no vector search.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: returns the time in epoch seconds; items' times and `ttl` run by it.
-        call_timeout: as in `RedisSaver`; seconds.
         cache_bytes: limit of the cached vectors: 4 bytes for each dimension of each vector. The
             cache also takes a few hundred bytes for each item that has vectors.
-        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            setup() builds an index for each. The same as `index["filter_fields"]`.
+        options: `StoreOptions`; `call_timeout` as in `RedisSaver`.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `prefix`, `index` or `ttl` is invalid.
@@ -58,28 +47,17 @@ class RedisStore(SyncStore):
         client: Redis | RedisCluster,
         *,
         prefix: str = "store",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> None:
         redis = driver(type(self).__name__)
         from checkpoint_redis.connection.sync_driver import SyncRedisDriver
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.Redis or redis.RedisCluster", client)
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes, fields)
-        super().__init__(
-            planner,
-            SyncRedisDriver(client, checked_call_timeout(call_timeout)),
-            settings,
-            policy,
-            clock,
-        )
+        settings = StoreSettings.of(options)
+        planner = redis_store_planner(settings, prefix, cache_bytes)
+        super().__init__(planner, SyncRedisDriver(client, settings.call_timeout), settings)
         self.client = client
 
     @classmethod
@@ -89,26 +67,18 @@ class RedisStore(SyncStore):
         conn_string: str,
         *,
         prefix: str = "store",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
         max_connections: int = MAX_CONNECTIONS,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> Iterator[Self]:
         """Open a store with a client of its own, which is closed when the context ends.
 
         Args:
             conn_string: as in `RedisSaver.from_conn_string`.
             prefix: as in the constructor.
-            index: as in the constructor.
-            ttl: as in the constructor; minutes.
-            clock: as in the constructor.
             cache_bytes: as in the constructor.
-            filter_fields: as in the constructor.
             max_connections: limit of connections to one server; further calls wait for one.
-            call_timeout: as in the constructor; seconds.
+            options: `StoreOptions`.
 
         Raises:
             InvalidArgumentError: the URL, or another argument, is invalid.
@@ -116,23 +86,15 @@ class RedisStore(SyncStore):
                 server cannot be reached, the first call raises this.
         """
         driver(cls.__name__)
-        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=True)
+        call_timeout = StoreSettings.of(options).call_timeout
+        target = opened_target(conn_string, call_timeout, blocking=True)
         from checkpoint_redis.connection.sync_clients import connected
 
         with ExitStack() as stack:
             client = stack.enter_context(
                 connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
-            store = cls(
-                client,
-                prefix=prefix,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
-                call_timeout=call_timeout,
-            )
+            store = cls(client, prefix=prefix, cache_bytes=cache_bytes, **options)
             stack.callback(store._end)
             yield store
 
@@ -144,12 +106,8 @@ class AsyncRedisStore(AsyncStore):
     Args:
         client: a `redis.asyncio.Redis` or a `redis.asyncio.RedisCluster`. The caller closes it.
         prefix: as in `RedisStore`.
-        index: as in `RedisStore`.
-        ttl: as in `RedisStore`; minutes.
-        clock: as in `RedisStore`; epoch seconds.
         cache_bytes: as in `RedisStore`.
-        filter_fields: as in `RedisStore`.
-        call_timeout: as in `RedisSaver`; seconds.
+        options: as in `RedisStore`.
 
     Raises:
         InvalidArgumentError: `client` has another type, or `prefix`, `index` or `ttl` is invalid.
@@ -161,12 +119,8 @@ class AsyncRedisStore(AsyncStore):
         client: AsyncRedis | AsyncRedisCluster,
         *,
         prefix: str = "store",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> None:
         driver(type(self).__name__)
         from redis import asyncio as redis
@@ -175,16 +129,9 @@ class AsyncRedisStore(AsyncStore):
 
         if not isinstance(client, (redis.Redis, redis.RedisCluster)):
             raise neither("redis.asyncio.Redis or redis.asyncio.RedisCluster", client)
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = RedisStorePlanner(settings, policy, prefix, cache_bytes, fields)
-        super().__init__(
-            planner,
-            AsyncRedisDriver(client, checked_call_timeout(call_timeout)),
-            settings,
-            policy,
-            clock,
-        )
+        settings = StoreSettings.of(options)
+        planner = redis_store_planner(settings, prefix, cache_bytes)
+        super().__init__(planner, AsyncRedisDriver(client, settings.call_timeout), settings)
         self.client = client
 
     @classmethod
@@ -194,32 +141,29 @@ class AsyncRedisStore(AsyncStore):
         conn_string: str,
         *,
         prefix: str = "store",
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
         max_connections: int = MAX_CONNECTIONS,
-        call_timeout: float | None = CALL_TIMEOUT,
+        **options: Unpack[StoreOptions],
     ) -> AsyncIterator[Self]:
         """`RedisStore.from_conn_string`, for an event loop."""
         driver(cls.__name__)
-        target = opened_target(conn_string, checked_call_timeout(call_timeout), blocking=False)
+        call_timeout = StoreSettings.of(options).call_timeout
+        target = opened_target(conn_string, call_timeout, blocking=False)
         from checkpoint_redis.connection.async_clients import connected
 
         async with AsyncExitStack() as stack:
             client = await stack.enter_async_context(
                 connected(conn_string, target, max_connections, attempt_timeout(call_timeout))
             )
-            store = cls(
-                client,
-                prefix=prefix,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
-                call_timeout=call_timeout,
-            )
+            store = cls(client, prefix=prefix, cache_bytes=cache_bytes, **options)
             stack.push_async_callback(store._aend)
             yield store
+
+
+def redis_store_planner(
+    settings: StoreSettings, prefix: str, cache_bytes: int
+) -> RedisStorePlanner:
+    """The planner of a store with these settings."""
+    return RedisStorePlanner(
+        settings.index, settings.ttl, prefix, cache_bytes, settings.filter_fields
+    )

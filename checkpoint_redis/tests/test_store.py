@@ -92,6 +92,15 @@ def test_round_trips(exact: RedisStoreHarness) -> None:
             assert names == expected
 
 
+def test_a_deserializer_makes_the_values(exact: RedisStoreHarness) -> None:
+    with exact.open(deserializer=lambda text: {"loaded": text.decode()}) as store:
+        store.put(AT, "a", {"text": "1"})
+        (found,) = store.search(AT, filter={"text": "1"})
+        got = store.get(AT, "a")
+    assert got is not None
+    assert got.value == found.value == {"loaded": '{"text":"1"}'}
+
+
 @pytest.mark.parametrize("patience", [1, 30, 20_000])
 def test_searches_go_on_where_a_script_stopped(
     exact: RedisStoreHarness, monkeypatch: pytest.MonkeyPatch, patience: int

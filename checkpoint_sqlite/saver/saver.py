@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
-from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullAsyncSaver, FullSyncSaver
-from checkpoint_base.saver.ttl.policy import TTLPolicy
-from checkpoint_base.saver.ttl.retention import Retention
+from checkpoint_base.saver.options import SaverOptions, SaverSettings
 from checkpoint_sqlite.connection.errors import opening, path_of
 from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
 from checkpoint_sqlite.saver.planner import SqlitePlanner
@@ -25,8 +21,6 @@ from checkpoint_sqlite.saver.planner import SqlitePlanner
 if TYPE_CHECKING:
     import aiosqlite
     from typing_extensions import Self
-
-TTL = Mapping[str, Any] | TTLPolicy | None
 
 SYNCHRONOUS: Final = ("off", "normal", "full", "extra")
 
@@ -38,22 +32,10 @@ class SqliteSaver(FullSyncSaver):
         conn: an open connection, made with `check_same_thread=False`, since graphs write from
             several threads. The caller closes it. If the caller has a transaction open on it,
             writes become part of that transaction, and the caller commits or rolls back.
-        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
-        on_unreadable: what a read does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
-            `"langgraph"`: return what LangGraph's serializer makes of it.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: then metadata is encrypted as well.
-        deduplicate: store chunks that a thread's large values share only once. False: store each
-            value whole, which is faster if values are replaced rather than extended.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: gives epoch seconds, for `ttl`.
-        call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. If others use the connection,
-            the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
+        options: `SaverOptions`. If others use the connection, the smallest `call_timeout` holds
+            for all.
 
     The schema is created on first use, or by `setup()`.
 
@@ -65,31 +47,16 @@ class SqliteSaver(FullSyncSaver):
         self,
         conn: sqlite3.Connection,
         *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
+        **options: Unpack[SaverOptions],
     ) -> None:
-        policy = TTLPolicy.of(ttl)
-        planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
+        settings = SaverSettings.of(options)
+        planner = sqlite_planner(settings)
         driver = SyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(
-            planner,
-            driver,
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
-        )
+        super().__init__(planner, driver, settings)
         self.conn = conn
         self._sqlite = driver
 
@@ -104,32 +71,18 @@ class SqliteSaver(FullSyncSaver):
         cls,
         conn_string: str | PathLike[str],
         *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
+        **options: Unpack[SaverOptions],
     ) -> Iterator[Self]:
         """Open a saver on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
-            serde: as in the constructor.
-            on_unreadable: as in the constructor.
-            encrypted: as in the constructor.
-            deduplicate: as in the constructor.
-            ttl: as in the constructor; minutes.
-            retention: as in the constructor.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was saved, even when the machine loses power;
                 `"normal"` may then lose the last writes, but not when the process dies.
+            options: `SaverOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `ttl` or another argument is invalid.
@@ -141,19 +94,7 @@ class SqliteSaver(FullSyncSaver):
             with opening(path):
                 connection = stack.enter_context(closing(connect()))
             reader = stack.enter_context(closing(connect())) if is_file(path) else None
-            saver = cls(
-                connection,
-                serde=serde,
-                on_unreadable=on_unreadable,
-                encrypted=encrypted,
-                deduplicate=deduplicate,
-                ttl=ttl,
-                retention=retention,
-                clock=clock,
-                call_timeout=call_timeout,
-                reader=reader,
-                synchronous=synchronous,
-            )
+            saver = cls(connection, reader=reader, synchronous=synchronous, **options)
             stack.callback(saver._end)
             yield saver
 
@@ -163,22 +104,10 @@ class AsyncSqliteSaver(FullAsyncSaver):
 
     Args:
         conn: a connection of aiosqlite, opened or not. The caller closes it.
-        serde: serializer of the values; None: LangGraph's `JsonPlusSerializer`.
-        on_unreadable: what a read does with a value that the serializer cannot rebuild:
-            `"raise"` UnreadableValueError; `"skip"` the channel or write, with a warning; or
-            `"langgraph"`: return what LangGraph's serializer makes of it.
-        encrypted: set it if `serde` encrypts, but is not LangGraph's `EncryptedSerializer` and
-            has no `cipher`: then metadata is encrypted as well.
-        deduplicate: store chunks that a thread's large values share only once. False: store each
-            value whole, which is faster if values are replaced rather than extended.
-        ttl: time to live in `langgraph.json`'s shape, in minutes; see `TTLPolicy`.
-        retention: a policy that sweeps apply; of several processes one at a time.
-        clock: gives epoch seconds, for `ttl`.
-        call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. Others that use the connection
-            keep theirs, but none waits longer than the smallest for a locked file.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
+        options: `SaverOptions`. Others that use the connection keep their `call_timeout`, but none
+            waits longer than the smallest for a locked file.
 
     The schema is created on first use, or by `await saver.setup()`.
 
@@ -191,34 +120,19 @@ class AsyncSqliteSaver(FullAsyncSaver):
         self,
         conn: aiosqlite.Connection,
         *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
+        **options: Unpack[SaverOptions],
     ) -> None:
         aiosqlite_module("AsyncSqliteSaver")
         from checkpoint_sqlite.connection.async_driver import AsyncSqliteDriver
 
-        policy = TTLPolicy.of(ttl)
-        planner = SqlitePlanner(policy, clock, deduplicate=deduplicate)
+        settings = SaverSettings.of(options)
+        planner = sqlite_planner(settings)
         driver = AsyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(
-            planner,
-            driver,
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-            retention=retention,
-        )
+        super().__init__(planner, driver, settings)
         self.conn = conn
         self._sqlite = driver
 
@@ -233,16 +147,9 @@ class AsyncSqliteSaver(FullAsyncSaver):
         cls,
         conn_string: str | PathLike[str],
         *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        deduplicate: bool = True,
-        ttl: TTL = None,
-        retention: Retention | None = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
+        **options: Unpack[SaverOptions],
     ) -> AsyncIterator[Self]:
         """`SqliteSaver.from_conn_string`, for an event loop."""
         path = path_of(conn_string)
@@ -255,21 +162,14 @@ class AsyncSqliteSaver(FullAsyncSaver):
                 connection = await connected(connect())
             stack.push_async_callback(connection.close)
             reader = await stack.enter_async_context(connect()) if is_file(path) else None
-            saver = cls(
-                connection,
-                serde=serde,
-                on_unreadable=on_unreadable,
-                encrypted=encrypted,
-                deduplicate=deduplicate,
-                ttl=ttl,
-                retention=retention,
-                clock=clock,
-                call_timeout=call_timeout,
-                reader=reader,
-                synchronous=synchronous,
-            )
+            saver = cls(connection, reader=reader, synchronous=synchronous, **options)
             stack.push_async_callback(saver._aend)
             yield saver
+
+
+def sqlite_planner(settings: SaverSettings) -> SqlitePlanner:
+    """The planner of a saver with these settings."""
+    return SqlitePlanner(settings.ttl, settings.clock, deduplicate=settings.deduplicate)
 
 
 def synchronous_level(level: str | None) -> str | None:

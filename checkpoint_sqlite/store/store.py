@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from langgraph.store.base import TTLConfig
+from typing_extensions import Unpack
 
-from checkpoint_base.deadlines.timeouts import CALL_TIMEOUT
 from checkpoint_sqlite.connection.errors import opening, path_of
 from checkpoint_sqlite.connection.sync_driver import SyncSqliteDriver
 from checkpoint_sqlite.saver.saver import aiosqlite_module, is_file, synchronous_level
 from checkpoint_sqlite.store.planner import CACHE_BYTES, SqliteStorePlanner
-from store_vector.config import IndexSettings, StoreTTL
-from store_vector.filters.keys import declared_fields
-from store_vector.shell import AsyncStore, Deserializer, SyncStore
+from store_vector.options import StoreOptions, StoreSettings
+from store_vector.shell import AsyncStore, SyncStore
 
 if TYPE_CHECKING:
     import aiosqlite
     from typing_extensions import Self
-
-Index = Mapping[str, Any] | None
-TTL = TTLConfig | StoreTTL | None
 
 
 class SqliteStore(SyncStore):
@@ -40,20 +34,13 @@ class SqliteStore(SyncStore):
         conn: an open connection, made with `check_same_thread=False`, since graphs use it from
             several threads. The caller closes it. If the caller has a transaction open on it,
             writes become part of that transaction, and the caller commits or rolls back.
-        deserializer: decodes an item's value from its JSON text (UTF-8 bytes); None: `json`.
-        index: LangGraph's `IndexConfig`, with `distance_type`; None: no vector search.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: gives epoch seconds, for the items' times and `ttl`.
-        call_timeout: seconds that each step of a call may take, with its wait for the connection
-            (`checkpoint_base.deadlines.timeouts`); None: no limit. If others use the connection,
-            the smallest limit holds for all.
         reader: a second connection to the same file; reads on it do not wait for a commit.
         synchronous: SQLite's `PRAGMA synchronous`; None: leave the connection's setting.
         cache_bytes: limit of the vectors in memory, 4 bytes for each dimension of each vector.
             Not counted: spare room for half as many while they grow, and a few hundred bytes for
             each item that has vectors.
-        filter_fields: fields that many searches filter by, such as `"status"` or `"user.age"`;
-            `setup()` creates an index for each. The same as `index["filter_fields"]`.
+        options: `StoreOptions`. If others use the connection, the smallest `call_timeout` holds
+            for all.
 
     The schema is created on first use, or by `setup()`. A saver may share the file.
 
@@ -65,23 +52,17 @@ class SqliteStore(SyncStore):
         self,
         conn: sqlite3.Connection,
         *,
-        deserializer: Deserializer | None = None,
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reader: sqlite3.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
+        settings = StoreSettings.of(options)
+        planner = sqlite_store_planner(settings, cache_bytes)
         driver = SyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        super().__init__(planner, driver, settings)
         self.conn = conn
         self._sqlite = driver
 
@@ -96,28 +77,20 @@ class SqliteStore(SyncStore):
         cls,
         conn_string: str | PathLike[str],
         *,
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> Iterator[Self]:
         """Open a store on a file, or on `":memory:"`; the file is closed with the `with` block.
 
         Args:
             conn_string: the file's path.
-            index: as in the constructor.
-            ttl: as in the constructor; minutes.
-            clock: as in the constructor.
-            call_timeout: as in the constructor; seconds.
             busy_timeout: seconds to wait for other processes that write; at most `call_timeout`.
             synchronous: `"full"` loses nothing that was put, even when the machine loses power;
                 `"normal"` may then lose the last writes, but not when the process dies.
             cache_bytes: as in the constructor.
-            filter_fields: as in the constructor.
+            options: `StoreOptions`.
 
         Raises:
             InvalidArgumentError: `conn_string`, `index` or another argument is invalid.
@@ -131,14 +104,10 @@ class SqliteStore(SyncStore):
             reader = stack.enter_context(closing(connect())) if is_file(path) else None
             store = cls(
                 connection,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
+                **options,
             )
             stack.callback(store._end)
             yield store
@@ -150,15 +119,10 @@ class AsyncSqliteStore(AsyncStore):
 
     Args:
         conn: a connection of aiosqlite, opened or not. The caller closes it.
-        deserializer: as in `SqliteStore`.
-        index: as in `SqliteStore`.
-        ttl: LangGraph's `TTLConfig`, in minutes.
-        clock: as in `SqliteStore`.
-        call_timeout: as in `SqliteStore`, but others on the connection keep their own; seconds.
         reader: as in `SqliteStore`.
         synchronous: as in `SqliteStore`.
         cache_bytes: as in `SqliteStore`.
-        filter_fields: as in `SqliteStore`.
+        options: `StoreOptions`. Others that use the connection keep their own `call_timeout`.
 
     The schema is created on first use, or by `await store.setup()`.
 
@@ -171,26 +135,20 @@ class AsyncSqliteStore(AsyncStore):
         self,
         conn: aiosqlite.Connection,
         *,
-        deserializer: Deserializer | None = None,
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         reader: aiosqlite.Connection | None = None,
         synchronous: str | None = None,
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> None:
         aiosqlite_module("AsyncSqliteStore")
         from checkpoint_sqlite.connection.async_driver import AsyncSqliteDriver
 
-        settings, policy = IndexSettings.of(index), StoreTTL.of(ttl)
-        fields = declared_fields(index, filter_fields)
-        planner = SqliteStorePlanner(settings, policy, clock, cache_bytes, fields)
+        settings = StoreSettings.of(options)
+        planner = sqlite_store_planner(settings, cache_bytes)
         driver = AsyncSqliteDriver(
-            conn, planner.setup, reader, synchronous_level(synchronous), call_timeout
+            conn, planner.setup, reader, synchronous_level(synchronous), settings.call_timeout
         )
-        super().__init__(planner, driver, settings, policy, clock, deserializer=deserializer)
+        super().__init__(planner, driver, settings)
         self.conn = conn
         self._sqlite = driver
 
@@ -205,14 +163,10 @@ class AsyncSqliteStore(AsyncStore):
         cls,
         conn_string: str | PathLike[str],
         *,
-        index: Index = None,
-        ttl: TTL = None,
-        clock: Callable[[], float] = time.time,
-        call_timeout: float | None = CALL_TIMEOUT,
         busy_timeout: float = 30.0,
         synchronous: str = "full",
         cache_bytes: int = CACHE_BYTES,
-        filter_fields: Sequence[str] | None = None,
+        **options: Unpack[StoreOptions],
     ) -> AsyncIterator[Self]:
         """`SqliteStore.from_conn_string`, for an event loop."""
         path = path_of(conn_string)
@@ -227,14 +181,17 @@ class AsyncSqliteStore(AsyncStore):
             reader = await stack.enter_async_context(connect()) if is_file(path) else None
             store = cls(
                 connection,
-                index=index,
-                ttl=ttl,
-                clock=clock,
-                call_timeout=call_timeout,
                 reader=reader,
                 synchronous=synchronous,
                 cache_bytes=cache_bytes,
-                filter_fields=filter_fields,
+                **options,
             )
             stack.push_async_callback(store._aend)
             yield store
+
+
+def sqlite_store_planner(settings: StoreSettings, cache_bytes: int) -> SqliteStorePlanner:
+    """The planner of a store with these settings."""
+    return SqliteStorePlanner(
+        settings.index, settings.ttl, settings.clock, cache_bytes, settings.filter_fields
+    )

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.saver.importing import import_threads
+from checkpoint_base.saver.threads.importing import import_threads
 from checkpoint_suite.archive import export_threads, import_archive
 from checkpoint_suite.commands.write import Threads, say
 from checkpoint_suite.database import AsJson, Url, saver_at, shown

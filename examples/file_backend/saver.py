@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from typing_extensions import Unpack
 
 from checkpoint_base.memory.planner import Locked, MemoryPlanner
 from checkpoint_base.plan import Plan, offload
-from checkpoint_base.saver.codec.values import OnUnreadable
 from checkpoint_base.saver.mixins import FullSyncSaver
+from checkpoint_base.saver.options import SaverOptions, SaverSettings
 from checkpoint_base.saver.records.kinds import Stats
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from examples.file_backend.folder import Folder
@@ -58,34 +57,13 @@ class FileSaver(FullSyncSaver):
 
     Args:
         path: the directory; `setup` creates it.
-        serde: the serializer; None: LangGraph's `JsonPlusSerializer`.
-        on_unreadable: how reads treat a value that the serializer cannot rebuild: `"raise"`
-            UnreadableValueError, `"skip"` the channel or write with a warning, or return what
-            LangGraph's serializer makes of it (`"langgraph"`).
-        encrypted: encrypt metadata with `serde`, too. Needed only for a serializer that encrypts,
-            but is not LangGraph's `EncryptedSerializer` and has no `cipher`.
-        ttl: time to live in minutes, in the format of `langgraph.json`; see `TTLPolicy`.
-        clock: returns the current time in epoch seconds, for `ttl`.
         durable: whether each call waits for fsync; if not, a power cut may lose the last steps.
+        options: what every saver takes, such as `serde` and `ttl`; see `SaverOptions`.
     """
 
     def __init__(
-        self,
-        path: Path,
-        *,
-        serde: SerializerProtocol | None = None,
-        on_unreadable: OnUnreadable = "raise",
-        encrypted: bool = False,
-        ttl: Mapping[str, Any] | TTLPolicy | None = None,
-        clock: Callable[[], float] = time.time,
-        durable: bool = True,
+        self, path: Path, *, durable: bool = True, **options: Unpack[SaverOptions]
     ) -> None:
-        policy, folder = TTLPolicy.of(ttl), Folder(path, durable=durable)
-        super().__init__(
-            FilePlanner(folder, policy, clock),
-            FileDriver(folder),
-            policy,
-            serde=serde,
-            on_unreadable=on_unreadable,
-            encrypted=encrypted,
-        )
+        settings, folder = SaverSettings.of(options), Folder(path, durable=durable)
+        planner = FilePlanner(folder, settings.ttl, settings.clock)
+        super().__init__(planner, FileDriver(folder), settings)

@@ -1,1 +1,1 @@
-"""Threads as a whole: list them, and find them by what their newest checkpoint says."""
+"""Threads as a whole: listed, found by their newest checkpoint, imported from elsewhere."""
