@@ -233,10 +233,21 @@ async def _savepoint(connection: Connection, *, begins: bool) -> AsyncIterator[N
 
 async def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
     async with psycopg.AsyncRawCursor(connection, row_factory=tuple_row) as cursor:
-        prepare = None if connection.prepare_threshold is None else True
+        prepare = _preparation(connection)
         if isinstance(request, Atomic):
             return await arun(request.make(), partial(_next, cursor, prepare, use))
         return await _perform(cursor, prepare, use, request)
+
+
+def _preparation(connection: Connection) -> bool | None:
+    """Whether to prepare each statement; None: psycopg decides.
+
+    In a pipeline of the caller's psycopg decides. When a statement there drops or alters something,
+    psycopg deallocates all prepared statements only after it has prepared the next ones, and then
+    executes them by names that the server no longer has.
+    """
+    in_pipeline = connection.pgconn.pipeline_status != PipelineStatus.OFF
+    return None if in_pipeline or connection.prepare_threshold is None else True
 
 
 async def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:

@@ -233,10 +233,21 @@ def _savepoint(connection: Connection, *, begins: bool) -> Iterator[None]:
 
 def _in_transaction(connection: Connection, request: Any, use: Use) -> Any:
     with psycopg.RawCursor(connection, row_factory=tuple_row) as cursor:
-        prepare = None if connection.prepare_threshold is None else True
+        prepare = _preparation(connection)
         if isinstance(request, Atomic):
             return run(request.make(), partial(_next, cursor, prepare, use))
         return _perform(cursor, prepare, use, request)
+
+
+def _preparation(connection: Connection) -> bool | None:
+    """Whether to prepare each statement; None: psycopg decides.
+
+    In a pipeline of the caller's psycopg decides. When a statement there drops or alters something,
+    psycopg deallocates all prepared statements only after it has prepared the next ones, and then
+    executes them by names that the server no longer has.
+    """
+    in_pipeline = connection.pgconn.pipeline_status != PipelineStatus.OFF
+    return None if in_pipeline or connection.prepare_threshold is None else True
 
 
 def _next(cursor: Cursor, prepare: bool | None, use: Use, request: Any) -> Any:
