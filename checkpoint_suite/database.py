@@ -71,11 +71,21 @@ def plain_serializer() -> SerializerProtocol:
 
 
 @contextmanager
-def saver_at(url: str, *, writes: bool = False, setup: bool = False) -> Iterator[FullSyncSaver]:
-    """Open the saver that a URL names; without `setup`, it must be set up already."""
+def saver_at(
+    url: str, *, writes: bool = False, setup: bool = False, strategy: str = "delete"
+) -> Iterator[FullSyncSaver]:
+    """Open the saver that a URL names; without `setup`, it must be set up already.
+
+    Args:
+        url: of the database.
+        writes: whether the command changes what is stored.
+        setup: create or migrate the schema.
+        strategy: what a sweep does to expired threads; see `TTLPolicy`.
+    """
     at = _checked(url, writes=writes, setup=setup)
     values = {"serde": plain_serializer(), "on_unreadable": "langgraph"}
-    with open_saver(at, setup=setup, **_options(url), **values) as saver:
+    ttl = {"strategy": strategy}
+    with open_saver(at, setup=setup, ttl=ttl, **_options(url), **values) as saver:
         yield saver
 
 

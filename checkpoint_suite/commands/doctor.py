@@ -98,7 +98,7 @@ def _expired(saver: FullSyncSaver) -> Check:
     now = datetime.now(timezone.utc)
     some = list(found_threads(saver, Selection(), 1000))
     expired = sum(one.expires_at is not None and one.expires_at <= now for one in some)
-    advice = "run a sweeper, or: checkpoint-suite sweep" if expired else ""
+    advice = "run a sweeper, or: checkpoint-suite sweep --strategy …" if expired else ""
     found = f"{expired} of the newest {len(some)} threads wait to be removed"
     return _check("expired", "waiting" if expired else "ok", found, advice)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -95,9 +95,18 @@ def copy(
     say(f"copied {source!r} to {target!r}: {count} checkpoints", done, as_json=as_json)
 
 
-def sweep(url: Url, store: Store = False, cache: Cache = False, as_json: AsJson = False) -> None:
-    """Remove expired threads, and expired items or cache entries if asked to."""
-    with saver_at(url, writes=True) as saver:
+def sweep(
+    url: Url,
+    strategy: Annotated[
+        Literal["delete", "keep_latest"],
+        typer.Option(help="what becomes of expired threads; that of the application's ttl"),
+    ],
+    store: Store = False,
+    cache: Cache = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete expired threads, or their history, and expired items or cache entries if asked to."""
+    with saver_at(url, writes=True, strategy=strategy) as saver:
         swept = {"threads": saver.sweep_ttl()}
     if store:
         with store_at(url, writes=True) as items:

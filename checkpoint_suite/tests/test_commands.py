@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from checkpoint_base.tests.threads import nested, nested_graph, sent
 from checkpoint_suite.app import COMMANDS
 from checkpoint_suite.commands.store import COMMANDS as STORE_COMMANDS
 from checkpoint_suite.tests.conftest import Command
+from conformance_tests.samples.build import Chain
+from conformance_tests.samples.driver_adapter import SyncFacade
 
 
 def test_a_database_that_was_never_set_up(command: Command) -> None:
@@ -25,7 +28,22 @@ def test_a_database_that_was_never_set_up(command: Command) -> None:
     assert command.json("threads") == []
     assert "no threads" in command.run("threads").stdout
     assert command.json("store", "ls") == []
-    assert command.json("sweep", "--store", "--cache") == {"threads": 0, "items": 0, "entries": 0}
+    assert "--strategy" in command.run("sweep", code=2).stderr
+    swept = command.json("sweep", "--strategy", "delete", "--store", "--cache")
+    assert swept == {"threads": 0, "items": 0, "entries": 0}
+
+
+@pytest.mark.parametrize("strategy", ["keep_latest", "delete"])
+def test_sweep_does_what_the_strategy_says(command: Command, strategy: str) -> None:
+    ttl = {"default_ttl": 1, "strategy": "keep_latest"}
+    with open_saver(command.url, ttl=ttl, clock=lambda: time.time() - 3600) as saver:
+        chain = Chain(SyncFacade(saver))
+        for turn in range(3):
+            chain.put({"turn": turn})
+    assert command.json("sweep", "--strategy", strategy) == {"threads": 1}
+    left = [one["thread_id"] for one in command.json("threads")]
+    assert left == ([chain.thread_id] if strategy == "keep_latest" else [])
+    assert command.json("stats")["checkpoints"] == len(left)
 
 
 def test_threads(talked: Command) -> None:
