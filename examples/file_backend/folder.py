@@ -45,6 +45,17 @@ class Folder(MutableMapping[str, MemoryThread]):
             finally:
                 self._open.clear()
 
+    def take_lease(self, owner: str, now: float, end: float) -> bool:
+        """Take the lease of sweepers until `end`, unless another process has it at `now` (both in
+        epoch seconds). For use inside `transaction`.
+        """
+        file = self.path / "lease"
+        other, _, until = _bytes(file).decode().partition(" ")
+        if other not in ("", owner) and float(until) > now:
+            return False
+        self._replace(file, f"{owner} {end}".encode())
+        return True
+
     # ------------------------------------------------------------------ the dict
 
     def __getitem__(self, name: str) -> MemoryThread:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import Unpack
 
-from checkpoint_base.memory.planner import Locked, MemoryPlanner
+from checkpoint_base.memory.planner import Locked, MemoryPlanner, locked
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.saver.mixins import FullSyncSaver
 from checkpoint_base.saver.options import SaverOptions, SaverSettings
@@ -34,6 +35,10 @@ class FilePlanner(MemoryPlanner):
         """Count threads, checkpoints and bytes."""
         counted = yield from super().stats(thread_id)
         return {**counted, "backend": "files", "server": "the file system"}
+
+    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
+        now = self._now()
+        return (yield from locked(partial(self._folder.take_lease, owner, now, now + seconds)))
 
 
 class FileDriver:
