@@ -91,6 +91,7 @@ class TestStandalone(SaverConformance):
     test_concurrency_pruning_against_readers = race(
         SaverConformance.test_concurrency_pruning_against_readers
     )
+    test_retention_beside_writers = race(SaverConformance.test_retention_beside_writers)
     # a put after a deletion: the thread that another process made since has another salt
     test_processes_delete_what_others_put = race(
         SaverConformance.test_processes_delete_what_others_put
