@@ -38,9 +38,9 @@ _SHARD_KEY: Final = (("thread_id", 1),)
 
 STANDALONE: Final = (
     "this MongoDB server is standalone and has no transactions: if a process dies between the "
-    "commands of a write, parts of it stay, and a read beside a prune or a deletion may fail. To "
-    "get transactions, start it as a replica set of one node (mongod --replSet rs0, then "
-    "rs.initiate() once)"
+    "commands of a write, parts of it stay, and a put beside a prune, a retention policy or a "
+    "sweep may lose its value. To get transactions, start it as a replica set of one node (mongod "
+    "--replSet rs0, then rs.initiate() once)"
 )
 
 

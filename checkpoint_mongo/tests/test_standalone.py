@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from checkpoint_base import Retention
 from checkpoint_base.errors import CorruptValueError
 from checkpoint_base.plan import Atomic, run
 from checkpoint_base.tests.load import arguments, steps_of
@@ -134,6 +135,26 @@ def test_a_read_that_meets_a_prune_is_an_error(alone: MongoHarness) -> None:
         with pytest.raises(CorruptValueError):
             run(read, partial(_inside, meeting))
         assert values(saver.get_tuple(on("t")))["log"] == large(2)
+
+
+@pytest.mark.parametrize("remove", [["t"], Retention(keep_last=1)], ids=["prune", "retention"])
+def test_a_put_that_meets_a_removal_may_lose_its_value(alone: MongoHarness, remove: Any) -> None:
+    """Why history is removed only while no graph runs. The loss is an error, not an absence."""
+    with alone.open() as saver:
+        for step in (1, 2):
+            saver.put(*arguments("t", step, log=large(step)))
+
+        def meeting(request: Any) -> Any:
+            if type(request) is not Write or not request.guarded:
+                return saver._driver.perform(request)
+            first = saver._driver.perform(Write(request.ops[:-1]))
+            saver.prune(remove)
+            return first.then(saver._driver.perform(Write(request.ops[-1:])))
+
+        put = saver._planner.put(saver._codec, *arguments("t", 3, log=large(3)))
+        run(put, partial(_inside, meeting))
+        with pytest.raises(CorruptValueError, match="gone"):
+            saver.get_tuple(on("t"))
 
 
 def test_a_put_that_meets_a_deletion_leaves_what_is_of_no_thread(alone: MongoHarness) -> None:
