@@ -15,7 +15,7 @@ from checkpoint_base.cache.entries import CacheEntry
 from checkpoint_base.cache.options import CacheOptions, CacheSettings
 from checkpoint_base.cache.planner import CacheStats
 from checkpoint_base.cache.shell import SyncCache
-from checkpoint_base.memory.planner import LockDriver, locked
+from checkpoint_base.memory.locking import LockDriver, locked
 from checkpoint_base.plan import Plan, arun
 
 T = TypeVar("T")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
-from functools import partial
-from threading import Lock
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from typing import Any, TypeVar
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -15,11 +13,11 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     DeltaChannelHistory,
 )
-from langgraph.checkpoint.serde.types import INTERRUPT, TASKS
 
 from checkpoint_base.dedup.writer import SWEPT_GARBAGE
-from checkpoint_base.errors import InvalidArgumentError
-from checkpoint_base.memory.thread import Key, MemoryHistory, MemoryThread, Parts, newest
+from checkpoint_base.memory.locking import locked
+from checkpoint_base.memory.removal import MemoryRemoval
+from checkpoint_base.memory.thread import MemoryHistory, MemoryThread, Parts, newest
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.saver.codec.checkpoints import Codec
 from checkpoint_base.saver.config import address, config_of
@@ -41,49 +39,12 @@ from checkpoint_base.saver.records.kinds import (
     ValueKey,
 )
 from checkpoint_base.saver.ttl.policy import TTLPolicy
-from checkpoint_base.saver.ttl.retaining import NOTHING, RetentionPlans, affected
-from checkpoint_base.saver.ttl.retention import (
-    Removal,
-    RetentionCutoff,
-    ThreadOutline,
-    newest_of,
-)
 from checkpoint_base.saver.ttl.sweeper import UNREADABLE, log_unreadable
 
 T = TypeVar("T")
 
 
-class Locked(NamedTuple):
-    """Request: call `work` under the driver's lock."""
-
-    work: Callable[[], Any]
-
-
-def locked(work: Callable[[], T]) -> Plan[T]:
-    """Call `work` under the driver's lock, as one atomic step."""
-    result: T = yield Locked(work)
-    return result
-
-
-class LockDriver:
-    """Driver of the in-memory backends: performs `Locked` under one lock."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-
-    def perform(self, request: Any) -> Any:
-        """Perform a request of a plan.
-
-        Raises:
-            TypeError: it is not a `Locked`.
-        """
-        if isinstance(request, Locked):
-            with self._lock:
-                return request.work()
-        raise TypeError(f"cannot perform {request!r}")
-
-
-class MemoryPlanner(RetentionPlans):
+class MemoryPlanner(MemoryRemoval):
     """Plans on dicts. Each plan calls one function under the lock."""
 
     def __init__(self, policy: TTLPolicy, clock: Callable[[], float]) -> None:
@@ -241,134 +202,6 @@ class MemoryPlanner(RetentionPlans):
         yield from offload(sum(one.size for one in found))
         return {one.channel: one.decoded(codec) for one in found}
 
-    # ------------------------------------------------------------------ removing
-
-    def delete_thread(self, thread_id: str) -> Plan[None]:
-        """Delete a thread."""
-        yield from locked(partial(self._delete, thread_id))
-
-    def _delete(self, thread_id: str) -> None:
-        if thread_id in self.threads:  # `pop` would read the thread, which tests may have damaged
-            del self.threads[thread_id]
-
-    def delete_for_runs(self, run_ids: Sequence[str]) -> Plan[None]:
-        """Delete the checkpoints of these runs."""
-        wanted = set(run_ids)
-
-        def work() -> None:
-            for name, thread in list(self.threads.items()):
-                gone = [key for key, (_, run) in thread.checkpoints.items() if run in wanted]
-                if gone:
-                    thread.drop(gone)
-                self._forget_empty(name)
-
-        yield from locked(work)
-
-    def _forget_empty(self, name: str) -> None:
-        thread = self.threads[name]
-        if not thread.checkpoints and not thread.writes:
-            del self.threads[name]
-
-    def prune(self, codec: Codec, thread_ids: Sequence[str], strategy: str) -> Plan[None]:
-        """Apply a `prune` strategy to threads."""
-        for thread_id in thread_ids:
-            if strategy == "delete":
-                yield from self.delete_thread(thread_id)
-            else:
-                yield from locked(partial(self._keep_latest, codec, thread_id))
-
-    def _keep_latest(self, codec: Codec, name: str) -> None:
-        thread = self._find(name)
-        if thread is None:
-            return
-        heads = newest_of(thread.checkpoints)
-        kept = {*heads.items()}
-        gone = thread.checkpoints.keys() - kept - self._needed_by(codec, thread, kept)
-        thread.drop([*gone, *thread.early_writes(heads)])
-
-    @staticmethod
-    def _needed_by(codec: Codec, thread: MemoryThread, places: Iterable[Key]) -> set[Key]:
-        """The ancestors that these checkpoints need."""
-        needed: set[Key] = set()
-        for ns, checkpoint_id in places:
-            record, _ = thread.checkpoints[ns, checkpoint_id]
-            sends = thread.writes.get((ns, record.parent_id or ""), {}).values()
-            if record.v < 4 and any(write.channel == TASKS for write in sends):
-                needed.add((ns, record.parent_id or ""))
-            for channel in codec.delta_channels_of(record):
-                needed |= {(ns, one.checkpoint_id) for one in thread.lineage(record, channel)}
-        return needed
-
-    # ------------------------------------------------------------------ retention
-
-    def _now(self) -> float:
-        return self._clock()
-
-    def _lease(self, owner: str, seconds: float) -> Plan[bool]:
-        def work() -> bool:
-            now = self._clock()
-            if any(other != owner and end > now for other, end in self.lease):
-                return False
-            self.lease[:] = [(owner, now + seconds)]
-            return True
-
-        return (yield from locked(work))
-
-    def _retain(
-        self, codec: Codec, thread_id: str, cutoff: RetentionCutoff, *, dry_run: bool
-    ) -> Plan[Removal]:
-        work = partial(self._remove_surplus, codec, thread_id, cutoff, dry_run=dry_run)
-        return (yield from locked(work))
-
-    def _remove_surplus(
-        self, codec: Codec, name: str, cutoff: RetentionCutoff, *, dry_run: bool
-    ) -> Removal:
-        thread = self._find(name)
-        if thread is None:
-            return NOTHING
-        outline = self._outline(codec, thread, cutoff)
-        if cutoff.removes_thread(outline):
-            if not dry_run:
-                self._delete(name)
-            return Removal(len(outline.places), is_whole=True)
-        kept = cutoff.kept(outline)
-        kept |= self._needed_by(codec, thread, affected(outline.places, kept))
-        gone = thread.checkpoints.keys() - kept
-        if gone and not dry_run:
-            thread.drop([*gone, *thread.early_writes(newest_of(gone))])
-        return Removal(len(gone))
-
-    @staticmethod
-    def _outline(codec: Codec, thread: MemoryThread, cutoff: RetentionCutoff) -> ThreadOutline:
-        awaits_answer, metadata = False, None
-        if (head := newest(thread, "", None)) is not None:
-            written = thread.writes.get(("", head.checkpoint_id), {}).values()
-            awaits_answer = any(write.channel == INTERRUPT for write in written)
-            metadata = codec.metadata_of(head) if cutoff.needs_metadata else None
-        return ThreadOutline([*thread.checkpoints], thread.updated, awaits_answer, metadata)
-
-    def copy_thread(self, source: str, target: str) -> Plan[None]:
-        """Copy a thread."""
-        yield from locked(lambda: self._copy(source, target))
-
-    def _copy(self, source: str, target: str) -> None:
-        original, there = self._find(source), self._find(target)
-        if original is None or source == target:
-            return
-        if there is not None and (own := there.own(original)):
-            raise InvalidArgumentError(
-                f"target_thread_id: wanted a thread with nothing of its own, but {target!r} has "
-                f"checkpoint {min(own)[1]!r} or writes for it, which {source!r} has not"
-            )
-        self.threads.pop(target, None)
-        copy = self._open(target, original.ttl)
-        copy.checkpoints = {
-            key: (record._replace(thread_id=target), run)
-            for key, (record, run) in original.checkpoints.items()
-        }
-        copy.values, copy.garbage = dict(original.values), original.garbage
-        copy.writes = {key: dict(writes) for key, writes in original.writes.items()}
-
     # ------------------------------------------------------------------ threads
 
     def list_threads(self, query: ThreadQuery) -> Plan[ThreadPage]:
@@ -429,7 +262,7 @@ class MemoryPlanner(RetentionPlans):
         return swept
 
     def stats(self, thread_id: str | None) -> Plan[Stats]:
-        """Count what is stored."""
+        """Count records and bytes."""
 
         def work() -> Stats:
             one = None if thread_id is None else self._find(thread_id)

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from typing_extensions import Unpack
 
-from checkpoint_base.memory.planner import LockDriver, MemoryPlanner
+from checkpoint_base.memory.locking import LockDriver
+from checkpoint_base.memory.planner import MemoryPlanner
 from checkpoint_base.memory.thread import MemoryThread
 from checkpoint_base.plan import Plan, arun
 from checkpoint_base.saver.mixins import FullSyncSaver

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from checkpoint_base.memory.planner import LockDriver, MemoryPlanner
+from checkpoint_base.memory.locking import LockDriver
+from checkpoint_base.memory.planner import MemoryPlanner
 from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.options import SaverSettings

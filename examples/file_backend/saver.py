@@ -9,7 +9,8 @@ from typing import Any
 
 from typing_extensions import Unpack
 
-from checkpoint_base.memory.planner import Locked, MemoryPlanner, locked
+from checkpoint_base.memory.locking import Locked, locked
+from checkpoint_base.memory.planner import MemoryPlanner
 from checkpoint_base.plan import Plan, offload
 from checkpoint_base.saver.mixins import FullSyncSaver
 from checkpoint_base.saver.options import SaverOptions, SaverSettings
