@@ -30,8 +30,8 @@ from conformance_tests.savers.threads.list_threads import ThreadsClauses
 from conformance_tests.savers.threads.prune import PruneClauses, PruneDeltaClauses
 from conformance_tests.savers.threads.retention import (
     RetentionClauses,
-    RetentionSweepClauses,
 )
+from conformance_tests.savers.threads.retention_sweeps import RetentionSweepClauses
 from conformance_tests.savers.threads.stats import StatsClauses
 from conformance_tests.savers.threads.ttl import ExpiryClauses, SweepClauses
 from conformance_tests.savers.threads.ttl_of_runs import RunTTLClauses

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
-import pytest
 from langgraph.checkpoint.base import CheckpointTuple
 from langgraph.checkpoint.base.id import UUID
 from langgraph.checkpoint.serde.types import INTERRUPT, TASKS
@@ -398,54 +395,6 @@ class RetentionClauses(SaverClauses):
             check_whole(found)
         assert len(left) == 3
         assert left[0].checkpoint["id"] == checkpoint_id(chain.head)
-
-
-@clauses_of(Capability.RETENTION)
-class RetentionSweepClauses(SaverClauses):
-    """Clauses of sweeps by a saver that was opened with `retention=`."""
-
-    @pytest.fixture
-    def sweeping(self, saver: Facade, reopened: Opener) -> Opener:
-        """A function that opens savers whose sweeps keep one checkpoint of each namespace."""
-        saver.check_retains()
-        return partial(reopened, retention=Retention(keep_last=1))
-
-    def test_retention_sweeps_apply_the_policy(self, sweeping: Opener) -> None:
-        """A sweep applies the policy that the saver was given, and returns the number of expired
-        threads, of which there are none."""
-        saver = sweeping()
-        chain = chain_of(saver, 4)
-        before = stored(saver, chain.thread_id)
-        assert saver.sweep_ttl() == 0
-        assert_same(newest(before, 1), stored(saver, chain.thread_id), "history")
-
-    def test_retention_one_process_sweeps(self, sweeping: Opener) -> None:
-        """Of several processes whose sweeps apply a policy, only one does so in an interval. The
-        others sweep what has expired, and leave the policy to it."""
-        first, second = sweeping(), sweeping()
-        chain_of(first, 2)
-        first.sweep_ttl()
-        chain = chain_of(second, 2)
-        second.sweep_ttl()
-        assert len(stored(second, chain.thread_id)) == 2
-        first.sweep_ttl()
-        assert len(stored(first, chain.thread_id)) == 1
-
-    def test_retention_another_process_takes_over(
-        self, sweeping: Opener, harness: SaverHarness
-    ) -> None:
-        """If the process that applied the policy does not come back in its next interval, any
-        other one does."""
-        first, second = (sweeping(ttl={"sweep_interval_minutes": 1e-4}) for _ in range(2))
-        first.sweep_ttl()
-        chain = chain_of(second, 2)
-        for _ in range(500):
-            harness.advance(1)
-            second.sweep_ttl()
-            if len(stored(second, chain.thread_id)) == 1:
-                return
-            time.sleep(0.01)  # the database's own clock ends the lease
-        pytest.fail("the second saver never applies the policy, 5 seconds after the first one")
 
 
 def rebuilt(saver: Facade, head: Any) -> list[Any]:

@@ -259,7 +259,7 @@ class SweepsWithoutPolicy(MemoryPlanner):
 
 @saver("saver.retention.one_process_sweeps")
 class EverybodySweeps(MemoryPlanner):
-    """The lease is given to everybody who asks for it."""
+    """Each process gets the lease, whoever has it."""
 
     def _lease(self, owner: str, seconds: float) -> Plan[bool]:
         yield from super()._lease(owner, seconds)

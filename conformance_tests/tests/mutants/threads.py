@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,8 +32,8 @@ class _Changed(MemoryPlanner):
         page = yield from super().list_heads(query)
         return page._replace(heads=[self._changed(head, query) for head in page.heads])
 
-    def _changed(self, head: ThreadHead, query: HeadQuery) -> ThreadHead:
-        raise NotImplementedError
+    @abstractmethod
+    def _changed(self, head: ThreadHead, query: HeadQuery) -> ThreadHead: ...
 
 
 class _OtherCheckpoint(_Changed):
@@ -41,12 +42,12 @@ class _OtherCheckpoint(_Changed):
     def _changed(self, head: ThreadHead, query: HeadQuery) -> ThreadHead:
         return head._replace(checkpoint=self._chosen(self.threads[head.thread_id]))
 
-    def _chosen(self, thread: MemoryThread) -> CheckpointRecord | None:
-        raise NotImplementedError
+    @abstractmethod
+    def _chosen(self, thread: MemoryThread) -> CheckpointRecord | None: ...
 
 
 class _OtherMetadata(_Changed):
-    """Reads other metadata than what is stored."""
+    """Changes the metadata that is read."""
 
     def _changed(self, head: ThreadHead, query: HeadQuery) -> ThreadHead:
         if head.checkpoint is None:
@@ -55,8 +56,8 @@ class _OtherMetadata(_Changed):
         text = json.dumps(self._told(stored))
         return head._replace(checkpoint=head.checkpoint._replace(metadata=text))
 
-    def _told(self, stored: dict[str, Any]) -> dict[str, Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _told(self, stored: dict[str, Any]) -> dict[str, Any]: ...
 
 
 @saver("saver.find_threads.by_metadata")
