@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from checkpoint_base.deadlines.timeouts import checked_call_timeout
 from checkpoint_base.errors import InvalidArgumentError, MissingDriverError
 from checkpoint_base.saver.config import text
 
@@ -75,7 +74,7 @@ def sync_driver(
 
     database = _database_of(client, db_name, pymongo.MongoClient, Database)
     prefix = _prefix_of(collection_prefix)
-    return SyncMongoDriver(database, prefix, checked_call_timeout(call_timeout))
+    return SyncMongoDriver(database, prefix, call_timeout)
 
 
 def async_driver(
@@ -93,7 +92,7 @@ def async_driver(
 
     database = _database_of(client, db_name, pymongo.AsyncMongoClient, AsyncDatabase)
     prefix = _prefix_of(collection_prefix)
-    return AsyncMongoDriver(database, prefix, checked_call_timeout(call_timeout))
+    return AsyncMongoDriver(database, prefix, call_timeout)
 
 
 @contextmanager

@@ -59,13 +59,7 @@ class MongoDBStore(SyncStore):
         driver = sync_driver(
             type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
-        planner = MongoStorePlanner(
-            settings.index,
-            settings.ttl,
-            clock=settings.clock,
-            cache_bytes=cache_bytes,
-            fields=settings.filter_fields,
-        )
+        planner = mongo_store_planner(settings, cache_bytes)
         super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
@@ -134,13 +128,7 @@ class AsyncMongoDBStore(AsyncStore):
         driver = async_driver(
             type(self).__name__, client, db_name, collection_prefix, settings.call_timeout
         )
-        planner = MongoStorePlanner(
-            settings.index,
-            settings.ttl,
-            clock=settings.clock,
-            cache_bytes=cache_bytes,
-            fields=settings.filter_fields,
-        )
+        planner = mongo_store_planner(settings, cache_bytes)
         super().__init__(planner, driver, settings)
         self.db = driver.database
         self.client = self.db.client
@@ -164,3 +152,14 @@ class AsyncMongoDBStore(AsyncStore):
             cache_bytes=cache_bytes,
             **options,
         )
+
+
+def mongo_store_planner(settings: StoreSettings, cache_bytes: int) -> MongoStorePlanner:
+    """The planner of a store with these settings."""
+    return MongoStorePlanner(
+        settings.index,
+        settings.ttl,
+        clock=settings.clock,
+        cache_bytes=cache_bytes,
+        fields=settings.filter_fields,
+    )
