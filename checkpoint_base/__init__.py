@@ -32,8 +32,9 @@ from checkpoint_base.errors import (
 )
 from checkpoint_base.memory.saver import MemorySaver
 from checkpoint_base.saver.options import SaverOptions
-from checkpoint_base.saver.records.kinds import Stats, ThreadInfo, ThreadPage
+from checkpoint_base.saver.records.kinds import OpenInterrupt, Stats, ThreadInfo, ThreadPage
 from checkpoint_base.saver.threads.importing import import_threads
+from checkpoint_base.saver.threads.mixin import InterruptConditions, ThreadConditions, ThreadWindow
 from checkpoint_base.saver.ttl.policy import TTLPolicy
 from checkpoint_base.saver.ttl.retention import Retention, RetentionReport
 
@@ -50,11 +51,13 @@ __all__ = [
     "CorruptValueError",
     "DecryptionError",
     "EventLoopError",
+    "InterruptConditions",
     "InvalidArgumentError",
     "MemoryCache",
     "MemorySaver",
     "MissingDriverError",
     "NotSetUpError",
+    "OpenInterrupt",
     "PermissionDeniedError",
     "Retention",
     "RetentionReport",
@@ -62,8 +65,10 @@ __all__ = [
     "SchemaVersionError",
     "Stats",
     "TTLPolicy",
+    "ThreadConditions",
     "ThreadInfo",
     "ThreadPage",
+    "ThreadWindow",
     "TransactionFailedError",
     "UncommittedWarning",
     "UnencryptedValueError",

@@ -269,7 +269,8 @@ class ThreadHead(NamedTuple):
     updated: float
     expires: float | None
     checkpoint: CheckpointRecord | None = None
-    """None: there is none, or the query allows to omit it. Then there are no writes either."""
+    """None: the thread has no root checkpoint, or the query allows the backend to omit it; then the
+    writes are omitted as well."""
     channels: Sequence[tuple[str, str]] = ()
     """(task id, channel) of each pending write of the checkpoint"""
     interrupts: Sequence[WriteRecord] = ()

@@ -107,8 +107,8 @@ def find_heads(
     *,
     interrupts: bool = False,
 ) -> Plan[tuple[list[ThreadHead], str | None]]:
-    """The next threads that match, at most `query.limit`, and the cursor of the rest (None: there
-    is none). One round trip of the backend looks at `LOOKED_AT` threads at most.
+    """The next threads that match, at most `query.limit`, and the cursor of the following ones
+    (None: the search is complete). One round trip looks at `LOOKED_AT` threads at most.
     """
     found: list[ThreadHead] = []
     rest = HeadQuery(
@@ -204,8 +204,8 @@ def delete_threads(
 def find_interrupts(
     planner: FindingPlanner, codec: Codec, query: ThreadQuery, wanted: ThreadFilter
 ) -> Plan[tuple[list[OpenInterrupt], str | None]]:
-    """The questions of the next threads that match, and the cursor of the rest (None: there is
-    none).
+    """The questions of the next threads that match, and the cursor of the following ones (None: the
+    search is complete).
     """
     heads, cursor = yield from find_heads(planner, codec, query, wanted, interrupts=True)
     return [question for head in heads for question in _questions(codec, head)], cursor

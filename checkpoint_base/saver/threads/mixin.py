@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
+from typing_extensions import TypedDict, Unpack
+
 from checkpoint_base.errors import InvalidArgumentError
 from checkpoint_base.plan import Plan
 from checkpoint_base.saver.codec.checkpoints import Codec
@@ -26,6 +28,43 @@ from checkpoint_base.saver.threads.finding import (
 from checkpoint_base.saver.ttl.sweeper import SweepMixin
 
 
+class ThreadWindow(TypedDict, total=False):
+    """Conditions on threads that need no checkpoint.
+
+    Attributes:
+        prefix: only thread ids that start with this.
+        updated_before: only threads last written before this time. Naive times are local.
+        updated_after: only threads last written after this time.
+    """
+
+    prefix: str
+    updated_before: datetime | None
+    updated_after: datetime | None
+
+
+class InterruptConditions(ThreadWindow, total=False):
+    """Conditions on the threads whose questions are read: a `ThreadWindow`, and metadata.
+
+    Attributes:
+        filter: only threads whose newest checkpoint in the root namespace has these metadata
+            entries, compared as `list(filter=)` compares them.
+    """
+
+    filter: Mapping[str, Any] | None
+
+
+class ThreadConditions(InterruptConditions, total=False):
+    """Conditions on threads: `InterruptConditions`, and a status.
+
+    Attributes:
+        status: only threads of this status. `"interrupted"`: a task of the newest checkpoint waits
+            for an answer (it has an interrupt and no output); `"error"`: a task has failed;
+            `"idle"`: neither. A static breakpoint stores nothing and is idle.
+    """
+
+    status: ThreadStatus | None
+
+
 class ThreadAdminMixin(SweepMixin):
     """`list_threads`, `stats`, and the TTL sweep."""
 
@@ -41,41 +80,25 @@ class ThreadAdminMixin(SweepMixin):
         return planner
 
     def list_threads(
-        self,
-        *,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
+        self, *, limit: int = 100, cursor: str | None = None, **window: Unpack[ThreadWindow]
     ) -> ThreadPage:
         """A page of the unexpired threads, most recently updated first.
 
         Args:
-            prefix: only thread ids that start with this.
-            updated_before: only threads last written before this time. Naive times are local.
-            updated_after: only threads last written after this time.
             limit: maximum number of threads.
             cursor: the `cursor` of the previous page; None: the first page.
+            window: see `ThreadWindow`.
 
         Raises:
             InvalidArgumentError: the cursor is not one that this method returned.
         """
-        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
-        return self._drive(self._keeping.list_threads(query))
+        return self._drive(self._keeping.list_threads(_query(limit, cursor, **window)))
 
     async def alist_threads(
-        self,
-        *,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int = 100,
-        cursor: str | None = None,
+        self, *, limit: int = 100, cursor: str | None = None, **window: Unpack[ThreadWindow]
     ) -> ThreadPage:
         """`list_threads`, without blocking."""
-        query = ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
-        return await self._adrive(self._keeping.list_threads(query))
+        return await self._adrive(self._keeping.list_threads(_query(limit, cursor, **window)))
 
     def stats(self, thread_id: str | None = None) -> Stats:
         """Count the stored records and bytes of one thread, or of all."""
@@ -105,91 +128,61 @@ class FindThreadsMixin(ThreadAdminMixin):
     def list_threads(
         self,
         *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
         order_by: Literal["updated_at"] = "updated_at",
         limit: int = 100,
         cursor: str | None = None,
+        **conditions: Unpack[ThreadConditions],
     ) -> ThreadPage:
         """A page of the unexpired threads, most recently updated first.
 
         Args:
-            filter: only threads whose newest checkpoint in the root namespace has these metadata
-                entries, compared as `list(filter=)` compares them.
-            status: only threads of this status. `"interrupted"`: a task of the newest checkpoint
-                waits for an answer (it has an interrupt and no output); `"error"`: a task has
-                failed; `"idle"`: neither. A static breakpoint stores nothing and is idle.
-            prefix: only thread ids that start with this.
-            updated_before: only threads last written before this time. Naive times are local.
-            updated_after: only threads last written after this time.
             order_by: `"updated_at"`, which is the only order.
             limit: maximum number of threads.
             cursor: the `cursor` of the previous page; None: the first page.
+            conditions: see `ThreadConditions`.
 
         Raises:
             InvalidArgumentError: an argument is invalid, or the cursor is not one that this method
                 returned.
         """
-        query = _ordered(order_by, prefix, updated_before, updated_after, limit, cursor)
-        wanted = ThreadFilter.of(filter, status)
-        return self._drive(find_threads(self._finding, self._codec, query, wanted))
+        return self._drive(self._listed(order_by, limit, cursor, **conditions))
 
     async def alist_threads(
         self,
         *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
         order_by: Literal["updated_at"] = "updated_at",
         limit: int = 100,
         cursor: str | None = None,
+        **conditions: Unpack[ThreadConditions],
     ) -> ThreadPage:
         """`list_threads`, without blocking."""
-        query = _ordered(order_by, prefix, updated_before, updated_after, limit, cursor)
-        wanted = ThreadFilter.of(filter, status)
-        return await self._adrive(find_threads(self._finding, self._codec, query, wanted))
+        return await self._adrive(self._listed(order_by, limit, cursor, **conditions))
 
-    def count_threads(
+    def _listed(
         self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-    ) -> int:
-        """Count the threads that `list_threads` lists for these arguments."""
-        query = ThreadQuery.of(prefix, updated_before, updated_after, LOOKED_AT, None)
-        wanted = ThreadFilter.of(filter, status)
-        return self._drive(count_threads(self._finding, self._codec, query, wanted))
+        order_by: str,
+        limit: int,
+        cursor: str | None,
+        **conditions: Unpack[ThreadConditions],
+    ) -> Plan[ThreadPage]:
+        if order_by != "updated_at":
+            raise InvalidArgumentError(f"order_by: wanted 'updated_at', got {order_by!r}")
+        query, wanted = _selected(limit, cursor, **conditions)
+        return find_threads(self._finding, self._codec, query, wanted)
 
-    async def acount_threads(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-    ) -> int:
+    def count_threads(self, **conditions: Unpack[ThreadConditions]) -> int:
+        """Count the threads that `list_threads` lists for these conditions."""
+        return self._drive(self._counted(**conditions))
+
+    async def acount_threads(self, **conditions: Unpack[ThreadConditions]) -> int:
         """`count_threads`, without blocking."""
-        query = ThreadQuery.of(prefix, updated_before, updated_after, LOOKED_AT, None)
-        wanted = ThreadFilter.of(filter, status)
-        return await self._adrive(count_threads(self._finding, self._codec, query, wanted))
+        return await self._adrive(self._counted(**conditions))
+
+    def _counted(self, **conditions: Unpack[ThreadConditions]) -> Plan[int]:
+        return count_threads(self._finding, self._codec, *_selected(LOOKED_AT, None, **conditions))
 
     def interrupts(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int | None = None,
+        self, *, limit: int | None = None, **conditions: Unpack[InterruptConditions]
     ) -> Iterator[OpenInterrupt]:
         """The questions that wait for a person's answer, those of the last updated thread first.
 
@@ -197,18 +190,14 @@ class FindThreadsMixin(ThreadAdminMixin):
         values of channels are not read.
 
         Args:
-            filter: as for `list_threads`, and so are the next three.
-            prefix: see `filter`.
-            updated_before: see `filter`.
-            updated_after: see `filter`.
             limit: maximum number of questions; None: all.
+            conditions: see `InterruptConditions`.
 
         Raises:
             InvalidArgumentError: an argument is invalid.
             UnreadableValueError: the serializer cannot rebuild a question; see `on_unreadable`.
         """
-        wanted = ThreadFilter.of(filter, "interrupted")
-        rest = _first(prefix, updated_before, updated_after, limit)
+        rest, wanted = _first(limit, **conditions)
         while rest is not None:
             plan = find_interrupts(self._finding, self._codec, rest, wanted)
             found, cursor = self._drive(plan)
@@ -216,17 +205,10 @@ class FindThreadsMixin(ThreadAdminMixin):
             limit, rest = _next(rest, limit, len(found), cursor)
 
     async def ainterrupts(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        limit: int | None = None,
+        self, *, limit: int | None = None, **conditions: Unpack[InterruptConditions]
     ) -> AsyncIterator[OpenInterrupt]:
         """`interrupts`, without blocking."""
-        wanted = ThreadFilter.of(filter, "interrupted")
-        rest = _first(prefix, updated_before, updated_after, limit)
+        rest, wanted = _first(limit, **conditions)
         while rest is not None:
             plan = find_interrupts(self._finding, self._codec, rest, wanted)
             found, cursor = await self._adrive(plan)
@@ -235,27 +217,15 @@ class FindThreadsMixin(ThreadAdminMixin):
             limit, rest = _next(rest, limit, len(found), cursor)
 
     def delete_threads(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        dry_run: bool = False,
+        self, *, dry_run: bool = False, **conditions: Unpack[ThreadConditions]
     ) -> int:
-        """Delete the threads that `list_threads` lists for these arguments, each by itself.
+        """Delete the threads that `list_threads` lists for these conditions, each by itself.
 
         A thread that is written to meanwhile may be missed: call again until the result is 0.
 
         Args:
-            filter: as for `list_threads`, and so are `status`, `prefix`, `updated_before`,
-                `updated_after`. At least one must be given.
-            status: see `filter`.
-            prefix: see `filter`.
-            updated_before: see `filter`.
-            updated_after: see `filter`.
             dry_run: count the threads, and delete none.
+            conditions: see `ThreadConditions`. At least one must be given.
 
         Returns:
             The number of threads.
@@ -263,40 +233,48 @@ class FindThreadsMixin(ThreadAdminMixin):
         Raises:
             InvalidArgumentError: an argument is invalid, or no condition is given.
         """
-        query = ThreadQuery.of(prefix, updated_before, updated_after, LOOKED_AT, None)
-        wanted = ThreadFilter.of(filter, status)
-        plan = delete_threads(self._finding, self._codec, query, wanted, dry_run=dry_run)
-        return self._drive(plan)
+        return self._drive(self._deleted(dry_run, **conditions))
 
     async def adelete_threads(
-        self,
-        *,
-        filter: Mapping[str, Any] | None = None,
-        status: ThreadStatus | None = None,
-        prefix: str = "",
-        updated_before: datetime | None = None,
-        updated_after: datetime | None = None,
-        dry_run: bool = False,
+        self, *, dry_run: bool = False, **conditions: Unpack[ThreadConditions]
     ) -> int:
         """`delete_threads`, without blocking."""
-        query = ThreadQuery.of(prefix, updated_before, updated_after, LOOKED_AT, None)
-        wanted = ThreadFilter.of(filter, status)
-        plan = delete_threads(self._finding, self._codec, query, wanted, dry_run=dry_run)
-        return await self._adrive(plan)
+        return await self._adrive(self._deleted(dry_run, **conditions))
+
+    def _deleted(self, dry_run: bool, **conditions: Unpack[ThreadConditions]) -> Plan[int]:
+        query, wanted = _selected(LOOKED_AT, None, **conditions)
+        return delete_threads(self._finding, self._codec, query, wanted, dry_run=dry_run)
 
 
-def _ordered(order_by: str, *args: Any) -> ThreadQuery:
-    if order_by != "updated_at":
-        raise InvalidArgumentError(f"order_by: wanted 'updated_at', got {order_by!r}")
-    return ThreadQuery.of(*args)
+def _query(
+    limit: int,
+    cursor: str | None,
+    *,
+    prefix: str = "",
+    updated_before: datetime | None = None,
+    updated_after: datetime | None = None,
+) -> ThreadQuery:
+    return ThreadQuery.of(prefix, updated_before, updated_after, limit, cursor)
+
+
+def _selected(
+    limit: int,
+    cursor: str | None,
+    *,
+    filter: Mapping[str, Any] | None = None,
+    status: ThreadStatus | None = None,
+    **window: Unpack[ThreadWindow],
+) -> tuple[ThreadQuery, ThreadFilter]:
+    return _query(limit, cursor, **window), ThreadFilter.of(filter, status)
 
 
 def _first(
-    prefix: str, before: datetime | None, after: datetime | None, limit: int | None
-) -> ThreadQuery | None:
+    limit: int | None, **conditions: Unpack[InterruptConditions]
+) -> tuple[ThreadQuery | None, ThreadFilter]:
     """The threads whose questions `interrupts` reads first; None: none is wanted."""
-    query = ThreadQuery.of(prefix, before, after, 1 if limit is None else limit, None)
-    return replace(query, limit=FIRST_LOOK) if query.limit > 0 else None
+    most = 1 if limit is None else limit
+    query, wanted = _selected(most, None, status="interrupted", **conditions)
+    return (replace(query, limit=FIRST_LOOK) if most > 0 else None), wanted
 
 
 def _next(

@@ -45,7 +45,7 @@ class RetentionPlans:
 
     @abstractmethod
     def stats(self, thread_id: str | None) -> Plan[Stats]:
-        """Count what is stored."""
+        """Count records and bytes."""
 
     @abstractmethod
     def _lease(self, owner: str, seconds: float) -> Plan[bool]:
