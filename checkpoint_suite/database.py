@@ -78,7 +78,7 @@ def saver_at(
 
     Args:
         url: of the database.
-        writes: whether the command changes what is stored.
+        writes: whether the command writes to the database.
         setup: create or migrate the schema.
         strategy: what a sweep does to expired threads; see `TTLPolicy`.
     """

@@ -60,9 +60,8 @@ def prune(
     A dry run of --keep-latest prints an upper bound: a prune also keeps the ancestors that the
     values of a DeltaChannel are rebuilt from.
     """
-    limits = keep_last, max_age, idle
     selected = Selection(prefix, updated_before, updated_after, filter, status)
-    if all(limit is None for limit in limits):
+    if keep_last is None and max_age is None and idle is None:
         if not keep_latest:
             raise InvalidArgumentError(
                 "prune: say what is to be kept: --keep-last, --max-age or --idle for all threads, "
@@ -80,7 +79,8 @@ def prune(
             "prune: a policy applies to all threads, or to those of --filter; wanted no threads, "
             "other filters or --keep-latest"
         )
-    policy = Retention(*limits, namespaces=namespaces, where=where)  # type: ignore[arg-type]
+    # Retention checks `namespaces`, with the same error as in Python
+    policy = Retention(keep_last, max_age, idle, namespaces, where)  # type: ignore[arg-type]
     with saver_at(url, writes=not dry_run) as saver:
         if not dry_run and not yes:
             _confirm(saver.prune(policy, dry_run=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import Annotated, Any, Final, NamedTuple, get_args
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -15,15 +15,6 @@ from checkpoint_base.saver.records.kinds import ThreadInfo
 from checkpoint_base.saver.threads.finding import ThreadStatus
 
 _PAGE: Final = 200
-_STATUSES: Final = get_args(ThreadStatus)
-
-
-def _known_status(status: str | None) -> str | None:
-    if status is not None and status not in _STATUSES:
-        raise typer.BadParameter(f"wanted one of {', '.join(_STATUSES)}")
-    return status
-
-
 Prefix = Annotated[str, typer.Option(help="only thread ids that begin with this")]
 Before = Annotated[
     datetime | None, typer.Option("--updated-before", help="only threads last written before (UTC)")
@@ -35,10 +26,7 @@ Filter = Annotated[
     str | None,
     typer.Option(help='only threads with this metadata; JSON, {"user_id": "ann"}'),
 ]
-Status = Annotated[
-    str | None,
-    typer.Option(help=f"only such threads: {', '.join(_STATUSES)}", callback=_known_status),
-]
+Status = Annotated[ThreadStatus | None, typer.Option(help="only threads of this status")]
 
 
 class Selection(NamedTuple):
@@ -48,14 +36,14 @@ class Selection(NamedTuple):
     updated_before: datetime | None = None
     updated_after: datetime | None = None
     filter: str | None = None
-    status: str | None = None
+    status: ThreadStatus | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The arguments of the saver's methods.
 
         Raises:
-            InvalidArgumentError: the filter is no JSON object.
+            InvalidArgumentError: the filter is not a JSON object.
         """
         return {
             "prefix": self.prefix,
@@ -106,7 +94,7 @@ def json_object(name: str, text: str) -> dict[str, Any]:
     """Parse an argument that is a JSON object.
 
     Raises:
-        InvalidArgumentError: it is none.
+        InvalidArgumentError: the text is not a JSON object.
     """
     try:
         found = json.loads(text)
